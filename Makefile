@@ -1,0 +1,32 @@
+# Each target sets up what it needs: a virtual environment in .venv with the exact versions of requirements.lock.
+
+VENV := .venv
+STAMP := $(VENV)/.installed
+RUN := $(VENV)/bin/python
+
+.PHONY: help demo up test check docs bench clean
+
+help:            ## This list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ —/'
+
+demo: $(STAMP)   ## The main job on real input: fine-tunes a tiny model, prints base against tuned (MODEL=hf://owner/name for another)
+	@$(RUN) -m deployments demo $(if $(MODEL),--model "$(MODEL)")
+
+up: $(STAMP)     ## The whole service on this machine, in the foreground; Ctrl-C stops it
+	@AFINADOR_MODEL_ROOTS="$${AFINADOR_MODEL_ROOTS:-$(CURDIR)/examples}" $(RUN) -m deployments up
+
+test: $(STAMP)   ## All tests that need no GPU and no internet
+	@$(RUN) -m pytest
+
+check: $(STAMP)  ## Format, lint, types, import contracts, generated documents
+	@$(VENV)/bin/ruff format --check . && $(VENV)/bin/ruff check . && $(VENV)/bin/mypy && $(VENV)/bin/lint-imports && $(RUN) docs/generate.py --check
+
+docs: $(STAMP)   ## Write the generated references again
+	@$(RUN) docs/generate.py
+
+clean:           ## Remove the environment and the demo's state
+	rm -rf $(VENV) .demo
+
+$(STAMP): requirements.lock pyproject.toml
+	@sh deployments/setup.sh $(VENV)
+	@touch $@

@@ -1,0 +1,121 @@
+"""What a command is, and how its options are read."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NoReturn
+
+from afinador.errors import InvalidRequestError, nearest
+
+_NUMBER = re.compile(r"-\.?\d")
+
+
+class UsageError(InvalidRequestError):
+    """Something typed that no command understands."""
+
+    code = "wrong_use"
+
+
+def squash(word: str) -> str:
+    """Reduce a word to what all of its spellings share: ``Base_Model`` and ``base-model`` are ``basemodel``."""
+    return re.sub(r"[-_]", "", word).lower()
+
+
+class Parser(argparse.ArgumentParser):
+    """Reads options with one dash or two, in every spelling; its errors are one sentence each."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing and leaving the process."""
+        raise UsageError(f"{self.prog}: {message}. See {self.prog} --help.")
+
+    def read(self, words: list[str]) -> argparse.Namespace:
+        """Parse what follows the command.
+
+        Raises:
+            UsageError: An option that does not exist (with the nearest), or a value that is missing or wrong.
+        """
+        return self.parse_args(self._spelled_out(words))
+
+    def _spelled_out(self, words: list[str]) -> list[str]:
+        options = {squash(spelling): spelling for spelling in self._option_string_actions}
+        found: list[str] = []
+        for place, word in enumerate(words):
+            if word == "--":
+                return found + words[place:]
+            if not word.startswith("-") or word == "-" or _NUMBER.match(word):
+                found.append(word)
+                continue
+            name, equals, value = word.partition("=")
+            if squash(name) not in options:
+                known = [spelling for spelling in options.values() if spelling.startswith("--")]
+                raise UsageError(f"{self.prog} has no option {name!r}.{nearest('--' + name.lstrip('-'), known)}")
+            found.append(f"{options[squash(name)]}{equals}{value}")
+        return found
+
+
+def no_arguments(_: Parser) -> None:
+    """Add nothing."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command.
+
+    Attributes:
+        words: Verb and noun as they are shown, for example ``("list", "fine-tune-job")``; or one word.
+        summary: One sentence without a full stop.
+        run: Does it and returns the exit code; None is 0.
+        arguments: Adds positional arguments and options.
+        examples: Whole lines that can be typed.
+        details: Further text for ``--help``.
+        passes_on: Whether what follows the words goes on to another program unread; ``run`` finds it in ``rest``.
+        prints: Whether it has a result, so that there is ``--json``.
+    """
+
+    words: tuple[str, ...]
+    summary: str
+    run: Callable[[argparse.Namespace], int | None]
+    arguments: Callable[[Parser], None] = no_arguments
+    examples: tuple[str, ...] = ()
+    details: str = ""
+    passes_on: bool = False
+    prints: bool = True
+
+    @property
+    def title(self) -> str:
+        """The command as it is typed, without options."""
+        return " ".join(("afinador", *self.words))
+
+    def parser(self) -> Parser:
+        """Build its parser."""
+        description = f"{self.summary}.\n\n{self.details}".strip()
+        examples = "\n".join(f"  {line}" for line in self.examples)
+        parser = Parser(
+            prog=self.title,
+            description=description,
+            epilog=f"examples:\n{examples}" if examples else None,
+            formatter_class=_formatter,
+            allow_abbrev=False,
+        )
+        self.arguments(parser)
+        if self.prints:
+            parser.add_argument("--json", action="store_true", help="print JSON")
+        return parser
+
+    def start(self, words: list[str]) -> int:
+        """Read what follows the command, and run it.
+
+        Raises:
+            UsageError: See ``Parser.read``.
+            AfinadorError: Whatever the command refuses.
+        """
+        if self.passes_on and not {"-h", "-help", "--help"} & set(words):
+            return self.run(argparse.Namespace(rest=words)) or 0
+        return self.run(self.parser().read(words)) or 0
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    return argparse.RawDescriptionHelpFormatter(prog, max_help_position=34, width=110)

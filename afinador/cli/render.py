@@ -1,0 +1,128 @@
+"""How things look: results on standard output, everything else on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+NONE = "-"
+
+
+def result(text: str) -> None:
+    """Write a result, a line or more, to standard output."""
+    sys.stdout.write(f"{text}\n")
+
+
+def remark(text: str) -> None:
+    """Write what is no result to standard error."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+def as_json(value: Any) -> None:
+    """Write a value as JSON to standard output."""
+    result(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Return columns under headings, each as wide as it must be; numbers stand to the right."""
+    cells = [[text(value) for value in row] for row in (rows := [*rows])]
+    is_number = [
+        bool(rows) and all(isinstance(row[place], int | float) or row[place] is None for row in rows)
+        for place in range(len(header))
+    ]
+    widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
+
+    def line(values: Sequence[str]) -> str:
+        padded = [
+            value.rjust(width) if number else value.ljust(width)
+            for value, width, number in zip(values, widths, is_number, strict=True)
+        ]
+        return "  ".join(padded).rstrip()
+
+    return "\n".join(line(values) for values in [[word.upper() for word in header], *cells])
+
+
+def fields(pairs: Iterable[tuple[str, Any]]) -> str:
+    """Return names and values, one a line; those without a value are left out."""
+    shown = [(name, text(value)) for name, value in pairs if value not in (None, "", [], {})]
+    width = max((len(name) for name, _ in shown), default=0)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in shown)
+
+
+def text(value: Any) -> str:
+    """Return one value for people."""
+    if value is None or value == "":
+        return NONE
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 1e-3 or abs(value) >= 1e5 else f"{value:.4f}".rstrip("0").rstrip(".")
+    if isinstance(value, list | tuple):
+        return ", ".join(map(text, value)) or NONE
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={text(entry)}" for name, entry in value.items()) or NONE
+    return str(value)
+
+
+def moment(seconds: float | None) -> str:
+    """Return Unix seconds as a local time."""
+    return NONE if seconds is None else datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def duration(seconds: float | None) -> str:
+    """Return seconds as ``45 s``, ``3 min 20 s`` or ``2 h 05 min``."""
+    if seconds is None:
+        return NONE
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+def size(number_of_bytes: int | None) -> str:
+    """Return a number of bytes as ``12 B``, ``3.4 MB`` and so on (powers of 1000)."""
+    if number_of_bytes is None:
+        return NONE
+    amount = float(number_of_bytes)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 999.5 or unit == "GB":
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    raise AssertionError("GB is the last unit")
+
+
+def count(number: int | None) -> str:
+    """Return a large number as ``2.6M`` or ``7.2B``."""
+    if number is None:
+        return NONE
+    for limit, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if number >= limit:
+            return f"{number / limit:.1f}{unit}"
+    return str(number)
+
+
+def listing(found: list[dict[str, Any]], has_more: bool, shown_as_json: bool, header: Sequence[str], rows: Any) -> None:
+    """Write a list: OpenAI's list object as JSON, or a table.
+
+    Args:
+        found: The objects.
+        has_more: Whether there are further ones, which is then remarked.
+        shown_as_json: JSON instead of a table.
+        header: The table's headings.
+        rows: Makes a row of an object.
+    """
+    if shown_as_json:
+        as_json({"object": "list", "data": found, "has_more": has_more})
+        return
+    if found:
+        result(table(header, [rows(item) for item in found]))
+    else:
+        remark("There are none.")
+    if has_more:
+        remark(f"There are more; --limit shows them, or --after {found[-1].get('id')}.")

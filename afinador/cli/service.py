@@ -1,0 +1,74 @@
+"""What most commands begin with: a connection to the service that the environment names, and options of lists."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from afinador.cli.command import Parser, UsageError
+
+if TYPE_CHECKING:
+    from afinador.client.calls import Call
+    from afinador.client.connection import Connection
+
+
+def connect() -> Connection:
+    """Open the connection; nothing is sent yet."""
+    from afinador.client.access import Access
+    from afinador.client.connection import Connection  # httpx: 0.15 s that --help and bad options need not wait for
+
+    return Connection(Access.from_environment())
+
+
+def ask(call: Call) -> dict[str, Any]:
+    """Send one call."""
+    with connect() as connection:
+        return connection.json(call)
+
+
+def add_list_options(parser: Parser) -> None:
+    """Add ``--limit`` and ``--after``."""
+    parser.add_argument("--limit", type=positive, default=20, metavar="N", help="at most so many (default: 20)")
+    parser.add_argument("--after", metavar="ID", help="begin behind the object with this id")
+
+
+def ask_list(call: Call, arguments: argparse.Namespace) -> tuple[list[dict[str, Any]], bool]:
+    """Send calls until as many objects came as ``--limit`` says; also tell whether there are more."""
+    from afinador.client import paging
+
+    with connect() as connection:
+        return paging.first(connection, call, arguments.limit, arguments.after)
+
+
+def positive(text: str) -> int:
+    """Read a whole number above 0."""
+    number = int(text) if text.isdecimal() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return number
+
+
+def assignment(text: str) -> tuple[str, str]:
+    """Read ``key=value``."""
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form key=value")
+    return key, value
+
+
+def typed(text: str) -> Any:
+    """Read a value as YAML does, and numbers such as 5e-5 as numbers, which YAML does not.
+
+    Raises:
+        UsageError: It is not YAML.
+    """
+    import yaml
+
+    try:
+        return float(text) if not text.strip().lstrip("+-").isdecimal() else int(text)
+    except ValueError:
+        pass  # not a number
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UsageError(f"The value {text!r} is not good YAML: {error}") from error

@@ -1,0 +1,71 @@
+"""Where the service is and who asks, from the environment."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+DEFAULT_BASE_URL = "http://127.0.0.1:8000"
+DEFAULT_HOME = "~/.local/share/afinador"
+
+
+@dataclass(frozen=True)
+class Access:
+    """An address and the keys for it.
+
+    Attributes:
+        base_url: With or without ``/v1`` at its end.
+        api_key: Key of an organisation.
+        operator_key: For what only the operator may do.
+    """
+
+    base_url: str = DEFAULT_BASE_URL
+    api_key: str | None = field(default=None, repr=False)
+    operator_key: str | None = field(default=None, repr=False)
+
+    @property
+    def root_url(self) -> str:
+        """The address without ``/v1`` and without a slash at its end."""
+        return self.base_url.rstrip("/").removesuffix("/v1").rstrip("/")
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None, folder: Path | None = None) -> Access:
+        """Read ``AFINADOR_BASE_URL``, ``AFINADOR_API_KEY`` and ``AFINADOR_OPERATOR_KEY``.
+
+        Without an address: that of the service that runs on ``AFINADOR_HOME``, else port 8000 of this machine.
+
+        They mean what they mean in ``afinador.settings.Settings``, whose import alone takes longer than most calls;
+        this reads them without pydantic.
+
+        Args:
+            environment: The process's own if omitted; wins over the file.
+            folder: Where a ``.env`` file may lie; the working directory if omitted.
+        """
+        values = _read_env_file((folder or Path.cwd()) / ".env")
+        values |= {key: value for key, value in (environment or os.environ).items() if value}
+        return cls(
+            base_url=values.get("AFINADOR_BASE_URL") or _recorded_url(values) or DEFAULT_BASE_URL,
+            api_key=values.get("AFINADOR_API_KEY"),
+            operator_key=values.get("AFINADOR_OPERATOR_KEY"),
+        )
+
+
+def _read_env_file(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    from dotenv import dotenv_values  # only where there is such a file: most calls have none to read
+
+    return {key: value for key, value in dotenv_values(path, encoding="utf-8").items() if value}
+
+
+def _recorded_url(values: Mapping[str, str]) -> str | None:
+    """Return where the stack on the home says that its API is; it takes another port when the usual one is taken."""
+    record = Path(values.get("AFINADOR_HOME") or DEFAULT_HOME).expanduser() / "stack.json"
+    try:
+        url = json.loads(record.read_text(encoding="utf-8"))["urls"]["api"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    return url if isinstance(url, str) else None

@@ -1,0 +1,176 @@
+"""What is sent where: one function for each call of the API, and nothing that sends.
+
+A synchronous and an asynchronous client share these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+from urllib.parse import quote
+
+Kind = Literal["model", "adapter"]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request to be sent.
+
+    Attributes:
+        path: Below ``/v1``.
+        params: The query; None values are left out.
+        body: Sent as JSON.
+        as_operator: Signed with the operator's key, where there is one.
+    """
+
+    method: Literal["GET", "POST", "DELETE"]
+    path: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    body: Mapping[str, Any] | None = None
+    as_operator: bool = False
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether sending it twice does no more than sending it once."""
+        return self.method != "POST"
+
+    def with_params(self, **params: Any) -> Call:
+        """Return the same call with further query parameters."""
+        return replace(self, params={**self.params, **params})
+
+
+def _named(name: str) -> str:
+    return quote(name, safe="")
+
+
+def health() -> Call:
+    """Ask how the service is."""
+    return Call("GET", "/health")
+
+
+def list_files(purpose: str | None = None) -> Call:
+    """List files."""
+    return Call("GET", "/files", {"purpose": purpose})
+
+
+def get_file(file: str) -> Call:
+    """Get one file, by id."""
+    return Call("GET", f"/files/{_named(file)}")
+
+
+def delete_file(file: str) -> Call:
+    """Delete a file, by id."""
+    return Call("DELETE", f"/files/{_named(file)}")
+
+
+def file_content(file: str) -> Call:
+    """Read a file's bytes."""
+    return Call("GET", f"/files/{_named(file)}/content")
+
+
+def create_job(body: Mapping[str, Any]) -> Call:
+    """Create a fine-tuning job; None values are left out."""
+    return Call("POST", "/fine_tuning/jobs", body={key: value for key, value in body.items() if value is not None})
+
+
+def list_jobs(status: str | None = None, metadata: Mapping[str, str] | None = None) -> Call:
+    """List fine-tuning jobs, newest first."""
+    filters = {f"metadata[{key}]": value for key, value in (metadata or {}).items()}
+    return Call("GET", "/fine_tuning/jobs", {"status": status, **filters})
+
+
+def get_job(job: str) -> Call:
+    """Get one job, by id or name."""
+    return Call("GET", f"/fine_tuning/jobs/{_named(job)}")
+
+
+def cancel_job(job: str) -> Call:
+    """Ask a job to stop for good."""
+    return Call("POST", f"/fine_tuning/jobs/{_named(job)}/cancel")
+
+
+def list_events(job: str) -> Call:
+    """List a job's events, newest first."""
+    return Call("GET", f"/fine_tuning/jobs/{_named(job)}/events")
+
+
+def list_checkpoints(job: str) -> Call:
+    """List a job's checkpoints, newest first."""
+    return Call("GET", f"/fine_tuning/jobs/{_named(job)}/checkpoints")
+
+
+def job_metrics(job: str) -> Call:
+    """Get the rows of a job's curves, oldest first."""
+    return Call("GET", f"/fine_tuning/jobs/{_named(job)}/metrics")
+
+
+def job_logs(job: str, *, follow: bool = False) -> Call:
+    """Get a job's log as text, or with ``follow`` as messages until the job has ended."""
+    return Call("GET", f"/fine_tuning/jobs/{_named(job)}/logs", {"follow": "true" if follow else None})
+
+
+def list_models() -> Call:
+    """List base and fine-tuned models."""
+    return Call("GET", "/models")
+
+
+def get_model(model: str) -> Call:
+    """Get a base or fine-tuned model, by id or name."""
+    return Call("GET", f"/models/{_named(model)}")
+
+
+def create_model(name: str, source: str, visibility: str = "private") -> Call:
+    """Register a base model; public ones are the operator's to make."""
+    body = {"name": name, "source": source, "visibility": visibility}
+    return Call("POST", "/models", body=body, as_operator=visibility == "public")
+
+
+def delete_model(model: str) -> Call:
+    """Delete a model."""
+    return Call("DELETE", f"/models/{_named(model)}")
+
+
+def list_hub(kind: Kind) -> Call:
+    """List the models, or the adapters, that the organisation's jobs made."""
+    return Call("GET", f"/hub/{kind}s")
+
+
+def get_hub(kind: Kind, name: str) -> Call:
+    """Get one published model or adapter, by name or by the ``ft:…`` alias of one version."""
+    return Call("GET", f"/hub/{kind}s/{_named(name)}")
+
+
+def delete_hub(kind: Kind, name: str) -> Call:
+    """Delete a name with all its versions, or the one version that an ``ft:…`` alias names."""
+    return Call("DELETE", f"/hub/{kind}s/{_named(name)}")
+
+
+def hub_file(kind: Kind, name: str, path: str, version: int | None = None) -> Call:
+    """Read one file of a published model or adapter; of its newest version, unless another is asked for."""
+    return Call("GET", f"/hub/{kind}s/{_named(name)}/files/{quote(path)}", {"version": version})
+
+
+def list_organizations() -> Call:
+    """List all organisations (operator)."""
+    return Call("GET", "/organizations", as_operator=True)
+
+
+def create_organization(name: str) -> Call:
+    """Make an organisation (operator)."""
+    return Call("POST", "/organizations", body={"name": name}, as_operator=True)
+
+
+def list_api_keys(organization: str | None = None) -> Call:
+    """List keys, of one organisation or all (operator)."""
+    return Call("GET", "/api_keys", {"organization": organization}, as_operator=True)
+
+
+def create_api_key(organization: str, name: str = "default") -> Call:
+    """Make a key of an organisation (operator)."""
+    return Call("POST", "/api_keys", body={"organization": organization, "name": name}, as_operator=True)
+
+
+def delete_api_key(key: str) -> Call:
+    """Revoke a key, by id (operator)."""
+    return Call("DELETE", f"/api_keys/{_named(key)}", as_operator=True)

@@ -1,0 +1,1 @@
+"""From JSON and YAML to one checked ``FineTuningSpec``: defaults < operator < file < request."""

@@ -1,0 +1,201 @@
+"""The hyperparameters of a run: names and types here, defaults and ranges in ``defaults/*.yaml``."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from afinador.errors import ConfigurationError, InvalidRequestError, OutOfRangeError, UnknownFieldError, nearest
+
+METHODS_TODAY = ("full", "lora")
+"""Tuning methods that can be trained by this version."""
+
+ALIASES = {"n_epochs": "epochs", "lr": "learning_rate"}
+
+
+class Hyperparameters(BaseModel):
+    """All resolved numbers of one run; keys of other methods are None.
+
+    Each is described, with its default and range, beside its name in ``defaults/*.yaml``.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    epochs: int
+    learning_rate: float
+    batch_size: int
+    micro_batch_size: int | None
+    warmup_steps: int
+    warmup_ratio: float
+    weight_decay: float
+    lr_scheduler: Literal["linear", "cosine", "constant"]
+    max_grad_norm: float
+    gradient_checkpointing: bool
+    max_length: int
+    precision: Literal["auto", "float32", "bfloat16"]
+    save_steps: int
+    save_total_limit: int
+    eval_steps: int | None
+    logging_steps: int
+    generation_max_new_tokens: int
+    generation_examples: int
+    group_by_length: bool
+    logits_at_labels_only: bool
+    max_attempts: int
+    orphan_timeout_seconds: int
+    lora_rank: int | None = None
+    lora_alpha: float | None = None
+    lora_dropout: float | None = None
+    lora_bias: Literal["none", "all", "lora_only"] | None = None
+    target_modules: str | list[str] | None = None
+    modules_to_save: list[str] | None = None
+
+
+@cache
+def _shipped(name: str) -> dict[str, dict[str, Any]]:
+    text = files("afinador.config").joinpath("defaults", f"{name}.yaml").read_text(encoding="utf-8")
+    return yaml.safe_load(text) or {}
+
+
+def limits_of(tuning_method: str, operator: dict[str, Any] | None = None) -> dict[str, dict[str, Any]]:
+    """Return default, range and allowed values of each key that a method knows.
+
+    Args:
+        tuning_method: One of ``METHODS_TODAY``.
+        operator: The operator's configuration; its ``defaults`` (key: value) and ``limits``
+            (key: {minimum, maximum}) win over ours, those below ``methods.<method>`` over all.
+
+    Raises:
+        ConfigurationError: The operator names a key that no method knows, or a default outside the range.
+    """
+    limits = {key: dict(entry) for name in ("base", tuning_method) for key, entry in _shipped(name).items()}
+    known_anywhere = {key for name in ("base", *METHODS_TODAY) for key in _shipped(name)}
+    operator = operator or {}
+    for section in (operator, (operator.get("methods") or {}).get(tuning_method) or {}):
+        for key, change in [
+            *(
+                (key, {"default": value, "source": "operator"})
+                for key, value in (section.get("defaults") or {}).items()
+            ),
+            *(section.get("limits") or {}).items(),
+        ]:
+            if key in limits:
+                limits[key].update(change)
+            elif key not in known_anywhere:
+                raise ConfigurationError(
+                    f"AFINADOR_CONFIG names an unknown key {key!r}.{nearest(key, known_anywhere)}", param=key
+                )
+    for key, entry in limits.items():
+        if entry["default"] is not None:
+            try:
+                checked_value(key, entry["default"], entry)
+            except OutOfRangeError as error:
+                raise ConfigurationError(f"AFINADOR_CONFIG: {error.message}", param=key) from error
+    return limits
+
+
+def checked_value(key: str, value: Any, entry: dict[str, Any]) -> Any:
+    """Return a value in the type of its default, if it is within its range.
+
+    Raises:
+        OutOfRangeError: It is not; the message names what was given and what is allowed.
+        InvalidRequestError: It has the wrong type.
+    """
+    param = f"hyperparameters.{key}"
+    if "allowed" in entry:
+        if value not in entry["allowed"]:
+            allowed = ", ".join(map(str, entry["allowed"]))
+            raise OutOfRangeError(f"{key} is {value!r}; allowed are: {allowed}.", param=param)
+        return value
+    if "minimum" not in entry:
+        return value
+    if value is None and entry["default"] is None:
+        return None
+    whole = isinstance(entry["minimum"], int) and key != "lora_alpha"
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise InvalidRequestError(f"{key} is {value!r}; it must be a number.", param=param)
+    try:
+        number = float(value)
+    except ValueError as error:
+        raise InvalidRequestError(f"{key} is {value!r}; it must be a number.", param=param) from error
+    if whole and not number.is_integer():
+        raise InvalidRequestError(f"{key} is {value!r}; it must be a whole number.", param=param)
+    if not entry["minimum"] <= number <= entry["maximum"]:
+        raise OutOfRangeError(
+            f"{key} is {value}; it must be from {entry['minimum']} to {entry['maximum']}.", param=param
+        )
+    return int(number) if whole else number
+
+
+def resolve_hyperparameters(
+    tuning_method: str, layers: list[tuple[str, dict[str, Any]]], operator: dict[str, Any] | None = None
+) -> tuple[Hyperparameters, dict[str, str]]:
+    """Merge and check the hyperparameters of a job.
+
+    Args:
+        tuning_method: One of ``METHODS_TODAY``.
+        layers: ``(source, values)``, weakest first, for example ``[("file", …), ("request", …)]``. ``"auto"`` means
+            the default. ``learning_rate_multiplier`` times the method's default gives the learning rate.
+        operator: The operator's configuration.
+
+    Returns:
+        The hyperparameters, and for each key where its value came from: ``default``, ``operator`` or a layer's name.
+
+    Raises:
+        UnknownFieldError: A key that the method does not know; names the nearest.
+        OutOfRangeError: A value outside its range.
+        InvalidRequestError: A value of the wrong type, or two keys that exclude each other.
+    """
+    limits = limits_of(tuning_method, operator)
+    values = {key: entry["default"] for key, entry in limits.items()}
+    sources = {key: entry.get("source", "default") for key, entry in limits.items()}
+    for source, layer in layers:
+        given = {ALIASES.get(key, key): value for key, value in layer.items()}
+        if "learning_rate_multiplier" in given:
+            _apply_multiplier(given, limits)
+        for key, value in given.items():
+            if key not in limits:
+                raise UnknownFieldError(
+                    f"{key!r} is no hyperparameter of the method {tuning_method!r}."
+                    f"{nearest(key, [*limits, *ALIASES, 'learning_rate_multiplier'])}",
+                    param=f"hyperparameters.{key}",
+                )
+            if value == "auto" and key not in ("precision",):
+                continue
+            values[key] = checked_value(key, value, limits[key])
+            sources[key] = source
+    if values["warmup_steps"] and values["warmup_ratio"]:
+        raise InvalidRequestError("Give warmup_steps or warmup_ratio, not both.", param="hyperparameters.warmup_ratio")
+    return _typed(values), sources
+
+
+def _apply_multiplier(given: dict[str, Any], limits: dict[str, dict[str, Any]]) -> None:
+    multiplier = given.pop("learning_rate_multiplier")
+    if multiplier in (None, "auto"):
+        return
+    if given.get("learning_rate") not in (None, "auto"):
+        raise InvalidRequestError(
+            "Give learning_rate or learning_rate_multiplier, not both.",
+            param="hyperparameters.learning_rate_multiplier",
+        )
+    if isinstance(multiplier, bool) or not isinstance(multiplier, int | float) or multiplier <= 0:
+        raise OutOfRangeError(
+            f"learning_rate_multiplier is {multiplier!r}; it must be a number above 0.",
+            param="hyperparameters.learning_rate_multiplier",
+        )
+    given["learning_rate"] = multiplier * limits["learning_rate"]["default"]
+
+
+def _typed(values: dict[str, Any]) -> Hyperparameters:
+    try:
+        return Hyperparameters.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"][:1]))
+        raise InvalidRequestError(
+            f"{key} is {values.get(key)!r}: {first['msg']}.", param=f"hyperparameters.{key}"
+        ) from error

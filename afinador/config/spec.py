@@ -1,0 +1,94 @@
+"""The whole specification of one run: what the ledger keeps with a job and what training reads as ``spec.json``."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from afinador.config.hyperparameters import Hyperparameters
+from afinador.schemas.jobs import Task, TuningMethod
+
+
+class DataFile(BaseModel):
+    """A data set of a run.
+
+    Attributes:
+        path: In the ledger the key in the storage; in a run directory the local path.
+        format: How to read it, found from name and content when it was checked.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    file_id: str | None = None
+    name: str
+    path: str
+    format: Literal["csv", "json", "jsonl", "text"]
+    sha256: str
+    bytes: int
+
+
+class BaseModelReference(BaseModel):
+    """The model that a run starts from.
+
+    Attributes:
+        path: Local folder, or the prefix in the storage when it starts with ``storage:``.
+        sha256: Hash over names and hashes of its files.
+        parameters: Number of parameters, from the safetensors headers.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    model_id: str | None = None
+    name: str
+    path: str
+    architecture: str
+    sha256: str
+    parameters: int
+    license: str | None = None
+
+
+class Output(BaseModel):
+    """What the run publishes.
+
+    Attributes:
+        name: Hub name.
+        kind: ``adapter`` for LoRA, ``model`` for full fine-tuning.
+        alias: ``ft:{base}:{organisation}:{suffix}:{id}``, the name of this one version.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    kind: Literal["adapter", "model"]
+    alias: str
+
+
+class FineTuningSpec(BaseModel):
+    """Everything a run needs, resolved once and kept whole.
+
+    Attributes:
+        sources: Where each hyperparameter came from: default, operator, file or request.
+        code_version: Version of this library that resolved it.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    job_id: str
+    job_name: str
+    organization_id: str
+    organization: str
+    task: Task
+    tuning_method: TuningMethod
+    base_model: BaseModelReference
+    training_file: DataFile
+    validation_file: DataFile | None = None
+    output: Output
+    hyperparameters: Hyperparameters
+    seed: int
+    sources: dict[str, str] = Field(default_factory=dict)
+    code_version: str
+    domain: str | None = None
+    tags: list[str] = Field(default_factory=list)
+    metadata: dict[str, str] | None = None
+    extra: dict[str, Any] = Field(default_factory=dict)

@@ -1,0 +1,133 @@
+"""CSV and its cousins: delimiter and quote are found by the header line."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from afinador.data.lines import LONGEST_LINE_BYTES, Line, lines_of
+from afinador.data.records import Problem, Record, shortened
+
+DELIMITERS = ",;\t|"
+_LINE_WITH_END = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
+_SEPARATOR_LINE = re.compile(r"sep=(.)\s*", re.IGNORECASE)
+
+
+def read_csv(path: Path) -> Iterator[Record | Problem]:
+    """Yield the rows below the header; columns without a name are left out.
+
+    Values stay exactly as they are (spaces, ``NA``, ``00123``); only the column names are stripped.
+    """
+    # The limit of the csv module (128 kB a field) is global to the process; ours is the longest line.
+    csv.field_size_limit(LONGEST_LINE_BYTES)
+    source = _Source(path)
+    rows = _rows(source)
+    header = next(rows, None)
+    if header is None:
+        return
+    if isinstance(header, Problem):
+        yield header
+        return
+    columns = [name.strip() for name in header[1]]
+    repeated = sorted({name for name in columns if name and columns.count(name) > 1})
+    if repeated:
+        message = f"Line {header[0]}: two columns are named {repeated[0]!r}. Rename or remove one of them."
+        yield Problem("duplicate_column", message, header[0], repeated[0])
+        return
+    for row in rows:
+        yield row if isinstance(row, Problem) else _record(columns, *row)
+
+
+def _record(columns: list[str], line: int, values: list[str]) -> Record | Problem:
+    if len(values) != len(columns):
+        message = (
+            f"Line {line} has {len(values)} values, but the header has {len(columns)} columns "
+            f"({shortened(', '.join(columns))}). Put quotes around values that hold the delimiter or a line break."
+        )
+        return Problem("column_count", message, line)
+    return Record(line, {name: value for name, value in zip(columns, values, strict=True) if name})
+
+
+class _Source:
+    """Feeds lines to the csv module and remembers what was wrong with those of the present row."""
+
+    def __init__(self, path: Path) -> None:
+        self.problem: Problem | None = None
+        self.lines_given = 0
+        self._lines = self._split(lines_of(path))
+        self._held: list[str] = []
+        self.delimiter, self.quote = self._find_dialect()
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._held
+        for text in self._lines:
+            self.lines_given += 1
+            yield text
+
+    def _split(self, lines: Iterator[Line]) -> Iterator[str]:
+        """Cut at a lone carriage return too (old Macs), which the line reader does not."""
+        for line in lines:
+            problem = line.problem
+            if problem is None and "\x00" in line.text:
+                problem = Problem(
+                    "nul_character",
+                    f"Line {line.number} holds a NUL character: the file is damaged or binary. Export it again.",
+                    line.number,
+                )
+            self.problem = self.problem or problem
+            yield from _LINE_WITH_END.findall(line.text)
+
+    def _find_dialect(self) -> tuple[str, str]:
+        for text in self._lines:
+            self._held.append(text)
+            self.lines_given += 1
+            if separator := _SEPARATOR_LINE.fullmatch(text):
+                self._held[-1] = "\n"
+                header = next(self._lines, "")
+                self._held.append(header)
+                self.lines_given += 1
+                return separator[1], _quote_of(header)
+            if text.strip():
+                quote = _quote_of(text)
+                return max(DELIMITERS, key=lambda delimiter: _columns_found(text, delimiter, quote)), quote
+        return ",", '"'
+
+
+def _quote_of(header: str) -> str:
+    return "'" if header.startswith("'") else '"'
+
+
+def _columns_found(header: str, delimiter: str, quote: str) -> int:
+    return len(next(csv.reader([header], delimiter=delimiter, quotechar=quote), []))
+
+
+def _rows(source: _Source) -> Iterator[tuple[int, list[str]] | Problem]:
+    """Yield each row with the line on which it starts; after a broken one reading goes on."""
+    reader = csv.reader(source, delimiter=source.delimiter, quotechar=source.quote, strict=True)
+    while True:
+        line = reader.line_num + 1
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            yield _syntax_problem(line, str(error))
+            continue
+        problem, source.problem = source.problem, None
+        if problem is not None:
+            yield problem
+        elif row is None:
+            return
+        elif row:
+            yield line, row
+
+
+def _syntax_problem(line: int, reason: str) -> Problem:
+    if "unexpected end of data" in reason or "field larger" in reason:
+        said = "a quote opens and is never closed"
+    elif "expected after" in reason:
+        said = "text follows a closing quote"
+    else:
+        said = reason
+    message = f"Line {line} is no CSV: {said}. Double the quotes inside of quoted values (\"\")."
+    return Problem("csv_syntax", message, line)

@@ -1,0 +1,54 @@
+"""What readers yield: a record, or the problem that stands where a record should be."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Format = Literal["csv", "json", "jsonl", "text"]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record of a file, not yet judged.
+
+    Attributes:
+        line: Line on which it starts, from 1; in JSON arrays the number of the record, from 1.
+        unit: What ``line`` counts, as a message says it.
+    """
+
+    line: int
+    fields: dict[str, Any]
+    unit: Literal["Line", "Record"] = "Line"
+
+    @property
+    def place(self) -> str:
+        """Where it is, as the beginning of a sentence: ``Line 17``."""
+        return f"{self.unit} {self.line}"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong, or doubtful.
+
+    Attributes:
+        code: Stable word for programs, e.g. ``missing_field``.
+        message: Full sentences that name the line, the field, what was allowed and the remedy.
+        line: As in ``Record``; None where the whole file is meant.
+        field: The field to blame, None where there is no single one.
+    """
+
+    code: str
+    message: str
+    line: int | None = None
+    field: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        return asdict(self)
+
+
+def shortened(value: object, characters: int = 60) -> str:
+    """Return a value as a message shows it: quoted, on one line, not longer than ``characters`` and an ellipsis."""
+    text = repr(value)
+    return text if len(text) <= characters else f"{text[:characters]}…"

@@ -1,0 +1,183 @@
+"""Every deliberate error, each with a stable code.
+
+::
+
+    AfinadorError                      something we refuse or cannot do, said so that a person can act
+    ├── InvalidRequestError            the request itself is wrong
+    │   ├── UnknownFieldError          a field nobody knows; names the nearest known one
+    │   ├── OutOfRangeError            a number outside its range; names the range
+    │   ├── RequestTooLargeError       more bytes than are taken
+    │   ├── IllegalTransitionError     not possible in the job's present state
+    │   ├── NameTakenError             a name that must be unique is in use
+    │   └── InUseError                 cannot be deleted while something depends on it
+    ├── AuthenticationError            no key, or a wrong one
+    ├── PermissionDeniedError          a good key that may not do this
+    ├── NotFoundError                  no such thing in this organisation
+    ├── DataError                      a data set that cannot be trained on; carries all problems found
+    ├── ModelError                     a model that cannot be used
+    │   ├── ModelTooLargeError         more than 15B parameters
+    │   └── UnsupportedModelError      an architecture, file form or method that does not fit
+    ├── TrainingError                  a training process ended badly
+    ├── InsufficientStorageError       not enough disk for what comes next
+    ├── StorageError                   the object storage does not answer or refuses
+    ├── ServiceUnavailableError        a part that we need is away for now
+    └── ConfigurationError             the operator's settings do not fit together
+
+The HTTP status of each is decided in one table in ``api/problems.py``, the exit code of each in ``afinador/cli``.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class AfinadorError(Exception):
+    """Base of all deliberate errors.
+
+    Attributes:
+        code: Stable word for programs, e.g. ``model_not_found``.
+        param: The field of the request that is to blame, dotted (``hyperparameters.epochs``), or None.
+    """
+
+    code = "error"
+
+    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        if code is not None:
+            self.code = code
+
+
+class InvalidRequestError(AfinadorError):
+    """The request itself is wrong; sending it again unchanged cannot help."""
+
+    code = "invalid_request"
+
+
+class UnknownFieldError(InvalidRequestError):
+    """A field that nobody knows."""
+
+    code = "unknown_field"
+
+
+class OutOfRangeError(InvalidRequestError):
+    """A value outside of what is allowed."""
+
+    code = "out_of_range"
+
+
+class RequestTooLargeError(InvalidRequestError):
+    """More bytes than are taken."""
+
+    code = "request_too_large"
+
+
+class IllegalTransitionError(InvalidRequestError):
+    """Something that the present state of a job does not allow."""
+
+    code = "illegal_transition"
+
+
+class NameTakenError(InvalidRequestError):
+    """A name that must be unique is in use."""
+
+    code = "name_taken"
+
+
+class InUseError(InvalidRequestError):
+    """A thing that others depend on cannot go."""
+
+    code = "in_use"
+
+
+class AuthenticationError(AfinadorError):
+    """No key, or one that we do not know."""
+
+    code = "invalid_api_key"
+
+
+class PermissionDeniedError(AfinadorError):
+    """A valid key that may not do this."""
+
+    code = "permission_denied"
+
+
+class NotFoundError(AfinadorError):
+    """No such thing in this organisation."""
+
+    code = "not_found"
+
+
+class DataError(AfinadorError):
+    """A data set that cannot be trained on.
+
+    Attributes:
+        problems: One sentence for each problem found, each naming line and field where there are such.
+    """
+
+    code = "invalid_data"
+
+    def __init__(self, message: str, *, problems: Iterable[str] = (), param: str | None = None) -> None:
+        super().__init__(message, param=param)
+        self.problems = list(problems)
+
+
+class ModelError(AfinadorError):
+    """A model that cannot be used."""
+
+    code = "invalid_model"
+
+
+class ModelTooLargeError(ModelError):
+    """More parameters than the service trains."""
+
+    code = "model_too_large"
+
+
+class UnsupportedModelError(ModelError):
+    """An architecture, a file form or a method that does not fit."""
+
+    code = "unsupported_model"
+
+
+class TrainingError(AfinadorError):
+    """A training process ended badly; the message holds the reason it gave."""
+
+    code = "training_failed"
+
+
+class InsufficientStorageError(AfinadorError):
+    """Not enough disk for what comes next."""
+
+    code = "insufficient_storage"
+
+
+class StorageError(AfinadorError):
+    """The object storage does not answer, or refuses."""
+
+    code = "storage_error"
+
+
+class ServiceUnavailableError(AfinadorError):
+    """A part that this needs is away for now."""
+
+    code = "service_unavailable"
+
+
+class ConfigurationError(AfinadorError):
+    """The operator's settings do not fit together."""
+
+    code = "invalid_configuration"
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Say which known names are nearest to one that is unknown.
+
+    Returns:
+        ``" Did you mean 'a' or 'b'?"`` with a leading space, or an empty string when nothing is near.
+    """
+    lowered = {candidate.lower(): candidate for candidate in known}
+    found = [lowered[match] for match in difflib.get_close_matches(name.lower(), lowered, n=3, cutoff=0.5)]
+    return f" Did you mean {' or '.join(repr(match) for match in found)}?" if found else ""

@@ -1,0 +1,28 @@
+"""Checkpoints of a job, usable as models."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from afinador.schemas.base import Wire
+
+
+class Checkpoint(Wire):
+    """State of a job after an optimizer step.
+
+    Attributes:
+        job_id: The same as ``fine_tuning_job_id``.
+        fine_tuned_model_checkpoint: Name of the checkpoint as a model, ``…:ckpt-step-N``.
+        metrics: ``step`` (always ``step_number``), ``train_loss`` and ``valid_loss`` where they were measured.
+    """
+
+    id: str
+    object: Literal["fine_tuning.job.checkpoint"] = "fine_tuning.job.checkpoint"
+    created_at: int
+    fine_tuning_job_id: str
+    job_id: str
+    step_number: int
+    fine_tuned_model_checkpoint: str
+    metrics: dict[str, Any] = Field(default_factory=dict)

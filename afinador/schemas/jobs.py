@@ -1,0 +1,102 @@
+"""Fine-tuning jobs: what is asked for and what is answered."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import AliasChoices, ConfigDict, Field
+
+from afinador.schemas.base import Wire
+
+TuningMethod = Literal["full", "lora", "qlora", "prefix_tuning", "prompt_tuning"]
+Task = Literal["causal_lm", "seq2seq_lm", "sequence_classification"]
+JobStatus = Literal["validating_files", "queued", "running", "pausing", "paused", "succeeded", "failed", "cancelled"]
+OPEN_STATUSES: tuple[JobStatus, ...] = ("validating_files", "queued", "running", "pausing", "paused")
+ENDED_STATUSES: tuple[JobStatus, ...] = ("succeeded", "failed", "cancelled")
+
+
+class JobRequest(Wire):
+    """A job as asked for: OpenAI's body, the specification's, or a mixture.
+
+    ``model`` and ``base_model``, ``training_file`` and ``dataset``, ``validation_file`` and ``validation_dataset`` are
+    the same field under two names. Unknown fields are refused before this model is built (see
+    ``afinador.config.resolve.parse_request``), with the nearest known one.
+    """
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    model: str = Field(validation_alias=AliasChoices("model", "base_model"), min_length=1)
+    training_file: str = Field(validation_alias=AliasChoices("training_file", "dataset"), min_length=1)
+    validation_file: str | None = Field(None, validation_alias=AliasChoices("validation_file", "validation_dataset"))
+    name: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
+    output_model: str | None = Field(None, pattern=r"^[A-Za-z0-9._-]{1,96}$")
+    suffix: str | None = Field(None, min_length=1, max_length=64)
+    seed: int | None = Field(None, ge=0, le=2**31 - 1)
+    metadata: dict[str, str] | None = None
+    hyperparameters: dict[str, Any] | None = None
+    method: dict[str, Any] | None = None
+    tuning_method: TuningMethod | None = None
+    task: Task | None = None
+    config: dict[str, Any] | None = None
+    pool: Literal["gpu", "cpu"] | None = None
+    domain: str | None = Field(None, max_length=128)
+    tags: list[str] = Field(default_factory=list, max_length=32)
+    integrations: list[Any] | None = None
+
+
+class JobError(Wire):
+    """Why a job failed."""
+
+    code: str
+    message: str
+    param: str | None = None
+
+
+class Job(Wire):
+    """A job as answered: OpenAI's attributes, the specification's section 6, and ours.
+
+    Attributes:
+        base_model: The same as ``model``.
+        dataset: The same as ``training_file``.
+        error: None unless the job failed.
+        progress: ``{"state", "step", "steps", "epoch", "tokens", "eta_seconds", "train_loss", "valid_loss"}`` of the
+            attempt that runs, or the last one that ran; None before the first.
+        metrics: Final figures, base against tuned; empty until evaluated.
+        spec: The whole resolved specification of the run.
+        run_url: The job's page in the Prefect UI, once it has a run.
+    """
+
+    id: str
+    object: Literal["fine_tuning.job"] = "fine_tuning.job"
+    name: str
+    organization_id: str
+    created_at: int
+    finished_at: int | None = None
+    estimated_finish: int | None = None
+    status: JobStatus
+    model: str
+    base_model: str
+    training_file: str
+    dataset: str
+    validation_file: str | None = None
+    fine_tuned_model: str | None = None
+    output_model: str | None = None
+    trained_tokens: int | None = None
+    result_files: list[str] = Field(default_factory=list)
+    error: JobError | None = None
+    hyperparameters: dict[str, Any]
+    method: dict[str, Any] | None = None
+    tuning_method: TuningMethod
+    task: Task
+    seed: int
+    suffix: str | None = None
+    metadata: dict[str, str] | None = None
+    integrations: list[Any] | None = None
+    domain: str | None = None
+    tags: list[str] = Field(default_factory=list)
+    pool: str | None = None
+    attempt: int = 0
+    progress: dict[str, Any] | None = None
+    metrics: dict[str, Any] = Field(default_factory=dict)
+    spec: dict[str, Any] = Field(default_factory=dict)
+    run_url: str | None = None

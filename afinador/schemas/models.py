@@ -1,0 +1,103 @@
+"""Base models, and what jobs made of them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from afinador.schemas.base import Wire
+from afinador.schemas.jobs import Task
+
+HUB_NAME = r"^[A-Za-z0-9._-]{1,96}$"
+Visibility = Literal["private", "public"]
+
+
+class BaseModelRequest(Wire):
+    """Registers a base model.
+
+    Attributes:
+        name: May hold one slash, as on the Hugging Face Hub.
+        source: A folder below the allowed roots, or ``hf://owner/name[@revision]``.
+        visibility: ``public`` ones are read by every organisation; only the operator makes them.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(pattern=r"^[A-Za-z0-9._-]{1,96}(/[A-Za-z0-9._-]{1,96})?$")
+    source: str = Field(min_length=1)
+    visibility: Visibility = "private"
+
+
+class Model(Wire):
+    """A model as OpenAI lists it, with the specification's attributes.
+
+    Attributes:
+        created: OpenAI's name for ``created_at``.
+        status: ``registering`` while its files are fetched, then ``ready`` or ``error``.
+        parameters: Number of parameters, counted from the safetensors headers.
+    """
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int
+    created_at: int
+    owned_by: str
+    organization_id: str
+    name: str
+    type: Literal["base", "fine-tuned"]
+    origin: Literal["local", "remote"]
+    visibility: Visibility = "private"
+    status: Literal["registering", "ready", "error"] = "ready"
+    status_details: str | None = None
+    architecture: str | None = None
+    task: Task | None = None
+    parameters: int | None = None
+    sha256: str | None = None
+    license: str | None = None
+    source: str | None = None
+
+
+class HubFile(Wire):
+    """One file of a published version."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+class HubEntry(Wire):
+    """The newest version of a published model or adapter.
+
+    Attributes:
+        id: ``ft:…``, the alias of this version.
+        kind: ``model`` for whole weights, ``adapter`` for weights that need their base.
+        model_id: The base model an adapter belongs to.
+        dataset: The file it was trained on.
+        parameters: Hyperparameters of the run.
+        versions: All versions, newest first.
+    """
+
+    id: str
+    object: Literal["hub.model", "hub.adapter"]
+    kind: Literal["model", "adapter"]
+    name: str
+    version: int
+    versions: list[int] = Field(default_factory=list)
+    created_at: int
+    organization_id: str
+    type: Literal["fine-tuned"] = "fine-tuned"
+    origin: Literal["local"] = "local"
+    visibility: Visibility = "private"
+    model_id: str
+    base_model: str
+    dataset: str
+    job_id: str
+    tuning_method: str
+    task: Task
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    metrics: dict[str, Any] = Field(default_factory=dict)
+    files: list[HubFile] = Field(default_factory=list)
+    uri: str
+    domain: str | None = None
+    tags: list[str] = Field(default_factory=list)

@@ -1,0 +1,47 @@
+"""Organisations and their keys."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import ConfigDict, Field
+
+from afinador.schemas.base import Wire
+
+
+class OrganizationRequest(Wire):
+    """Makes an organisation."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
+
+
+class Organization(Wire):
+    """Whoever owns files, jobs and models. Its name is also its MLflow workspace."""
+
+    id: str
+    object: Literal["organization"] = "organization"
+    name: str
+    created_at: int
+
+
+class ApiKeyRequest(Wire):
+    """Makes a key of an organisation."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    organization: str
+    name: str = Field("default", max_length=128)
+
+
+class ApiKey(Wire):
+    """A key; ``key`` itself is answered once, when it is made, and kept only as a hash."""
+
+    id: str
+    object: Literal["api_key"] = "api_key"
+    organization_id: str
+    name: str
+    prefix: str
+    created_at: int
+    key: str | None = None

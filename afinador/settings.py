@@ -1,0 +1,105 @@
+"""Where things are: the environment, read once by whoever starts a process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """All environment variables of the service; ``.env`` in the working directory is read too.
+
+    Build one in ``main`` and hand it on: nothing reads the environment at import.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="AFINADOR_", env_file=".env", extra="ignore", populate_by_name=True, env_ignore_empty=True
+    )
+
+    home: Path = Field(
+        Path("~/.local/share/afinador"), description="All local state: ledger, storage, run directories, logs."
+    )
+    base_url: str = Field("http://127.0.0.1:8000", description="Where clients (SDK and command line) find the API.")
+    api_key: SecretStr | None = Field(None, description="Key of an organisation, for clients.")
+    operator_key: SecretStr | None = Field(
+        None, description="The operator's key. If unset, `afinador up` makes one at the first start."
+    )
+    host: str = Field("127.0.0.1", description="Address that all parts bind to.")
+    port: int = Field(8000, ge=1, le=65535, description="Port of the API; the next free one is taken and shown.")
+    database_url: str | None = Field(None, description="The ledger: SQLite below the home, or postgresql+psycopg://…")
+    storage_url: str | None = Field(None, description="Bytes: file://… (below the home by default) or s3://bucket/…")
+    model_roots: Annotated[list[Path], NoDecode] = Field(
+        default_factory=list,
+        description="Folders, separated by ':', from which base models may be registered.",
+    )
+    config: Path | None = Field(None, description="Operator's YAML/JSON: defaults, limits, model_aliases.")
+    mlflow_tracking_uri: str | None = Field(
+        None,
+        validation_alias=AliasChoices("MLFLOW_TRACKING_URI", "mlflow_tracking_uri"),
+        description="MLflow's database; an SQLite file below the home by default.",
+    )
+    prefect_api_url: str = Field(
+        "http://127.0.0.1:4200/api",
+        validation_alias=AliasChoices("PREFECT_API_URL", "prefect_api_url"),
+        description="Prefect's API.",
+    )
+    prefect_api_auth_string: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices("PREFECT_API_AUTH_STRING", "prefect_api_auth_string"),
+        description="user:password for Prefect's API, if it asks for one.",
+    )
+    hf_token: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices("HF_TOKEN", "TOKEN_HUGGING_FACE", "hf_token"),
+        description="Token for gated or private repositories of the Hugging Face Hub.",
+    )
+    hf_endpoint: str = Field(
+        "https://huggingface.co",
+        validation_alias=AliasChoices("HF_ENDPOINT", "hf_endpoint"),
+        description="The Hugging Face Hub, or a mirror of it.",
+    )
+
+    @field_validator("model_roots", mode="before")
+    @classmethod
+    def _split_roots(cls, value: object) -> object:
+        if isinstance(value, str):
+            return [part for part in value.split(":") if part]
+        return value
+
+    @field_validator("home", mode="after")
+    @classmethod
+    def _expand_home(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @field_validator("model_roots", mode="after")
+    @classmethod
+    def _expand_roots(cls, value: list[Path]) -> list[Path]:
+        return [path.expanduser().resolve() for path in value]
+
+    @property
+    def ledger_url(self) -> str:
+        """SQLAlchemy URL of the ledger."""
+        return self.database_url or f"sqlite:///{self.home / 'ledger.db'}"
+
+    @property
+    def tracking_uri(self) -> str:
+        """MLflow's database."""
+        return self.mlflow_tracking_uri or f"sqlite:///{self.home / 'mlflow.db'}"
+
+    @property
+    def bytes_url(self) -> str:
+        """Root of the object storage."""
+        return self.storage_url or f"file://{self.home / 'storage'}"
+
+    @property
+    def runs_dir(self) -> Path:
+        """Run directories of jobs on this machine, one folder a job."""
+        return self.home / "runs"
+
+    @property
+    def allowed_model_roots(self) -> list[Path]:
+        """Folders from which base models may be registered: the configured ones and ``HOME/base-models``."""
+        return [*self.model_roots, self.home / "base-models"]

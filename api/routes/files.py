@@ -1,0 +1,77 @@
+"""Files that people upload and that jobs make."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+from fastapi.responses import Response
+
+from afinador.schemas.base import Deleted, Page
+from afinador.schemas.files import File
+from api.keys import CurrentOrganization
+from api.paging import After, page
+from api.service import TheService
+from api.streams import stored_file
+from api.uploads import UPLOAD_BODY, ReceivedUpload
+from registry import files
+
+router = APIRouter(prefix="/files", tags=["files"])
+
+# OpenAI leaves `expires_at` and `status_details` out where there are none; a null breaks strict clients.
+WITHOUT_NULLS: dict[str, Any] = {"response_model_exclude_none": True}
+
+
+@router.post("", summary="Upload a file", openapi_extra=UPLOAD_BODY, **WITHOUT_NULLS)
+def create_file(organization: CurrentOrganization, upload: ReceivedUpload, service: TheService) -> File:
+    """Upload CSV, JSON, JSONL or TEXT, up to 1 GB. It is checked in the background: see ``status``.
+
+    A new file under a known name is a new version.
+    """
+    with service.memory.database.session() as session:
+        row = files.create(
+            session, service.memory, organization.id, upload.path, upload.filename, upload.purpose, upload.sha256, upload.size
+        )  # fmt: skip
+        created = files.to_wire(row)
+    service.check_file(created.id)
+    return created
+
+
+@router.get("", summary="List files", **WITHOUT_NULLS)
+def list_files(
+    organization: CurrentOrganization,
+    service: TheService,
+    after: After = None,
+    limit: int = 10_000,
+    purpose: str | None = None,
+    order: Annotated[Literal["asc", "desc"], Query(description="By time of creation.")] = "desc",
+) -> Page[File]:
+    """List the organization's files, newest first."""
+    with service.memory.database.reading() as session:
+        rows, has_more = files.list_page(
+            session, organization.id, after=after, limit=limit, purpose=purpose, order=order
+        )
+        return page([files.to_wire(row) for row in rows], has_more=has_more, empty_id="")
+
+
+@router.get("/{file}", summary="Get a file", **WITHOUT_NULLS)
+def retrieve_file(file: str, organization: CurrentOrganization, service: TheService) -> File:
+    """Get a file by its id, its name, or its name without extension (the newest version)."""
+    with service.memory.database.reading() as session:
+        return files.to_wire(files.find(session, organization.id, file))
+
+
+@router.delete("/{file}", summary="Delete a file")
+def delete_file(file: str, organization: CurrentOrganization, service: TheService) -> Deleted:
+    """Delete a file; refused while a job that has not ended uses it."""
+    with service.memory.database.session() as session:
+        row = files.delete(session, service.memory, organization.id, file)
+        return Deleted(id=row.id, object="file")
+
+
+@router.get("/{file}/content", summary="Get a file's content", response_class=Response)
+def retrieve_content(file: str, organization: CurrentOrganization, service: TheService) -> Response:
+    """Get the bytes of a file."""
+    with service.memory.database.reading() as session:
+        row = files.find(session, organization.id, file)
+    return stored_file(service.memory.storage, row.storage_key, row.filename)

@@ -1,0 +1,112 @@
+"""What all handlers share, handed to them by FastAPI's dependencies."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Protocol
+
+from fastapi import Depends, Request
+
+from afinador.errors import StorageError
+from afinador.settings import Settings
+from api.background import Background, Deferred
+from api.health import Health
+from registry import base_models, files, jobs
+from registry.experiments import Experiments
+from registry.memory import Memory
+from registry.tables import Job
+
+logger = logging.getLogger(__name__)
+
+RECHECK_SECONDS = 30.0
+"""After this time a file is checked that could not be read from the storage."""
+
+
+class Runs(Protocol):
+    """Prefect, as ``registry.runs`` offers it: nothing is raised while it is away."""
+
+    def submit(self, memory: Memory, job_id: str) -> bool:
+        """Give a queued job to Prefect."""
+
+    def submit_waiting(self, memory: Memory) -> int:
+        """Give all queued jobs that have no run yet to Prefect."""
+
+    def cancel(self, memory: Memory, job: Job) -> None:
+        """Take the run of a cancelled job back."""
+
+    def health(self, settings: Settings) -> dict[str, Any]:
+        """Ask how Prefect and its workers are."""
+
+
+@dataclass
+class Service:
+    """The running service.
+
+    Attributes:
+        experiments: MLflow, which takes seconds to import.
+        runs: Prefect; the functions of ``registry.runs``, or a double that obeys them.
+        stopping: Set when the process goes down, so that answers without end do end.
+    """
+
+    memory: Memory
+    health: Health
+    experiments: Deferred[Experiments]
+    runs: Runs
+    background: Background = field(default_factory=Background)
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    def start(self) -> None:
+        """Take up what an earlier process left: unchecked files, unfetched models, unsubmitted jobs."""
+        self.health.start()
+        self.experiments.start()
+        with self.memory.database.reading() as session:
+            unchecked = files.unchecked(session)
+            incomplete = base_models.incomplete(session)
+        for file_id in unchecked:
+            self.check_file(file_id)
+        for model_id in incomplete:
+            self.fetch_model(model_id)
+        self.background.run("submit", self.runs.submit_waiting, self.memory)
+
+    def stop(self) -> None:
+        """End what has no end of its own."""
+        self.stopping.set()
+        self.health.stop()
+
+    def check_file(self, file_id: str) -> None:
+        """Check an uploaded file in the background; jobs that waited for its verdict are then submitted."""
+        self.background.run("check", self._check_and_submit, file_id)
+
+    def fetch_model(self, model_id: str) -> None:
+        """Fetch and hash a base model's files in the background."""
+        self.background.run("fetch", base_models.complete, self.memory, model_id)
+
+    def submit(self, job_id: str) -> None:
+        """Give a job to Prefect in the background."""
+        self.background.run("submit", self.runs.submit, self.memory, job_id)
+
+    def cancel_run(self, job: Job) -> None:
+        """Tell Prefect that a job was cancelled, in the background."""
+        self.background.run("submit", self.runs.cancel, self.memory, job)
+
+    def _check_and_submit(self, file_id: str) -> None:
+        try:
+            files.check(self.memory, file_id)
+        except StorageError as error:
+            logger.warning("File %s is checked later: %s", file_id, error.message)
+            self.background.run_later(RECHECK_SECONDS, "check", self._check_and_submit, file_id)
+            return
+        with self.memory.database.reading() as session:
+            waiting = [job.id for job in jobs.waiting_for_submission(session)]
+        for job_id in waiting:
+            self.submit(job_id)
+
+
+def _service_of(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+TheService = Annotated[Service, Depends(_service_of)]

@@ -1,0 +1,129 @@
+"""Uploaded files: from the network to the disk, once the key was found good."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+from uuid import uuid4
+
+from fastapi import Depends, Request
+from python_multipart.multipart import parse_options_header
+from starlette.concurrency import run_in_threadpool
+
+from afinador.errors import InvalidRequestError
+from afinador.storage import require_free_space
+from api import multipart
+from api.keys import CurrentOrganization
+from api.multipart import Form, Sink
+from api.service import TheService
+
+ABANDONED_SECONDS = 24 * 3600
+PURPOSES = ("fine-tune", "assistants", "batch", "vision", "user_data", "evals")
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file that arrived whole.
+
+    Attributes:
+        path: Where it lies until the answer is given; what was not moved away is removed then.
+        filename: Without folders.
+    """
+
+    path: Path
+    filename: str
+    purpose: str
+    sha256: str
+    size: int
+
+
+async def receive_upload(request: Request, service: TheService, _: CurrentOrganization) -> AsyncIterator[Upload]:
+    """Receive the file of a multipart request; the key was checked before the first byte is read.
+
+    Raises:
+        InvalidRequestError: No multipart body, a field is missing, unknown or wrong, or the file is empty.
+        RequestTooLargeError: More than 1 GB.
+        InsufficientStorageError: The disk is too full.
+    """
+    boundary = _boundary(request.headers.get("content-type", ""))
+    announced_bytes = int(request.headers.get("content-length", "0"))
+    if announced_bytes > multipart.MAX_FILE_BYTES + multipart.MAX_FIELD_BYTES:
+        raise multipart.too_large()
+    folder = upload_folder(service.memory.settings.home)
+    require_free_space(folder, announced_bytes, "This upload")
+    sink = Sink(folder / f"{uuid4().hex}.part")
+    try:
+        form = Form(boundary, sink)
+        async for chunk in request.stream():
+            form.feed(chunk)
+            if sink.is_full:
+                await run_in_threadpool(sink.flush)
+        purpose, filename = _checked(form)
+        sha256 = await run_in_threadpool(sink.finish)
+        yield Upload(sink.path, filename, purpose, sha256, sink.size)
+    finally:
+        sink.close()
+        sink.path.unlink(missing_ok=True)
+
+
+ReceivedUpload = Annotated[Upload, Depends(receive_upload)]
+
+UPLOAD_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file", "purpose"],
+                    "properties": {
+                        "file": {"type": "string", "format": "binary", "description": "CSV, JSON, JSONL or TEXT."},
+                        "purpose": {"type": "string", "enum": list(PURPOSES)},
+                    },
+                }
+            }
+        },
+    }
+}
+"""Describes the body for the API description."""
+
+
+def upload_folder(home: Path) -> Path:
+    """Return the folder where uploads arrive; what a crashed process left there a day ago is removed."""
+    folder = home / "uploads"
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.glob("*.part"):
+        try:
+            if path.stat().st_mtime < time.time() - ABANDONED_SECONDS:
+                path.unlink()
+        except FileNotFoundError:  # another request was faster
+            continue
+    return folder
+
+
+def _boundary(content_type: str) -> bytes:
+    kind, options = parse_options_header(content_type)
+    if kind != b"multipart/form-data" or not options.get(b"boundary"):
+        raise InvalidRequestError(
+            "Send the file as multipart/form-data with the parts 'file' and 'purpose', "
+            "for example: curl -F purpose=fine-tune -F file=@data.jsonl …/v1/files"
+        )
+    return options[b"boundary"]
+
+
+def _checked(form: Form) -> tuple[str, str]:
+    """Return purpose and file name once the whole body was read."""
+    if not form.is_complete:
+        raise InvalidRequestError("The multipart body ends too early; send the file again.")
+    if form.filename is None:
+        raise InvalidRequestError("The part 'file' is missing.", param="file")
+    purpose = form.fields.get("purpose", "")
+    if purpose not in PURPOSES:
+        given = f"purpose is {purpose!r}" if "purpose" in form.fields else "The field 'purpose' is missing"
+        raise InvalidRequestError(f"{given}; allowed: {', '.join(PURPOSES)}.", param="purpose")
+    if form.received_bytes == 0:
+        raise InvalidRequestError(f"The file {form.filename!r} is empty.", param="file")
+    return purpose, form.filename

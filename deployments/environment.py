@@ -1,0 +1,66 @@
+"""What the children of the supervisor find in their environment."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from afinador.settings import Settings
+from deployments.ports import reachable
+
+QUIET = {
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
+    "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+}
+"""No part tells anybody outside anything."""
+
+
+def child_environment(settings: Settings, *, root: Path, python: str, gpus: int, mlflow_url: str) -> dict[str, str]:
+    """Return the environment of all parts: ours, with where everything is.
+
+    Args:
+        settings: With the ports that were chosen.
+        root: The repository.
+        python: The interpreter that runs the parts.
+        gpus: Number of GPUs.
+        mlflow_url: Where MLflow's pages are for people; no part reads data from there.
+    """
+    inherited = dict(os.environ)
+    python_path = [str(root), *filter(None, inherited.get("PYTHONPATH", "").split(os.pathsep))]
+    return {
+        **inherited,
+        **QUIET,
+        **no_proxy(settings.host),
+        "PYTHONPATH": os.pathsep.join(dict.fromkeys(python_path)),
+        "PYTHONUNBUFFERED": "1",
+        "AFINADOR_HOME": str(settings.home),
+        "AFINADOR_HOST": settings.host,
+        "AFINADOR_PORT": str(settings.port),
+        "AFINADOR_BASE_URL": settings.base_url,
+        "AFINADOR_PYTHON": python,
+        "AFINADOR_ROOT": str(root),
+        "AFINADOR_GPUS": str(max(1, gpus)),
+        "AFINADOR_MLFLOW_URL": mlflow_url,
+        "MLFLOW_TRACKING_URI": settings.tracking_uri,
+        "MLFLOW_BACKEND_STORE_URI": settings.tracking_uri,
+        "MLFLOW_ENABLE_WORKSPACES": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "PREFECT_API_URL": settings.prefect_api_url,
+        "PREFECT_HOME": str(settings.home / "prefect"),
+        "PREFECT_CLI_PROMPT": "false",
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "afinador,registry,tasks,flows",
+        # Waiting is not being late.
+        "PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS": "86400",
+        "PREFECT_WORKER_QUERY_SECONDS": "0.5",
+    }
+
+
+def no_proxy(host: str) -> dict[str, str]:
+    """Return the variables that keep calls between the parts away from a proxy, whatever is configured."""
+    local = ["127.0.0.1", "localhost", "::1", reachable(host).strip("[]")]
+    given = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""
+    names = ",".join(dict.fromkeys([*filter(None, given.split(",")), *local]))
+    return {"NO_PROXY": names, "no_proxy": names}

@@ -1,0 +1,218 @@
+"""The supervisor of ``afinador up``: starts the parts, watches them, and takes all of them down again."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import sys
+import threading
+import time
+from types import FrameType
+
+import psutil
+
+from afinador.errors import AfinadorError
+from deployments import processes
+from deployments.home import Home
+from deployments.housekeeper import Housekeeper
+from deployments.parts import Part
+from deployments.processes import Group
+from registry import organisations, runs
+
+LOOK_SECONDS = 0.1
+MAX_DEATHS_AT_START = 4
+HOLD_SECONDS = 20.0
+STOP_SECONDS = 8.0
+TRAINER_SECONDS = 10.0
+"""How long a trainer whose flow is gone has for its last checkpoint."""
+STOP_ORDER = (("api", "mlflow", "database", "deployments"), ("worker-gpu", "worker-cpu"), ("prefect",))
+
+logger = logging.getLogger(__name__)
+
+
+class StartError(AfinadorError):
+    """A part that jobs need could not be started."""
+
+    code = "start_failed"
+
+
+class Stack:
+    """All parts on this machine.
+
+    Args:
+        home: The home, held.
+        parts: The parts, in the order in which they are shown.
+        environment: Of the children.
+        housekeeper: Started once the parts are ready.
+        urls: Where people and programs find each part.
+    """
+
+    def __init__(
+        self, home: Home, parts: list[Part], environment: dict[str, str], housekeeper: Housekeeper, urls: dict[str, str]
+    ) -> None:
+        self.home, self.parts, self.environment = home, parts, environment
+        self.housekeeper, self.urls = housekeeper, urls
+        self._signals = 0
+        self._wake = threading.Event()
+        self._born = psutil.Process().create_time()
+        self._ready_after_seconds: float | None = None
+
+    def run(self) -> None:
+        """Start everything, say so, and watch until SIGINT, SIGTERM or SIGHUP comes; then stop everything.
+
+        Raises:
+            StartError: A part that jobs need dies again and again before it was ready even once.
+        """
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._on_signal)
+        try:
+            while not self._signals:
+                for part in self.parts:
+                    self._advance(part)
+                if self._ready_after_seconds is None and all(part.phase == "ready" for part in self._essential()):
+                    self._become_ready()
+                self._wake.wait(LOOK_SECONDS)
+        finally:
+            self._stop()
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._signals += 1
+        self._wake.set()
+
+    def _essential(self) -> list[Part]:
+        return [part for part in self.parts if part.is_essential]
+
+    def _advance(self, part: Part) -> None:
+        """Bring one part a step further: start it, or notice what has become of it."""
+        if part.may_start() and self._has_what_it_needs(part):
+            part.start(self.environment, self.home.logs)
+            self._record()
+            if part.phase == "ready":
+                say_part(part)
+            return
+        change = part.look()
+        if change == "ready":
+            say_part(part)
+        elif change == "died":
+            self._mourn(part)
+        if change is not None:
+            self._record()
+
+    def _has_what_it_needs(self, part: Part) -> bool:
+        ready = {each.name for each in self.parts if each.has_been_ready}
+        return ready.issuperset(part.needs)
+
+    def _mourn(self, part: Part) -> None:
+        is_step = part.answers is None
+        if part.is_essential and not part.has_been_ready and part.deaths >= (1 if is_step else MAX_DEATHS_AT_START):
+            raise StartError(
+                f"{part.title} could not be started (exit code {part.exit_code()}). The end of {part.log_path}:\n"
+                f"{part.last_words()}"
+            )
+        say(
+            f"  {part.title} has ended (exit code {part.exit_code()}, see {part.log_path}); "
+            f"it is started again in {part.delay_seconds:g} s."
+        )
+
+    def _become_ready(self) -> None:
+        self._ready_after_seconds = time.time() - self._born
+        self.housekeeper.start()
+        self._record()
+        say(f"Ready for jobs in {self._ready_after_seconds:.1f} s.\n")
+        memory = self.housekeeper.memory
+        with memory.database.session() as session:
+            first = organisations.first_start(session, memory.settings)
+        say_how_to_use(self.urls, self.home, first)
+
+    def _record(self) -> None:
+        parts = {
+            part.name: {"pid": part.process_id, "phase": part.phase, "url": part.url, "log": str(part.log_path)}
+            for part in self.parts
+        }
+        supervisor = {"pid": psutil.Process().pid, "started_at": self._born}
+        groups = [group.to_json() for part in self.parts for group in part.groups]
+        self.home.write_record(
+            {
+                "supervisor": supervisor,
+                "ready_seconds": self._ready_after_seconds,
+                "urls": self.urls,
+                "parts": parts,
+                "groups": groups,
+            }
+        )
+
+    def _stop(self) -> None:
+        """Take everything down: jobs first, then what runs them, then what they report to."""
+        say("\nStopping; running jobs save a checkpoint and go on at the next start. Ctrl-C again does not wait.")
+        signals_before = self._signals
+        self.housekeeper.stop()
+        groups = [group for part in self.parts for group in part.groups]
+        if self._ready_after_seconds is not None:
+            self._hold_jobs(signals_before)
+        left_behind = processes.descendants(groups)
+        for names in STOP_ORDER:
+            members = [member for group in self._groups(names) for member in group.members()]
+            processes.end(members, grace_seconds=STOP_SECONDS)
+        # Trainers are in sessions of their own, and end by themselves when their flow is gone.
+        late = processes.wait_for_end(left_behind, timeout_seconds=TRAINER_SECONDS)
+        processes.end(late, grace_seconds=1)
+        for part in self.parts:
+            part.reap()
+        self.home.release()
+        say("Stopped.")
+
+    def _groups(self, names: tuple[str, ...]) -> list[Group]:
+        return [group for part in self.parts if part.name in names for group in part.groups]
+
+    def _hold_jobs(self, signals_before: int) -> None:
+        """Ask running jobs to stop at a checkpoint, and wait until their flows have ended.
+
+        A worker that is stopped takes its flows with it at once, so this comes before.
+        """
+        deadline = time.monotonic() + HOLD_SECONDS
+        workers = {part.process_id for part in self.parts if part.name.startswith("worker-")}
+        while time.monotonic() < deadline and self._signals == signals_before:
+            try:
+                running = runs.hold(self.housekeeper.memory)
+            except Exception:
+                logger.exception("Running jobs could not be asked to stop")
+                return
+            flows = [
+                member
+                for group in self._groups(STOP_ORDER[1])
+                for member in group.members()
+                if member.pid not in workers
+            ]
+            if not running and not flows:
+                return
+            time.sleep(0.2)
+
+
+def say(text: str) -> None:
+    """Write a line for whoever has started the stack."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def say_part(part: Part) -> None:
+    """Say that a part is ready, where, and how long it took."""
+    where = part.url or ("up to date" if part.skip is not None and part.process_id is None else "done")
+    say(f"  {part.title:<26} {where:<50} {part.seconds:5.1f} s")
+
+
+def say_how_to_use(urls: dict[str, str], home: Home, first: organisations.FirstStart | None) -> None:
+    """Say what to type now; keys are shown on the first start, and never again."""
+    if first is not None:
+        say(
+            f"Keys of the new organization {first.organization.name!r} and of the operator; shown this once, so keep them:"
+        )
+        say(f"  export AFINADOR_API_KEY={first.key}")
+        if first.operator_key:
+            say(f"  export AFINADOR_OPERATOR_KEY={first.operator_key}")
+        say("")
+    say("Use it from another terminal:")
+    say(f"  export AFINADOR_BASE_URL={urls['api']}")
+    say("  afinador list base-model")
+    say(f"With the openai client: base_url={json.dumps(urls['api'] + '/v1')}. API description: {urls['api']}/docs.")
+    say(f"Logs: {home.logs}. Ctrl-C stops everything.\n")

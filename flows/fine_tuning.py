@@ -1,0 +1,66 @@
+"""The main story: from a queued job to a published adapter or model."""
+
+from __future__ import annotations
+
+import logging
+from uuid import uuid4
+
+from prefect import flow, runtime, suspend_flow_run
+from prefect.client.schemas.objects import State
+from prefect.states import Cancelled, Completed, Failed
+
+from afinador.errors import AfinadorError
+from tasks import ending
+from tasks.attempt import Attempt, StopRequestedError, claim
+from tasks.evaluate import evaluate
+from tasks.load_model import load_model
+from tasks.publish import publish
+from tasks.train import train
+from tasks.validate import validate_dataset
+
+logger = logging.getLogger(__name__)
+
+
+@flow(name="fine-tune", persist_result=False)
+def fine_tune(job_id: str) -> State:
+    """Turn one queued job into a published adapter or model.
+
+    It may be executed again from this first line at any time (retry, restart of the machine): each step asks the
+    ledger whether it is done.
+
+    Args:
+        job_id: A job, such as ``ftjob-7f3a19c2``. Everything else is in the ledger.
+    """
+    attempt = claim(job_id, str(runtime.flow_run.id or ""))
+    if attempt is None:
+        return Cancelled(message=f"Job {job_id} has ended already; nothing was done. Create a new job to train again.")
+    with attempt:
+        try:
+            return Completed(message=tell(attempt))
+        except StopRequestedError as stop:
+            return stopped(attempt, stop.request)
+        except AfinadorError as error:
+            return Failed(message=ending.failed(attempt, error))
+        except Exception as error:
+            logger.exception("An error that nobody foresaw.")
+            return Failed(message=ending.failed(attempt, ending.unforeseen(error)))
+        except BaseException:
+            ending.interrupted(attempt)
+            raise
+
+
+def stopped(attempt: Attempt, request: str) -> State:
+    """End the run as asked: cancelled, or suspended until the stack is up again."""
+    message = ending.stopped(attempt, request)
+    if request == "hold":
+        suspend_flow_run(timeout=None, key=uuid4().hex)  # raises; the run is resumed by the next start of the stack
+    return Cancelled(message=message)
+
+
+def tell(attempt: Attempt) -> str:
+    """The story itself, in order; returns its last sentence."""
+    validate_dataset(attempt)
+    follower = load_model(attempt)
+    train(attempt, follower)
+    evaluate(attempt, follower)
+    return publish(attempt, follower)

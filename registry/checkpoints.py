@@ -1,0 +1,78 @@
+"""Checkpoints of jobs in the storage."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from afinador.schemas import checkpoints as wire
+from registry.pages import page
+from registry.tables import Checkpoint, Job
+
+
+def register(
+    session: Session, job_id: str, step: int, storage_key: str, metrics: dict[str, Any], size: int
+) -> Checkpoint:
+    """Write a checkpoint down; a second time for the same job and step returns the first one.
+
+    Args:
+        session: The transaction.
+        job_id: Whose checkpoint it is.
+        step: Optimizer steps done.
+        storage_key: Prefix of its files in the storage.
+        metrics: ``train_loss`` and ``valid_loss`` where they were measured.
+        size: Bytes of all its files.
+    """
+    job = session.get_one(Job, job_id)
+    checkpoint = Checkpoint(
+        organization_id=job.organization_id,
+        job_id=job_id,
+        name=f"{job.spec['output']['alias']}:ckpt-step-{step}",
+        step_number=step,
+        storage_key=storage_key,
+        metrics={**metrics, "step": step},
+        bytes=size,
+    )
+    try:
+        with session.begin_nested():
+            session.add(checkpoint)
+    except IntegrityError:
+        return session.scalars(select(Checkpoint).where(*_at(job_id, step))).one()
+    return checkpoint
+
+
+def exists(session: Session, job_id: str, step: int) -> bool:
+    """Tell whether the checkpoint of a step was written down."""
+    return session.scalar(select(Checkpoint.id).where(*_at(job_id, step))) is not None
+
+
+def list_page(
+    session: Session, organization_id: str, job_id: str, after: str | None = None, limit: int = 10
+) -> tuple[list[Checkpoint], bool]:
+    """Return a page of a job's checkpoints, newest first, and whether there are older ones.
+
+    Raises:
+        InvalidRequestError: ``after`` is none of them, or ``limit`` is not from 1 to 100.
+    """
+    query = select(Checkpoint).where(Checkpoint.organization_id == organization_id, Checkpoint.job_id == job_id)
+    return page(session, query, [Checkpoint.step_number], key=Checkpoint.id, after=after, limit=limit)
+
+
+def to_wire(row: Checkpoint) -> wire.Checkpoint:
+    """Return a checkpoint as it is answered."""
+    return wire.Checkpoint(
+        id=row.id,
+        created_at=int(row.created_at),
+        fine_tuning_job_id=row.job_id,
+        job_id=row.job_id,
+        step_number=row.step_number,
+        fine_tuned_model_checkpoint=row.name,
+        metrics=row.metrics,
+    )
+
+
+def _at(job_id: str, step: int) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return Checkpoint.job_id == job_id, Checkpoint.step_number == step

@@ -1,0 +1,97 @@
+"""The check of an uploaded file: once, in the background, its verdict kept and shared by equal bytes."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from afinador.data.validation import validate_dataset
+from afinador.errors import NotFoundError
+from registry import waiting_jobs
+from registry.memory import Memory
+from registry.tables import File
+
+
+def check(memory: Memory, file_id: str) -> None:
+    """Check a file that was uploaded, keep the verdict, and settle the jobs that wait for it.
+
+    Equal bytes under the same extension that the organisation had checked before are not read again. Nothing happens
+    when the file is checked or deleted already.
+
+    Raises:
+        StorageError: The storage does not answer; the file stays ``uploaded``.
+    """
+    with memory.database.session() as session:
+        file = session.get(File, file_id)
+        if file is None or file.status != "uploaded" or file.deleted_at is not None:
+            return
+        verdict = _known_verdict(session, file)
+        if verdict is not None:
+            _settle(session, file_id, verdict)
+            return
+    verdict = _fresh_verdict(memory, file)
+    with memory.database.session() as session:
+        _settle(session, file_id, verdict)
+
+
+def unchecked(session: Session) -> list[str]:
+    """Return the ids of all files, of all organisations, that are still to be checked; for a restart."""
+    query = select(File.id).where(File.status == "uploaded", File.deleted_at.is_(None))
+    return list(session.scalars(query.order_by(File.created_at)))
+
+
+def _known_verdict(session: Session, file: File) -> dict[str, Any] | None:
+    same_bytes = select(File).where(
+        File.organization_id == file.organization_id,
+        File.sha256 == file.sha256,
+        File.status != "uploaded",
+        File.report.is_not(None),
+    )
+    for other in session.scalars(same_bytes):
+        # The format is found from the extension too.
+        if PurePosixPath(other.filename).suffix.lower() == PurePosixPath(file.filename).suffix.lower():
+            return {
+                field: getattr(other, field) for field in ("status", "status_details", "report", "format", "records")
+            }
+    return None
+
+
+def _fresh_verdict(memory: Memory, file: File) -> dict[str, Any]:
+    try:
+        with _local_copy(memory, file) as path:
+            report = validate_dataset(path, file.filename)
+    except NotFoundError:
+        return {"status": "error", "status_details": f"The bytes of {file.filename!r} are gone; upload it again."}
+    return {
+        "status": "error" if report.errors else "processed",
+        "status_details": report.summary() if report.errors else None,
+        "report": report.to_json(),
+        "format": report.format,
+        "records": report.records,
+    }
+
+
+@contextmanager
+def _local_copy(memory: Memory, file: File) -> Iterator[Path]:
+    local = memory.storage.local_path(file.storage_key)
+    if local is not None:
+        if not local.is_file():
+            raise NotFoundError(f"The storage has no {file.storage_key!r}.")
+        yield local
+        return
+    with tempfile.TemporaryDirectory(prefix="afinador-check-") as folder:
+        copy = Path(folder) / PurePosixPath(file.storage_key).name
+        memory.storage.get_file(file.storage_key, copy)
+        yield copy
+
+
+def _settle(session: Session, file_id: str, verdict: dict[str, Any]) -> None:
+    changed = session.execute(update(File).where(File.id == file_id, File.status == "uploaded").values(**verdict))
+    if changed.rowcount:
+        waiting_jobs.settle(session, file_id)

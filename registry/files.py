@@ -1,0 +1,219 @@
+"""Files: bytes in the storage, a row for each version, and the verdict of their check."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+from sqlalchemy import Select, exists, func, or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from afinador.errors import InUseError, InvalidRequestError, NotFoundError, StorageError, nearest
+from afinador.schemas import files as wire
+from afinador.schemas.jobs import OPEN_STATUSES
+from registry.database import after_commit
+from registry.file_checks import check, unchecked
+from registry.memory import Memory
+from registry.pages import page
+from registry.tables import File, Job, new_id
+
+__all__ = ["check", "create", "delete", "find", "list_page", "to_wire", "unchecked"]
+
+LONGEST_NAME = 255
+RESULT_PURPOSE = "fine-tune-results"
+_VERSION_TRIES = 10
+
+_logger = logging.getLogger(__name__)
+
+
+def create(
+    session: Session,
+    memory: Memory,
+    organization_id: str,
+    source: Path,
+    filename: str,
+    purpose: str,
+    sha256: str,
+    size: int,
+) -> File:
+    """Move a local file into the storage and write its row; a known name makes a new version.
+
+    The bytes are copied before the transaction's first statement here, so hand in a fresh one: a large file holds
+    nobody up. Files of the purpose ``fine-tune-results`` are ours and need no check.
+
+    Args:
+        session: A fresh transaction.
+        memory: Where the bytes go.
+        organization_id: Whose file it is.
+        source: Local file; it is gone afterwards.
+        filename: Name as uploaded; folders in it are dropped.
+        purpose: OpenAI's word for what it is for.
+        sha256: Hex hash of the bytes.
+        size: Number of bytes.
+
+    Raises:
+        InvalidRequestError: The name is empty or longer than 255 characters.
+        InsufficientStorageError: The disk of a local storage is too full.
+        StorageError: The storage refuses or does not answer.
+    """
+    name = PurePosixPath(filename.replace("\\", "/")).name
+    if not name or name == ".." or len(name) > LONGEST_NAME or not name.isprintable():
+        raise InvalidRequestError(
+            f"The file name {filename[:80]!r} cannot be used; it must have 1 to {LONGEST_NAME} printable characters.",
+            param="file",
+        )
+    file_id = new_id("file-")
+    key = f"{organization_id}/files/{file_id}/{name}"
+    memory.storage.put_file(source, key)
+    made_here = purpose == RESULT_PURPOSE
+    file = File(
+        id=file_id,
+        organization_id=organization_id,
+        filename=name,
+        purpose=purpose,
+        type="log" if made_here else "dataset",
+        status="processed" if made_here else "uploaded",
+        storage_key=key,
+        bytes=size,
+        sha256=sha256,
+    )
+    try:
+        _insert_as_newest(session, file)
+    except BaseException:
+        memory.storage.delete(key)
+        raise
+    source.unlink(missing_ok=True)
+    return file
+
+
+def find(session: Session, organization_id: str, reference: str, *, param: str = "file") -> File:
+    """Return a file by id, by name, or by name without extension: the newest version that is not deleted.
+
+    Args:
+        session: The transaction to read in.
+        organization_id: Whose file it is.
+        reference: Id or name.
+        param: The field of the request that named it, for the error.
+
+    Raises:
+        NotFoundError: The organisation has no such file; names the nearest.
+    """
+    query = _live(organization_id)
+    by_id = session.scalars(query.where(File.id == reference)).first()
+    if by_id is not None:
+        return by_id
+    exact = session.scalars(query.where(File.filename == reference).order_by(File.version.desc())).first()
+    if exact is not None:
+        return exact
+    stem = reference.replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_")
+    candidates = query.where(File.filename.like(f"{stem}.%", escape="\\"))
+    for file in session.scalars(candidates.order_by(File.created_at.desc(), File.version.desc())):
+        if PurePosixPath(file.filename).stem == reference:
+            return file
+    names = session.scalars(_live(organization_id).with_only_columns(File.filename).distinct().limit(1000))
+    raise NotFoundError(
+        f"There is no file {reference!r} in this organization.{nearest(reference, names)} Upload it first.",
+        param=param,
+        code="file_not_found",
+    )
+
+
+def list_page(
+    session: Session,
+    organization_id: str,
+    *,
+    after: str | None = None,
+    limit: int = 10_000,
+    purpose: str | None = None,
+    order: Literal["asc", "desc"] = "desc",
+) -> tuple[list[File], bool]:
+    """Return a page of an organisation's files, and whether there are more.
+
+    Raises:
+        InvalidRequestError: ``after`` is none of them, or ``limit`` is not from 1 to 10000.
+    """
+    query = _live(organization_id)
+    if purpose is not None:
+        query = query.where(File.purpose == purpose)
+    return page(
+        session,
+        query,
+        [File.created_at, File.id],
+        key=File.id,
+        after=after,
+        limit=limit,
+        descending=order == "desc",
+        largest_limit=10_000,
+    )
+
+
+def delete(session: Session, memory: Memory, organization_id: str, reference: str) -> File:
+    """Delete a file; its bytes go once the transaction is committed.
+
+    Raises:
+        NotFoundError: The organisation has no such file.
+        InUseError: Jobs that have not ended use it; names them.
+    """
+    file = find(session, organization_id, reference)
+    # Whoever creates a job holds this row too, so that no job can begin to use it meanwhile.
+    session.execute(select(File.id).where(File.id == file.id).with_for_update())
+    is_used = or_(Job.training_file_id == file.id, Job.validation_file_id == file.id)
+    in_use = (Job.organization_id == organization_id, is_used, Job.status.in_(OPEN_STATUSES))
+    changed = session.execute(
+        update(File)
+        .where(File.id == file.id, File.deleted_at.is_(None), ~exists(select(Job.id).where(*in_use)))
+        .values(deleted_at=time.time())
+    )
+    if not changed.rowcount:
+        jobs = ", ".join(session.scalars(select(Job.name).where(*in_use).order_by(Job.created_at).limit(5)))
+        raise InUseError(
+            f"{file.filename} ({file.id}) is used by jobs that have not ended: {jobs}. Cancel them or wait for them."
+        )
+    after_commit(session, lambda: _delete_bytes(memory, file.storage_key))
+    return file
+
+
+def to_wire(row: File) -> wire.File:
+    """Return a file as it is answered."""
+    return wire.File(
+        id=row.id,
+        bytes=row.bytes,
+        created_at=int(row.created_at),
+        filename=row.filename,
+        purpose=row.purpose,
+        status=row.status,
+        status_details=row.status_details,
+        path=row.storage_key,
+        type=row.type,
+        version=row.version,
+        sha256=row.sha256,
+        organization_id=row.organization_id,
+        records=row.records,
+    )
+
+
+def _live(organization_id: str) -> Select[Any]:
+    return select(File).where(File.organization_id == organization_id, File.deleted_at.is_(None))
+
+
+def _insert_as_newest(session: Session, file: File) -> None:
+    same_name = (File.organization_id == file.organization_id, File.filename == file.filename)
+    for attempt in range(1, _VERSION_TRIES + 1):
+        file.version = (session.scalar(select(func.max(File.version)).where(*same_name)) or 0) + 1
+        try:
+            with session.begin_nested():
+                session.add(file)
+            return
+        except IntegrityError:
+            if attempt == _VERSION_TRIES:
+                raise
+
+
+def _delete_bytes(memory: Memory, key: str) -> None:
+    try:
+        memory.storage.delete(key)
+    except StorageError as error:
+        _logger.warning("The file is deleted, but its bytes remain: %s", error.message)

@@ -1,0 +1,233 @@
+"""From a request to a job: everything is looked up, checked and resolved here, once."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import PurePosixPath
+from typing import Any, Literal
+
+from sqlalchemy import or_, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from afinador import __version__
+from afinador.config.hyperparameters import Hyperparameters, limits_of
+from afinador.config.resolve import check_parameter_count, resolve_request, resolve_task, slug
+from afinador.config.spec import BaseModelReference, DataFile, FineTuningSpec, Output
+from afinador.errors import DataError, InvalidRequestError, ModelError, NameTakenError, UnsupportedModelError
+from afinador.schemas.jobs import JobRequest, TuningMethod
+from registry import base_models, events, files
+from registry.memory import Memory
+from registry.tables import BaseModel, File, HubVersion, Job, Organization, new_id
+
+SHORT_ID_LENGTH = 8
+LONGEST_HUB_NAME = 96
+METADATA_PAIRS, METADATA_KEY_LENGTH, METADATA_VALUE_LENGTH = 16, 64, 512
+
+_FORMATS: dict[str, Literal["csv", "json", "jsonl", "text"]] = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".json": "json",
+    ".txt": "text",
+    ".text": "text",
+    ".md": "text",
+}
+
+
+def create(session: Session, memory: Memory, organization: Organization, request: JobRequest) -> Job:
+    """Write a job down, with its whole resolved specification.
+
+    Returns:
+        The job: ``queued``, or ``validating_files`` while the check of its files is under way.
+
+    Raises:
+        NotFoundError: The base model or a file is unknown; names the nearest.
+        ModelError: The base model is not ready, too large, or of a kind that is not trained.
+        DataError: A file was checked and is no good.
+        NameTakenError: The organisation has a job of this name.
+        InvalidRequestError: A hyperparameter or another field is wrong; see ``afinador.config.resolve``.
+    """
+    _check_extras(request)
+    base = _base_model(session, memory, organization, request.model)
+    training_file = _data_file(session, organization, request.training_file, "training_file")
+    validation_file = (
+        _data_file(session, organization, request.validation_file, "validation_file")
+        if request.validation_file is not None
+        else None
+    )
+    tuning_method, hyperparameters, sources = resolve_request(request, memory.operator)
+    job_id = new_id("ftjob-")
+    output = _output(organization, base, request, job_id, tuning_method)
+    spec = FineTuningSpec(
+        job_id=job_id,
+        job_name=request.name or f"{slug(request.output_model or base.name)}-{job_id[-SHORT_ID_LENGTH:]}",
+        organization_id=organization.id,
+        organization=organization.name,
+        task=resolve_task(request, base.architecture or "unknown"),
+        tuning_method=tuning_method,
+        base_model=_base_reference(base),
+        training_file=_reference(training_file),
+        validation_file=_reference(validation_file) if validation_file else None,
+        output=output,
+        hyperparameters=hyperparameters,
+        seed=secrets.randbelow(2**31) if request.seed is None else request.seed,
+        sources=sources,
+        code_version=__version__,
+        domain=request.domain,
+        tags=request.tags,
+        metadata=request.metadata,
+    )
+    data_files = [file for file in (training_file, validation_file) if file is not None]
+    job = _row(spec, request, data_files, _method(memory, tuning_method, hyperparameters))
+    _insert(session, job)
+    events.append(session, job.id, f"Created fine-tuning job: {job.id}")
+    if job.status == "validating_files":
+        names = ", ".join(file.filename for file in data_files if file.status == "uploaded")
+        events.append(session, job.id, f"Validating files: {names}")
+    return job
+
+
+def _check_extras(request: JobRequest) -> None:
+    if request.integrations:
+        raise InvalidRequestError(
+            "integrations are not offered; the curves of each job are kept in MLflow.", param="integrations"
+        )
+    metadata = request.metadata or {}
+    if len(metadata) > METADATA_PAIRS:
+        raise InvalidRequestError(
+            f"metadata has {len(metadata)} keys; at most {METADATA_PAIRS} are kept.", param="metadata"
+        )
+    for key, value in metadata.items():
+        if len(key) > METADATA_KEY_LENGTH or len(value) > METADATA_VALUE_LENGTH:
+            raise InvalidRequestError(
+                f"metadata[{key[:METADATA_KEY_LENGTH]!r}] is too long: keys have at most {METADATA_KEY_LENGTH} "
+                f"characters, values {METADATA_VALUE_LENGTH}.",
+                param="metadata",
+            )
+
+
+def _base_model(session: Session, memory: Memory, organization: Organization, name: str) -> BaseModel:
+    own_result = session.scalars(
+        select(HubVersion).where(
+            HubVersion.organization_id == organization.id, or_(HubVersion.name == name, HubVersion.alias == name)
+        )
+    ).first()
+    if own_result is not None or name.startswith("ft:"):
+        remedy = f" Its base model is {own_result.base_model!r}." if own_result else ""
+        raise UnsupportedModelError(
+            f"{name!r} is the result of a job; tuning can start from registered base models only.{remedy}",
+            param="model",
+        )
+    base = base_models.find(session, memory, organization.id, name)
+    if base.status == "registering":
+        raise ModelError(
+            f"The base model {base.name!r} is still being registered; try again when its status is 'ready'.",
+            param="model",
+            code="model_not_ready",
+        )
+    if base.status != "ready":
+        raise ModelError(
+            f"The base model {base.name!r} could not be registered: {base.status_details} Register it again.",
+            param="model",
+            code="model_not_ready",
+        )
+    check_parameter_count(base.name, base.parameters or 0)
+    return base
+
+
+def _data_file(session: Session, organization: Organization, reference: str, param: str) -> File:
+    found = files.find(session, organization.id, reference, param=param)
+    # Held until the job is written down: a verdict or a deletion comes before this, or sees the job.
+    query = select(File).where(File.id == found.id).with_for_update(read=True)
+    file = session.scalars(query.execution_options(populate_existing=True)).one()
+    if file.status == "error":
+        raise DataError(f"{file.filename} ({file.id}) cannot be used: {file.status_details}", param=param)
+    if file.purpose == files.RESULT_PURPOSE:
+        raise InvalidRequestError(
+            f"{file.filename} ({file.id}) is the result file of a job, not a data set.", param=param
+        )
+    return file
+
+
+def _reference(file: File) -> DataFile:
+    # Of a file that is still being checked the format is a guess, corrected when the check is done.
+    guess = _FORMATS.get(PurePosixPath(file.filename).suffix.lower(), "jsonl")
+    return DataFile(
+        file_id=file.id,
+        name=file.filename,
+        path=file.storage_key,
+        format=file.format or guess,
+        sha256=file.sha256,
+        bytes=file.bytes,
+    )
+
+
+def _base_reference(base: BaseModel) -> BaseModelReference:
+    return BaseModelReference(
+        model_id=base.id,
+        name=base.name,
+        path=base.path,
+        architecture=base.architecture,
+        sha256=base.sha256,
+        parameters=base.parameters,
+        license=base.license,
+    )
+
+
+def _output(
+    organization: Organization, base: BaseModel, request: JobRequest, job_id: str, tuning_method: TuningMethod
+) -> Output:
+    short_id = job_id[-SHORT_ID_LENGTH:]
+    suffix = slug(request.suffix) if request.suffix else ""
+    ending = f"-{suffix or short_id}"
+    return Output(
+        name=request.output_model or f"{slug(base.name)[: LONGEST_HUB_NAME - len(ending)]}{ending}",
+        kind="model" if tuning_method == "full" else "adapter",
+        alias=f"ft:{base.name}:{organization.name}:{suffix}:{short_id}",
+    )
+
+
+def _method(memory: Memory, tuning_method: TuningMethod, hyperparameters: Hyperparameters) -> dict[str, Any]:
+    usual_rate = limits_of(tuning_method, memory.operator)["learning_rate"]["default"]
+    numbers = {
+        "n_epochs": hyperparameters.epochs,
+        "batch_size": hyperparameters.batch_size,
+        "learning_rate_multiplier": round(hyperparameters.learning_rate / usual_rate, 12),
+    }
+    return {"type": "supervised", "supervised": {"hyperparameters": numbers}}
+
+
+def _row(spec: FineTuningSpec, request: JobRequest, data_files: list[File], method: dict[str, Any]) -> Job:
+    is_checked = all(file.status == "processed" for file in data_files)
+    return Job(
+        id=spec.job_id,
+        organization_id=spec.organization_id,
+        name=spec.job_name,
+        status="queued" if is_checked else "validating_files",
+        base_model_id=spec.base_model.model_id,
+        base_model=spec.base_model.name,
+        training_file_id=spec.training_file.file_id,
+        validation_file_id=spec.validation_file.file_id if spec.validation_file else None,
+        tuning_method=spec.tuning_method,
+        task=spec.task,
+        output_model=spec.output.name,
+        suffix=request.suffix,
+        seed=spec.seed,
+        metadata_=request.metadata,
+        tags=request.tags,
+        domain=request.domain,
+        request=request.model_dump(exclude_none=True),
+        spec=spec.model_dump(mode="json"),
+        method=method,
+        pool=request.pool,
+    )
+
+
+def _insert(session: Session, job: Job) -> None:
+    try:
+        with session.begin_nested():
+            session.add(job)
+    except IntegrityError as error:
+        raise NameTakenError(
+            f"There is a job {job.name!r} already; choose another name, or leave it out.", param="name"
+        ) from error

@@ -1,0 +1,61 @@
+"""A job as it is answered: OpenAI's attributes, the specification's, and ours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from afinador.schemas import jobs as wire
+from registry.tables import Job
+
+
+def to_wire(row: Job) -> wire.Job:
+    """Return a job as it is answered."""
+    return wire.Job(
+        id=row.id,
+        name=row.name,
+        organization_id=row.organization_id,
+        created_at=int(row.created_at),
+        finished_at=None if row.finished_at is None else int(row.finished_at),
+        estimated_finish=_estimated_finish(row),
+        status=row.status,
+        model=row.base_model,
+        base_model=row.base_model,
+        training_file=row.training_file_id,
+        dataset=row.training_file_id,
+        validation_file=row.validation_file_id,
+        # Clients take a name here as the sign that the model can be used.
+        fine_tuned_model=row.fine_tuned_model if row.status == "succeeded" else None,
+        output_model=row.output_model,
+        trained_tokens=row.trained_tokens,
+        result_files=row.result_files,
+        error=wire.JobError.model_validate(row.error) if row.status == "failed" and row.error else None,
+        hyperparameters=_hyperparameters(row),
+        method=row.method,
+        tuning_method=row.tuning_method,
+        task=row.task,
+        seed=row.seed,
+        suffix=row.suffix,
+        metadata=row.metadata_,
+        domain=row.domain,
+        tags=row.tags,
+        pool=row.pool,
+        attempt=row.attempt,
+        progress=row.progress,
+        metrics=row.metrics or {},
+        spec=row.spec,
+        run_url=row.flow_run_url,
+    )
+
+
+def _hyperparameters(row: Job) -> dict[str, Any]:
+    """Return the resolved numbers under OpenAI's names and ours."""
+    resolved = row.spec["hyperparameters"]
+    in_openai_words = (row.method or {}).get("supervised", {}).get("hyperparameters", {})
+    return {**in_openai_words, **{key: value for key, value in resolved.items() if value is not None}}
+
+
+def _estimated_finish(row: Job) -> int | None:
+    seconds_left = (row.progress or {}).get("eta_seconds")
+    if row.status != "running" or seconds_left is None or row.heartbeat_at is None:
+        return None
+    return int(row.heartbeat_at + seconds_left)

@@ -1,0 +1,171 @@
+"""The few calls of Prefect's REST API that the memory needs, over plain HTTP.
+
+Prefect's own client blocks for a minute while its server is away, and takes two seconds to import.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import httpx
+
+from afinador.errors import ServiceUnavailableError
+from afinador.settings import Settings
+
+FLOW = "fine-tune"
+"""Name of the flow that runs a job; its deployments are ``fine-tune/gpu`` and ``fine-tune/cpu``."""
+LIVE_STATES = ("SCHEDULED", "PENDING", "RUNNING", "CANCELLING", "PAUSED")
+"""Types of states that a run may still leave."""
+_PAGE = 200
+_BUSY_DELAYS_SECONDS = (0.2, 0.5, 1.0)
+"""Prefect on SQLite answers 503 now and then, while its database is locked."""
+
+
+@dataclass(frozen=True)
+class RunState:
+    """The state of a flow run; ``timestamp`` is when it was entered, in Unix seconds."""
+
+    type: str
+    name: str
+    message: str
+    timestamp: float
+
+    @classmethod
+    def parse(cls, state: dict[str, Any]) -> RunState:
+        """Read a state as Prefect writes it."""
+        entered = datetime.fromisoformat(state["timestamp"].replace("Z", "+00:00"))
+        return cls(state["type"], state["name"], state.get("message") or "", entered.timestamp())
+
+
+class Prefect:
+    """Prefect's server, as far as we ask it.
+
+    Every method raises ServiceUnavailableError when the server does not answer within ``timeout_seconds``, or answers
+    with an error.
+    """
+
+    def __init__(self, settings: Settings, *, timeout_seconds: float = 5.0) -> None:
+        self.url = settings.prefect_api_url.rstrip("/")
+        secret = settings.prefect_api_auth_string
+        user, _, password = secret.get_secret_value().partition(":") if secret else ("", "", "")
+        # Reading the certificates takes longer than a call; plain HTTP needs none.
+        self._http = httpx.Client(
+            base_url=self.url,
+            timeout=timeout_seconds,
+            auth=(user, password) if user else None,
+            verify=self.url.startswith("https:"),
+        )
+
+    def __enter__(self) -> Prefect:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def _call(self, method: str, path: str, body: Any = None, *, accept: tuple[int, ...] = ()) -> httpx.Response:
+        for delay_seconds in (*_BUSY_DELAYS_SECONDS, None):
+            try:
+                response = self._http.request(method, path, json=body)
+            except httpx.HTTPError as error:
+                raise ServiceUnavailableError(
+                    f"Prefect at {self.url} does not answer ({type(error).__name__})."
+                ) from error
+            if response.status_code == 503 and delay_seconds is not None:
+                time.sleep(delay_seconds)
+                continue
+            break
+        if response.is_error and response.status_code not in accept:
+            raise ServiceUnavailableError(
+                f"Prefect at {self.url} answered {response.status_code} to {method} {path}: {response.text[:300]}"
+            )
+        return response
+
+    def check(self) -> None:
+        """Do nothing if the server is well."""
+        self._call("GET", "/health")
+
+    def deployment_versions(self) -> dict[tuple[str, str], str | None]:
+        """Return the version of each deployment, by entrypoint and name."""
+        found = self._call("POST", "/deployments/filter", {"limit": _PAGE}).json()
+        return {(each["entrypoint"], each["name"]): each["version"] for each in found}
+
+    def deployment_id(self, name: str) -> str:
+        """Return the id of the deployment named ``flow/deployment``; without one, Prefect counts as not ready."""
+        response = self._call("GET", f"/deployments/name/{name}", accept=(404,))
+        if response.status_code == 404:
+            raise ServiceUnavailableError(
+                f"Prefect at {self.url} has no deployment {name!r}; `python -m deployments apply` makes it."
+            )
+        return str(response.json()["id"])
+
+    def create_run(
+        self,
+        deployment: str,
+        *,
+        parameters: dict[str, Any],
+        name: str,
+        tags: list[str],
+        idempotency_key: str,
+        work_queue: str,
+    ) -> str:
+        """Schedule a run of a deployment and return its id; the same key again gives the same run, ended or not."""
+        body = {
+            "parameters": parameters,
+            "name": name,
+            "tags": tags,
+            "idempotency_key": idempotency_key,
+            "work_queue_name": work_queue,
+        }
+        return str(
+            self._call("POST", f"/deployments/{self.deployment_id(deployment)}/create_flow_run", body).json()["id"]
+        )
+
+    def run_states(self, run_ids: list[str]) -> dict[str, RunState]:
+        """Return the states of some runs of the fine-tuning flow, and of all its other runs that have not ended.
+
+        Ids that Prefect does not know are missing from the answer.
+        """
+        chosen: dict[str, Any] = {"operator": "or_", "state": {"type": {"any_": list(LIVE_STATES)}}}
+        if run_ids:
+            chosen["id"] = {"any_": run_ids}
+        states: dict[str, RunState] = {}
+        for offset in range(0, 1_000_000, _PAGE):
+            body = {
+                "flows": {"name": {"any_": [FLOW]}},
+                "flow_runs": chosen,
+                "sort": "ID_DESC",
+                "limit": _PAGE,
+                "offset": offset,
+            }
+            page = self._call("POST", "/flow_runs/filter", body).json()
+            states.update({run["id"]: RunState.parse(run["state"]) for run in page if run["state"]})
+            if len(page) < _PAGE:
+                break
+        return states
+
+    def state_history(self, run_id: str) -> list[RunState]:
+        """Return all states that a run has been in, oldest first."""
+        states = self._call("GET", f"/flow_run_states/?flow_run_id={run_id}").json()
+        return sorted((RunState.parse(state) for state in states), key=lambda state: state.timestamp)
+
+    def set_state(self, run_id: str, type: str, name: str, message: str) -> None:
+        """Put a run into a state; one that was deleted meanwhile is passed over."""
+        body = {"state": {"type": type, "name": name, "message": message}}
+        self._call("POST", f"/flow_runs/{run_id}/set_state", body, accept=(404,))
+
+    def make_queue(self, pool: str, name: str) -> None:
+        """Make a work queue in a pool, unless it is there or the pool is not."""
+        self._call("POST", f"/work_pools/{pool}/queues", {"name": name}, accept=(404, 409))
+
+    def workers_online(self, pool: str) -> list[dict[str, Any]]:
+        """Return the pool's workers that have reported lately, as Prefect describes them; none if it has no such pool."""
+        body = {"workers": {"status": {"any_": ["ONLINE"]}}}
+        response = self._call("POST", f"/work_pools/{pool}/workers/filter", body, accept=(404,))
+        return [] if response.status_code == 404 else response.json()
+
+    def run_page(self, run_id: str) -> str:
+        """Return the address of a run's page for people."""
+        return f"{self.url.removesuffix('/api')}/runs/flow-run/{run_id}"

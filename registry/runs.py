@@ -1,0 +1,153 @@
+"""The Prefect runs of jobs: given to a work pool, settled after a death, taken back after a cancel."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from typing import Any, Protocol
+
+from sqlalchemy import func, select, update
+
+from afinador.errors import AfinadorError, ServiceUnavailableError
+from afinador.settings import Settings
+from registry import events, jobs
+from registry.memory import Memory
+from registry.prefect_api import FLOW, Prefect
+from registry.settling import settle
+from registry.tables import Job, Organization
+
+__all__ = ["POOLS", "Runs", "cancel", "health", "hold", "settle", "submit", "submit_waiting"]
+
+POOLS = ("gpu", "cpu")
+
+logger = logging.getLogger(__name__)
+
+
+class Runs(Protocol):
+    """What others ask of this module; the module itself obeys it."""
+
+    def submit(self, memory: Memory, job_id: str) -> bool:
+        """See ``submit`` of this module."""
+
+    def cancel(self, memory: Memory, job: Job) -> None:
+        """See ``cancel`` of this module."""
+
+    def health(self, settings: Settings) -> dict[str, Any]:
+        """See ``health`` of this module."""
+
+
+def submit(memory: Memory, job_id: str) -> bool:
+    """Give a queued job to Prefect, unless that was done.
+
+    Nothing is raised while Prefect is away: the job stays queued, an event says what it waits for, and
+    ``submit_waiting`` tries again.
+
+    Returns:
+        Whether the job has a run now.
+    """
+    with memory.database.reading() as session:
+        job = session.get(Job, job_id)
+        if job is None or job.status != "queued" or job.flow_run_id:
+            return job is not None and job.flow_run_id is not None
+        organization = session.get_one(Organization, job.organization_id).name
+    try:
+        with Prefect(memory.settings) as prefect:
+            return _submit(memory, prefect, job, organization)
+    except ServiceUnavailableError as error:
+        logger.warning("Job %s waits: %s", job.id, error.message)
+        message = f"Waiting for Prefect at {memory.settings.prefect_api_url}; the job starts when it is back."
+        with memory.database.session() as session:
+            events.append(session, job.id, message, level="warn", dedup_key=f"waiting-for-prefect:{job.submission}")
+        return False
+
+
+def _submit(memory: Memory, prefect: Prefect, job: Job, organization: str) -> bool:
+    pool = job.pool or ("gpu" if prefect.workers_online("gpu") else "cpu")
+    for each in POOLS:
+        prefect.make_queue(each, organization)
+    run_id = prefect.create_run(
+        f"{FLOW}/{pool}",
+        parameters={"job_id": job.id},
+        name=f"{job.name} · {job.base_model} · {job.tuning_method}",
+        tags=[f"organisation:{organization}", f"base:{job.base_model}", f"method:{job.tuning_method}"],
+        idempotency_key=f"{job.id}:{job.submission}",
+        work_queue=organization,
+    )
+    nobody_online = not prefect.workers_online(pool)
+    still_waiting = (Job.id == job.id, Job.submission == job.submission, Job.flow_run_id.is_(None))
+    with memory.database.session() as session:
+        session.execute(
+            update(Job)
+            .where(*still_waiting)
+            .values(flow_run_id=run_id, flow_run_url=prefect.run_page(run_id), pool=pool)
+        )
+        if nobody_online:
+            message = f"Waiting for a worker of work pool {pool!r}: none is online. `afinador up` starts one."
+            events.append(session, job.id, message, level="warn", dedup_key=f"waiting-for-worker:{job.submission}")
+    return True
+
+
+def submit_waiting(memory: Memory) -> int:
+    """Give all queued jobs that have no run yet to Prefect, and return how many have one now."""
+    with memory.database.reading() as session:
+        waiting = [job.id for job in jobs.waiting_for_submission(session)]
+    submitted = 0
+    for job_id in waiting:
+        if not submit(memory, job_id):
+            break
+        submitted += 1
+    return submitted
+
+
+def hold(memory: Memory) -> int:
+    """Ask all jobs that run on this host to stop at a checkpoint and go back to the queue.
+
+    They are executed again once ``settle`` is called after they have stopped, so stop calling it first.
+
+    Returns:
+        How many still run.
+    """
+    runs_here = (Job.status == "running", Job.host == socket.gethostname())
+    with memory.database.session() as session:
+        session.execute(update(Job).where(*runs_here, Job.request_state.is_(None)).values(request_state="hold"))
+        return session.scalar(select(func.count()).select_from(Job).where(*runs_here)) or 0
+
+
+def cancel(memory: Memory, job: Job) -> None:
+    """Take the run of a job that was cancelled before it ran back from Prefect.
+
+    A run that has begun is left alone: its flow reads the request in the ledger. While Prefect is away nothing happens;
+    ``settle`` does the same later.
+    """
+    with memory.database.reading() as session:
+        run_id = session.scalar(select(Job.flow_run_id).where(Job.id == job.id, Job.status == "cancelled"))
+    if run_id is None:
+        return
+    try:
+        with Prefect(memory.settings) as prefect:
+            state = prefect.run_states([run_id]).get(run_id)
+            if state is not None and state.type in ("SCHEDULED", "PAUSED"):
+                prefect.set_state(run_id, "CANCELLED", "Cancelled", "The job was cancelled.")
+    except ServiceUnavailableError as error:
+        logger.warning("Run %s of job %s is cancelled later: %s", run_id, job.id, error.message)
+
+
+def health(settings: Settings) -> dict[str, Any]:
+    """Ask Prefect and its work pools how they are; takes at most some seconds and raises nothing.
+
+    Returns:
+        ``{"prefect": {"status", "message"}, "workers": {"status", "message", "gpu", "cpu"}}``; status is ``ok`` or
+        ``unavailable``, gpu and cpu are the numbers of workers online.
+    """
+    try:
+        with Prefect(settings, timeout_seconds=2) as prefect:
+            prefect.check()
+            online = {pool: len(prefect.workers_online(pool)) for pool in POOLS}
+    except AfinadorError as error:
+        away = {"status": "unavailable", "message": error.message}
+        return {"prefect": away, "workers": {**away, **dict.fromkeys(POOLS, 0)}}
+    if not any(online.values()):
+        workers = {"status": "unavailable", "message": "no worker is online; `afinador up` starts one"}
+    else:
+        workers = {"status": "ok", "message": f"online: {online['gpu']} gpu, {online['cpu']} cpu"}
+    return {"prefect": {"status": "ok", "message": "answers"}, "workers": {**workers, **online}}

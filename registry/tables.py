@@ -1,0 +1,306 @@
+"""The ledger's tables. Every one but ``organizations`` and ``operator_keys`` belongs to an organisation.
+
+Times are Unix seconds. Ids are a prefix and 24 random letters and digits, so that they cannot be guessed.
+"""
+
+from __future__ import annotations
+
+import secrets
+import string
+import time
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Float, ForeignKey, Index, MetaData, String, Text, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+_ALPHABET = string.ascii_lowercase + string.digits
+
+
+def random_text(length: int) -> str:
+    """Return random lower-case letters and digits, fit for secrets."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
+
+
+def new_id(prefix: str) -> str:
+    """Return an id such as ``ftjob-…``; ``prefix`` holds its own separator."""
+    return f"{prefix}{random_text(24)}"
+
+
+def _id(prefix: str) -> Callable[[], str]:
+    return lambda: new_id(prefix)
+
+
+class Table(DeclarativeBase):
+    """Base of all tables."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {
+        str: String(255),
+        float: Float(53),
+        dict[str, Any]: JSON(none_as_null=True),
+        dict[str, str]: JSON(none_as_null=True),
+        dict[str, int]: JSON(none_as_null=True),
+        list[str]: JSON(none_as_null=True),
+    }
+
+
+class Owned:
+    """A row that belongs to one organisation."""
+
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"), index=True)
+
+
+class OfJob(Owned):
+    """A row that belongs to one job."""
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"))
+
+
+class Organization(Table):
+    """Whoever owns files, jobs and models."""
+
+    __tablename__ = "organizations"
+
+    id: Mapped[str] = mapped_column(primary_key=True, default=_id("org_"))
+    name: Mapped[str] = mapped_column(unique=True)
+    created_at: Mapped[float] = mapped_column(default=time.time)
+
+
+class ApiKey(Owned, Table):
+    """A key of an organisation; ``hash`` is the SHA-256 of its text, which is kept nowhere."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[str] = mapped_column(primary_key=True, default=_id("key_"))
+    name: Mapped[str]
+    hash: Mapped[str] = mapped_column(unique=True)
+    prefix: Mapped[str]
+    created_at: Mapped[float] = mapped_column(default=time.time)
+    revoked_at: Mapped[float | None]
+
+
+class OperatorKey(Table):
+    """A key of whoever runs the service; belongs to no organisation."""
+
+    __tablename__ = "operator_keys"
+
+    hash: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[float] = mapped_column(default=time.time)
+
+
+class File(Owned, Table):
+    """An uploaded or made file; ``status`` is uploaded, processed or error. Deleted ones keep their row."""
+
+    __tablename__ = "files"
+    __table_args__ = (UniqueConstraint("organization_id", "filename", "version"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True, default=_id("file-"))
+    filename: Mapped[str]
+    version: Mapped[int]
+    purpose: Mapped[str]
+    type: Mapped[str] = mapped_column(default="dataset")
+    storage_key: Mapped[str] = mapped_column(Text)
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str] = mapped_column(index=True)
+    format: Mapped[str | None]
+    status: Mapped[str] = mapped_column(default="uploaded", index=True)
+    status_details: Mapped[str | None] = mapped_column(Text)
+    report: Mapped[dict[str, Any] | None]
+    records: Mapped[int | None]
+    created_at: Mapped[float] = mapped_column(default=time.time)
+    deleted_at: Mapped[float | None]
+
+
+class BaseModel(Owned, Table):
+    """A registered base model; ``status`` is registering, ready or error."""
+
+    __tablename__ = "base_models"
+    __table_args__ = (UniqueConstraint("organization_id", "name"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True, default=_id("model_"))
+    name: Mapped[str]
+    visibility: Mapped[str] = mapped_column(default="private")
+    source: Mapped[str] = mapped_column(Text)
+    origin: Mapped[str] = mapped_column(default="local")
+    path: Mapped[str | None] = mapped_column(Text)
+    status: Mapped[str] = mapped_column(default="registering")
+    status_details: Mapped[str | None] = mapped_column(Text)
+    architecture: Mapped[str | None]
+    task: Mapped[str | None]
+    parameters: Mapped[int | None] = mapped_column(BigInteger)
+    sha256: Mapped[str | None]
+    files: Mapped[dict[str, Any] | None]
+    license: Mapped[str | None]
+    created_at: Mapped[float] = mapped_column(default=time.time)
+
+
+class JobSpec(Owned, Table):
+    """A saved request, for schedules and triggers."""
+
+    __tablename__ = "job_specs"
+    __table_args__ = (UniqueConstraint("organization_id", "name"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True, default=_id("spec_"))
+    name: Mapped[str]
+    request: Mapped[dict[str, Any]]
+    created_at: Mapped[float] = mapped_column(default=time.time)
+
+
+class Job(Owned, Table):
+    """A fine-tuning job.
+
+    Attributes:
+        request: What was asked for.
+        spec: The whole resolved ``FineTuningSpec``; never changes once the files are checked.
+        method: The answer's ``method``, numbers resolved.
+        attempt: Counted up by each claim; the fence behind which older attempts can write nothing.
+        request_state: What the flow that runs is asked to do: ``cancel``, ``pause``, ``hold`` or None.
+        steps_done: Names of the flow's steps that need no repetition.
+        submission: How often the job was given to Prefect under a new idempotency key.
+        process_started_at: Start time of the process ``process_id``, which tells it from a later one of that number.
+        cursors: Bytes read so far of the run directory's journals: ``{"events", "metrics"}``.
+    """
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        UniqueConstraint("organization_id", "name"),
+        Index(None, "organization_id", "created_at"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True, default=_id("ftjob-"))
+    name: Mapped[str]
+    created_at: Mapped[float] = mapped_column(default=time.time)
+    finished_at: Mapped[float | None]
+    status: Mapped[str] = mapped_column(index=True)
+    base_model_id: Mapped[str] = mapped_column(index=True)
+    base_model: Mapped[str]
+    training_file_id: Mapped[str] = mapped_column(ForeignKey("files.id"), index=True)
+    validation_file_id: Mapped[str | None] = mapped_column(ForeignKey("files.id"), index=True)
+    tuning_method: Mapped[str]
+    task: Mapped[str]
+    output_model: Mapped[str | None]
+    fine_tuned_model: Mapped[str | None] = mapped_column(Text)
+    suffix: Mapped[str | None]
+    seed: Mapped[int]
+    metadata_: Mapped[dict[str, str] | None] = mapped_column("metadata")
+    tags: Mapped[list[str]] = mapped_column(default=list)
+    domain: Mapped[str | None]
+    request: Mapped[dict[str, Any]]
+    spec: Mapped[dict[str, Any]]
+    method: Mapped[dict[str, Any] | None]
+    pool: Mapped[str | None]
+    attempt: Mapped[int] = mapped_column(default=0)
+    request_state: Mapped[str | None]
+    steps_done: Mapped[list[str]] = mapped_column(default=list)
+    submission: Mapped[int] = mapped_column(default=0)
+    flow_run_id: Mapped[str | None] = mapped_column(index=True)
+    flow_run_url: Mapped[str | None] = mapped_column(Text)
+    process_id: Mapped[int | None]
+    process_started_at: Mapped[float | None]
+    host: Mapped[str | None]
+    heartbeat_at: Mapped[float | None]
+    mlflow_run_id: Mapped[str | None]
+    progress_artifact_id: Mapped[str | None]
+    progress: Mapped[dict[str, Any] | None]
+    metrics: Mapped[dict[str, Any] | None]
+    trained_tokens: Mapped[int | None] = mapped_column(BigInteger)
+    result_files: Mapped[list[str]] = mapped_column(default=list)
+    error: Mapped[dict[str, Any] | None]
+    cursors: Mapped[dict[str, int]] = mapped_column(default=lambda: {"events": 0, "metrics": 0})
+
+
+class Attempt(OfJob, Table):
+    """One execution of a job's flow; ``end`` is succeeded, failed, cancelled, lost or held."""
+
+    __tablename__ = "attempts"
+    __table_args__ = (UniqueConstraint("job_id", "number"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True, default=_id("attempt_"))
+    number: Mapped[int]
+    started_at: Mapped[float] = mapped_column(default=time.time)
+    ended_at: Mapped[float | None]
+    end: Mapped[str | None]
+    host: Mapped[str | None]
+    process_id: Mapped[int | None]
+    flow_run_id: Mapped[str | None]
+
+
+class Checkpoint(OfJob, Table):
+    """A complete checkpoint in the storage; ``name`` is its name as a model, ``…:ckpt-step-N``."""
+
+    __tablename__ = "checkpoints"
+    __table_args__ = (UniqueConstraint("job_id", "step_number"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True, default=_id("ftckpt_"))
+    name: Mapped[str] = mapped_column(Text)
+    step_number: Mapped[int]
+    storage_key: Mapped[str] = mapped_column(Text)
+    metrics: Mapped[dict[str, Any]]
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    created_at: Mapped[float] = mapped_column(default=time.time)
+
+
+class Event(OfJob, Table):
+    """What happened in a job; ``sequence`` counts from 1 without gaps."""
+
+    __tablename__ = "events"
+    __table_args__ = (UniqueConstraint("job_id", "sequence"), UniqueConstraint("job_id", "dedup_key"))
+
+    id: Mapped[str] = mapped_column(primary_key=True, default=_id("ftevent-"))
+    sequence: Mapped[int]
+    level: Mapped[str]
+    type: Mapped[str]
+    message: Mapped[str] = mapped_column(Text)
+    data: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    created_at: Mapped[float] = mapped_column(default=time.time)
+    dedup_key: Mapped[str | None]
+
+
+class Lease(OfJob, Table):
+    """A device that an attempt holds."""
+
+    __tablename__ = "leases"
+
+    host: Mapped[str] = mapped_column(primary_key=True)
+    device: Mapped[str] = mapped_column(primary_key=True)
+    attempt: Mapped[int]
+    taken_at: Mapped[float] = mapped_column(default=time.time)
+
+
+class HubVersion(Owned, Table):
+    """One published version of a model or adapter; ``alias`` (``ft:…``) names this version alone."""
+
+    __tablename__ = "hub_versions"
+    __table_args__ = (
+        UniqueConstraint("organization_id", "name", "version"),
+        UniqueConstraint("organization_id", "alias"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True, default=_id("hub_"))
+    name: Mapped[str]
+    version: Mapped[int]
+    kind: Mapped[str]
+    alias: Mapped[str] = mapped_column(Text)
+    base_model_id: Mapped[str] = mapped_column(index=True)
+    base_model: Mapped[str]
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), unique=True)
+    training_file_id: Mapped[str] = mapped_column(ForeignKey("files.id"))
+    tuning_method: Mapped[str]
+    task: Mapped[str]
+    parameters: Mapped[dict[str, Any]]
+    metrics: Mapped[dict[str, Any]]
+    files: Mapped[dict[str, Any]]
+    storage_prefix: Mapped[str] = mapped_column(Text)
+    mlflow_model_version: Mapped[str | None]
+    visibility: Mapped[str] = mapped_column(default="private")
+    domain: Mapped[str | None]
+    tags: Mapped[list[str]] = mapped_column(default=list)
+    created_at: Mapped[float] = mapped_column(default=time.time)

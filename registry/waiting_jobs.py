@@ -1,0 +1,66 @@
+"""Jobs that wait for their files to be checked."""
+
+from __future__ import annotations
+
+import time
+
+from sqlalchemy import or_, select, update
+from sqlalchemy.orm import Session
+
+from registry import events
+from registry.tables import File, Job
+
+
+def settle(session: Session, file_id: str) -> None:
+    """Queue the jobs whose files are all good now, and fail those that wait for a bad one.
+
+    Call it in the transaction that writes a file's verdict down.
+    """
+    uses_file = or_(Job.training_file_id == file_id, Job.validation_file_id == file_id)
+    for job in session.scalars(select(Job).where(uses_file, Job.status == "validating_files")):
+        data_files = [
+            session.get_one(File, identity, populate_existing=True)
+            for identity in (job.training_file_id, job.validation_file_id)
+            if identity is not None
+        ]
+        bad = next((file for file in data_files if file.status == "error"), None)
+        if bad is not None:
+            _fail(session, job, bad)
+        elif all(file.status == "processed" for file in data_files):
+            _queue(session, job, data_files)
+
+
+def spec_with_formats(spec: dict, data_files: list[File]) -> dict:
+    """Return a job's specification with the formats that the check of its files found."""
+    formats = {file.id: file.format for file in data_files}
+    settled = dict(spec)
+    for field in ("training_file", "validation_file"):
+        if settled.get(field):
+            settled[field] = {**settled[field], "format": formats[settled[field]["file_id"]]}
+    return settled
+
+
+def _queue(session: Session, job: Job, data_files: list[File]) -> None:
+    changed = session.execute(
+        update(Job)
+        .where(Job.id == job.id, Job.status == "validating_files")
+        .values(status="queued", spec=spec_with_formats(job.spec, data_files))
+    )
+    if changed.rowcount:
+        events.append(session, job.id, "Files validated, moving job to queued state")
+
+
+def _fail(session: Session, job: Job, bad: File) -> None:
+    param = "training_file" if bad.id == job.training_file_id else "validation_file"
+    message = f"The {param.replace('_', ' ')} {bad.filename!r} cannot be used: {bad.status_details}"
+    changed = session.execute(
+        update(Job)
+        .where(Job.id == job.id, Job.status == "validating_files")
+        .values(
+            status="failed",
+            finished_at=time.time(),
+            error={"code": f"invalid_{param}", "message": message, "param": param},
+        )
+    )
+    if changed.rowcount:
+        events.append(session, job.id, message, level="error")

@@ -1,0 +1,102 @@
+"""What a person sees of a job in the Prefect UI: progress, loss curve, base against tuned, links.
+
+Artifacts are for eyes: when Prefect does not take one, the job goes on and the log says so. A call takes 30–130 ms, so
+progress is drawn every few seconds, not at every step.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from typing import Any, ParamSpec
+from uuid import UUID
+
+from prefect.artifacts import (
+    create_link_artifact,
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+
+from registry import jobs
+from tasks.attempt import Attempt
+
+logger = logging.getLogger(__name__)
+
+MAX_TABLE_ROWS = 200
+Arguments = ParamSpec("Arguments")
+
+
+def for_eyes_only(draw: Callable[Arguments, None]) -> Callable[Arguments, None]:
+    """Let a job go on when Prefect does not take an artifact, whatever the cause."""
+
+    @functools.wraps(draw)
+    def drawn(*arguments: Arguments.args, **named: Arguments.kwargs) -> None:
+        try:
+            draw(*arguments, **named)
+        except Exception as error:
+            logger.warning("Prefect did not take an artifact (%s): %s", draw.__name__, error)
+
+    return drawn
+
+
+@for_eyes_only
+def show_progress(attempt: Attempt, status: dict[str, Any]) -> None:
+    """Draw the share of steps that are done: one artifact a job, updated by every attempt."""
+    steps = status.get("steps") or 0
+    percent = 100.0 * (status.get("step") or 0) / steps if steps else 0.0
+    known = attempt.job().progress_artifact_id
+    if known:
+        update_progress_artifact(UUID(known), progress=percent)
+        return
+    made = create_progress_artifact(progress=percent, key=f"progress-{attempt.job_id}", description="Steps trained")
+    with attempt.memory.database.session() as session:
+        jobs.set_fields(session, attempt.job_id, attempt.number, progress_artifact_id=str(made))
+
+
+@for_eyes_only
+def show_losses(attempt: Attempt) -> None:
+    """Draw the loss curve as a table, thinned to at most 200 rows."""
+    rows, _ = attempt.run.metrics_after(0)
+    by_step: dict[int, dict[str, Any]] = {}
+    for row in rows:
+        by_step.setdefault(row["step"], {}).update(row)
+    columns = ("step", "epoch", "train_loss", "valid_loss", "learning_rate", "tokens_per_second")
+    table = [{name: _short(row.get(name)) for name in columns} for _, row in sorted(by_step.items())]
+    stride = -(-len(table) // MAX_TABLE_ROWS) or 1
+    create_table_artifact(table=table[::stride], key=f"losses-{attempt.job_id}", description="Loss by step")
+
+
+@for_eyes_only
+def show_comparison(attempt: Attempt, evaluation: dict[str, Any]) -> None:
+    """Draw base against tuned: figures, and sample answers side by side."""
+    base, tuned = evaluation.get("base") or {}, evaluation.get("tuned") or {}
+    lines = ["| | base | tuned |", "|---|---|---|"]
+    lines += [f"| {name.replace('_', ' ')} | {_short(base.get(name))} | {_short(tuned[name])} |" for name in tuned]
+    if not tuned:
+        lines = [str(evaluation.get("skipped") or "No evaluation.")]
+    for sample in evaluation.get("samples") or []:
+        lines += ["", f"**{_line(sample['prompt'])}**", ""]
+        lines += [f"- {name}: {_line(sample[name])}" for name in ("expected", "base", "tuned")]
+    create_markdown_artifact(
+        markdown="\n".join(lines), key=f"evaluation-{attempt.job_id}", description="Base against tuned"
+    )
+
+
+@for_eyes_only
+def show_links(attempt: Attempt, links: dict[str, str]) -> None:
+    """Leave links to where the result is, such as ``{"mlflow": "http://…"}``."""
+    for name, link in links.items():
+        create_link_artifact(
+            link=link, link_text=f"{attempt.spec.output.name} in {name}", key=f"{name}-{attempt.job_id}"
+        )
+
+
+def _short(value: Any) -> Any:
+    return float(f"{value:.5g}") if isinstance(value, float) else value
+
+
+def _line(text: str) -> str:
+    return " ".join(str(text).split())[:300]

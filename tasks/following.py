@@ -1,0 +1,117 @@
+"""Follow a run directory while it grows: events to the ledger, metrics to ledger and MLflow, checkpoints to storage."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from afinador.schemas.events import EventLevel
+from registry import events, jobs
+from tasks import artifacts, trainer
+from tasks.attempt import Attempt
+from tasks.curves import Curves
+from tasks.save_checkpoint import save_checkpoint
+
+logger = logging.getLogger(__name__)
+
+FOLLOW_SECONDS = 0.3
+PROGRESS_SECONDS = 1.0
+ARTIFACT_SECONDS = 4.0
+
+
+class Follower:
+    """Forwards what one run directory says, from the byte cursors that the ledger keeps.
+
+    Every row may be forwarded twice (after a crash) and appears once: events by their sequence number, metrics by
+    their step.
+    """
+
+    def __init__(self, attempt: Attempt) -> None:
+        self.attempt = attempt
+        self.cursors: dict[str, int] = dict(attempt.job().cursors or {})
+        self.curves = Curves(attempt)
+        self._progress_at = 0.0
+        self._artifact_at = 0.0
+
+    def follow_until(self, *states: str) -> None:
+        """Forward until training reaches one of these states, or has ended well.
+
+        Raises:
+            TrainingError: Training ended badly.
+            StopRequestedError: Somebody asked the job to stop; training has been told.
+        """
+        while True:
+            code = trainer.exit_code(self.attempt)  # before the look, so that the last rows are seen
+            status = self.attempt.run.status() or {}
+            self.forward(status)
+            if code is not None:
+                self.forward_progress(status, now=True)
+                trainer.require_success(self.attempt, code)
+                return
+            if status.get("attempt") == self.attempt.number and status.get("state") in states:
+                return
+            time.sleep(FOLLOW_SECONDS)
+
+    def forward(self, status: dict[str, Any]) -> None:
+        """Forward everything that is new."""
+        event_rows, event_cursor = self.attempt.run.events_after(self.cursors.get("events", 0))
+        metric_rows, metric_cursor = self.attempt.run.metrics_after(self.cursors.get("metrics", 0))
+        if event_rows or metric_rows:
+            self._write_down(event_rows, metric_rows)
+            for row in event_rows:
+                if row["type"] == "checkpoint":
+                    save_checkpoint(self.attempt, row["data"]["step"], row["data"].get("metrics") or {})
+            self.cursors |= {"events": event_cursor, "metrics": metric_cursor}
+            with self.attempt.memory.database.session() as session:
+                jobs.set_fields(session, self.attempt.job_id, self.attempt.number, cursors=self.cursors)
+        self.forward_progress(status)
+
+    def forward_progress(self, status: dict[str, Any], *, now: bool = False) -> None:
+        """Write the progress down about once a second, and draw it in the Prefect UI every few seconds."""
+        clock = time.monotonic()
+        if status.get("attempt") != self.attempt.number:
+            return
+        if now or clock - self._progress_at > PROGRESS_SECONDS:
+            self._progress_at = clock
+            with self.attempt.memory.database.session() as session:
+                jobs.set_progress(session, self.attempt.job_id, self.attempt.number, self._progress(status))
+        if now or clock - self._artifact_at > ARTIFACT_SECONDS:
+            self._artifact_at = clock
+            artifacts.show_progress(self.attempt, status)
+
+    def _progress(self, status: dict[str, Any]) -> dict[str, Any]:
+        shown = ("state", "step", "steps", "epoch", "tokens", "eta_seconds")
+        return {key: status.get(key) for key in shown} | {
+            "train_loss": self.curves.last.get("train_loss"),
+            "valid_loss": self.curves.last.get("valid_loss"),
+        }
+
+    def _write_down(self, event_rows: list[dict[str, Any]], metric_rows: list[dict[str, Any]]) -> None:
+        with self.attempt.memory.database.session() as session:
+            for row in event_rows:
+                level: EventLevel = row.get("level", "info")
+                events.append(
+                    session,
+                    self.attempt.job_id,
+                    row["message"],
+                    level=level,
+                    data=row.get("data") or {},
+                    dedup_key=f"run:{row['sequence']}",
+                )
+            for row in metric_rows:
+                kind = "valid" if "valid_loss" in row else "train"
+                events.append(
+                    session,
+                    self.attempt.job_id,
+                    _sentence(row),
+                    type="metrics",
+                    data=row,
+                    dedup_key=f"metrics:{row['step']}:{kind}",
+                )
+        self.curves.add(metric_rows)
+
+
+def _sentence(row: dict[str, Any]) -> str:
+    losses = [f"{name.replace('_', ' ')}={row[name]:.4f}" for name in ("train_loss", "valid_loss") if name in row]
+    return f"Step {row['step']}: {', '.join(losses)}"

@@ -1,0 +1,18 @@
+"""One round of housekeeping."""
+
+from __future__ import annotations
+
+from prefect import task
+
+from afinador.settings import Settings
+from registry import runs
+from registry.memory import Memory
+
+
+@task(task_run_name="settle jobs", persist_result=False)
+def settle_jobs() -> str:
+    """Bring ledger and Prefect together again, submit what waits, and say what was done."""
+    memory = Memory.open(Settings())
+    runs.settle(memory)
+    submitted = runs.submit_waiting(memory)
+    return f"Settled; {submitted} waiting jobs submitted."

@@ -1,0 +1,93 @@
+"""Step 5: into the hub, and the job is done."""
+
+from __future__ import annotations
+
+import csv
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from sqlalchemy.orm import Session
+
+from afinador.errors import ServiceUnavailableError
+from afinador.storage import sha256_of
+from registry import files, hub, jobs
+from tasks import artifacts
+from tasks.attempt import Attempt
+from tasks.following import Follower
+from tasks.retrying import is_transient
+
+MLFLOW_TIMEOUT_SECONDS = 60.0
+CURVE_COLUMNS = ("step", "train_loss", "train_accuracy", "valid_loss", "valid_mean_token_accuracy")
+"""Columns of the result file, as OpenAI names them."""
+
+
+@task(
+    task_run_name="publish to hub",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=5,
+    retry_delay_seconds=[1, 3, 10, 30, 60],
+    retry_condition_fn=is_transient,
+)
+def publish(attempt: Attempt, follower: Follower) -> str:
+    """Publish the weights as a new version of the hub name, register it in MLflow, and end the job.
+
+    Idempotent by job; whatever fails midway leaves nothing half published.
+
+    Returns:
+        A sentence that says what was published where.
+
+    Raises:
+        ServiceUnavailableError: MLflow is away; tried again.
+        StorageError: The storage is away; tried again.
+    """
+    attempt.check()
+    opened = follower.curves.close(MLFLOW_TIMEOUT_SECONDS)
+    if opened is None:
+        raise ServiceUnavailableError("MLflow does not answer, so the result cannot be registered yet.")
+    experiments, mlflow_run_id = opened
+    metrics = (attempt.run.result() or {}).get("metrics") or {}
+    job = attempt.job()
+    with attempt.memory.database.session() as session:
+        version = hub.publish(session, attempt.memory, experiments, job, attempt.run.path / "final", metrics)
+        alias, number = version.alias, version.version
+    experiments.set_final_metrics(attempt.spec.organization, mlflow_run_id, metrics)
+    experiments.finish(attempt.spec.organization, mlflow_run_id, "FINISHED")
+    message = f"Published {attempt.spec.output.kind} {attempt.spec.output.name}, version {number}, as {alias}."
+    with attempt.memory.database.session() as session:
+        curve_id = _keep_curve(session, attempt)
+        jobs.set_fields(session, attempt.job_id, attempt.number, fine_tuned_model=alias, result_files=[curve_id])
+        jobs.finish(session, attempt.job_id, attempt.number, "succeeded", message=message)
+    artifacts.show_links(attempt, _links(attempt, experiments.run_page(attempt.spec.organization, mlflow_run_id)))
+    return message
+
+
+def _keep_curve(session: Session, attempt: Attempt) -> str:
+    """Store the loss curve as OpenAI's result file (one row a logged step) and return the file's id."""
+    rows, _ = attempt.run.metrics_after(0)
+    by_step: dict[int, dict[str, object]] = {}
+    for row in rows:
+        by_step.setdefault(row["step"], {}).update(row)
+    path = attempt.run.path / "step_metrics.csv"
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(CURVE_COLUMNS)
+        for step, row in sorted(by_step.items()):
+            writer.writerow([step, *(row.get(name, "") for name in CURVE_COLUMNS[1:])])
+    kept = files.create(
+        session,
+        attempt.memory,
+        attempt.spec.organization_id,
+        path,
+        f"{attempt.job_id}.csv",
+        "fine-tune-results",
+        sha256_of(path),
+        path.stat().st_size,
+    )
+    return kept.id
+
+
+def _links(attempt: Attempt, run_page: str) -> dict[str, str]:
+    base_url = attempt.memory.settings.base_url
+    kind = "adapters" if attempt.spec.output.kind == "adapter" else "models"
+    return {"mlflow": run_page, "hub": f"{base_url}/v1/hub/{kind}/{attempt.spec.output.name}"}

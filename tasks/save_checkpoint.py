@@ -1,0 +1,49 @@
+"""A checkpoint on its way from the run directory into storage and ledger, as a task of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from afinador.training.checkpoints import CheckpointDamagedError, verify
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from afinador.errors import StorageError
+from registry import checkpoints
+from tasks.attempt import Attempt
+from tasks.retrying import is_transient
+
+
+@task(
+    task_run_name="save checkpoint {step}",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=3,
+    retry_delay_seconds=[1, 5, 15],
+    retry_condition_fn=is_transient,
+)
+def save_checkpoint(attempt: Attempt, step: int, metrics: dict[str, Any]) -> None:
+    """Verify a checkpoint by its manifest, copy it to the storage and register it; idempotent by job and step.
+
+    A checkpoint that training has pruned meanwhile, or that its manifest disproves, is left out and said so.
+
+    Raises:
+        StorageError: The storage does not take it.
+    """
+    folder = attempt.run.path / "checkpoints" / f"step-{step:06d}"
+    with attempt.memory.database.session() as session:
+        if checkpoints.exists(session, attempt.job_id, step):
+            return
+    try:
+        size_bytes = verify(folder)
+    except CheckpointDamagedError as error:
+        attempt.say(f"Checkpoint {step} is not kept: {error.message}", level="warn", key=f"checkpoint-lost:{step}")
+        return
+    key = f"{attempt.spec.organization_id}/jobs/{attempt.job_id}/checkpoints/{folder.name}"
+    try:
+        attempt.memory.storage.put_folder(folder, key)
+    except FileNotFoundError as error:
+        raise StorageError(f"Checkpoint {step} vanished while it was copied: {error}") from error
+    job = attempt.job()
+    with attempt.memory.database.session() as session:
+        checkpoints.register(session, job, step, key, {"step": step, **metrics}, size_bytes)

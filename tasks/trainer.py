@@ -1,0 +1,126 @@
+"""The process that trains: started in a session of its own, followed through its run directory, stopped by request."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import time
+
+import psutil
+
+from afinador.errors import AfinadorError, TrainingError
+from tasks.attempt import Attempt
+
+logger = logging.getLogger(__name__)
+
+EXIT_STOPPED = 75
+"""Exit code of a trainer that stopped because it was asked to."""
+STOP_GRACE_SECONDS = 20
+
+
+def start(attempt: Attempt) -> None:
+    """Start training for this attempt; output goes to the run's ``log.txt``, never to the flow's pipe.
+
+    A trainer that an earlier attempt left behind is waited for, and ended when it does not stop by itself: two never
+    train one job at once.
+    """
+    _outlive_former(attempt)
+    me = psutil.Process()
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": _visible_devices(attempt), "PYTHONUNBUFFERED": "1"}
+    with (attempt.run.path / "log.txt").open("ab") as log:
+        _PROCESSES[attempt.job_id] = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "afinador.training.run",
+                str(attempt.run.path),
+                "--attempt",
+                str(attempt.number),
+                "--flow-process",
+                f"{me.pid}:{me.create_time()}",
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env=environment,
+        )
+
+
+_PROCESSES: dict[str, subprocess.Popen[bytes]] = {}
+
+
+def exit_code(attempt: Attempt) -> int | None:
+    """Return the trainer's exit code, or None while it runs."""
+    return _PROCESSES[attempt.job_id].poll()
+
+
+def is_started(attempt: Attempt) -> bool:
+    """Tell whether this process has started a trainer for the job."""
+    return attempt.job_id in _PROCESSES
+
+
+def require_success(attempt: Attempt, code: int) -> None:
+    """Turn an exit code into what it means.
+
+    Raises:
+        TrainingError: Training failed; the message is the reason that it wrote, or its signal.
+        StopRequestedError: It stopped because it was asked to.
+    """
+    if code == 0:
+        return
+    if code == EXIT_STOPPED:
+        attempt.wait(2)
+        raise TrainingError("Training stopped although nobody asked it to; see the job's log.")
+    result = attempt.run.result() or {}
+    error = result.get("error") or {}
+    if result.get("status") == "failed" and error.get("message"):
+        raise AfinadorError(error["message"], code=error.get("code"), param=error.get("param"))
+    if code < 0:
+        raise TrainingError(
+            f"The training process was ended by signal {-code}. Most often the machine ran out of memory: try a "
+            "smaller micro_batch_size or max_length, or gradient_checkpointing."
+        )
+    raise TrainingError(f"The training process ended with code {code} without a reason; see the job's log.")
+
+
+def stop(attempt: Attempt) -> None:
+    """Ask the trainer to stop after its step and wait; end it by force when it does not."""
+    process = _PROCESSES.get(attempt.job_id)
+    if process is None or process.poll() is not None:
+        return
+    attempt.run.write_control(attempt.number, attempt.request or "cancel")
+    try:
+        process.wait(STOP_GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        logger.warning("Training did not stop within %s s and is ended by force.", STOP_GRACE_SECONDS)
+        process.kill()
+        process.wait()
+
+
+def _visible_devices(attempt: Attempt) -> str:
+    return ",".join(device.partition(":")[2] for device in attempt.devices if device.startswith("cuda:"))
+
+
+def _outlive_former(attempt: Attempt) -> None:
+    """Wait for the trainer of an earlier attempt; it stops when it sees the newer attempt in ``control.json``."""
+    status = attempt.run.status() or {}
+    end = time.monotonic() + STOP_GRACE_SECONDS
+    while (process := _own_trainer(attempt, status.get("process_id"))) is not None:
+        if time.monotonic() > end:
+            process.kill()
+        attempt.wait(0.3)
+
+
+def _own_trainer(attempt: Attempt, process_id: int | None) -> psutil.Process | None:
+    """Find the process, if it lives and is a trainer of this very run directory."""
+    if process_id is None:
+        return None
+    try:
+        process = psutil.Process(process_id)
+        alive = process.status() != psutil.STATUS_ZOMBIE and str(attempt.run.path) in process.cmdline()
+    except psutil.Error:
+        return None
+    return process if alive else None

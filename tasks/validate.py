@@ -1,0 +1,66 @@
+"""Step 1: is the data what it should be? Before any device is taken."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from afinador.data.validation import require_valid
+from afinador.data.validation import validate_dataset as check_dataset
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from afinador.config.spec import DataFile
+from afinador.errors import DataError
+from afinador.storage import require_free_space, sha256_of
+from tasks.attempt import Attempt
+from tasks.retrying import is_transient
+
+
+@task(
+    task_run_name="validate dataset",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=3,
+    retry_delay_seconds=[1, 5, 15],
+    retry_condition_fn=is_transient,
+)
+def validate_dataset(attempt: Attempt) -> None:
+    """Bring the data into the run directory, check bytes and records, and write the run's ``spec.json``.
+
+    Raises:
+        DataError: A file is not what was uploaded, or has records that cannot be trained on.
+    """
+    attempt.check()
+    spec = attempt.spec.model_copy(deep=True)
+    for data_file in filter(None, (spec.training_file, spec.validation_file)):
+        data_file.path = str(_local_copy(attempt, data_file))
+        report = check_dataset(Path(data_file.path), data_file.name)
+        require_valid(report, data_file.name)
+        attempt.say(f"{data_file.name}: {report.records} records, all usable.", key=f"validated:{data_file.sha256}")
+    attempt.run.write_spec(spec)
+    attempt.mark_done("validate")
+
+
+def _local_copy(attempt: Attempt, data_file: DataFile) -> Path:
+    """Return a local path of the file, fetched once, with the hash that it was uploaded with."""
+    storage = attempt.memory.storage
+    local = storage.local_path(data_file.path)
+    if local is None:
+        local = attempt.run.path / "data" / Path(data_file.path).name
+        if not local.exists():
+            require_free_space(attempt.run.path, data_file.bytes, f"Fetching {data_file.name}")
+            storage.get_file(data_file.path, local)
+    if not local.exists():
+        raise DataError(
+            f"The bytes of {data_file.name} ({data_file.file_id}) are gone from the storage. Upload the file again.",
+            param="training_file",
+        )
+    if sha256_of(local) != data_file.sha256:
+        if attempt.run.path in local.parents:
+            shutil.rmtree(local.parent)
+        raise DataError(
+            f"{data_file.name} ({data_file.file_id}) is not what was uploaded: its hash has changed. Upload it again.",
+            param="training_file",
+        )
+    return local

@@ -1,0 +1,197 @@
+"""From a request to checked values."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from afinador.config.hyperparameters import limits_of, resolve_hyperparameters
+from afinador.config.resolve import (
+    check_parameter_count,
+    parse_request,
+    read_document,
+    read_operator_config,
+    resolve_method,
+    resolve_request,
+    resolve_task,
+)
+from afinador.errors import (
+    ConfigurationError,
+    InvalidRequestError,
+    ModelTooLargeError,
+    OutOfRangeError,
+    UnknownFieldError,
+    UnsupportedModelError,
+)
+
+BODY = {"model": "base", "training_file": "data"}
+
+
+def resolve(**fields: Any) -> Any:
+    operator = fields.pop("operator", None)
+    return resolve_request(parse_request(BODY | fields), operator)
+
+
+def test_specification_defaults_hold() -> None:
+    method, values, sources = resolve()
+    assert method == "lora"
+    assert (values.epochs, values.learning_rate, values.batch_size) == (3, 5e-5, 32)
+    assert (values.lora_rank, values.lora_alpha, values.lora_dropout) == (16, 32, 0.1)
+    assert set(sources.values()) == {"default"}
+
+
+@pytest.mark.parametrize(
+    ("key", "lowest", "highest", "below", "above"),
+    [
+        ("epochs", 1, 10, 0, 11),
+        ("learning_rate", 1e-6, 1e-3, 9e-7, 1.1e-3),
+        ("batch_size", 1, 256, 0, 257),
+        ("lora_rank", 4, 64, 3, 65),
+        ("lora_alpha", 8, 64, 7.9, 64.1),
+        ("lora_dropout", 0.0, 0.5, -0.1, 0.51),
+    ],
+)
+def test_specification_ranges_hold(key: str, lowest: float, highest: float, below: float, above: float) -> None:
+    for good in (lowest, highest):
+        assert getattr(resolve(hyperparameters={key: good})[1], key) == good
+    for bad in (below, above):
+        with pytest.raises(OutOfRangeError, match=key) as caught:
+            resolve(hyperparameters={key: bad})
+        assert caught.value.param == f"hyperparameters.{key}"
+        assert str(bad) in caught.value.message
+
+
+def test_layers_win_in_order() -> None:
+    operator = {"defaults": {"epochs": 2, "batch_size": 8, "warmup_steps": 5}}
+    _, values, sources = resolve(
+        operator=operator, config={"epochs": 4, "batch_size": 16}, hyperparameters={"epochs": 6}
+    )
+    assert (values.epochs, values.batch_size, values.warmup_steps) == (6, 16, 5)
+    assert (sources["epochs"], sources["batch_size"], sources["warmup_steps"]) == ("request", "file", "operator")
+
+
+def test_both_bodies_mean_the_same() -> None:
+    openai = parse_request({"model": "m", "training_file": "t", "validation_file": "v"})
+    specification = parse_request({"base_model": "m", "dataset": "t", "validation_dataset": "v"})
+    assert openai == specification
+
+
+def test_method_and_top_level_hyperparameters_mean_the_same() -> None:
+    nested = {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 2, "batch_size": "auto"}}}
+    assert resolve(method=nested)[1] == resolve(hyperparameters={"n_epochs": 2})[1]
+
+
+def test_multiplier_multiplies_the_default() -> None:
+    assert resolve(hyperparameters={"learning_rate_multiplier": 2})[1].learning_rate == pytest.approx(1e-4)
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "words"),
+    [
+        ({"hyperparmeters": {}}, UnknownFieldError, "'hyperparameters'"),
+        ({"hyperparameters": {"lora_rnk": 8}}, UnknownFieldError, "'lora_rank'"),
+        ({"config": {"lora_rnk": 8}}, UnknownFieldError, "'lora_rank'"),
+        ({"tuning_method": "full", "hyperparameters": {"lora_rank": 8}}, UnknownFieldError, "'full'"),
+        ({"tuning_method": "qlora"}, OutOfRangeError, "full, lora"),
+        ({"hyperparameters": {"epochs": 2.5}}, InvalidRequestError, "whole number"),
+        ({"hyperparameters": {"epochs": "three"}}, InvalidRequestError, "number"),
+        ({"hyperparameters": {"epochs": True}}, InvalidRequestError, "number"),
+        ({"hyperparameters": {"epochs": [3]}}, InvalidRequestError, "number"),
+        ({"hyperparameters": {"epochs": None}}, InvalidRequestError, "number"),
+        ({"hyperparameters": {"learning_rate": float("nan")}}, OutOfRangeError, "learning_rate"),
+        ({"hyperparameters": {"lr_scheduler": "step"}}, OutOfRangeError, "linear, cosine, constant"),
+        ({"hyperparameters": {"target_modules": 3}}, InvalidRequestError, "target_modules"),
+        ({"hyperparameters": {"group_by_length": "perhaps"}}, InvalidRequestError, "group_by_length"),
+        ({"hyperparameters": {"warmup_steps": 3, "warmup_ratio": 0.1}}, InvalidRequestError, "not both"),
+        ({"hyperparameters": {"learning_rate": 1e-4, "learning_rate_multiplier": 2}}, InvalidRequestError, "not both"),
+        ({"hyperparameters": {"learning_rate_multiplier": 1000}}, OutOfRangeError, "learning_rate"),
+        ({"hyperparameters": {"learning_rate_multiplier": "x"}}, OutOfRangeError, "above 0"),
+        (
+            {"hyperparameters": {"epochs": 2}, "method": {"supervised": {"hyperparameters": {"n_epochs": 3}}}},
+            InvalidRequestError,
+            "not in both",
+        ),
+        ({"method": {"type": "dpo"}}, InvalidRequestError, "supervised"),
+        ({"method": {"supervised": "x"}}, InvalidRequestError, "method"),
+        ({"dataset": "other"}, InvalidRequestError, "same field"),
+        ({"suffix": "x" * 65}, InvalidRequestError, "suffix"),
+        ({"output_model": "a/b"}, InvalidRequestError, "output_model"),
+        ({"seed": -1}, InvalidRequestError, "seed"),
+        ({"metadata": {"a": 1}}, InvalidRequestError, "metadata"),
+    ],
+)
+def test_bad_requests_are_named(fields: dict[str, Any], error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words.replace("(", r"\(")) as caught:
+        resolve(**fields)
+    assert isinstance(caught.value, InvalidRequestError)
+
+
+def test_missing_field_names_both_spellings() -> None:
+    with pytest.raises(InvalidRequestError, match="'training_file' \\(or 'dataset'\\) is required"):
+        parse_request({"model": "m"})
+
+
+def test_operator_may_widen_and_narrow_ranges() -> None:
+    limits = {"limits": {"epochs": {"maximum": 50}}, "methods": {"lora": {"limits": {"lora_rank": {"maximum": 32}}}}}
+    assert resolve(operator=limits, hyperparameters={"epochs": 50})[1].epochs == 50
+    with pytest.raises(OutOfRangeError, match="4 to 32"):
+        resolve(operator=limits, hyperparameters={"lora_rank": 64})
+
+
+def test_operator_mistakes_are_named() -> None:
+    with pytest.raises(ConfigurationError, match="'epochs'"):
+        limits_of("lora", {"defaults": {"epoch": 3}})
+    with pytest.raises(ConfigurationError, match="1 to 10"):
+        limits_of("lora", {"defaults": {"epochs": 30}})
+
+
+def test_operator_file_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "operator.yaml"
+    path.write_text("defaults: {epochs: 5}\n")
+    assert read_operator_config(path) == {"defaults": {"epochs": 5}}
+    assert read_operator_config(None) == {}
+    path.write_text("default: {epochs: 5}\n")
+    with pytest.raises(ConfigurationError, match="'defaults'"):
+        read_operator_config(path)
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "a: [", "\x00"])
+def test_documents_must_be_objects(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "job.yaml"
+    path.write_text(text)
+    with pytest.raises(InvalidRequestError, match=r"job\.yaml"):
+        read_document(path)
+
+
+def test_json_documents_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "job.json"
+    path.write_text(json.dumps({"warmup_steps": 100}))
+    assert read_document(path) == {"warmup_steps": 100}
+
+
+def test_task_comes_from_the_architecture() -> None:
+    assert resolve_task(parse_request(BODY), "LlamaForCausalLM") == "causal_lm"
+    with pytest.raises(UnsupportedModelError, match="BertModel"):
+        resolve_task(parse_request(BODY), "BertModel")
+    with pytest.raises(UnsupportedModelError, match="seq2seq_lm"):
+        resolve_task(parse_request(BODY | {"task": "seq2seq_lm"}), "LlamaForCausalLM")
+
+
+def test_size_limit_is_fifteen_billion() -> None:
+    check_parameter_count("m", 15_000_000_000)
+    with pytest.raises(ModelTooLargeError, match=r"70\.0B.*15B"):
+        check_parameter_count("m", 70_000_000_000)
+
+
+def test_hyperparameters_stay_what_they_are_when_resolved_twice() -> None:
+    values, _ = resolve_hyperparameters("lora", [("request", {"epochs": 4})])
+    again, _ = resolve_hyperparameters("lora", [("request", values.model_dump())])
+    assert again == values
+
+
+def test_method_defaults_to_lora_and_may_come_from_the_file() -> None:
+    assert resolve_method(parse_request(BODY))[0] == "lora"
+    assert resolve_method(parse_request(BODY | {"config": {"tuning_method": "full"}}))[0] == "full"

@@ -1,0 +1,165 @@
+"""A real service for these tests: a real ledger and storage in a folder of its own, no Prefect, uvicorn on a free port."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import numpy
+import pytest
+import uvicorn
+from openai import OpenAI
+from safetensors.numpy import save_file
+
+from afinador.errors import ServiceUnavailableError
+from afinador.settings import Settings
+from api.app import create_app
+from api.service import Service
+from registry.database import upgrade
+from registry.memory import Memory
+
+OPERATOR_KEY = "af-operator-of-these-tests"
+NOBODY_HOME = "http://127.0.0.1:9/api"
+
+
+@dataclass
+class Running:
+    """The service while it runs."""
+
+    url: str
+    service: Service
+    models: Path
+
+    @property
+    def memory(self) -> Memory:
+        return self.service.memory
+
+    def http(self, key: str | None) -> httpx.Client:
+        headers = {"authorization": f"Bearer {key}"} if key else {}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=30)
+
+
+@dataclass
+class Member:
+    """An organisation with a key, as its people see the service."""
+
+    organization: dict[str, Any]
+    key: str
+    http: httpx.Client
+    openai: OpenAI
+
+    def upload(self, text: str | None = None, filename: str = "orders.jsonl") -> dict[str, Any]:
+        """Upload a file and wait for its verdict."""
+        content = (text if text is not None else good_rows()).encode()
+        answer = self.http.post("/v1/files", files={"file": (filename, content)}, data={"purpose": "fine-tune"})
+        assert answer.status_code == 200, answer.text
+        return self.wait(f"/v1/files/{answer.json()['id']}", lambda file: file["status"] != "uploaded")
+
+    def wait(self, path: str, until: Callable[[dict[str, Any]], bool], seconds: float = 20) -> dict[str, Any]:
+        end = time.monotonic() + seconds
+        while True:
+            thing = self.http.get(path).json()
+            if until(thing):
+                return thing
+            assert time.monotonic() < end, f"{path} stays {thing}"
+            time.sleep(0.05)
+
+
+def good_rows(count: int = 12) -> str:
+    return "".join(json.dumps({"prompt": f"Question {n}?", "completion": f"Answer {n}."}) + "\n" for n in range(count))
+
+
+def make_base_model(folder: Path, architecture: str = "LlamaForCausalLM") -> Path:
+    """Write a base model that can be registered: tiny, and never run."""
+    folder.mkdir(parents=True)
+    config = {"architectures": [architecture], "model_type": "llama", "hidden_size": 4, "torch_dtype": "float32"}
+    (folder / "config.json").write_text(json.dumps(config))
+    vocabulary = {"<unk>": 0, "</s>": 1, "a": 2, "b": 3}
+    tokenizer = {"version": "1.0", "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": "<unk>"}}
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "PreTrainedTokenizerFast"}))
+    weights = {"model.embed_tokens.weight": numpy.zeros((4, 4), numpy.float32)}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+def mlflow_is_away() -> None:
+    raise ServiceUnavailableError("these tests have no MLflow")
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    home = tmp_path_factory.mktemp("home")
+    models = tmp_path_factory.mktemp("models")
+    settings = Settings(
+        _env_file=None,  # type: ignore[call-arg]
+        home=home,
+        operator_key=OPERATOR_KEY,  # type: ignore[arg-type]
+        model_roots=[models],
+        prefect_api_url=NOBODY_HOME,
+    )
+    upgrade(settings.ledger_url)
+    app = create_app(Memory.open(settings), experiments_factory=mlflow_is_away)  # type: ignore[arg-type]
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2))
+    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield Running(f"http://127.0.0.1:{listener.getsockname()[1]}", app.state.service, models)
+    server.should_exit = True
+    thread.join(10)
+
+
+@pytest.fixture(scope="session")
+def operator(running: Running) -> Iterator[httpx.Client]:
+    with running.http(OPERATOR_KEY) as client:
+        yield client
+
+
+@pytest.fixture
+def new_member(running: Running, operator: httpx.Client) -> Iterator[Callable[[], Member]]:
+    """Makes organisations."""
+    made: list[Member] = []
+
+    def make() -> Member:
+        organization = operator.post("/v1/organizations", json={"name": f"org-{uuid4().hex[:8]}"}).json()
+        key = operator.post("/v1/api_keys", json={"organization": organization["name"]}).json()["key"]
+        client = OpenAI(base_url=f"{running.url}/v1", api_key=key, max_retries=0)
+        made.append(Member(organization, key, running.http(key), client))
+        return made[-1]
+
+    yield make
+    for member in made:
+        member.http.close()
+        member.openai.close()
+
+
+@pytest.fixture
+def member(new_member: Callable[[], Member]) -> Member:
+    """An organisation of this test's own."""
+    return new_member()
+
+
+@pytest.fixture(scope="session")
+def public_base_model(running: Running, operator: httpx.Client) -> str:
+    """Name of a base model that every organisation can use."""
+    operator.post("/v1/organizations", json={"name": "the-operators"})
+    source = make_base_model(running.models / "tiny")
+    headers = {"openai-organization": "the-operators"}
+    body = {"name": "tiny-llama", "source": str(source), "visibility": "public"}
+    answer = operator.post("/v1/models", json=body, headers=headers)
+    assert answer.status_code == 200, answer.text
+    end = time.monotonic() + 20
+    while operator.get("/v1/models/tiny-llama", headers=headers).json()["status"] != "ready":
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return "tiny-llama"

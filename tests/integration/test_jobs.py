@@ -1,0 +1,173 @@
+"""Jobs through the command line, several at once, failing, cancelled, and surviving what happens to them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+
+QUICK = {"epochs": 1, "batch_size": 16, "learning_rate": 5e-4}
+SLOW = {"epochs": 10, "batch_size": 1, "learning_rate": 1e-4}
+
+
+@pytest.fixture(scope="module")
+def uploaded(stack: Any, quick: tuple[Path, Path]) -> None:
+    """The small files, under names of this module's own."""
+    with stack.http() as http:
+        for name, path in zip(("lines.jsonl", "held-out.jsonl"), quick, strict=True):
+            http.post(
+                "/files", files={"file": (name, path.read_bytes())}, data={"purpose": "fine-tune"}
+            ).raise_for_status()
+
+
+def create(stack: Any, **fields: Any) -> dict[str, Any]:
+    body = {"base_model": "tiny", "dataset": "lines", "hyperparameters": QUICK} | fields
+    with stack.http() as http:
+        answer = http.post("/fine_tuning/jobs", json=body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_command_line_runs_a_job_from_a_path_to_a_folder(stack: Any, quick: tuple[Path, Path], tmp_path: Path) -> None:
+    made = stack.command_line(
+        "create",
+        "fine-tune-job",
+        "-basemodel",
+        "tiny",
+        "-dataset",
+        str(quick[0]),
+        "-validation-dataset",
+        str(quick[1]),
+        "-output-model",
+        "from-shell",
+        "-epochs",
+        "1",
+        "-lora-rank",
+        "8",
+        "--set",
+        "batch_size=16",
+        "--watch",
+    )
+    assert made.returncode == 0, made.stderr
+    assert "perplexity" in made.stdout + made.stderr
+    listed = stack.command_line("list", "fine-tune-job", "--json")
+    job = next(job for job in json.loads(listed.stdout)["data"] if job["output_model"] == "from-shell")
+    assert job["hyperparameters"]["lora_rank"] == 8 and job["status"] == "succeeded"
+    shown = stack.command_line("get", "fine-tuning-job", job["name"])
+    assert shown.returncode == 0 and "succeeded" in shown.stdout
+    fetched = stack.command_line("get", "hub-adapter", "from-shell", "--download", str(tmp_path / "out"))
+    assert fetched.returncode == 0, fetched.stderr
+    assert (tmp_path / "out" / "adapter_model.safetensors").stat().st_size > 0
+    assert "from-shell" in stack.command_line("list", "hub-adapter").stdout
+    assert stack.command_line("get", "fine-tuning-job", "nothing").returncode == 3
+    assert "Step" in stack.command_line("list", "event", job["id"]).stdout
+    assert stack.command_line("logs", job["id"]).stdout.strip()
+    assert stack.command_line("delete", "hub-adapter", "from-shell").returncode == 0
+    assert stack.command_line("get", "hub-adapter", "from-shell").returncode == 3
+
+
+def test_two_jobs_at_once_both_succeed(stack: Any, uploaded: None) -> None:
+    first, second = create(stack, output_model="twin-a"), create(stack, output_model="twin-b", tuning_method="full")
+    ended = [stack.wait(job["id"]) for job in (first, second)]
+    assert [job["status"] for job in ended] == ["succeeded", "succeeded"], [job["error"] for job in ended]
+    with stack.http() as http:
+        model = http.get("/hub/models/twin-b").raise_for_status().json()
+    assert model["kind"] == "model" and "model.safetensors" in {file["path"] for file in model["files"]}
+
+
+def test_failing_job_says_why_everywhere_and_publishes_nothing(stack: Any, uploaded: None, root: Path) -> None:
+    folder = stack.home / "roots" / "breaks"
+    shutil.copytree(root / "examples" / "base_model" / "model", folder)
+    with stack.http() as http:
+        http.post("/models", json={"name": "breaks", "source": str(folder)}).raise_for_status()
+        while http.get("/models/breaks").json()["status"] != "ready":
+            time.sleep(0.1)
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    job = stack.wait(create(stack, base_model="breaks", output_model="never")["id"])
+    assert job["status"] == "failed" and job["fine_tuned_model"] is None
+    assert job["error"]["code"] and "Traceback" not in job["error"]["message"]
+    assert job["error"]["message"] in stack.messages(job["id"])[-1]
+    with stack.http() as http:
+        assert http.get("/hub/adapters/never").status_code == 404
+    run = httpx.get(f"{stack.prefect_url}/flow_runs/{job['run_url'].rsplit('/', 1)[1]}").raise_for_status().json()
+    assert run["state"]["type"] == "FAILED" and run["state"]["message"] == job["error"]["message"]
+
+
+def trainer_of(stack: Any, job_id: str) -> psutil.Process | None:
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or []
+        if "afinador.training.run" in words and any(job_id in word for word in words):
+            return process
+    return None
+
+
+def test_running_job_is_cancelled_and_leaves_nothing_behind(stack: Any, uploaded: None) -> None:
+    job = create(stack, hyperparameters=SLOW, output_model="cancelled-one")
+    stack.wait(job["id"], until=("running",))
+    while not (stack.wait(job["id"], until=("running",))["progress"] or {}).get("step"):
+        time.sleep(0.2)
+    with stack.http() as http:
+        http.post(f"/fine_tuning/jobs/{job['id']}/cancel").raise_for_status()
+        assert stack.wait(job["id"])["status"] == "cancelled"
+        assert http.post(f"/fine_tuning/jobs/{job['id']}/cancel").status_code == 200
+        assert http.get("/hub/adapters/cancelled-one").status_code == 404
+    assert trainer_of(stack, job["id"]) is None
+
+
+def test_flow_that_is_killed_goes_on_as_a_new_attempt(stack: Any, uploaded: None) -> None:
+    job = create(stack, hyperparameters=SLOW | {"epochs": 3}, output_model="survivor")
+    stack.wait(job["id"], until=("running",))
+    while (trainer := trainer_of(stack, job["id"])) is None:
+        time.sleep(0.1)
+    flow_process_id = int(trainer.cmdline()[trainer.cmdline().index("--flow-process") + 1].split(":")[0])
+    os.kill(flow_process_id, signal.SIGKILL)
+    ended = stack.wait(job["id"])
+    assert ended["status"] == "succeeded", ended["error"]
+    assert ended["attempt"] == 2
+
+
+def test_wrong_requests_are_sentences_on_the_command_line(stack: Any, uploaded: None, tmp_path: Path) -> None:
+    (tmp_path / "bad.jsonl").write_text('{"text": "a", "label": "b"}\n{"text": "a"}\n{"text": "b"}\n')
+    cases = {
+        ("-basemodel", "tinny", "-dataset", "lines"): "tiny",
+        ("-basemodel", "tiny", "-dataset", "lines", "-epochs", "11"): "1 to 10",
+        ("-basemodel", "tiny", "-dataset", str(tmp_path / "nothing.csv")): "nothing.csv",
+        ("-basemodel", "tiny", "-dataset", "lines", "--set", "lora_rnk=4"): "lora_rank",
+    }
+    for words, expected in cases.items():
+        answer = stack.command_line("create", "fine-tune-job", *words)
+        assert answer.returncode in (1, 2, 3) and expected in answer.stderr, (words, answer.stderr)
+        assert "Traceback" not in answer.stderr and answer.stdout == ""
+    watched = stack.command_line(
+        "create", "fine-tune-job", "-basemodel", "tiny", "-dataset", str(tmp_path / "bad.jsonl"), "--watch"
+    )
+    assert watched.returncode == 1
+    assert "ine 2" in watched.stderr + watched.stdout and "label" in watched.stderr + watched.stdout
+
+
+def test_second_up_on_the_same_home_says_so(stack: Any) -> None:
+    again = subprocess.run(
+        [sys.executable, "-m", "deployments", "up"],
+        cwd=stack.root,
+        env=stack.environment,
+        text=True,
+        capture_output=True,
+        timeout=60,
+    )
+    assert again.returncode == 1
+    assert str(stack.process.pid) in again.stderr + again.stdout
+    with stack.http() as http:
+        assert http.get("/models").status_code == 200
