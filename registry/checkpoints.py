@@ -13,23 +13,20 @@ from registry.pages import page
 from registry.tables import Checkpoint, Job
 
 
-def register(
-    session: Session, job_id: str, step: int, storage_key: str, metrics: dict[str, Any], size: int
-) -> Checkpoint:
+def register(session: Session, job: Job, step: int, storage_key: str, metrics: dict[str, Any], size: int) -> Checkpoint:
     """Write a checkpoint down; a second time for the same job and step returns the first one.
 
     Args:
         session: The transaction.
-        job_id: Whose checkpoint it is.
+        job: Whose checkpoint it is.
         step: Optimizer steps done.
         storage_key: Prefix of its files in the storage.
         metrics: ``train_loss`` and ``valid_loss`` where they were measured.
         size: Bytes of all its files.
     """
-    job = session.get_one(Job, job_id)
     checkpoint = Checkpoint(
         organization_id=job.organization_id,
-        job_id=job_id,
+        job_id=job.id,
         name=f"{job.spec['output']['alias']}:ckpt-step-{step}",
         step_number=step,
         storage_key=storage_key,
@@ -40,7 +37,7 @@ def register(
         with session.begin_nested():
             session.add(checkpoint)
     except IntegrityError:
-        return session.scalars(select(Checkpoint).where(*_at(job_id, step))).one()
+        return session.scalars(select(Checkpoint).where(*_at(job.id, step))).one()
     return checkpoint
 
 

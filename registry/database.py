@@ -6,9 +6,9 @@ import fcntl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy import Connection, CursorResult, Engine, UpdateBase, create_engine, event, inspect, make_url, text
 from sqlalchemy.orm import Session, sessionmaker
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -56,6 +56,11 @@ class Database:
 def after_commit(session: Session, action: Callable[[], None]) -> None:
     """Do something once the transaction of ``Database.session`` is committed; nothing if it is rolled back."""
     session.info.setdefault(_ACTIONS, []).append(action)
+
+
+def changes(session: Session, statement: UpdateBase) -> bool:
+    """Execute a conditional update or delete, and tell whether its condition held for any row."""
+    return cast(CursorResult[Any], session.execute(statement)).rowcount > 0
 
 
 def upgrade(url: str) -> None:

@@ -29,7 +29,7 @@ def append(
         session: The transaction that the event belongs to.
         job_id: The job.
         message: One sentence for people.
-        level: ``info``, ``warn`` or ``error``.
+        level: How much it matters.
         type: ``metrics`` for a row of the curves, whose figures are in ``data``; all others answer as ``message``.
         data: Figures and names for programs.
         dedup_key: Events of one job with the same key are written once.
@@ -40,25 +40,16 @@ def append(
     Raises:
         NotFoundError: There is no such job.
     """
-    # Where the database knows row locks, the job's row makes concurrent appends wait for each other.
-    organization_id = session.scalar(select(Job.organization_id).where(Job.id == job_id).with_for_update())
+    # Where the database knows row locks, appends to one job wait for each other here.
+    owner = select(Job.organization_id).where(Job.id == job_id).with_for_update(key_share=True)
+    organization_id = session.scalar(owner)
     if organization_id is None:
         raise NotFoundError(f"There is no job {job_id!r}.", param="job", code="job_not_found")
-    if dedup_key is not None and session.scalar(
-        select(Event.id).where(Event.job_id == job_id, Event.dedup_key == dedup_key)
-    ):
+    if dedup_key is not None and _is_known(session, job_id, dedup_key):
         return None
-    newest = session.scalar(select(func.max(Event.sequence)).where(Event.job_id == job_id)) or 0
-    event = Event(
-        organization_id=organization_id,
-        job_id=job_id,
-        sequence=newest + 1,
-        level=level,
-        type=type,
-        message=message,
-        data=data or {},
-        dedup_key=dedup_key,
-    )
+    event = Event(organization_id=organization_id, job_id=job_id, dedup_key=dedup_key)
+    event.sequence = (session.scalar(select(func.max(Event.sequence)).where(Event.job_id == job_id)) or 0) + 1
+    event.level, event.type, event.message, event.data = level, type, message, data or {}
     session.add(event)
     session.flush()
     return event
@@ -96,3 +87,8 @@ def to_wire(row: Event) -> wire.Event:
 
 def _of_job(organization_id: str, job_id: str) -> Any:
     return select(Event).where(Event.organization_id == organization_id, Event.job_id == job_id)
+
+
+def _is_known(session: Session, job_id: str, dedup_key: str) -> bool:
+    query = select(Event.id).where(Event.job_id == job_id, Event.dedup_key == dedup_key)
+    return session.scalar(query) is not None

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from afinador.data.validation import validate_dataset
 from afinador.errors import NotFoundError
 from registry import waiting_jobs
+from registry.database import changes
 from registry.memory import Memory
 from registry.tables import File
 
@@ -92,6 +93,5 @@ def _local_copy(memory: Memory, file: File) -> Iterator[Path]:
 
 
 def _settle(session: Session, file_id: str, verdict: dict[str, Any]) -> None:
-    changed = session.execute(update(File).where(File.id == file_id, File.status == "uploaded").values(**verdict))
-    if changed.rowcount:
+    if changes(session, update(File).where(File.id == file_id, File.status == "uploaded").values(**verdict)):
         waiting_jobs.settle(session, file_id)

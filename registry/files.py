@@ -8,23 +8,21 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from sqlalchemy import Select, exists, func, or_, select, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from afinador.errors import InUseError, InvalidRequestError, NotFoundError, StorageError, nearest
 from afinador.schemas import files as wire
 from afinador.schemas.jobs import OPEN_STATUSES
-from registry.database import after_commit
+from registry.database import after_commit, changes
 from registry.file_checks import check, unchecked
 from registry.memory import Memory
 from registry.pages import page
-from registry.tables import File, Job, new_id
+from registry.tables import File, Job, Organization, new_id
 
 __all__ = ["check", "create", "delete", "find", "list_page", "to_wire", "unchecked"]
 
 LONGEST_NAME = 255
 RESULT_PURPOSE = "fine-tune-results"
-_VERSION_TRIES = 10
 
 _logger = logging.getLogger(__name__)
 
@@ -59,31 +57,17 @@ def create(
         InsufficientStorageError: The disk of a local storage is too full.
         StorageError: The storage refuses or does not answer.
     """
-    name = PurePosixPath(filename.replace("\\", "/")).name
-    if not name or name == ".." or len(name) > LONGEST_NAME or not name.isprintable():
-        raise InvalidRequestError(
-            f"The file name {filename[:80]!r} cannot be used; it must have 1 to {LONGEST_NAME} printable characters.",
-            param="file",
-        )
-    file_id = new_id("file-")
-    key = f"{organization_id}/files/{file_id}/{name}"
-    memory.storage.put_file(source, key)
-    made_here = purpose == RESULT_PURPOSE
-    file = File(
-        id=file_id,
-        organization_id=organization_id,
-        filename=name,
-        purpose=purpose,
-        type="log" if made_here else "dataset",
-        status="processed" if made_here else "uploaded",
-        storage_key=key,
-        bytes=size,
-        sha256=sha256,
-    )
+    file = File(organization_id=organization_id, filename=_checked_name(filename), purpose=purpose)
+    file.id = new_id("file-")
+    file.storage_key = f"{organization_id}/files/{file.id}/{file.filename}"
+    file.sha256, file.bytes = sha256, size
+    if purpose == RESULT_PURPOSE:
+        file.type, file.status = "log", "processed"
+    memory.storage.put_file(source, file.storage_key)
     try:
         _insert_as_newest(session, file)
     except BaseException:
-        memory.storage.delete(key)
+        memory.storage.delete(file.storage_key)
         raise
     source.unlink(missing_ok=True)
     return file
@@ -159,15 +143,15 @@ def delete(session: Session, memory: Memory, organization_id: str, reference: st
     """
     file = find(session, organization_id, reference)
     # Whoever creates a job holds this row too, so that no job can begin to use it meanwhile.
-    session.execute(select(File.id).where(File.id == file.id).with_for_update())
+    session.execute(select(File.id).where(File.id == file.id).with_for_update(key_share=True))
     is_used = or_(Job.training_file_id == file.id, Job.validation_file_id == file.id)
     in_use = (Job.organization_id == organization_id, is_used, Job.status.in_(OPEN_STATUSES))
-    changed = session.execute(
+    statement = (
         update(File)
         .where(File.id == file.id, File.deleted_at.is_(None), ~exists(select(Job.id).where(*in_use)))
         .values(deleted_at=time.time())
     )
-    if not changed.rowcount:
+    if not changes(session, statement):
         jobs = ", ".join(session.scalars(select(Job.name).where(*in_use).order_by(Job.created_at).limit(5)))
         raise InUseError(
             f"{file.filename} ({file.id}) is used by jobs that have not ended: {jobs}. Cancel them or wait for them."
@@ -199,17 +183,24 @@ def _live(organization_id: str) -> Select[Any]:
     return select(File).where(File.organization_id == organization_id, File.deleted_at.is_(None))
 
 
+def _checked_name(filename: str) -> str:
+    name = PurePosixPath(filename.replace("\\", "/")).name
+    if not name or name == ".." or len(name) > LONGEST_NAME or not name.isprintable():
+        raise InvalidRequestError(
+            f"The file name {filename[:80]!r} cannot be used; it must have 1 to {LONGEST_NAME} printable characters.",
+            param="file",
+        )
+    return name
+
+
 def _insert_as_newest(session: Session, file: File) -> None:
+    # Where the database knows row locks, uploads of one organisation take their version numbers one after the other.
+    owner = select(Organization.id).where(Organization.id == file.organization_id)
+    session.execute(owner.with_for_update(key_share=True))
     same_name = (File.organization_id == file.organization_id, File.filename == file.filename)
-    for attempt in range(1, _VERSION_TRIES + 1):
-        file.version = (session.scalar(select(func.max(File.version)).where(*same_name)) or 0) + 1
-        try:
-            with session.begin_nested():
-                session.add(file)
-            return
-        except IntegrityError:
-            if attempt == _VERSION_TRIES:
-                raise
+    file.version = (session.scalar(select(func.max(File.version)).where(*same_name)) or 0) + 1
+    session.add(file)
+    session.flush()
 
 
 def _delete_bytes(memory: Memory, key: str) -> None:

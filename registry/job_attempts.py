@@ -13,9 +13,9 @@ from typing import Any, Literal
 from sqlalchemy import Select, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from afinador.errors import NotFoundError
 from afinador.schemas.events import EventLevel
 from registry import events, leases
+from registry.database import changes
 from registry.tables import Attempt, Job
 
 End = Literal["succeeded", "failed", "cancelled"]
@@ -58,69 +58,30 @@ def claim(
     spec = session.scalar(select(Job.spec).where(Job.id == job_id))
     if spec is None:
         return None
-    now = time.time()
     may_run = _failures(job_id).scalar_subquery() < spec["hyperparameters"]["max_attempts"]
-    claimed = session.execute(
+    runner = {"flow_run_id": flow_run_id, "process_id": process_id, "host": host}
+    statement = (
         update(Job)
         .where(Job.id == job_id, Job.status.in_(_CLAIMABLE), may_run)
         .values(
+            **runner,
+            process_started_at=process_started_at,
+            heartbeat_at=time.time(),
             attempt=Job.attempt + 1,
             status="running",
             finished_at=None,
             error=None,
             request_state=case((Job.request_state == "hold", None), else_=Job.request_state),
-            flow_run_id=flow_run_id,
-            process_id=process_id,
-            process_started_at=process_started_at,
-            host=host,
-            heartbeat_at=now,
         )
     )
-    if not claimed.rowcount:
+    if not changes(session, statement):
         return None
     job = session.get_one(Job, job_id, populate_existing=True)
     _close_attempts(session, job_id, "lost")
-    session.add(
-        Attempt(
-            organization_id=job.organization_id,
-            job_id=job_id,
-            number=job.attempt,
-            host=host,
-            process_id=process_id,
-            flow_run_id=flow_run_id,
-        )
-    )
-    session.flush()
+    session.add(Attempt(organization_id=job.organization_id, job_id=job_id, number=job.attempt, **runner))
     started = "The job has started" if job.attempt == 1 else f"The job has started again (attempt {job.attempt})"
     events.append(session, job_id, started, data={"attempt": job.attempt, "host": host})
     return job
-
-
-def by_id(session: Session, job_id: str) -> Job:
-    """Return a job to the flow that runs it.
-
-    Raises:
-        NotFoundError: There is no such job.
-    """
-    job = session.get(Job, job_id)
-    if job is None:
-        raise NotFoundError(f"There is no job {job_id!r}.", param="job", code="job_not_found")
-    return job
-
-
-def cursors(session: Session, job_id: str) -> dict[str, int]:
-    """Return how many bytes of each journal in the run directory were forwarded."""
-    return session.scalars(select(Job.cursors).where(Job.id == job_id)).one()
-
-
-def mlflow_run_id(session: Session, job_id: str) -> str | None:
-    """Return the job's one MLflow run, if it has begun."""
-    return session.scalars(select(Job.mlflow_run_id).where(Job.id == job_id)).one()
-
-
-def progress_artifact_id(session: Session, job_id: str) -> str | None:
-    """Return the job's one progress artifact in Prefect, if it was made."""
-    return session.scalars(select(Job.progress_artifact_id).where(Job.id == job_id)).one()
 
 
 def look(session: Session, job_id: str) -> Look | None:
@@ -148,13 +109,14 @@ def set_fields(session: Session, job_id: str, attempt: int, **columns: Any) -> b
     guarded = _GUARDED_FIELDS & columns.keys()
     if guarded:
         raise TypeError(f"set_fields cannot change {', '.join(sorted(guarded))}")
-    changed = session.execute(update(Job).where(Job.id == job_id, Job.attempt == attempt).values(**columns))
-    return bool(changed.rowcount)
+    return changes(session, update(Job).where(Job.id == job_id, Job.attempt == attempt).values(**columns))
 
 
 def mark_done(session: Session, job_id: str, attempt: int, step: str) -> bool:
     """Remember that a step of the flow needs no repetition; False when the attempt is not the newest."""
-    done = session.scalar(select(Job.steps_done).where(Job.id == job_id, Job.attempt == attempt).with_for_update())
+    done = session.scalar(
+        select(Job.steps_done).where(Job.id == job_id, Job.attempt == attempt).with_for_update(key_share=True)
+    )
     if done is None:
         return False
     return step in done or set_fields(session, job_id, attempt, steps_done=[*done, step])
@@ -220,7 +182,7 @@ def requeue(session: Session, job_id: str, attempt: int, reason: str) -> bool:
     job = session.execute(
         select(Job.request_state, Job.spec)
         .where(Job.id == job_id, Job.attempt == attempt, Job.status == "running")
-        .with_for_update()
+        .with_for_update(key_share=True)
     ).first()
     if job is None:
         return False
@@ -253,10 +215,8 @@ def _failures(job_id: str) -> Select[tuple[int]]:
 
 
 def _update_running(session: Session, job_id: str, attempt: int, **columns: Any) -> bool:
-    changed = session.execute(
-        update(Job).where(Job.id == job_id, Job.attempt == attempt, Job.status == "running").values(**columns)
-    )
-    return bool(changed.rowcount)
+    runs = (Job.id == job_id, Job.attempt == attempt, Job.status == "running")
+    return changes(session, update(Job).where(*runs).values(**columns))
 
 
 def _close_attempts(session: Session, job_id: str, end: str) -> None:

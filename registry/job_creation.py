@@ -50,35 +50,12 @@ def create(session: Session, memory: Memory, organization: Organization, request
     _check_extras(request)
     base = _base_model(session, memory, organization, request.model)
     training_file = _data_file(session, organization, request.training_file, "training_file")
-    validation_file = (
-        _data_file(session, organization, request.validation_file, "validation_file")
-        if request.validation_file is not None
-        else None
-    )
-    tuning_method, hyperparameters, sources = resolve_request(request, memory.operator)
-    job_id = new_id("ftjob-")
-    output = _output(organization, base, request, job_id, tuning_method)
-    spec = FineTuningSpec(
-        job_id=job_id,
-        job_name=request.name or f"{slug(request.output_model or base.name)}-{job_id[-SHORT_ID_LENGTH:]}",
-        organization_id=organization.id,
-        organization=organization.name,
-        task=resolve_task(request, base.architecture or "unknown"),
-        tuning_method=tuning_method,
-        base_model=_base_reference(base),
-        training_file=_reference(training_file),
-        validation_file=_reference(validation_file) if validation_file else None,
-        output=output,
-        hyperparameters=hyperparameters,
-        seed=secrets.randbelow(2**31) if request.seed is None else request.seed,
-        sources=sources,
-        code_version=__version__,
-        domain=request.domain,
-        tags=request.tags,
-        metadata=request.metadata,
-    )
+    validation_file = None
+    if request.validation_file is not None:
+        validation_file = _data_file(session, organization, request.validation_file, "validation_file")
+    spec = _spec(memory, organization, request, base, training_file, validation_file)
     data_files = [file for file in (training_file, validation_file) if file is not None]
-    job = _row(spec, request, data_files, _method(memory, tuning_method, hyperparameters))
+    job = _row(spec, request, data_files, _method(memory, spec.tuning_method, spec.hyperparameters))
     _insert(session, job)
     events.append(session, job.id, f"Created fine-tuning job: {job.id}")
     if job.status == "validating_files":
@@ -147,6 +124,37 @@ def _data_file(session: Session, organization: Organization, reference: str, par
             f"{file.filename} ({file.id}) is the result file of a job, not a data set.", param=param
         )
     return file
+
+
+def _spec(
+    memory: Memory,
+    organization: Organization,
+    request: JobRequest,
+    base: BaseModel,
+    training_file: File,
+    validation_file: File | None,
+) -> FineTuningSpec:
+    tuning_method, hyperparameters, sources = resolve_request(request, memory.operator)
+    job_id = new_id("ftjob-")
+    return FineTuningSpec(
+        job_id=job_id,
+        job_name=request.name or f"{slug(request.output_model or base.name)}-{job_id[-SHORT_ID_LENGTH:]}",
+        organization_id=organization.id,
+        organization=organization.name,
+        task=resolve_task(request, base.architecture or "unknown"),
+        tuning_method=tuning_method,
+        base_model=_base_reference(base),
+        training_file=_reference(training_file),
+        validation_file=_reference(validation_file) if validation_file else None,
+        output=_output(organization, base, request, job_id, tuning_method),
+        hyperparameters=hyperparameters,
+        seed=secrets.randbelow(2**31) if request.seed is None else request.seed,
+        sources=sources,
+        code_version=__version__,
+        domain=request.domain,
+        tags=request.tags,
+        metadata=request.metadata,
+    )
 
 
 def _reference(file: File) -> DataFile:

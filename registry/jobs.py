@@ -14,24 +14,21 @@ from __future__ import annotations
 import time
 from typing import Any, Literal
 
-from sqlalchemy import Select, or_, select, update
+from sqlalchemy import Select, Update, and_, case, or_, select, update
 from sqlalchemy.orm import Session
 
 from afinador.errors import IllegalTransitionError, InvalidRequestError, NotFoundError, nearest
 from afinador.schemas.jobs import ENDED_STATUSES, OPEN_STATUSES
 from registry import events
+from registry.database import changes
 from registry.job_attempts import (
     Look,
-    by_id,
     claim,
-    cursors,
     finish,
     heartbeat,
     is_done,
     look,
     mark_done,
-    mlflow_run_id,
-    progress_artifact_id,
     requeue,
     set_fields,
     set_progress,
@@ -43,10 +40,8 @@ from registry.tables import Job
 
 __all__ = [
     "Look",
-    "by_id",
     "claim",
     "create",
-    "cursors",
     "finish",
     "get",
     "heartbeat",
@@ -54,9 +49,7 @@ __all__ = [
     "list_page",
     "look",
     "mark_done",
-    "mlflow_run_id",
     "open_jobs",
-    "progress_artifact_id",
     "request_cancel",
     "requeue",
     "set_fields",
@@ -67,6 +60,7 @@ __all__ = [
 
 STATUS_ALIASES = {"pending": "queued", "completed": "succeeded"}
 """Other words for a status that a filter may use."""
+_WAITING_STATUSES = ("validating_files", "queued", "paused")
 
 
 def get(session: Session, organization_id: str, id_or_name: str) -> Job:
@@ -130,11 +124,12 @@ def request_cancel(session: Session, organization_id: str, id_or_name: str) -> J
         IllegalTransitionError: It has succeeded or failed.
     """
     job = get(session, organization_id, id_or_name)
-    if _cancel_waiting(session, job.id):
-        events.append(session, job.id, "The job was cancelled")
-    elif _ask_running(session, job.id):
-        events.append(session, job.id, "Cancel requested; the job stops after its current step")
+    is_news = changes(session, _cancellation(job.id))
     session.refresh(job)
+    if is_news and job.status == "cancelled":
+        events.append(session, job.id, "The job was cancelled")
+    elif is_news:
+        events.append(session, job.id, "Cancel requested; the job stops after its current step")
     if job.status in ("succeeded", "failed"):
         raise IllegalTransitionError(
             f"The job {job.name!r} has {job.status}; only jobs that have not ended can be cancelled "
@@ -160,26 +155,19 @@ def _of(organization_id: str) -> Select[Any]:
     return select(Job).where(Job.organization_id == organization_id)
 
 
-def _cancel_waiting(session: Session, job_id: str) -> bool:
-    cancelled = session.execute(
+def _cancellation(job_id: str) -> Update:
+    """Build the one statement that ends a job that waits, or asks one that runs to stop and was not asked before."""
+    waits = Job.status.in_(_WAITING_STATUSES)
+    runs_unasked = and_(Job.status.in_(("running", "pausing")), Job.request_state.is_distinct_from("cancel"))
+    return (
         update(Job)
-        .where(Job.id == job_id, Job.status.in_(("validating_files", "queued", "paused")))
-        .values(status="cancelled", finished_at=time.time(), request_state=None)
-    )
-    return bool(cancelled.rowcount)
-
-
-def _ask_running(session: Session, job_id: str) -> bool:
-    asked = session.execute(
-        update(Job)
-        .where(
-            Job.id == job_id,
-            Job.status.in_(("running", "pausing")),
-            Job.request_state.is_distinct_from("cancel"),
+        .where(Job.id == job_id, or_(waits, runs_unasked))
+        .values(
+            status=case((waits, "cancelled"), else_=Job.status),
+            finished_at=case((waits, time.time()), else_=Job.finished_at),
+            request_state=case((waits, None), else_="cancel"),
         )
-        .values(request_state="cancel")
     )
-    return bool(asked.rowcount)
 
 
 def _checked_status(status: str) -> str:

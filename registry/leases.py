@@ -11,16 +11,14 @@ from registry.tables import Job, Lease
 _HOLDING_STATUSES = ("running", "pausing")
 
 
-def take(
-    session: Session, job_id: str, attempt: int, host: str, devices: list[str], count: int = 1
-) -> list[str] | None:
+def take(session: Session, job: Job, attempt: int, host: str, devices: list[str], count: int = 1) -> list[str] | None:
     """Take devices of a host for an attempt; asking again gives the same ones.
 
     Devices of jobs that no longer run, and of older attempts, count as free.
 
     Args:
         session: The transaction.
-        job_id: The job that runs.
+        job: The job that runs.
         attempt: Its attempt.
         host: Name of the machine.
         devices: All devices there that may be taken, such as ``["cuda:0", "cuda:1"]`` or ``["cpu:0"]``.
@@ -29,18 +27,17 @@ def take(
     Returns:
         The devices, or None, with nothing taken, when fewer than ``count`` are free or the attempt runs no longer.
     """
-    runs = (Job.id == job_id, Job.attempt == attempt, Job.status.in_(_HOLDING_STATUSES))
-    organization_id = session.scalar(select(Job.organization_id).where(*runs))
-    if organization_id is None:
+    runs = (Job.id == job.id, Job.attempt == attempt, Job.status.in_(_HOLDING_STATUSES))
+    if session.scalar(select(Job.id).where(*runs)) is None:
         return None
     _drop_stale(session, host)
-    mine = select(Lease.device).where(Lease.host == host, Lease.job_id == job_id, Lease.attempt == attempt)
+    mine = select(Lease.device).where(Lease.host == host, Lease.job_id == job.id, Lease.attempt == attempt)
     held = [device for device in session.scalars(mine.order_by(Lease.device)) if device in devices]
     partial = session.begin_nested()
     for device in devices:
         if len(held) >= count:
             break
-        lease = Lease(host=host, device=device, organization_id=organization_id, job_id=job_id, attempt=attempt)
+        lease = Lease(host=host, device=device, organization_id=job.organization_id, job_id=job.id, attempt=attempt)
         if device not in held and _add(session, lease):
             held.append(device)
     if len(held) < count:

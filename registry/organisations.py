@@ -101,19 +101,6 @@ def list_keys(session: Session, organization_id: str) -> list[ApiKey]:
     return list(session.scalars(query.order_by(ApiKey.created_at.desc(), ApiKey.id)))
 
 
-def owner_of_key(session: Session, key_id: str) -> Organization:
-    """Return the organisation of a key; for the operator.
-
-    Raises:
-        NotFoundError: There is no such key.
-    """
-    query = select(Organization).join(ApiKey, ApiKey.organization_id == Organization.id).where(ApiKey.id == key_id)
-    owner = session.scalars(query).first()
-    if owner is None:
-        raise NotFoundError(f"There is no API key {key_id!r}.", param="key", code="api_key_not_found")
-    return owner
-
-
 def revoke_key(session: Session, organization_id: str, key_id: str) -> ApiKey:
     """Make a key worthless at once; doing it twice changes nothing.
 

@@ -47,7 +47,7 @@ class Prefect:
     with an error.
     """
 
-    def __init__(self, settings: Settings, *, timeout_seconds: float = 5.0) -> None:
+    def __init__(self, settings: Settings, *, timeout_seconds: float = 10.0) -> None:
         self.url = settings.prefect_api_url.rstrip("/")
         secret = settings.prefect_api_auth_string
         user, _, password = secret.get_secret_value().partition(":") if secret else ("", "", "")

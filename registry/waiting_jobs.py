@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from registry import events
+from registry.database import changes
 from registry.tables import File, Job
 
 
@@ -30,7 +32,30 @@ def settle(session: Session, file_id: str) -> None:
             _queue(session, job, data_files)
 
 
-def spec_with_formats(spec: dict, data_files: list[File]) -> dict:
+def _queue(session: Session, job: Job, data_files: list[File]) -> None:
+    statement = (
+        update(Job)
+        .where(Job.id == job.id, Job.status == "validating_files")
+        .values(status="queued", spec=_spec_with_formats(job.spec, data_files))
+    )
+    if changes(session, statement):
+        events.append(session, job.id, "Files validated, moving job to queued state")
+
+
+def _fail(session: Session, job: Job, bad: File) -> None:
+    param = "training_file" if bad.id == job.training_file_id else "validation_file"
+    message = f"The {param.replace('_', ' ')} {bad.filename!r} cannot be used: {bad.status_details}"
+    error = {"code": f"invalid_{param}", "message": message, "param": param}
+    statement = (
+        update(Job)
+        .where(Job.id == job.id, Job.status == "validating_files")
+        .values(status="failed", finished_at=time.time(), error=error)
+    )
+    if changes(session, statement):
+        events.append(session, job.id, message, level="error")
+
+
+def _spec_with_formats(spec: dict[str, Any], data_files: list[File]) -> dict[str, Any]:
     """Return a job's specification with the formats that the check of its files found."""
     formats = {file.id: file.format for file in data_files}
     settled = dict(spec)
@@ -38,29 +63,3 @@ def spec_with_formats(spec: dict, data_files: list[File]) -> dict:
         if settled.get(field):
             settled[field] = {**settled[field], "format": formats[settled[field]["file_id"]]}
     return settled
-
-
-def _queue(session: Session, job: Job, data_files: list[File]) -> None:
-    changed = session.execute(
-        update(Job)
-        .where(Job.id == job.id, Job.status == "validating_files")
-        .values(status="queued", spec=spec_with_formats(job.spec, data_files))
-    )
-    if changed.rowcount:
-        events.append(session, job.id, "Files validated, moving job to queued state")
-
-
-def _fail(session: Session, job: Job, bad: File) -> None:
-    param = "training_file" if bad.id == job.training_file_id else "validation_file"
-    message = f"The {param.replace('_', ' ')} {bad.filename!r} cannot be used: {bad.status_details}"
-    changed = session.execute(
-        update(Job)
-        .where(Job.id == job.id, Job.status == "validating_files")
-        .values(
-            status="failed",
-            finished_at=time.time(),
-            error={"code": f"invalid_{param}", "message": message, "param": param},
-        )
-    )
-    if changed.rowcount:
-        events.append(session, job.id, message, level="error")

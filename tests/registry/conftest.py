@@ -103,9 +103,7 @@ class Workshop:
         source.write_bytes(content)
         digest = hashlib.sha256(content).hexdigest()
         with self.memory.database.session() as session:
-            file = files.create(
-                session, self.memory, organization.id, source, filename, purpose, digest, len(content)
-            )
+            file = files.create(session, self.memory, organization.id, source, filename, purpose, digest, len(content))
         if checked:
             files.check(self.memory, file.id)
             with self.memory.database.session() as session:
@@ -139,9 +137,7 @@ def ready(workshop: Workshop, acme: Organization) -> Workshop:
 def claimed(memory: Memory, job_id: str) -> Job:
     """Claim a job as a flow does."""
     with memory.database.session() as session:
-        job = jobs.claim(
-            session, job_id, flow_run_id="run-1", process_id=4242, process_started_at=1.5, host="host-a"
-        )
+        job = jobs.claim(session, job_id, flow_run_id="run-1", process_id=4242, process_started_at=1.5, host="host-a")
     assert job is not None
     return job
 

@@ -99,8 +99,7 @@ def test_newest_revision_is_named_by_its_file(ledger_url: str) -> None:
 def test_upgrade_by_several_processes_at_once_succeeds_for_all(ledger_url: str, root: Path) -> None:
     script = f"from registry.database import upgrade; upgrade({ledger_url!r})"
     starters = [
-        subprocess.Popen([sys.executable, "-c", script], cwd=root, stderr=subprocess.PIPE, text=True)
-        for _ in range(4)
+        subprocess.Popen([sys.executable, "-c", script], cwd=root, stderr=subprocess.PIPE, text=True) for _ in range(4)
     ]
     errors = [starter.communicate(timeout=60)[1] for starter in starters]
     assert [starter.returncode for starter in starters] == [0, 0, 0, 0], errors

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -21,7 +21,9 @@ from afinador.errors import (
 )
 from registry import events, files, jobs
 from registry.tables import HubVersion, Job, Organization
-from tests.registry.conftest import GOOD_ROWS, Workshop
+
+if TYPE_CHECKING:
+    from tests.registry.conftest import Workshop
 
 
 def messages(workshop: Workshop, job: Job) -> list[str]:
@@ -103,7 +105,7 @@ def test_job_waits_until_both_of_its_files_are_checked(
 ) -> None:
     workshop.base_model(acme)
     first = workshop.upload(acme, "train.jsonl", checked=False)
-    second = workshop.upload(acme, "valid.jsonl", GOOD_ROWS[:3], checked=False)
+    second = workshop.upload(acme, "valid.jsonl", [{"prompt": "question", "completion": "answer"}], checked=False)
     job = workshop.job(acme, validation_file="valid.jsonl")
     files.check(workshop.memory, second.id)
     assert stored(job.id).status == "validating_files"

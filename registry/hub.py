@@ -1,0 +1,184 @@
+"""The hub: versions of models and adapters that jobs made. Files in the storage, an entry here and one in MLflow."""
+
+from __future__ import annotations
+
+import logging
+from itertools import groupby
+
+from sqlalchemy import delete as delete_from
+from sqlalchemy import event, select
+from sqlalchemy.orm import Session
+
+from afinador.errors import AfinadorError, NotFoundError, nearest
+from afinador.schemas.models import HubEntry, HubFile
+from registry import mlflow_models
+from registry.database import after_commit
+from registry.experiments import Experiments
+from registry.hub_publishing import publish
+from registry.memory import Memory
+from registry.tables import HubVersion, Organization
+
+__all__ = ["delete", "file_key", "files_of", "get", "list_page", "publish", "to_wire"]
+
+logger = logging.getLogger(__name__)
+
+
+def get(session: Session, organization_id: str, name: str) -> list[HubVersion]:
+    """Find a hub name, or one version by its alias ``ft:…``.
+
+    Returns:
+        The version asked for (of a name: the newest), then the others of its name, newest first.
+
+    Raises:
+        NotFoundError: There is no such name or alias; tells the nearest.
+    """
+    mine = HubVersion.organization_id == organization_id
+    asked = session.scalars(select(HubVersion).where(mine, HubVersion.alias == name)).first()
+    query = select(HubVersion).where(mine, HubVersion.name == (asked.name if asked else name))
+    rows = list(session.scalars(query.order_by(HubVersion.version.desc())))
+    if not rows:
+        known = session.scalars(select(HubVersion.name).where(mine).distinct())
+        raise NotFoundError(
+            f"There is no {name!r} in the hub.{nearest(name, known)}", param="name", code="model_not_found"
+        )
+    return [asked, *(row for row in rows if row.id != asked.id)] if asked else rows
+
+
+def list_page(session: Session, organization_id: str, kind: str) -> list[list[HubVersion]]:
+    """Return the names whose newest version is of a kind, newest first, each with its versions as ``get`` does.
+
+    Args:
+        session: The transaction to read in.
+        organization_id: Whose.
+        kind: ``model`` or ``adapter``.
+    """
+    query = select(HubVersion).where(HubVersion.organization_id == organization_id)
+    rows = session.scalars(query.order_by(HubVersion.name, HubVersion.version.desc()))
+    names = [list(versions) for _, versions in groupby(rows, key=lambda row: row.name)]
+    chosen = [versions for versions in names if versions[0].kind == kind]
+    return sorted(chosen, key=lambda versions: versions[0].created_at, reverse=True)
+
+
+def files_of(session: Session, organization_id: str, name: str, *, version: int | None = None) -> list[HubFile]:
+    """Return the files of a version, by path.
+
+    Raises:
+        NotFoundError: See ``get``; or the name has no such version.
+    """
+    row = _version(session, organization_id, name, version)
+    return [HubFile(path=path, **row.files[path]) for path in sorted(row.files)]
+
+
+def file_key(session: Session, organization_id: str, name: str, path: str, *, version: int | None = None) -> str:
+    """Return the key in the storage of a version's file.
+
+    Raises:
+        NotFoundError: See ``files_of``; or the version has no such file.
+    """
+    row = _version(session, organization_id, name, version)
+    if path not in row.files:
+        raise NotFoundError(
+            f"{row.name!r}, version {row.version}, has no file {path!r}.{nearest(path, row.files)}",
+            param="path",
+            code="file_not_found",
+        )
+    return f"{row.storage_prefix}/{path}"
+
+
+def delete(session: Session, memory: Memory, experiments: Experiments, organization_id: str, name: str) -> None:
+    """Delete a name with all its versions, or one version by its alias: files and both entries, or nothing.
+
+    The files are moved aside at once and removed after the commit; a rollback brings them back.
+
+    Raises:
+        NotFoundError: See ``get``.
+        StorageError: The storage does not answer; nothing changed.
+        ServiceUnavailableError: MLflow does not answer; nothing changed.
+    """
+    experiments.connect()  # may take seconds, so before the transaction locks anything
+    found = get(session, organization_id, name)
+    is_alias = found[0].alias == name
+    rows = found[:1] if is_alias else found
+    _move_aside(session, memory, rows)
+    session.execute(delete_from(HubVersion).where(HubVersion.id.in_([row.id for row in rows])))
+    # Last, for it cannot be taken back.
+    organization = session.get_one(Organization, organization_id).name
+    if is_alias and len(found) > 1:
+        mlflow_models.delete_version(experiments, organization, rows[0].name, rows[0].mlflow_model_version or "")
+    else:
+        mlflow_models.delete_model(experiments, organization, rows[0].name)
+
+
+def to_wire(rows: list[HubVersion]) -> HubEntry:
+    """Return a version as it is answered.
+
+    Args:
+        rows: As ``get`` returns them: this version, then the others of its name.
+    """
+    row = rows[0]
+    return HubEntry.model_validate(
+        {
+            "id": row.alias,
+            "object": f"hub.{row.kind}",
+            "kind": row.kind,
+            "name": row.name,
+            "version": row.version,
+            "versions": sorted((other.version for other in rows), reverse=True),
+            "created_at": int(row.created_at),
+            "organization_id": row.organization_id,
+            "visibility": row.visibility,
+            "model_id": row.base_model_id,
+            "base_model": row.base_model,
+            "dataset": row.training_file_id,
+            "job_id": row.job_id,
+            "tuning_method": row.tuning_method,
+            "task": row.task,
+            "parameters": row.parameters,
+            "metrics": row.metrics,
+            "files": [{"path": path, **row.files[path]} for path in sorted(row.files)],
+            "uri": f"models:/{row.name}/{row.mlflow_model_version}",
+            "domain": row.domain,
+            "tags": row.tags,
+        }
+    )
+
+
+def _move_aside(session: Session, memory: Memory, rows: list[HubVersion]) -> None:
+    places = {row.storage_prefix: f"{row.organization_id}/hub-deleted/{row.job_id}" for row in rows}
+    is_committed = False
+
+    def bring_back(_: Session) -> None:
+        if not is_committed:
+            for prefix, aside in places.items():
+                try:
+                    memory.storage.move(aside, prefix)
+                except AfinadorError as error:
+                    logger.error("Not deleted from the hub, but its files must be moved back: %s", error.message)
+
+    def remove() -> None:
+        nonlocal is_committed
+        is_committed = True
+        for aside in places.values():
+            try:
+                memory.storage.delete(aside)
+            except AfinadorError as error:
+                logger.warning("Deleted from the hub, but its files are still there: %s", error.message)
+
+    event.listen(session, "after_rollback", bring_back, once=True)
+    after_commit(session, remove)
+    for prefix, aside in places.items():
+        memory.storage.move(prefix, aside)
+
+
+def _version(session: Session, organization_id: str, name: str, version: int | None) -> HubVersion:
+    rows = get(session, organization_id, name)
+    if version is None:
+        return rows[0]
+    for row in rows:
+        if row.version == version:
+            return row
+    raise NotFoundError(
+        f"{rows[0].name!r} has no version {version}; it has: {', '.join(str(row.version) for row in rows)}.",
+        param="version",
+        code="model_not_found",
+    )

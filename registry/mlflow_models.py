@@ -1,0 +1,180 @@
+"""Models and adapters in MLflow: the ``MLmodel`` file beside the weights, and registered versions.
+
+MLflow's own ``log_model`` is of no use here: it saves the base model again, and loads everything to look at it.
+"""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from afinador.config.spec import FineTuningSpec
+from afinador.errors import InvalidRequestError
+from registry.experiments import Experiments
+from registry.mlflow_records import lineage_tags
+from registry.mlflow_store import prepare_environment
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+CHAMPION = "champion"
+"""Alias of the newest version: ``models:/NAME@champion``."""
+
+_TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "tokenizer.model",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    "chat_template.jinja",
+)
+
+
+def write_mlmodel(folder: Path, spec: FineTuningSpec, base_path: str) -> None:
+    """Make a published folder loadable by ``mlflow.transformers`` and ``mlflow.pyfunc``.
+
+    Writes ``MLmodel``, and a copy of the tokenizer where MLflow looks for it. Doing it again replaces both.
+
+    Args:
+        folder: A PEFT directory, or a transformers one for whole weights; tokenizer included.
+        spec: What was trained.
+        base_path: Folder of the base model, which an adapter names. Where it lies elsewhere:
+            ``mlflow.transformers.load_model(uri, base_model_path=…)``.
+    """
+    prepare_environment()
+    from mlflow.models import Model
+    from mlflow.transformers import FLAVOR_NAME
+
+    tokenizer = folder / "components" / "tokenizer"
+    tokenizer.mkdir(parents=True, exist_ok=True)
+    for name in _TOKENIZER_FILES:
+        if (folder / name).is_file():
+            shutil.copyfile(folder / name, tokenizer / name)
+    weights = {"model_binary": "."} if spec.output.kind == "model" else _adapter_on(base_path)
+    description = Model(run_id=None, metadata={"job": spec.job_id, "base_model": spec.base_model.name})
+    description.add_flavor(
+        FLAVOR_NAME,
+        task="text-generation",
+        instance_type="TextGenerationPipeline",
+        # Classes that transformers does not know would be loaded with trust_remote_code.
+        pipeline_model_type=spec.base_model.architecture,
+        tokenizer_type="AutoTokenizer",
+        components=["tokenizer"],
+        source_model_name=spec.base_model.name,
+        **weights,
+    )
+    description.add_flavor(
+        "python_function",
+        loader_module="mlflow.transformers",
+        python_version=platform.python_version(),
+        env={},
+    )
+    description.save(folder / "MLmodel")
+
+
+def create_version(
+    experiments: Experiments, spec: FineTuningSpec, source: str, *, run_id: str | None, tags: dict[str, str]
+) -> str:
+    """Register what a job made; the newest version becomes the champion.
+
+    Args:
+        experiments: The gateway.
+        spec: What was trained; its output name is the model's.
+        source: Address of the folder, ``file://…`` or ``s3://…``.
+        run_id: The job's run, or None.
+        tags: What is known beside the lineage, such as the hash of the manifest.
+
+    Returns:
+        MLflow's version, the same one when a job asks twice.
+
+    Raises:
+        ServiceUnavailableError: MLflow is away; nothing is lost, the same call may be repeated.
+    """
+    name = spec.output.name
+    with experiments.workspace(spec.organization) as client:
+        _make_model(client, name, {"kind": spec.output.kind, "organization": spec.organization_id})
+        found = _versions(client, name)
+        mine = next((version for version in found if version.tags.get("job") == spec.job_id), None)
+        if mine is None:
+            mine = client.create_model_version(
+                name,
+                source,
+                run_id=run_id,
+                tags=lineage_tags(spec) | {"kind": spec.output.kind, "alias": spec.output.alias} | tags,
+                await_creation_for=0,
+            )
+            found.append(mine)
+        _crown_newest(client, name, found)
+        return str(mine.version)
+
+
+def delete_version(experiments: Experiments, organization: str, name: str, version: str) -> None:
+    """Delete a version; the newest one left becomes the champion, and a name without versions goes too.
+
+    Nothing happens when there is no such version.
+    """
+    with experiments.workspace(organization) as client:
+        found = _versions(client, name)
+        left = [entry for entry in found if str(entry.version) != version]
+        if not left:
+            _delete_name(client, name)
+        elif len(left) < len(found):
+            client.delete_model_version(name, version)
+            _crown_newest(client, name, left)
+
+
+def delete_model(experiments: Experiments, organization: str, name: str) -> None:
+    """Delete a name with all its versions; nothing happens when there is no such name."""
+    with experiments.workspace(organization) as client:
+        _delete_name(client, name)
+
+
+def _adapter_on(base_path: str) -> dict[str, Any]:
+    return {"peft_adaptor": ".", "local_base_model_path": base_path}
+
+
+def _make_model(client: MlflowClient, name: str, tags: dict[str, str]) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name, tags=tags)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_ALREADY_EXISTS":
+            return
+        if error.error_code == "INVALID_PARAMETER_VALUE":
+            raise InvalidRequestError(f"MLflow takes no model of the name {name!r}: {error.message}") from error
+        raise
+
+
+def _versions(client: MlflowClient, name: str) -> list[ModelVersion]:
+    found: list[ModelVersion] = []
+    token = None
+    while True:
+        page = client.search_model_versions(f"name = '{name}'", max_results=1000, page_token=token)
+        found += page
+        token = page.token
+        if not token:
+            return found
+
+
+def _crown_newest(client: MlflowClient, name: str, versions: list[ModelVersion]) -> None:
+    newest = max(int(version.version) for version in versions)
+    client.set_registered_model_alias(name, CHAMPION, str(newest))
+
+
+def _delete_name(client: MlflowClient, name: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.delete_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise

@@ -1,0 +1,177 @@
+"""No function that is given an organisation shows or changes anything of another one."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy.orm import Session
+
+from afinador.errors import InvalidRequestError, NotFoundError
+from registry import base_models, checkpoints, events, files, hub, job_attempts, jobs, organisations
+from registry.tables import ApiKey, HubVersion, Job, Organization, Table
+
+if TYPE_CHECKING:
+    from tests.registry.conftest import Workshop
+
+MODULES = (base_models, checkpoints, events, files, hub, jobs, organisations)
+MAKES_ITS_OWN = {"base_models.register", "files.create", "organisations.create_key"}
+"""Functions that only add to the organisation they are given."""
+
+Look = Callable[[Session, str], Any]
+
+
+def published(job: Job) -> HubVersion:
+    """Build the row of what a job has published."""
+    output = job.spec["output"]
+    return HubVersion(
+        organization_id=job.organization_id,
+        name=output["name"],
+        version=1,
+        kind=output["kind"],
+        alias=output["alias"],
+        base_model_id=job.base_model_id,
+        base_model=job.base_model,
+        job_id=job.id,
+        training_file_id=job.training_file_id,
+        tuning_method=job.tuning_method,
+        task=job.task,
+        parameters={},
+        metrics={},
+        files={"README.md": {"bytes": 1, "sha256": "0" * 64}},
+        storage_prefix="prefix",
+    )
+
+
+class Belongings:
+    """One thing of each kind, all of one organisation."""
+
+    def __init__(self, workshop: Workshop, owner: Organization) -> None:
+        self.memory = memory = workshop.memory
+        self.base = base = workshop.base_model(owner, "secret-base")
+        self.file = file = workshop.upload(owner, "secret.jsonl")
+        self.job = job = workshop.running_job(owner, model="secret-base", training_file="secret.jsonl", name="secret")
+        with memory.database.session() as session:
+            self.key, _ = organisations.create_key(session, owner.id, "laptop")
+            metric = events.append(session, job.id, "Step 1", type="metrics", data={"step": 1})
+            self.checkpoint = checkpoint = checkpoints.register(session, job, 1, "key", {}, 1)
+            version = published(job)
+            session.add(version)
+        assert metric is not None
+        unreached: Any = SimpleNamespace(connect=lambda: None)
+        key = self.key
+        self.refused: dict[str, list[Look]] = {
+            "base_models.find": [
+                lambda s, o: base_models.find(s, memory, o, base.id),
+                lambda s, o: base_models.find(s, memory, o, base.name),
+            ],
+            "base_models.delete": [lambda s, o: base_models.delete(s, memory, o, base.name)],
+            "files.find": [
+                lambda s, o: files.find(s, o, file.id),
+                lambda s, o: files.find(s, o, file.filename),
+                lambda s, o: files.find(s, o, "secret"),
+            ],
+            "files.delete": [lambda s, o: files.delete(s, memory, o, file.id)],
+            "hub.get": [
+                lambda s, o: hub.get(s, o, version.name),
+                lambda s, o: hub.get(s, o, version.alias),
+            ],
+            "hub.files_of": [lambda s, o: hub.files_of(s, o, version.name)],
+            "hub.file_key": [lambda s, o: hub.file_key(s, o, version.name, "README.md")],
+            "hub.delete": [lambda s, o: hub.delete(s, memory, unreached, o, version.name)],
+            "jobs.get": [lambda s, o: jobs.get(s, o, job.id), lambda s, o: jobs.get(s, o, job.name)],
+            "jobs.request_cancel": [lambda s, o: jobs.request_cancel(s, o, job.id)],
+            "organisations.revoke_key": [lambda s, o: organisations.revoke_key(s, o, key.id)],
+            # A row of somebody else is no place from which to go on, either.
+            "files.list_page": [lambda s, o: files.list_page(s, o, after=file.id)],
+            "jobs.list_page": [lambda s, o: jobs.list_page(s, o, after=job.id)],
+            "events.list_page": [lambda s, o: events.list_page(s, o, job.id, after=metric.id)],
+            "checkpoints.list_page": [lambda s, o: checkpoints.list_page(s, o, job.id, after=checkpoint.id)],
+        }
+        self.listed: dict[str, list[Look]] = {
+            "base_models.list_all": [base_models.list_all],
+            "files.list_page": [lambda s, o: files.list_page(s, o)[0]],
+            "hub.list_page": [lambda s, o: hub.list_page(s, o, "adapter")],
+            "jobs.list_page": [
+                lambda s, o: jobs.list_page(s, o)[0],
+                lambda s, o: jobs.list_page(s, o, status="running", metadata="null")[0],
+            ],
+            "events.list_page": [lambda s, o: events.list_page(s, o, job.id)[0]],
+            "events.metrics": [lambda s, o: events.metrics(s, o, job.id)],
+            "checkpoints.list_page": [lambda s, o: checkpoints.list_page(s, o, job.id)[0]],
+            "organisations.list_keys": [organisations.list_keys],
+        }
+
+
+@pytest.fixture
+def belongings(workshop: Workshop, acme: Organization) -> Belongings:
+    return Belongings(workshop, acme)
+
+
+def test_every_function_that_is_given_an_organization_is_looked_at(belongings: Belongings) -> None:
+    scoped = {
+        f"{module.__name__.partition('.')[2]}.{name}"
+        for module in MODULES
+        for name, function in inspect.getmembers(module, inspect.isfunction)
+        if not name.startswith("_") and "organization_id" in inspect.signature(function).parameters
+    }
+    assert scoped == {*belongings.refused, *belongings.listed, *MAKES_ITS_OWN}
+
+
+def test_functions_of_the_flow_go_by_unguessable_job_ids_only() -> None:
+    for name in ("claim", "look", "heartbeat", "set_progress", "set_fields", "mark_done", "finish", "requeue"):
+        assert "job_id" in inspect.signature(getattr(job_attempts, name)).parameters
+
+
+def test_lists_show_the_owner_everything_and_others_nothing(belongings: Belongings, globex: Organization) -> None:
+    owner_id = belongings.job.organization_id
+    with belongings.memory.database.reading() as session:
+        for name, looks in belongings.listed.items():
+            for look in looks:
+                assert look(session, owner_id), f"{name} must show the owner something, or this test shows nothing"
+                assert not look(session, globex.id), f"{name} shows another organisation's rows"
+
+
+def test_others_things_do_not_exist(belongings: Belongings, globex: Organization) -> None:
+    for name, looks in belongings.refused.items():
+        for look in looks:
+            with (
+                pytest.raises((NotFoundError, InvalidRequestError)) as caught,
+                belongings.memory.database.session() as session,
+            ):
+                look(session, globex.id)
+            assert "Did you mean" not in caught.value.message, f"{name} tells names of another organisation"
+
+
+def test_refused_looks_of_others_changed_nothing(belongings: Belongings, globex: Organization) -> None:
+    def picture() -> list[Any]:
+        with belongings.memory.database.reading() as session:
+            return [session.execute(table.select()).all() for table in Table.metadata.sorted_tables]
+
+    before = picture()
+    test_others_things_do_not_exist(belongings, globex)
+    assert picture() == before
+
+
+def test_public_base_models_are_seen_but_not_changed_by_others(
+    workshop: Workshop, acme: Organization, globex: Organization
+) -> None:
+    workshop.base_model(acme, "open-llama", visibility="public")
+    with workshop.memory.database.session() as session:
+        assert base_models.find(session, workshop.memory, globex.id, "open-llama").name == "open-llama"
+        assert [row.name for row in base_models.list_all(session, globex.id)] == ["open-llama"]
+    workshop.upload(globex)
+    assert workshop.job(globex, model="open-llama").organization_id == globex.id
+
+
+def test_result_of_a_job_belongs_to_whom_the_job_belongs_to(belongings: Belongings) -> None:
+    owner_id = belongings.job.organization_id
+    with belongings.memory.database.reading() as session:
+        for table in Table.metadata.sorted_tables:
+            if "organization_id" in table.columns:
+                owners = set(session.scalars(table.select().with_only_columns(table.c.organization_id)))
+                assert owners <= {owner_id}, table.name
+        assert session.get_one(ApiKey, belongings.key.id).organization_id == owner_id

@@ -1,0 +1,79 @@
+"""Leases of devices."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+
+from registry import jobs, leases
+from registry.memory import Memory
+from registry.tables import Job, Lease, Organization
+
+if TYPE_CHECKING:
+    from tests.registry.conftest import Claim, Workshop
+
+GPUS = ["cuda:0", "cuda:1"]
+
+
+def take(memory: Memory, job: Job, devices: list[str] = GPUS, count: int = 1, host: str = "host-a") -> list[str] | None:
+    with memory.database.session() as session:
+        return leases.take(session, job, job.attempt, host, devices, count)
+
+
+def held(memory: Memory) -> set[tuple[str, str]]:
+    with memory.database.reading() as session:
+        return {(lease.host, lease.device) for lease in session.scalars(select(Lease))}
+
+
+def test_device_is_held_by_one_job_at_a_time(ready: Workshop, acme: Organization) -> None:
+    first, second, third = (ready.running_job(acme) for _ in range(3))
+    assert take(ready.memory, first) == ["cuda:0"]
+    assert take(ready.memory, second) == ["cuda:1"]
+    assert take(ready.memory, third) is None
+    assert take(ready.memory, third, host="host-b") == ["cuda:0"]
+    with ready.memory.database.session() as session:
+        leases.free(session, first.id)
+    assert take(ready.memory, third) == ["cuda:0"]
+
+
+def test_asking_again_gives_the_same_devices(ready: Workshop, acme: Organization) -> None:
+    job = ready.running_job(acme)
+    assert take(ready.memory, job) == take(ready.memory, job) == ["cuda:0"]
+    assert take(ready.memory, job, count=2) == GPUS
+
+
+def test_too_few_free_devices_leave_nothing_taken(ready: Workshop, acme: Organization) -> None:
+    first, second = ready.running_job(acme), ready.running_job(acme)
+    take(ready.memory, first)
+    assert take(ready.memory, second, count=2) is None
+    assert held(ready.memory) == {("host-a", "cuda:0")}
+
+
+def test_device_of_an_ended_job_or_an_older_attempt_is_taken_over(
+    ready: Workshop, acme: Organization, claim: Claim
+) -> None:
+    lost, second = ready.running_job(acme), ready.running_job(acme)
+    take(ready.memory, lost, ["cpu:0"])
+    again = claim(lost.id)
+    assert take(ready.memory, second, ["cpu:0"]) == ["cpu:0"], "the older attempt's lease is stale"
+    assert take(ready.memory, again, ["cpu:0"]) is None
+    with ready.memory.database.session() as session:
+        jobs.finish(session, second.id, 1, "succeeded")
+    assert take(ready.memory, again, ["cpu:0"]) == ["cpu:0"]
+
+
+def test_concurrent_jobs_never_share_a_device(ready: Workshop, acme: Organization) -> None:
+    running = [ready.running_job(acme) for _ in range(4)]
+    taken: list[str] = []
+
+    def take_one(job: Job) -> None:
+        taken.extend(take(ready.memory, job) or [])
+
+    threads = [threading.Thread(target=take_one, args=(job,)) for job in running]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(taken) == GPUS

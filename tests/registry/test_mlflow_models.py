@@ -1,0 +1,230 @@
+"""What is published loads with MLflow's own functions: tiny real models, made here."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from afinador.config.resolve import resolve_hyperparameters
+from afinador.config.spec import BaseModelReference, DataFile, FineTuningSpec, Output
+from afinador.errors import InvalidRequestError
+from afinador.settings import Settings
+from afinador.storage import sha256_of
+from registry import hub, mlflow_models, organisations
+from registry.experiments import Experiments
+from registry.memory import Memory
+
+WORDS = ["<unk>", "<s>", "</s>", "one", "two", "three", "four", "five"]
+
+
+@pytest.fixture(scope="module")
+def experiments(tmp_path_factory: pytest.TempPathFactory) -> Experiments:
+    return Experiments(Settings(home=tmp_path_factory.getbasetemp() / "mlflow-store"))
+
+
+@pytest.fixture
+def organization() -> str:
+    return f"org-{secrets.token_hex(4)}"
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> PreTrainedTokenizerFast:
+    words = Tokenizer(models.WordLevel({word: number for number, word in enumerate(WORDS)}, unk_token="<unk>"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    return PreTrainedTokenizerFast(tokenizer_object=words, unk_token="<unk>", bos_token="<s>", eos_token="</s>")
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory, tokenizer: PreTrainedTokenizerFast) -> Path:
+    """A random Llama that says something."""
+    torch.manual_seed(1)
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = LlamaConfig(vocab_size=len(WORDS), max_position_embeddings=64, bos_token_id=1, eos_token_id=2, **sizes)
+    folder = tmp_path_factory.mktemp("models") / "base"
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def adapter(tmp_path: Path, base: Path, tokenizer: PreTrainedTokenizerFast) -> Path:
+    """A LoRA adapter that changes what the base model says."""
+    torch.manual_seed(2)
+    config = LoraConfig(r=4, lora_alpha=64, target_modules="all-linear", init_lora_weights=False, task_type="CAUSAL_LM")
+    folder = tmp_path / "final"
+    get_peft_model(LlamaForCausalLM.from_pretrained(base), config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def spec_of(organization: str, base: Path, kind: Any = "adapter", job_id: str = "ftjob-1") -> FineTuningSpec:
+    method: Any = "lora" if kind == "adapter" else "full"
+    hyperparameters, _ = resolve_hyperparameters(method, [])
+    return FineTuningSpec(
+        job_id=job_id,
+        job_name="orders",
+        organization_id="org_1",
+        organization=organization,
+        task="causal_lm",
+        tuning_method=method,
+        base_model=BaseModelReference(
+            name="tiny", path=str(base), architecture="LlamaForCausalLM", sha256="b" * 64, parameters=1000
+        ),
+        training_file=DataFile(name="a.jsonl", path="a", format="jsonl", sha256="a" * 64, bytes=10),
+        output=Output(name="tiny-orders", kind=kind, alias=f"ft:tiny:{job_id}"),
+        hyperparameters=hyperparameters,
+        seed=7,
+        code_version="1.2.3",
+    )
+
+
+def answer(model: Any, tokenizer: PreTrainedTokenizerFast) -> list[int]:
+    prompt = tokenizer("one two", return_tensors="pt", return_token_type_ids=False)
+    return model.generate(**prompt, max_new_tokens=6, do_sample=False)[0].tolist()
+
+
+def load_champion(experiments: Experiments, organization: str, name: str) -> Any:
+    """Load as a user does, with nothing but MLflow's own functions."""
+    import mlflow
+
+    uri = experiments.settings.tracking_uri
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+    mlflow.set_workspace(organization)
+    return mlflow.transformers.load_model(f"models:/{name}@champion")
+
+
+def test_an_adapter_loads_through_its_champion_and_answers_as_peft_does(
+    experiments: Experiments, organization: str, base: Path, adapter: Path, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    spec = spec_of(organization, base)
+    mlflow_models.write_mlmodel(adapter, spec, str(base))
+    mlflow_models.create_version(experiments, spec, adapter.as_uri(), run_id=None, tags={})
+    pipeline = load_champion(experiments, organization, "tiny-orders")
+    untouched = LlamaForCausalLM.from_pretrained(base)
+    expected = answer(PeftModel.from_pretrained(LlamaForCausalLM.from_pretrained(base), adapter), tokenizer)
+    assert isinstance(pipeline.model, PeftModel)
+    assert answer(pipeline.model, pipeline.tokenizer) == expected
+    assert answer(untouched, tokenizer) != expected
+    assert pipeline("one two", max_new_tokens=2)[0]["generated_text"].startswith("one two")
+
+
+def test_a_published_adapter_loads_from_the_storage_and_from_a_downloaded_copy(
+    memory: Memory,
+    experiments: Experiments,
+    workshop: Any,
+    base: Path,
+    adapter: Path,
+    tokenizer: PreTrainedTokenizerFast,
+    tmp_path: Path,
+) -> None:
+    with memory.database.session() as session:
+        owner = organisations.create(session, f"acme-{secrets.token_hex(4)}")
+    workshop.base_model(owner, path=str(base))
+    workshop.upload(owner)
+    job = workshop.job(owner, output_model="orders")
+    trained = PeftModel.from_pretrained(LlamaForCausalLM.from_pretrained(base), adapter)
+    with memory.database.session() as session:
+        row = hub.publish(session, memory, experiments, job, adapter, {})
+    pipeline = load_champion(experiments, owner.name, "orders")
+    copy = tmp_path / "copy"
+    with memory.database.reading() as session:
+        for file in hub.files_of(session, owner.id, "orders"):
+            memory.storage.get_file(hub.file_key(session, owner.id, "orders", file.path), copy / file.path)
+            # MLflow has left a file of its own there meanwhile, and none of ours has changed.
+            assert sha256_of(copy / file.path) == file.sha256 == row.files[file.path]["sha256"]
+    downloaded = PeftModel.from_pretrained(LlamaForCausalLM.from_pretrained(base), copy)
+    expected = answer(trained, tokenizer)
+    assert answer(pipeline.model, pipeline.tokenizer) == expected
+    assert answer(downloaded, tokenizer) == expected
+
+
+def test_a_full_model_loads_through_its_champion(
+    experiments: Experiments, organization: str, base: Path, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    spec = spec_of(organization, base, "model")
+    final = shutil.copytree(base, tmp_path / "final")
+    mlflow_models.write_mlmodel(final, spec, "/nowhere")
+    mlflow_models.create_version(experiments, spec, final.as_uri(), run_id=None, tags={})
+    pipeline = load_champion(experiments, organization, "tiny-orders")
+    assert answer(pipeline.model, pipeline.tokenizer) == answer(LlamaForCausalLM.from_pretrained(base), tokenizer)
+
+
+def test_an_adapter_answers_through_pyfunc_too(adapter: Path, base: Path, organization: str) -> None:
+    import mlflow
+
+    mlflow_models.write_mlmodel(adapter, spec_of(organization, base), str(base))
+    [text] = mlflow.pyfunc.load_model(str(adapter)).predict(["one two"])
+    assert isinstance(text, str)
+
+
+def test_an_mlmodel_may_be_written_again(adapter: Path, base: Path, organization: str) -> None:
+    spec = spec_of(organization, base)
+    mlflow_models.write_mlmodel(adapter, spec, str(base))
+    first = {path.relative_to(adapter) for path in adapter.rglob("*")}
+    mlflow_models.write_mlmodel(adapter, spec, str(base))
+    assert {path.relative_to(adapter) for path in adapter.rglob("*")} == first
+
+
+def test_a_version_carries_its_lineage(experiments: Experiments, organization: str, base: Path) -> None:
+    spec = spec_of(organization, base)
+    run_id = experiments.start_run(spec)
+    version = mlflow_models.create_version(
+        experiments, spec, "s3://bucket/a", run_id=run_id, tags={"manifest_sha256": "c" * 64}
+    )
+    with experiments.workspace(organization) as client:
+        found = client.get_model_version_by_alias("tiny-orders", "champion")
+    assert (str(found.version), found.run_id, found.source) == (version, run_id, "s3://bucket/a")
+    lineage = ("job", "base_model", "base_model_sha256", "dataset_sha256", "code_version", "kind", "manifest_sha256")
+    assert [found.tags[key] for key in lineage] == [
+        "ftjob-1", "tiny", "b" * 64, "a" * 64, "1.2.3", "adapter", "c" * 64,
+    ]  # fmt: skip
+
+
+def champion(experiments: Experiments, organization: str) -> str:
+    with experiments.workspace(organization) as client:
+        return str(client.get_model_version_by_alias("tiny-orders", "champion").version)
+
+
+def test_a_job_makes_one_version_and_the_newest_is_champion(
+    experiments: Experiments, organization: str, base: Path
+) -> None:
+    def publish(job_id: str) -> str:
+        spec = spec_of(organization, base, job_id=job_id)
+        return mlflow_models.create_version(experiments, spec, f"s3://b/{job_id}", run_id=None, tags={})
+
+    assert [publish("ftjob-1"), publish("ftjob-2"), publish("ftjob-1")] == ["1", "2", "1"]
+    assert champion(experiments, organization) == "2"
+    mlflow_models.delete_version(experiments, organization, "tiny-orders", "2")
+    assert champion(experiments, organization) == "1"
+    mlflow_models.delete_version(experiments, organization, "tiny-orders", "2")
+    mlflow_models.delete_version(experiments, organization, "tiny-orders", "1")
+    with experiments.workspace(organization) as client:
+        assert client.search_registered_models() == []
+
+
+def test_deleting_a_name_is_for_its_organization_only(experiments: Experiments, organization: str, base: Path) -> None:
+    mlflow_models.create_version(experiments, spec_of(organization, base), "s3://b/1", run_id=None, tags={})
+    other = f"{organization}-b"
+    mlflow_models.delete_model(experiments, other, "tiny-orders")
+    mlflow_models.delete_version(experiments, other, "tiny-orders", "1")
+    assert champion(experiments, organization) == "1"
+    mlflow_models.delete_model(experiments, organization, "tiny-orders")
+    mlflow_models.delete_model(experiments, organization, "tiny-orders")
+    with experiments.workspace(organization) as client:
+        assert client.search_registered_models() == []
+
+
+def test_a_name_that_mlflow_does_not_take_is_refused(experiments: Experiments, organization: str, base: Path) -> None:
+    spec = spec_of(organization, base)
+    spec.output.name = "a/b"
+    with pytest.raises(InvalidRequestError, match="'a/b'"):
+        mlflow_models.create_version(experiments, spec, "s3://b/1", run_id=None, tags={})

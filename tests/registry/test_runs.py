@@ -1,0 +1,380 @@
+"""Jobs and their Prefect runs, on a real Prefect server; a run's process is stood for by a process of this machine."""
+
+from __future__ import annotations
+
+import http.server
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from afinador.errors import ServiceUnavailableError
+from registry import events, jobs, runs
+from registry.memory import Memory
+from registry.prefect_api import Prefect, RunState
+from registry.tables import Job, Organization
+
+START_TIMEOUT_SECONDS = 90
+
+
+@pytest.fixture(scope="module")
+def prefect_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Prefect server with the pools and deployments that jobs need, but no worker."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    url = f"http://127.0.0.1:{port}/api"
+    home = tmp_path_factory.mktemp("prefect")
+    environment = os.environ | {
+        "PREFECT_HOME": str(home),
+        "PREFECT_API_URL": url,
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "0",
+    }
+    command = [sys.executable, "-m", "prefect", "server", "start", "--port", str(port)]
+    server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        _wait_for(lambda: httpx.get(f"{url}/health").is_success, server)
+        _make_deployments(url)
+        yield url
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def _wait_for(answers: Callable[[], bool], server: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + START_TIMEOUT_SECONDS
+    while True:
+        try:
+            if answers():
+                return
+        except httpx.HTTPError:
+            assert server.poll() is None and time.monotonic() < end, "the Prefect server does not start"
+        time.sleep(0.2)
+
+
+def _make_deployments(url: str) -> None:
+    with httpx.Client(base_url=url, timeout=20) as api:
+        flow = api.post("/flows/", json={"name": "fine-tune"}).raise_for_status().json()["id"]
+        for pool in ("gpu", "cpu"):
+            api.post("/work_pools/", json={"name": pool, "type": "process"}).raise_for_status()
+            body = {"flow_id": flow, "name": pool, "entrypoint": "flows.fine_tuning.fine_tune", "work_pool_name": pool}
+            api.post("/deployments/", json=body).raise_for_status()
+
+
+@pytest.fixture
+def served(memory: Memory, prefect_url: str) -> Memory:
+    """The memory, with Prefect's server."""
+    memory.settings = memory.settings.model_copy(update={"prefect_api_url": prefect_url})
+    return memory
+
+
+@pytest.fixture
+def prefect(served: Memory) -> Iterator[Prefect]:
+    with Prefect(served.settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+def read(memory: Memory) -> Callable[[str], Job]:
+    def read(job_id: str) -> Job:
+        with memory.database.reading() as session:
+            return session.get_one(Job, job_id)
+
+    return read
+
+
+@pytest.fixture
+def submitted(served: Memory, ready: Any, acme: Organization, read: Callable[[str], Job]) -> Job:
+    """A queued job with a run that waits in Prefect."""
+    job = ready.job(acme)
+    assert runs.submit(served, job.id)
+    return read(job.id)
+
+
+@pytest.fixture
+def sleeper() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that may stand for a flow."""
+    process = subprocess.Popen(["sleep", "60"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+def claim(memory: Memory, job: Job, process_id: int, *, started_at: float | None = None) -> Job:
+    """Claim a job as the flow in this process would."""
+    born = psutil.Process(process_id).create_time() if started_at is None else started_at
+    with memory.database.session() as session:
+        claimed = jobs.claim(
+            session,
+            job.id,
+            flow_run_id=job.flow_run_id,
+            process_id=process_id,
+            process_started_at=born,
+            host=socket.gethostname(),
+        )
+    assert claimed is not None
+    return claimed
+
+
+def claim_by_a_dead_process(memory: Memory, job: Job) -> Job:
+    return claim(memory, job, os.getpid(), started_at=1.0)
+
+
+def state_of(prefect: Prefect, job: Job) -> RunState:
+    return prefect.run_states([job.flow_run_id or ""])[job.flow_run_id or ""]
+
+
+def run_of(prefect: Prefect, job: Job) -> dict[str, Any]:
+    return httpx.get(f"{prefect.url}/flow_runs/{job.flow_run_id}").raise_for_status().json()
+
+
+def messages(memory: Memory, job: Job) -> list[str]:
+    with memory.database.reading() as session:
+        rows, _ = events.list_page(session, job.organization_id, job.id, after=None, limit=100)
+    return [row.message for row in rows]
+
+
+def test_a_submitted_job_has_a_run_that_says_what_it_is(prefect: Prefect, submitted: Job, acme: Organization) -> None:
+    run = run_of(prefect, submitted)
+    assert run["name"] == f"{submitted.name} · tiny-llama · lora"
+    assert run["parameters"] == {"job_id": submitted.id}
+    assert set(run["tags"]) >= {"organisation:acme", "base:tiny-llama", "method:lora"}
+    assert (run["work_pool_name"], run["work_queue_name"]) == ("cpu", acme.name)
+    assert submitted.flow_run_url == f"{prefect.url.removesuffix('/api')}/runs/flow-run/{submitted.flow_run_id}"
+
+
+def test_a_job_is_submitted_once(served: Memory, prefect: Prefect, submitted: Job, read: Any) -> None:
+    assert runs.submit(served, submitted.id)
+    assert runs.submit_waiting(served) == 0
+    assert read(submitted.id).flow_run_id == submitted.flow_run_id
+
+
+def test_a_job_goes_to_the_gpu_pool_when_a_worker_there_is_online(
+    served: Memory, prefect: Prefect, ready: Any, acme: Organization, read: Any
+) -> None:
+    heartbeat = {"name": "gpu on test", "heartbeat_interval_seconds": 30}
+    httpx.post(f"{prefect.url}/work_pools/gpu/workers/heartbeat", json=heartbeat).raise_for_status()
+    try:
+        anywhere, on_cpu = ready.job(acme), ready.job(acme, pool="cpu")
+        assert runs.submit_waiting(served) == 2
+        assert run_of(prefect, read(anywhere.id))["work_pool_name"] == "gpu"
+        assert run_of(prefect, read(on_cpu.id))["work_pool_name"] == "cpu"
+    finally:
+        httpx.delete(f"{prefect.url}/work_pools/gpu/workers/gpu on test").raise_for_status()
+
+
+def test_a_job_without_a_worker_says_for_what_it_waits(served: Memory, submitted: Job) -> None:
+    assert any("work pool 'cpu'" in message for message in messages(served, submitted))
+
+
+def test_a_job_waits_while_prefect_is_away_and_says_so_once(
+    memory: Memory, ready: Any, acme: Organization, read: Any
+) -> None:
+    memory.settings = memory.settings.model_copy(update={"prefect_api_url": "http://127.0.0.1:9/api"})
+    job = ready.job(acme)
+    assert not runs.submit(memory, job.id)
+    assert not runs.submit(memory, job.id)
+    assert read(job.id).status == "queued"
+    said = [message for message in messages(memory, job) if "Waiting for Prefect at http://127.0.0.1:9/api" in message]
+    assert len(said) == 1
+
+
+def test_a_job_whose_flow_died_is_executed_again_by_the_same_run(
+    served: Memory, prefect: Prefect, submitted: Job, read: Any
+) -> None:
+    claim_by_a_dead_process(served, submitted)
+    prefect.set_state(submitted.flow_run_id, "RUNNING", "Running", "")
+    runs.settle(served)
+    again = read(submitted.id)
+    assert (again.status, again.attempt, again.flow_run_id) == ("queued", 1, submitted.flow_run_id)
+    assert state_of(prefect, submitted).name == "AwaitingRetry"
+
+
+def test_a_job_that_died_too_often_fails_and_frees_its_pool(
+    served: Memory, prefect: Prefect, submitted: Job, read: Any
+) -> None:
+    for _ in range(submitted.spec["hyperparameters"]["max_attempts"]):
+        claim_by_a_dead_process(served, submitted)
+        prefect.set_state(submitted.flow_run_id, "RUNNING", "Running", "")
+        runs.settle(served)
+    assert read(submitted.id).status == "failed"
+    runs.settle(served, since=time.time() + 1)
+    assert state_of(prefect, submitted).type == "FAILED"
+
+
+def test_a_job_whose_flow_lives_is_left_alone(
+    served: Memory, prefect: Prefect, submitted: Job, read: Any, sleeper: Any
+) -> None:
+    claim(served, submitted, sleeper.pid)
+    prefect.set_state(submitted.flow_run_id, "RUNNING", "Running", "")
+    runs.settle(served, since=time.time() + 1)
+    assert (read(submitted.id).status, read(submitted.id).request_state) == ("running", None)
+    assert state_of(prefect, submitted).name == "Running"
+
+
+def test_a_cancel_in_prefect_reaches_a_waiting_job(served: Memory, prefect: Prefect, submitted: Job, read: Any) -> None:
+    prefect.set_state(submitted.flow_run_id, "CANCELLING", "Cancelling", "")
+    runs.settle(served)
+    assert read(submitted.id).status == "cancelled"
+    assert state_of(prefect, submitted).type == "CANCELLED"
+
+
+def test_a_cancel_in_prefect_is_a_request_to_a_flow_that_lives(
+    served: Memory, prefect: Prefect, submitted: Job, read: Any, sleeper: Any
+) -> None:
+    claim(served, submitted, sleeper.pid)
+    prefect.set_state(submitted.flow_run_id, "RUNNING", "Running", "")
+    prefect.set_state(submitted.flow_run_id, "CANCELLING", "Cancelling", "")
+    runs.settle(served)
+    assert (read(submitted.id).status, read(submitted.id).request_state) == ("running", "cancel")
+
+
+def test_a_cancel_in_prefect_ends_a_job_whose_flow_died(
+    served: Memory, prefect: Prefect, submitted: Job, read: Any
+) -> None:
+    claim_by_a_dead_process(served, submitted)
+    prefect.set_state(submitted.flow_run_id, "RUNNING", "Running", "")
+    prefect.set_state(submitted.flow_run_id, "CANCELLING", "Cancelling", "")
+    runs.settle(served)
+    assert read(submitted.id).status == "cancelled"
+    assert state_of(prefect, submitted).type == "CANCELLED"
+
+
+@pytest.mark.parametrize("by", ["cancel", "settle"])
+def test_a_job_cancelled_before_it_ran_is_taken_back_from_prefect(
+    served: Memory, prefect: Prefect, submitted: Job, by: str
+) -> None:
+    with served.database.session() as session:
+        jobs.request_cancel(session, submitted.organization_id, submitted.id)
+    if by == "cancel":
+        runs.cancel(served, submitted)
+    else:
+        runs.settle(served)
+    assert state_of(prefect, submitted).type == "CANCELLED"
+
+
+def test_a_deleted_run_is_replaced_under_a_new_submission_number(
+    served: Memory, prefect: Prefect, submitted: Job, read: Any
+) -> None:
+    httpx.delete(f"{prefect.url}/flow_runs/{submitted.flow_run_id}").raise_for_status()
+    runs.settle(served)
+    assert runs.submit_waiting(served) == 1
+    again = read(submitted.id)
+    assert again.submission == submitted.submission + 1
+    assert again.flow_run_id not in (None, submitted.flow_run_id)
+    assert state_of(prefect, again).type == "SCHEDULED"
+
+
+def test_a_pending_run_counts_as_stuck_only_when_nobody_can_be_at_it(
+    served: Memory, prefect: Prefect, submitted: Job
+) -> None:
+    prefect.set_state(submitted.flow_run_id, "PENDING", "Pending", "")
+    runs.settle(served)
+    assert state_of(prefect, submitted).type == "PENDING"
+    runs.settle(served, since=time.time() + 1)
+    assert state_of(prefect, submitted).name == "AwaitingRetry"
+
+
+def test_a_flow_that_cannot_start_fails_its_job_with_the_reason(
+    served: Memory, prefect: Prefect, submitted: Job, read: Any
+) -> None:
+    for _ in range(3):
+        assert read(submitted.id).status == "queued"
+        prefect.set_state(submitted.flow_run_id, "CRASHED", "Crashed", "No module named 'flows'")
+        runs.settle(served)
+    job = read(submitted.id)
+    assert job.status == "failed"
+    assert job.error is not None and job.error["code"] == "run_not_started"
+    assert "No module named 'flows'" in job.error["message"]
+
+
+def test_a_held_job_goes_on_and_one_suspended_by_hand_waits(
+    served: Memory, prefect: Prefect, submitted: Job, read: Any, sleeper: Any
+) -> None:
+    claim(served, submitted, sleeper.pid)
+    assert runs.hold(served) == 1
+    held = read(submitted.id)
+    assert held.request_state == "hold"
+    with served.database.session() as session:
+        jobs.requeue(session, held.id, held.attempt, "The service is going down.")
+    assert runs.hold(served) == 0
+    prefect.set_state(submitted.flow_run_id, "RUNNING", "Running", "")
+    prefect.set_state(submitted.flow_run_id, "PAUSED", "Suspended", "")
+    assert state_of(prefect, submitted).name == "Suspended"
+    runs.settle(served)
+    assert state_of(prefect, submitted).name == "AwaitingRetry"
+
+    again = claim(served, submitted, sleeper.pid)
+    with served.database.session() as session:
+        jobs.requeue(session, again.id, again.attempt, "Suspended by hand.")
+    prefect.set_state(submitted.flow_run_id, "RUNNING", "Running", "")
+    prefect.set_state(submitted.flow_run_id, "PAUSED", "Suspended", "")
+    assert state_of(prefect, submitted).name == "Suspended"
+    runs.settle(served)
+    assert state_of(prefect, submitted).name == "Suspended"
+
+
+def test_a_retry_of_a_succeeded_job_changes_nothing(
+    served: Memory, prefect: Prefect, submitted: Job, read: Any, sleeper: Any
+) -> None:
+    done = claim(served, submitted, sleeper.pid)
+    with served.database.session() as session:
+        assert jobs.finish(session, done.id, done.attempt, "succeeded")
+    prefect.set_state(submitted.flow_run_id, "COMPLETED", "Completed", "")
+    runs.settle(served)
+    prefect.set_state(submitted.flow_run_id, "SCHEDULED", "AwaitingRetry", "")
+    runs.settle(served)
+    assert (read(submitted.id).status, read(submitted.id).attempt) == ("succeeded", 1)
+
+
+def test_health_tells_prefect_and_workers_apart(served: Memory) -> None:
+    found = runs.health(served.settings)
+    assert found["prefect"]["status"] == "ok"
+    assert (found["workers"]["status"], found["workers"]["cpu"]) == ("unavailable", 0)
+    away = runs.health(served.settings.model_copy(update={"prefect_api_url": "http://127.0.0.1:9/api"}))
+    assert away["prefect"]["status"] == "unavailable"
+    assert "http://127.0.0.1:9/api" in away["prefect"]["message"]
+
+
+class BusyTwice(http.server.BaseHTTPRequestHandler):
+    """Answers 503 twice, as Prefect does while its database is locked, and then 200."""
+
+    calls = 0
+
+    def do_GET(self) -> None:
+        type(self).calls += 1
+        self.send_response(503 if self.calls <= 2 else 200)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing."""
+
+
+def test_a_busy_server_is_asked_again(memory: Memory, tmp_path: Path) -> None:
+    BusyTwice.calls = 0
+    with http.server.HTTPServer(("127.0.0.1", 0), BusyTwice) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/api"
+        with Prefect(memory.settings.model_copy(update={"prefect_api_url": url})) as prefect:
+            prefect.check()
+        server.shutdown()
+    assert BusyTwice.calls == 3
+
+
+def test_an_address_without_prefect_is_named(memory: Memory) -> None:
+    settings = memory.settings.model_copy(update={"prefect_api_url": "http://127.0.0.1:9/api"})
+    with (
+        Prefect(settings) as prefect,
+        pytest.raises(ServiceUnavailableError, match=re.escape("http://127.0.0.1:9/api")),
+    ):
+        prefect.check()
