@@ -169,6 +169,26 @@ class Storage:
         except OSError as error:
             raise StorageError(f"Cannot delete {prefix!r} from {self.url}: {error}") from error
 
+    def move(self, prefix: str, target: str) -> None:
+        """Give everything below a prefix another prefix; at once on a local storage, file by file on S3.
+
+        Nothing happens when there is nothing; what a failure leaves half moved, the opposite move brings back.
+
+        Raises:
+            StorageError: The storage refuses or does not answer.
+        """
+        source, destination = self._path(prefix), self._path(target)
+        try:
+            if not self._files.exists(source):
+                return
+            if self.is_local:
+                Path(destination).parent.mkdir(parents=True, exist_ok=True)
+                Path(source).rename(destination)
+            else:
+                self._files.mv(source, destination, recursive=True)
+        except OSError as error:
+            raise StorageError(f"Cannot move {prefix!r} to {target!r} in {self.url}: {error}") from error
+
     def check(self) -> None:
         """Write and remove a small file.
 

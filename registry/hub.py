@@ -137,6 +137,7 @@ def to_wire(rows: list[HubVersion]) -> HubEntry:
             "metrics": row.metrics,
             "files": [{"path": path, **row.files[path]} for path in sorted(row.files)],
             "uri": f"models:/{row.name}/{row.mlflow_model_version}",
+            "path": row.storage_prefix,
             "domain": row.domain,
             "tags": row.tags,
         }

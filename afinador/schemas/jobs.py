@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import AliasChoices, ConfigDict, Field
+from pydantic import AliasChoices, ConfigDict, Field, field_validator
 
 from afinador.schemas.base import Wire
 
@@ -42,6 +42,13 @@ class JobRequest(Wire):
     domain: str | None = Field(None, max_length=128)
     tags: list[str] = Field(default_factory=list, max_length=32)
     integrations: list[Any] | None = None
+
+    @field_validator("output_model")
+    @classmethod
+    def _is_no_folder(cls, name: str | None) -> str | None:
+        if name in (".", ".."):
+            raise ValueError("it must hold a letter or a digit")
+        return name
 
 
 class JobError(Wire):

@@ -76,6 +76,8 @@ class HubEntry(Wire):
         dataset: The file it was trained on.
         parameters: Hyperparameters of the run.
         versions: All versions, newest first.
+        uri: What MLflow calls this version, ``models:/NAME/VERSION``.
+        path: Prefix of its files in the object storage.
     """
 
     id: str
@@ -99,5 +101,6 @@ class HubEntry(Wire):
     metrics: dict[str, Any] = Field(default_factory=dict)
     files: list[HubFile] = Field(default_factory=list)
     uri: str
+    path: str = ""
     domain: str | None = None
     tags: list[str] = Field(default_factory=list)

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, field_validator
 
 from afinador.schemas.base import Wire
 
 
+RESERVED_NAMES = ("api", "ajax-api", "static-files", "workspaces")
+"""Names that MLflow does not give to a workspace."""
+
+
 class OrganizationRequest(Wire):
-    """Makes an organisation."""
+    """Makes an organisation; its name has the form that MLflow asks of a workspace."""
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$")
+
+    @field_validator("name")
+    @classmethod
+    def _refuse_reserved(cls, name: str) -> str:
+        if name in RESERVED_NAMES:
+            raise ValueError(f"these names are reserved: {', '.join(RESERVED_NAMES)}")
+        return name
 
 
 class Organization(Wire):

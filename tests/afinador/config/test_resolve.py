@@ -118,6 +118,7 @@ def test_multiplier_multiplies_the_default() -> None:
         ({"method": {"supervised": "x"}}, InvalidRequestError, "method"),
         ({"dataset": "other"}, InvalidRequestError, "same field"),
         ({"suffix": "x" * 65}, InvalidRequestError, "suffix"),
+        ({"output_model": ".."}, InvalidRequestError, "output_model"),
         ({"output_model": "a/b"}, InvalidRequestError, "output_model"),
         ({"seed": -1}, InvalidRequestError, "seed"),
         ({"metadata": {"a": 1}}, InvalidRequestError, "metadata"),
