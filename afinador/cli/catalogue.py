@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from afinador.cli import base_models, craft, files, hub, jobs, operator, stack
+from afinador.cli import base_models, craft, files, hub, jobs, organizations, stack
 from afinador.cli.command import Command
 
 COMMANDS: tuple[Command, ...] = (
@@ -11,7 +11,7 @@ COMMANDS: tuple[Command, ...] = (
     *base_models.COMMANDS,
     *files.COMMANDS,
     *craft.COMMANDS,
-    *operator.COMMANDS,
+    *organizations.COMMANDS,
     *stack.COMMANDS,
 )
 
@@ -32,7 +32,7 @@ exit codes: 0 done, 1 failed, 2 wrong use, 3 not found, 4 not allowed
 
 examples:
   afinador up
-  afinador create base-model tiny --source examples/base_model/tiny
+  afinador create base-model tiny --source examples/base_model/model
   afinador create fine-tune-job -basemodel tiny -dataset train.jsonl -output-model bot -epochs 3 --watch
   afinador get hub-model bot --download bot/
   afinador COMMAND --help

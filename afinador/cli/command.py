@@ -39,12 +39,24 @@ class Parser(argparse.ArgumentParser):
         """
         return self.parse_args(self._spelled_out(words))
 
+    def short_usage(self) -> str:
+        """Return the command with what it cannot do without; all else is ``[options]``."""
+        needed = [
+            f"{action.option_strings[0]} {action.metavar}" if action.option_strings else str(action.metavar)
+            for action in self._actions
+            if action.required
+        ]
+        return " ".join([self.prog, *needed, "[options]"])
+
     def _spelled_out(self, words: list[str]) -> list[str]:
         options = {squash(spelling): spelling for spelling in self._option_string_actions}
         found: list[str] = []
         for place, word in enumerate(words):
             if word == "--":
                 return found + words[place:]
+            if _NUMBER.match(word) and found and found[-1] in self._option_string_actions:
+                found[-1] += f"={word}"  # argparse takes -2e-3 for an option
+                continue
             if not word.startswith("-") or word == "-" or _NUMBER.match(word):
                 found.append(word)
                 continue
@@ -71,17 +83,15 @@ class Command:
         arguments: Adds positional arguments and options.
         examples: Whole lines that can be typed.
         details: Further text for ``--help``.
-        passes_on: Whether what follows the words goes on to another program unread; ``run`` finds it in ``rest``.
         prints: Whether it has a result, so that there is ``--json``.
     """
 
     words: tuple[str, ...]
     summary: str
     run: Callable[[argparse.Namespace], int | None]
-    arguments: Callable[[Parser], None] = no_arguments
+    arguments: Callable[[Parser], object] = no_arguments
     examples: tuple[str, ...] = ()
     details: str = ""
-    passes_on: bool = False
     prints: bool = True
 
     @property
@@ -103,6 +113,7 @@ class Command:
         self.arguments(parser)
         if self.prints:
             parser.add_argument("--json", action="store_true", help="print JSON")
+        parser.usage = parser.short_usage()
         return parser
 
     def start(self, words: list[str]) -> int:
@@ -112,8 +123,6 @@ class Command:
             UsageError: See ``Parser.read``.
             AfinadorError: Whatever the command refuses.
         """
-        if self.passes_on and not {"-h", "-help", "--help"} & set(words):
-            return self.run(argparse.Namespace(rest=words)) or 0
         return self.run(self.parser().read(words)) or 0
 
 

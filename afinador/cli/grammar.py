@@ -51,7 +51,11 @@ def find(words: Sequence[str], commands: Iterable[Command]) -> tuple[Command, li
         UsageError: No such verb, no noun, or none that the verb goes with; names the nearest.
     """
     verb = words[0].lower()
-    of_verb = {canonical(command.words[-1]) if command.words[1:] else None: command for command in commands if command.words[0] == verb}
+    of_verb = {
+        canonical(command.words[-1]) if command.words[1:] else None: command
+        for command in commands
+        if command.words[0] == verb
+    }
     if not of_verb:
         known = {command.words[0] for command in commands}
         raise UsageError(f"There is no command {words[0]!r}.{nearest(verb, known)} See afinador --help.")

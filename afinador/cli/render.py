@@ -16,6 +16,12 @@ def result(text: str) -> None:
     sys.stdout.write(f"{text}\n")
 
 
+def result_now(text: str) -> None:
+    """Write a result that is read while more of it comes."""
+    result(text)
+    sys.stdout.flush()
+
+
 def remark(text: str) -> None:
     """Write what is no result to standard error."""
     sys.stderr.write(f"{text}\n")
@@ -29,11 +35,9 @@ def as_json(value: Any) -> None:
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """Return columns under headings, each as wide as it must be; numbers stand to the right."""
-    cells = [[text(value) for value in row] for row in (rows := [*rows])]
-    is_number = [
-        bool(rows) and all(isinstance(row[place], int | float) or row[place] is None for row in rows)
-        for place in range(len(header))
-    ]
+    rows = [*rows]
+    cells = [[text(value) for value in row] for row in rows]
+    is_number = [all(isinstance(row[place], int | float) for row in rows) for place in range(len(header))]
     widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
 
     def line(values: Sequence[str]) -> str:
@@ -126,3 +130,11 @@ def listing(found: list[dict[str, Any]], has_more: bool, shown_as_json: bool, he
         remark("There are none.")
     if has_more:
         remark(f"There are more; --limit shows them, or --after {found[-1].get('id')}.")
+
+
+def deleted(what: str, name: str, answer: dict[str, Any], shown_as_json: bool) -> None:
+    """Write that something is gone."""
+    if shown_as_json:
+        as_json(answer)
+    else:
+        result(f"Deleted {what} {name}.")

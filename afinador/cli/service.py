@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import re
 from typing import TYPE_CHECKING, Any
 
-from afinador.cli.command import Parser, UsageError
+from afinador.cli.command import Parser
 
 if TYPE_CHECKING:
     from afinador.client.calls import Call
     from afinador.client.connection import Connection
+
+
+_SCIENTIFIC = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)[eE][+-]?\d+")
 
 
 def connect() -> Connection:
@@ -40,6 +44,14 @@ def ask_list(call: Call, arguments: argparse.Namespace) -> tuple[list[dict[str, 
         return paging.first(connection, call, arguments.limit, arguments.after)
 
 
+def ask_all(call: Call) -> list[dict[str, Any]]:
+    """Send calls until a list is complete."""
+    from afinador.client import paging
+
+    with connect() as connection:
+        return list(paging.iterate(connection, call))
+
+
 def positive(text: str) -> int:
     """Read a whole number above 0."""
     number = int(text) if text.isdecimal() else 0
@@ -56,19 +68,22 @@ def assignment(text: str) -> tuple[str, str]:
     return key, value
 
 
+def setting(text: str) -> tuple[str, Any]:
+    """Read ``key=value`` with a value as ``typed`` reads it."""
+    key, value = assignment(text)
+    return key, typed(value)
+
+
 def typed(text: str) -> Any:
     """Read a value as YAML does, and numbers such as 5e-5 as numbers, which YAML does not.
 
     Raises:
-        UsageError: It is not YAML.
+        ArgumentTypeError: It is not YAML.
     """
     import yaml
 
     try:
-        return float(text) if not text.strip().lstrip("+-").isdecimal() else int(text)
-    except ValueError:
-        pass  # not a number
-    try:
-        return yaml.safe_load(text)
+        value = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise UsageError(f"The value {text!r} is not good YAML: {error}") from error
+        raise argparse.ArgumentTypeError(f"{text!r} is not good YAML") from error
+    return float(value) if isinstance(value, str) and _SCIENTIFIC.fullmatch(value) else value

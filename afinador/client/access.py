@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from afinador.client.calls import Call
+
 DEFAULT_BASE_URL = "http://127.0.0.1:8000"
 DEFAULT_HOME = "~/.local/share/afinador"
 
@@ -30,6 +32,11 @@ class Access:
     def root_url(self) -> str:
         """The address without ``/v1`` and without a slash at its end."""
         return self.base_url.rstrip("/").removesuffix("/v1").rstrip("/")
+
+    def key_for(self, call: Call) -> str | None:
+        """Return the key to sign a call with: the one it is meant for, else the one that there is."""
+        keys = (self.operator_key, self.api_key) if call.as_operator else (self.api_key, self.operator_key)
+        return keys[0] or keys[1]
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None, folder: Path | None = None) -> Access:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -186,7 +187,7 @@ class Connection:
         raise AssertionError("the last attempt returns or raises")
 
     def _request(self, call: Call, parts: dict[str, Any]) -> httpx.Request:
-        key = (self.access.operator_key if call.as_operator else None) or self.access.api_key
+        key = self.access.key_for(call)
         return self._http.build_request(
             call.method,
             call.path,
@@ -240,7 +241,7 @@ def _pause_seconds(attempt: int, asked: str | None = None) -> float:
 def _reason(error: httpx.TransportError) -> str:
     if isinstance(error, httpx.TimeoutException):
         return "no answer in time"
-    return str(error) or type(error).__name__
+    return re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
 
 
 def _read_quietly(answer: httpx.Response) -> bytes:
@@ -252,8 +253,7 @@ def _read_quietly(answer: httpx.Response) -> bytes:
 
 def _with_remedy(error: AfinadorError, call: Call, access: Access) -> AfinadorError:
     """Name the variable to set, where the reason is that no key was sent at all."""
-    has_key = (access.operator_key if call.as_operator else None) or access.api_key
-    if isinstance(error, AuthenticationError) and not has_key:
+    if isinstance(error, AuthenticationError) and not access.key_for(call):
         names = "AFINADOR_OPERATOR_KEY" if call.as_operator else "AFINADOR_API_KEY"
         error.message = f"{error.message} Set {names}."
         error.args = (error.message,)

@@ -54,7 +54,7 @@ def download_hub(
                 on_progress(path, before + bytes_of_file, total_bytes)
 
         if not _lies_there(target, file):
-            _fetch(connection, calls.hub_file(kind, name, file["path"], version), target, file["sha256"], report)
+            fetch(connection, calls.hub_file(kind, name, file["path"], version), target, file["sha256"], report)
         done_bytes += file["bytes"]
         report(file["bytes"])
         targets.append(target)
@@ -76,7 +76,12 @@ def _lies_there(target: Path, file: dict[str, Any]) -> bool:
         return hashlib.file_digest(stream, "sha256").hexdigest() == file["sha256"]
 
 
-def _fetch(connection: Connection, call: calls.Call, target: Path, sha256: str, report: Callable[[int], None]) -> None:
+def fetch(connection: Connection, call: calls.Call, target: Path, sha256: str, report: Callable[[int], None]) -> None:
+    """Fetch one file, which appears whole under its name or not at all.
+
+    Raises:
+        StorageError: It arrived with another hash, or cannot be written.
+    """
     temporary = target.with_name(f"{target.name}.part")
     digest = hashlib.sha256()
     received_bytes = 0
@@ -90,7 +95,7 @@ def _fetch(connection: Connection, call: calls.Call, target: Path, sha256: str, 
                 report(received_bytes)
         if digest.hexdigest() != sha256:
             raise StorageError(
-                f"{target.name} arrived with another SHA-256 than the hub states ({received_bytes} bytes); "
+                f"{target.name} arrived with another SHA-256 than the service states ({received_bytes} bytes); "
                 "nothing was kept of it. Try again."
             )
         temporary.replace(target)

@@ -1,0 +1,129 @@
+"""Commands on base models."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from afinador.cli import render
+from afinador.cli.command import Command, Parser, UsageError
+from afinador.cli.service import ask, ask_all, connect
+from afinador.client import calls
+
+
+def create_model(arguments: argparse.Namespace) -> int:
+    """Register a base model, and wait until its files are there."""
+    visibility = "public" if arguments.public else "private"
+    with connect() as connection:
+        model = connection.json(calls.create_model(arguments.name, _source(arguments.source), visibility))
+        if not arguments.no_wait:
+            from afinador.client.following import await_settled
+
+            if model["status"] == "registering":
+                render.remark(f"Fetching and checking {model['name']} …")
+            model = await_settled(connection, calls.get_model(model["id"]), "registering")
+    if arguments.json:
+        render.as_json(model)
+    else:
+        render.result(render.fields(_facts(model)))
+    if model["status"] == "error":
+        render.remark(f"{model['name']} cannot be used: {model.get('status_details')}")
+        return 1
+    return 0
+
+
+def _source(source: str) -> str:
+    """Make a folder absolute: the service runs elsewhere."""
+    if "://" in source:
+        return source
+    folder = Path(source).expanduser().absolute()
+    if folder.is_file():
+        raise UsageError(f"--source {source!r} is a file; give the folder that holds the model.")
+    return str(folder) if folder.is_dir() else source
+
+
+def _add_create(parser: Parser) -> None:
+    parser.add_argument("name", metavar="NAME", help="for example tiny or owner/name")
+    parser.add_argument(
+        "--source", required=True, metavar="SOURCE",
+        help="a folder below AFINADOR_MODEL_ROOTS of the service, or hf://owner/name[@revision]",
+    )  # fmt: skip
+    parser.add_argument("--public", action="store_true", help="for every organisation (operator)")
+    parser.add_argument("--no-wait", action="store_true", help="do not wait until its files are there")
+
+
+def list_models(arguments: argparse.Namespace) -> None:
+    """Show the base models: the organisation's own and public ones."""
+    models = [model for model in ask_all(calls.list_models()) if model["type"] == "base"]
+    render.listing(
+        models, False, arguments.json, ("name", "parameters", "architecture", "status", "visibility", "created"),
+        lambda model: (
+            model["name"], render.count(model["parameters"]), model["architecture"], model["status"],
+            model["visibility"], render.moment(model["created_at"]),
+        ),
+    )  # fmt: skip
+
+
+def get_model(arguments: argparse.Namespace) -> None:
+    """Show one base model."""
+    model = ask(calls.get_model(arguments.model))
+    if arguments.json:
+        render.as_json(model)
+    else:
+        render.result(render.fields(_facts(model)))
+
+
+def _facts(model: dict[str, Any]) -> list[tuple[str, Any]]:
+    shown = (
+        "name",
+        "id",
+        "type",
+        "status",
+        "status_details",
+        "origin",
+        "visibility",
+        "architecture",
+        "task",
+        "license",
+    )
+    return [
+        *((name.replace("_", " "), model.get(name)) for name in shown),
+        ("parameters", render.count(model["parameters"]) if model.get("parameters") else None),
+        ("sha256", model.get("sha256")),
+        ("source", model.get("source")),
+        ("created", render.moment(model["created_at"])),
+    ]
+
+
+def delete_model(arguments: argparse.Namespace) -> None:
+    """Delete a base model."""
+    deleted = ask(calls.delete_model(arguments.model))
+    render.deleted("base model", arguments.model, deleted, arguments.json)
+
+
+def _add_model(parser: Parser) -> None:
+    parser.add_argument("model", metavar="NAME", help="name or id")
+
+
+COMMANDS = (
+    Command(
+        ("create", "base-model"), "Register a base model", create_model, _add_create,
+        examples=(
+            "afinador create base-model tiny --source examples/base_model/model",
+            "afinador create base-model bert-base-uncased --source hf://google-bert/bert-base-uncased",
+        ),
+        details="Waits until its files were fetched and checked. Models up to 15B parameters, as safetensors.",
+    ),
+    Command(
+        ("list", "base-model"), "List the base models: your own and public ones", list_models,
+        examples=("afinador list base-model",),
+    ),
+    Command(
+        ("get", "base-model"), "Show a base model", get_model, _add_model, examples=("afinador get base-model tiny",)
+    ),
+    Command(
+        ("delete", "base-model"), "Delete a base model that nothing depends on", delete_model, _add_model,
+        examples=("afinador delete base-model tiny",),
+    ),
+)  # fmt: skip

@@ -1,0 +1,79 @@
+"""Commands that need no service: check a data set, train from a file."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from afinador.cli import render
+from afinador.cli.command import Command, Parser, UsageError
+
+if TYPE_CHECKING:
+    from afinador.data.validation import Report
+
+
+def validate(arguments: argparse.Namespace) -> int:
+    """Check a data set as the service would."""
+    from afinador.data.validation import validate_dataset
+
+    path = _existing(arguments.path)
+    report = validate_dataset(path, path.name)
+    if arguments.json:
+        render.as_json(report.to_json())
+    elif report.errors:
+        _show_faults(path, report)
+    else:
+        render.result(f"{path.name} can be trained on: {report.summary()}")
+    return 1 if report.errors else 0
+
+
+def _show_faults(path: Path, report: Report) -> None:
+    render.result(f"{path.name} cannot be trained on:")
+    for problem in (*report.errors, *report.warnings):
+        render.result(f"  {problem.message}")
+    hidden = sum(report.counts.values()) - len(report.errors) - len(report.warnings)
+    if hidden:
+        render.result(f"  And {hidden} more like these.")
+
+
+def train(arguments: argparse.Namespace) -> int:
+    """Train from a file, without a service, and show it as it goes."""
+    from afinador.cli.training import train_and_show
+
+    job = _existing(arguments.job)
+    named = (
+        Path(arguments.output) if arguments.output else Path("runs") / f"{job.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
+    )
+    return train_and_show(job, named.expanduser().absolute(), shown_as_json=arguments.json)
+
+
+def _existing(reference: str) -> Path:
+    path = Path(reference).expanduser()
+    if not path.is_file():
+        raise UsageError(f"There is no file {reference!r}.")
+    return path
+
+
+def _add_train(parser: Parser) -> None:
+    parser.add_argument(
+        "job", metavar="JOB.yaml", help="the fields of a job; models and data are paths beside the file"
+    )
+    parser.add_argument("--output", metavar="DIR", help="run directory (default: a new one below runs/)")
+
+
+COMMANDS = (
+    Command(
+        ("validate", "dataset"), "Check a local data set as the service would, without one", validate,
+        lambda parser: parser.add_argument("path", metavar="PATH", help="CSV, JSON, JSONL or TEXT"),
+        examples=("afinador validate dataset train.jsonl",),
+        details="Exit code 1 when it cannot be trained on.",
+    ),
+    Command(
+        ("train",), "Train from a file, without a service", train, _add_train,
+        examples=("afinador train job.yaml", "afinador train job.yaml --output runs/first --json"),
+        details="The file has the keys of a job: base_model, dataset, validation_dataset, output_model, tuning_method, "
+        "hyperparameters.\nThe result lies in the folder final/ of the run directory.",
+    ),
+)  # fmt: skip

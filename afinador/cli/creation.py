@@ -1,0 +1,173 @@
+"""``create fine-tune-job``: from options and files to one request."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from afinador.cli import render
+from afinador.cli.command import Command, Parser, UsageError
+from afinador.cli.service import assignment, connect, setting, typed
+
+if TYPE_CHECKING:
+    from afinador.client.connection import Connection
+
+_HYPERPARAMETER = "hyperparameters."
+_DATA_SETS = ("dataset", "validation_dataset")
+_OPTIONS = (
+    "base_model", "dataset", "validation_dataset", "output_model", "name", "suffix", "seed", "tuning_method", "task",
+    "pool", "domain", "tags",
+)  # fmt: skip
+_OPENAI_NAMES = {"model": "base_model", "training_file": "dataset", "validation_file": "validation_dataset"}
+
+
+def add_arguments(parser: Parser) -> None:
+    """Add the request's fields, the hyperparameters and what the command itself needs."""
+    request = parser.add_argument_group("the job")
+    add = request.add_argument
+    add("--base-model", "--model", metavar="NAME", help="a registered base model; see list base-model")
+    add(
+        "--dataset", "--training-file", metavar="DATA",
+        help="a local file (uploaded first), a file's id, its name, or its name without extension",
+    )  # fmt: skip
+    add("--validation-dataset", "--validation-file", metavar="DATA", help="held-out data, given in the same ways")
+    add("--output-model", metavar="NAME", help="hub name of the result (default: from base model and suffix)")
+    add("--name", metavar="NAME", help="the job's name (default: made up)")
+    add("--suffix", metavar="TEXT", help="part of the name ft:… of the result")
+    add("--seed", type=typed, metavar="N", help="of everything random")
+    add("--tuning-method", "--method", metavar="METHOD", help="lora (default) or full")
+    add("--task", metavar="TASK", help="default: from the base model's architecture")
+    add("--pool", metavar="POOL", help="gpu or cpu (default: gpu when such a worker is there)")
+    add("--domain", metavar="TEXT", help="what the model is for")
+    add("--tag", "--tags", dest="tags", action="append", metavar="TAG", help="may be given again")
+    add("--metadata", action="append", type=assignment, metavar="KEY=VALUE", help="may be given again")
+    add("--config", metavar="FILE", help="YAML or JSON with hyperparameters, or a whole request; options win over it")
+    add("--set", action="append", type=setting, metavar="KEY=VALUE", help="any key; the value is read as YAML")
+    add("--watch", action="store_true", help="follow the job until it has ended")
+    _add_hyperparameters(parser)
+
+
+def _add_hyperparameters(parser: Parser) -> None:
+    from afinador.cli.hyperparameters import described  # pydantic and YAML, needed by this command alone
+
+    group = parser.add_argument_group("hyperparameters (an operator may have set other defaults and ranges)")
+    for each in described():
+        names = [f"--{name.replace('_', '-')}" for name in (each.key, *each.others)]
+        default = "none" if each.default in (None, []) else each.default
+        explained = "; ".join(filter(None, (each.meaning.rstrip("."), each.values, f"default: {default}")))
+        group.add_argument(
+            *names, dest=_HYPERPARAMETER + each.key, type=typed, metavar="V", help=explained.replace("%", "%%")
+        )
+    group.add_argument(
+        "--learning-rate-multiplier", dest=f"{_HYPERPARAMETER}learning_rate_multiplier", type=typed, metavar="V",
+        help="times the method's default, instead of a learning rate",
+    )  # fmt: skip
+
+
+def create(arguments: argparse.Namespace) -> int:
+    """Create the job; upload data sets first, watch it afterwards where that is asked for."""
+    body = _request(arguments)
+    with connect() as connection:
+        for field in _DATA_SETS:
+            if body.get(field) is not None:
+                body[field] = _uploaded(connection, str(body[field]))
+        from afinador.client import calls
+
+        job = connection.json(calls.create_job(body))
+        render.remark(f"Created job {job['name']} ({job['id']}); it is {job['status']}.")
+        if arguments.watch:
+            from afinador.cli.watching import watch
+
+            return watch(connection, job["id"], shown_as_json=arguments.json)
+    if arguments.json:
+        render.as_json(job)
+    else:
+        render.result(job["name"])
+        render.remark(f"Follow it with: afinador watch {job['name']}")
+    return 0
+
+
+def _request(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the body. Weakest first: the configuration file, ``--set``, the options."""
+    body = _from_file(Path(arguments.config)) if arguments.config else {}
+    hyperparameters = dict(body.pop("hyperparameters", None) or {})
+    for key, value in arguments.set or []:
+        if _is_field(key):
+            body[_OPENAI_NAMES.get(key, key)] = value
+        else:
+            hyperparameters[key.removeprefix(_HYPERPARAMETER)] = value
+    given = vars(arguments)
+    body |= {field: given[field] for field in _OPTIONS if given[field] is not None}
+    hyperparameters |= {
+        name.removeprefix(_HYPERPARAMETER): value
+        for name, value in given.items()
+        if name.startswith(_HYPERPARAMETER) and value is not None
+    }
+    if hyperparameters:
+        body["hyperparameters"] = hyperparameters
+    if arguments.metadata:
+        body["metadata"] = {**(body.get("metadata") or {}), **dict(arguments.metadata)}
+    for field, option in (("base_model", "-basemodel"), ("dataset", "-dataset")):
+        if not body.get(field):
+            raise UsageError(f"afinador create fine-tune-job needs {option}. See afinador create fine-tune-job --help.")
+    return body
+
+
+def _is_field(key: str) -> bool:
+    from afinador.schemas.jobs import JobRequest
+
+    return key in JobRequest.model_fields or key in _OPENAI_NAMES.values()
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    """Read a configuration file: fields of a request as such, all else as the advanced configuration.
+
+    Its data sets are looked for beside it.
+    """
+    from afinador.config.resolve import read_document
+
+    document = read_document(path)
+    body = {_OPENAI_NAMES.get(key, key): value for key, value in document.items() if _is_field(key)}
+    for field in _DATA_SETS:
+        if isinstance(body.get(field), str) and (path.parent / body[field]).is_file():
+            body[field] = str(path.parent / body[field])
+    advanced = {key: value for key, value in document.items() if not _is_field(key)}
+    if advanced:
+        body["config"] = {**advanced, **(body.get("config") or {})}
+    return body
+
+
+def _uploaded(connection: Connection, reference: str) -> str:
+    """Return what names a data set to the service; a local file is uploaded and named by its new id.
+
+    Raises:
+        UsageError: It is clearly a path, and no file lies there.
+    """
+    path = Path(reference).expanduser()
+    if path.is_file():
+        from afinador.cli.files import upload
+
+        return str(upload(connection, path, "fine-tune")["id"])
+    if path.is_dir():
+        raise UsageError(f"-dataset {reference!r} is a folder; give one file in it.")
+    if "/" in reference:
+        raise UsageError(f"-dataset {reference!r}: there is no such file.")
+    return reference
+
+
+COMMANDS = (
+    Command(
+        ("create", "fine-tune-job"),
+        "Create a fine-tuning job",
+        create,
+        add_arguments,
+        examples=(
+            "afinador create fine-tune-job -basemodel bert-base-uncased -dataset qa_data -output-model bert-qa -epochs 3",
+            "afinador create fine-tune-job -basemodel tiny -dataset train.jsonl -validation-dataset test.jsonl --watch",
+            "afinador create job --config job.yaml --set warmup_steps=100 -lora-rank 8",
+        ),
+        details="Prints the job's name. Strongest first: options, --set, the --config file, the operator's defaults, "
+        "ours.",
+    ),
+)

@@ -1,0 +1,135 @@
+"""Commands on files."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from afinador.cli import render
+from afinador.cli.command import Command, Parser
+from afinador.cli.service import add_list_options, ask, ask_list, connect
+from afinador.client import calls
+
+if TYPE_CHECKING:
+    from afinador.client.connection import Connection
+
+CHECK_TIMEOUT_SECONDS = 600.0
+
+
+def upload(connection: Connection, path: Path, purpose: str) -> dict[str, Any]:
+    """Upload a file with a progress bar, and return it as the service has it now."""
+    from afinador.cli.transfer import bytes_bar
+
+    with bytes_bar(f"Uploading {path.name}") as report:
+        file = connection.upload(path, purpose, report)
+    render.remark(f"Uploaded {path} as {file['id']} (version {file['version']} of {file['filename']}).")
+    return file
+
+
+def create_file(arguments: argparse.Namespace) -> int:
+    """Upload a file, and wait for its check."""
+    with connect() as connection:
+        file = upload(connection, Path(arguments.path).expanduser(), arguments.purpose)
+        if not arguments.no_wait:
+            from afinador.client.following import await_settled
+
+            call = calls.get_file(file["id"])
+            file = await_settled(connection, call, "uploaded", timeout_seconds=CHECK_TIMEOUT_SECONDS)
+    if arguments.json:
+        render.as_json(file)
+    else:
+        render.result(file["id"])
+    if file["status"] == "error":
+        render.remark(f"{file['filename']} cannot be trained on: {file.get('status_details')}")
+        return 1
+    if file["status"] == "uploaded":
+        render.remark("It is still to be checked.")
+    return 0
+
+
+def _add_upload(parser: Parser) -> None:
+    parser.add_argument("path", metavar="PATH", help="CSV, JSON, JSONL or TEXT, up to 1 GB")
+    parser.add_argument("--purpose", default="fine-tune", help="default: fine-tune")
+    parser.add_argument("--no-wait", action="store_true", help="do not wait until it was checked")
+
+
+def list_files(arguments: argparse.Namespace) -> None:
+    """Show the newest files."""
+    found, has_more = ask_list(calls.list_files(arguments.purpose), arguments)
+    render.listing(
+        found, has_more, arguments.json, ("id", "name", "version", "size", "records", "status", "created"),
+        lambda file: (
+            file["id"], file["filename"], file["version"], render.size(file["bytes"]), file.get("records"),
+            file["status"], render.moment(file["created_at"]),
+        ),
+    )  # fmt: skip
+
+
+def _add_list(parser: Parser) -> None:
+    add_list_options(parser)
+    parser.add_argument("--purpose", help="only those of this purpose")
+
+
+def get_file(arguments: argparse.Namespace) -> None:
+    """Show one file, or fetch its bytes."""
+    with connect() as connection:
+        file = connection.json(calls.get_file(arguments.file))
+        if arguments.download:
+            target = Path(arguments.download)
+            if target.is_dir():
+                target /= Path(file["filename"]).name
+            _fetch(connection, file, target)
+    if arguments.json:
+        render.as_json(file)
+        return
+    shown = ("id", "filename", "version", "status", "status_details", "purpose", "type", "records", "sha256", "path")
+    facts = [(name.replace("_", " "), file.get(name)) for name in shown]
+    render.result(
+        render.fields([*facts, ("size", render.size(file["bytes"])), ("created", render.moment(file["created_at"]))])
+    )
+
+
+def _fetch(connection: Connection, file: dict[str, Any], target: Path) -> None:
+    from afinador.cli.transfer import bytes_bar
+    from afinador.client.downloads import fetch
+
+    with bytes_bar(f"Fetching {target.name}") as report:
+        fetch(
+            connection, calls.file_content(file["id"]), target, file["sha256"],
+            lambda done_bytes: report(done_bytes, file["bytes"]),
+        )  # fmt: skip
+    render.remark(f"Fetched {target} ({render.size(file['bytes'])}), SHA-256 checked.")
+
+
+def _add_get(parser: Parser) -> None:
+    parser.add_argument("file", metavar="FILE", help="id or name")
+    parser.add_argument("--download", metavar="PATH", help="write the bytes to this file or into this folder")
+
+
+def delete_file(arguments: argparse.Namespace) -> None:
+    """Delete a file."""
+    deleted = ask(calls.delete_file(arguments.file))
+    render.deleted("file", arguments.file, deleted, arguments.json)
+
+
+COMMANDS = (
+    Command(
+        ("create", "file"), "Upload a data set; a known name gets a new version", create_file, _add_upload,
+        examples=("afinador create file train.jsonl", "afinador create file qa_data.csv --no-wait --json"),
+        details="Prints the file's id, once it was checked. Exit code 1 when it cannot be trained on.",
+    ),
+    Command(
+        ("list", "file"), "List files, newest first", list_files, _add_list,
+        examples=("afinador list file", "afinador list files --limit 100"),
+    ),
+    Command(
+        ("get", "file"), "Show a file, or fetch it", get_file, _add_get,
+        examples=("afinador get file file-abc123", "afinador get file qa_data.csv --download copy.csv"),
+    ),
+    Command(
+        ("delete", "file"), "Delete a file that no open job needs", delete_file,
+        lambda parser: parser.add_argument("file", metavar="FILE", help="id or name"),
+        examples=("afinador delete file file-abc123",),
+    ),
+)  # fmt: skip

@@ -1,0 +1,263 @@
+"""Writes the references that are made from the code: ``cli.md``, ``api.md`` and ``configuration.md``.
+
+``python docs/generate.py`` writes them, with ``--check`` it only says which of them are out of date (exit code 1).
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).resolve().parent
+sys.path.insert(0, str(FOLDER.parent))
+
+NOTE = "<!-- Made by docs/generate.py from the code; change that, then run `make docs`. -->"
+
+Lines = Iterator[str]
+
+
+def main() -> int:
+    """Write or check all references and return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail when a reference is out of date")
+    is_check = parser.parse_args().check
+    outdated = []
+    for name, make in REFERENCES.items():
+        text = "\n".join([NOTE, "", *make()]).rstrip() + "\n"
+        path = FOLDER / name
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            outdated.append(name)
+            if not is_check:
+                path.write_text(text, encoding="utf-8")
+    if outdated:
+        said = "out of date, run `make docs`" if is_check else "written"
+        sys.stderr.write(f"{', '.join(f'docs/{name}' for name in outdated)}: {said}.\n")
+    return 1 if outdated and is_check else 0
+
+
+def table(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> Lines:
+    """Yield a Markdown table; nothing without rows."""
+    if rows:
+        yield f"| {' | '.join(header)} |"
+        yield f"|{'---|' * len(header)}"
+        yield from (f"| {' | '.join(cell(value) for value in row)} |" for row in rows)
+        yield ""
+
+
+def cell(value: object) -> str:
+    """Return a value on one line, with nothing in it that ends a cell."""
+    return " ".join(str(value).split()).replace("|", "\\|")
+
+
+def code(value: object) -> str:
+    """Return a value as code; nothing for nothing."""
+    return "" if value is None or value == "" else f"`{value}`"
+
+
+# The command line
+
+
+def cli() -> Lines:
+    """Yield the reference of the command line, from its parsers."""
+    from afinador.cli.catalogue import COMMANDS, EPILOGUE
+    from afinador.cli.grammar import SPELLINGS
+
+    yield from ("# Command line", "")
+    yield "Verb, noun, options. Options are read with one dash or two, dashed or not: `-basemodel` is `--base-model`."
+    yield from ("Nouns are read in singular and plural, and some have further names:", "")
+    further = [(code(noun), ", ".join(map(code, others))) for noun, others in SPELLINGS.items() if others]
+    yield from table(("noun", "also"), further)
+    yield from ("```", EPILOGUE.partition("examples:")[0].strip(), "```", "")
+    yield from table(
+        ("command", "does"),
+        [(f"[`{command.title}`](#{command.title.replace(' ', '-')})", command.summary) for command in COMMANDS],
+    )
+    for command in COMMANDS:
+        yield from _command(command)
+
+
+def _command(command: Any) -> Lines:
+    parser = command.parser()
+    yield from (f"## {command.title}", "", f"{command.summary}.", "")
+    if command.details:
+        yield from (command.details, "")
+    yield from ("```", parser.usage, "```", "")
+    rows = [
+        (_spelled(action), str(action.help).replace("%%", "%"))
+        for action in parser._actions
+        if "--help" not in action.option_strings
+    ]
+    yield from table(("argument", "meaning"), rows)
+    yield from ("```", *command.examples, "```", "")
+
+
+def _spelled(action: argparse.Action) -> str:
+    if not action.option_strings:
+        return code(action.metavar)
+    value = f" {action.metavar or action.dest.upper()}" if action.nargs != 0 else ""
+    return ", ".join(code(f"{name}{value}") for name in action.option_strings)
+
+
+# The settings and hyperparameters
+
+
+def configuration() -> Lines:
+    """Yield the environment variables, from the settings, and the hyperparameters, from their files of defaults."""
+    from afinador.cli.hyperparameters import described
+
+    yield from ("# Configuration", "", "## Environment", "")
+    yield "Read once at start, also from a file `.env` in the working directory; an empty variable counts as unset."
+    yield ""
+    yield from table(("variable", "default", "meaning"), list(_settings()))
+    yield "The storage `s3://…` is reached with the usual `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION` and"
+    yield "`AWS_ENDPOINT_URL`. The command line also reads `AFINADOR_ROOT` (the clone that `afinador up` starts; by default"
+    yield from ("the folder above the package) and `AFINADOR_DEBUG` (shows where a fault of its own came from).", "")
+    yield from ("## Hyperparameters", "")
+    yield "Strongest first: the request, its `config`, the operator's file (`AFINADOR_CONFIG`), these defaults from"
+    yield from ('`afinador/config/defaults/`. `"auto"` means the default. Ranges are inclusive.', "")
+    everything = described()
+    for method in sorted({each.method for each in everything}, key=lambda name: name or ""):
+        yield from (f"### Only `{method}`" if method else "### Every method", "")
+        rows = [
+            (", ".join(map(code, (each.key, *each.others))), code(_default(each.default)), each.values, each.meaning)
+            for each in everything
+            if each.method == method
+        ]
+        yield from table(("key", "default", "allowed", "meaning"), rows)
+
+
+def _settings() -> Iterator[tuple[str, str, str]]:
+    from pydantic import AliasChoices
+    from pydantic_core import PydanticUndefined
+
+    from afinador.settings import Settings
+
+    prefix = Settings.model_config.get("env_prefix", "")
+    for name, field in Settings.model_fields.items():
+        alias = field.validation_alias
+        names = [f"{prefix}{name}".upper()]
+        if isinstance(alias, AliasChoices):
+            names = [choice for choice in alias.choices if isinstance(choice, str) and choice.isupper()]
+        default = "" if field.default in (None, PydanticUndefined) else code(field.default)
+        yield ", ".join(map(code, names)), default, field.description or ""
+
+
+def _default(value: object) -> str:
+    if value in (None, []):
+        return "null" if value is None else "[]"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+# The API
+
+
+def api() -> Lines:
+    """Yield the reference of the API, from the description that it gives of itself."""
+    document = _openapi()
+    yield from ("# API", "", document["info"].get("description", "").strip(), "")
+    yield "A running service describes itself at `/docs` and `/openapi.json`. Every call but `/health` needs"
+    yield '`Authorization: Bearer KEY` (or `X-API-Key: KEY`). Errors are `{"error": {"message", "type", "param",'
+    yield from ('"code"}}`, and every answer carries `x-request-id`.', "")
+    routes = [
+        (path, method.upper(), route)
+        for path, methods in document["paths"].items()
+        for method, route in methods.items()
+    ]
+    rows = [(code(f"{method} {path}"), route.get("summary", "")) for path, method, route in routes]
+    yield from table(("route", "does"), rows)
+    for path, method, route in routes:
+        yield from _route(path, method, route)
+    yield from ("# Objects", "")
+    for name, schema in sorted(document.get("components", {}).get("schemas", {}).items()):
+        if "HTTPValidationError" not in name and "ValidationError" not in name and not name.startswith("Page_"):
+            yield from (f"## {name}", "", *_object(schema))
+
+
+def _openapi() -> dict[str, Any]:
+    from afinador.settings import Settings
+    from api.app import create_app
+    from registry.memory import Memory
+
+    with tempfile.TemporaryDirectory() as home:
+        settings = Settings(_env_file=None, home=Path(home))  # type: ignore[call-arg]
+        return dict(create_app(Memory.open(settings)).openapi())
+
+
+def _route(path: str, method: str, route: dict[str, Any]) -> Lines:
+    yield from (f"## {method} {path}", "", _split(route.get("description", route.get("summary", "")))[0], "")
+    parameters = [
+        (code(each["name"]), each["in"], _type(each.get("schema", {})), _said(each, each.get("schema", {})))
+        for each in route.get("parameters", [])
+    ]
+    yield from table(("parameter", "in", "type", "meaning"), parameters)
+    for media, content in route.get("requestBody", {}).get("content", {}).items():
+        yield from (f"Body, `{media}`:", "", *_object(content.get("schema", {})))
+    answer = next(iter(route.get("responses", {}).values()), {})
+    schemas = [content.get("schema", {}) for content in answer.get("content", {}).values()]
+    if schemas and schemas[0]:
+        yield from (f"Answers {_type(schemas[0])}.", "")
+
+
+def _object(schema: dict[str, Any]) -> Lines:
+    """Yield what an object is and its fields; their meanings stand in the class's docstring."""
+    description, meanings = _split(schema.get("description", ""))
+    if description:
+        yield from (description, "")
+    needed = schema.get("required", [])
+    rows = [
+        (code(name) + (" (required)" if name in needed and "default" not in field else ""), _type(field),
+         meanings.get(name) or _said(field, field))
+        for name, field in schema.get("properties", {}).items()
+    ]  # fmt: skip
+    yield from table(("field", "type", "meaning"), rows)
+
+
+def _split(description: str) -> tuple[str, dict[str, str]]:
+    """Split a Google-style docstring into its text and its attributes."""
+    text, _, attributes = description.partition("Attributes:")
+    meanings = {}
+    for entry in re.split(r"\n(?=\s{0,4}\w+: )", attributes):
+        name, colon, meaning = entry.strip().partition(": ")
+        if colon:
+            meanings[name] = " ".join(meaning.split())
+    return " ".join(text.replace("``", "`").split()), {name: said.replace("``", "`") for name, said in meanings.items()}
+
+
+def _said(outer: dict[str, Any], schema: dict[str, Any]) -> str:
+    default = schema.get("default")
+    said = outer.get("description") or schema.get("description") or ""
+    return (
+        f"{said} Default: `{default}`.".strip() if default not in (None, "", [], {}) and "const" not in schema else said
+    )
+
+
+def _type(schema: dict[str, Any]) -> str:
+    """Return a schema's type in a few words."""
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        page = re.fullmatch(r"Page_(\w+?)_", name)
+        return f"a list of {_link(page[1])}" if page else _link(name)
+    if "anyOf" in schema:
+        return " or ".join(_type(each) for each in schema["anyOf"] if each.get("type") != "null")
+    if "const" in schema:
+        return code(schema["const"])
+    if "enum" in schema:
+        return ", ".join(map(code, schema["enum"]))
+    if schema.get("type") == "array":
+        return f"array of {_type(schema.get('items', {}))}"
+    return str(schema.get("type", "any"))
+
+
+def _link(name: str) -> str:
+    return f"[{name}](#{name.lower()})"
+
+
+REFERENCES: dict[str, Callable[[], Lines]] = {"cli.md": cli, "api.md": api, "configuration.md": configuration}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""``train`` and ``validate dataset``: no service."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def job_file(root: Path, tmp_path: Path, dataset: Path) -> Path:
+    path = tmp_path / "job.yaml"
+    request = {
+        "base_model": str(root / "examples" / "base_model" / "model"),
+        "dataset": dataset.name,
+        "output_model": "bot",
+        "hyperparameters": {"epochs": 1, "batch_size": 4, "logging_steps": 1},
+    }
+    path.write_text(json.dumps(request))
+    return path
+
+
+def test_a_data_set_is_judged_without_a_service(afinador: Run, dataset: Path) -> None:
+    ran = afinador("validate", "dataset", dataset)
+    assert ran.code == 0 and "12 records" in ran.out
+    report = json.loads(afinador("validate", "dataset", dataset, "--json").out)
+    assert (report["format"], report["records"], report["errors"]) == ("jsonl", 12, [])
+
+
+def test_every_kind_of_fault_is_shown_with_its_line(afinador: Run, dataset: Path) -> None:
+    dataset.write_text(dataset.read_text() + '{"text": "x"}\n' * 15 + "no json\n")
+    ran = afinador("validate", "dataset", dataset)
+    assert ran.code == 1
+    assert "ine 13" in ran.out and "ine 28" in ran.out and "more like these" in ran.out
+
+
+def test_training_from_a_file_leaves_the_result_where_it_says(afinador: Run, job_file: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    ran = afinador("train", job_file, "--output", folder, "--json")
+    assert ran.code == 0, ran.err
+    result = json.loads(ran.out)
+    assert (result["status"], result["steps"]) == ("succeeded", 3)
+    assert Path(result["model_path"]) == folder / "final"
+    assert (folder / "final" / "adapter_model.safetensors").is_file()
+    assert "training" in ran.err and "done: step 3/3" in ran.err and str(folder / "final") in ran.err
+
+
+def test_a_wrong_job_file_fails_before_anything_is_written(afinador: Run, job_file: Path, tmp_path: Path) -> None:
+    request = json.loads(job_file.read_text())
+    for change, code, words in (
+        ({"hyperparameters": {"epochs": 99}}, 2, "from 1 to 10"),
+        ({"hyperparameters": {"epoks": 1}}, 2, "'epochs'"),
+        ({"base_model": "nowhere"}, 3, "nowhere"),
+        ({"datset": "x"}, 2, "'dataset'"),
+    ):
+        job_file.write_text(json.dumps(request | change))
+        ran = afinador("train", job_file, "--output", tmp_path / "run")
+        assert ran.code == code and words in ran.err and ran.err.count("\n") == 1
+        assert not (tmp_path / "run").exists()
+
+
+def test_another_run_s_folder_is_not_written_into(afinador: Run, job_file: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    request = json.loads(job_file.read_text())
+    from afinador.training.job_file import spec_from_file
+    from afinador.training.run_dir import RunDir
+
+    RunDir(folder).write_spec(spec_from_file(job_file))
+    job_file.write_text(json.dumps(request | {"seed": 5}))
+    ran = afinador("train", job_file, "--output", folder)
+    assert ran.code == 2 and "another run" in ran.err
+
+
+def test_a_stop_reaches_the_training_process(job_file: Path, tmp_path: Path) -> None:
+    request = json.loads(job_file.read_text())
+    request["hyperparameters"] = {"epochs": 10, "batch_size": 1, "logging_steps": 1}
+    job_file.write_text(json.dumps(request))
+    folder = tmp_path / "run"
+    words = [sys.executable, "-m", "afinador.cli", "train", str(job_file), "--output", str(folder)]
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    status: dict[str, Any] = {}
+    end = time.monotonic() + 60
+    while status.get("state") != "training" and time.monotonic() < end:
+        time.sleep(0.05)
+        if (folder / "status.json").exists():
+            status = json.loads((folder / "status.json").read_text())
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    with pytest.raises(ProcessLookupError):
+        os.kill(status["process_id"], 0)

@@ -1,0 +1,253 @@
+"""What is tried again, what is not, and what an answer means that is no answer of ours."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from afinador import errors
+from afinador.client import calls, following
+from afinador.client.access import Access
+from afinador.client.answers import error_from
+from afinador.client.connection import Connection
+from afinador.client.downloads import download_hub
+from afinador.settings import Settings
+
+Answer = httpx.Response | Exception
+
+
+def play(*answers: Answer) -> tuple[Connection, list[httpx.Request]]:
+    """A connection whose other end gives these answers, and what it was asked."""
+    asked: list[httpx.Request] = []
+    coming = iter(answers)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        request.read()
+        asked.append(request)
+        given = next(coming)
+        if isinstance(given, Exception):
+            raise given
+        return given
+
+    access = Access("http://service.test/v1/", "af-key", "af-operator")
+    return Connection(access, transport=httpx.MockTransport(answer)), asked
+
+
+def away(status: int = 503, **headers: str) -> httpx.Response:
+    return httpx.Response(status, headers=headers, json={"error": {"message": "Away.", "code": "service_unavailable"}})
+
+
+def done() -> httpx.Response:
+    return httpx.Response(200, json={"id": "it"})
+
+
+@pytest.fixture(autouse=True)
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    seconds: list[float] = []
+    monkeypatch.setattr("afinador.client.connection.time.sleep", seconds.append)
+    return seconds
+
+
+GET, POST = calls.get_job("x"), calls.create_job({"model": "m"})
+REFUSED, BROKEN = httpx.ConnectError("refused"), httpx.ReadError("broken")
+
+
+@pytest.mark.parametrize(
+    ("call", "first", "is_repeated"),
+    [
+        (GET, REFUSED, True),
+        (GET, BROKEN, True),
+        (GET, away(502), True),
+        (GET, away(503), True),
+        (GET, away(503, **{"x-should-retry": "false"}), False),
+        (GET, httpx.Response(500), False),
+        (GET, httpx.Response(404), False),
+        (POST, REFUSED, True),
+        (POST, BROKEN, False),  # the job may have been made
+        (POST, away(502), False),
+        (POST, away(503), False),
+        (POST, away(503, **{"x-should-retry": "true"}), True),
+    ],
+)
+def test_only_what_cannot_do_harm_is_sent_again(call: calls.Call, first: Answer, is_repeated: bool) -> None:
+    connection, asked = play(first, done())
+    if is_repeated:
+        assert connection.json(call) == {"id": "it"}
+    else:
+        with pytest.raises(errors.AfinadorError):
+            connection.json(call)
+    assert len(asked) == 1 + is_repeated
+
+
+def test_it_gives_up_after_the_retries(pauses: list[float]) -> None:
+    connection, asked = play(REFUSED, REFUSED, REFUSED)
+    with pytest.raises(errors.ServiceUnavailableError, match=r"http://service\.test.*afinador up.*AFINADOR_BASE_URL"):
+        connection.json(GET)
+    assert len(asked) == 3 and pauses == sorted(pauses) and len(pauses) == 2
+
+
+def test_it_pauses_as_long_as_the_service_asks(pauses: list[float]) -> None:
+    connection, _ = play(away(503, **{"retry-after": "2"}), away(503, **{"retry-after": "3600"}), done())
+    connection.json(GET)
+    assert pauses == [2.0, 10.0]
+
+
+def test_calls_go_below_v1_once_and_carry_the_right_key() -> None:
+    connection, asked = play(done(), done(), done())
+    connection.json(calls.get_model("owner/name"))
+    connection.json(calls.create_organization("acme"))
+    connection.json(calls.create_model("m", "hf://a/b", "public"))
+    assert [request.url.raw_path for request in asked] == [
+        b"/v1/models/owner%2Fname",
+        b"/v1/organizations",
+        b"/v1/models",
+    ]
+    assert [request.headers["authorization"] for request in asked] == [
+        "Bearer af-key", "Bearer af-operator", "Bearer af-operator",
+    ]  # fmt: skip
+
+
+def test_values_that_are_none_are_not_sent() -> None:
+    connection, asked = play(done(), done())
+    connection.json(calls.list_jobs(metadata={"a b": "c"}))
+    connection.json(calls.create_job({"model": "m", "seed": None}))
+    assert dict(asked[0].url.params) == {"metadata[a b]": "c"}
+    assert json.loads(asked[1].content) == {"model": "m"}
+
+
+@pytest.mark.parametrize(
+    "kind", [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, Exception)]
+)
+def test_every_deliberate_error_survives_the_wire(kind: type[errors.AfinadorError]) -> None:
+    body = json.dumps({"error": {"message": "So it is.", "type": "t", "param": "field", "code": kind.code}})
+    error = error_from(400, body.encode(), "http://x")
+    assert type(error) is kind
+    assert (error.message, error.param, error.code) == ("So it is.", "field", kind.code)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, errors.InvalidRequestError),
+        (401, errors.AuthenticationError),
+        (403, errors.PermissionDeniedError),
+        (404, errors.NotFoundError),
+        (422, errors.InvalidRequestError),
+        (502, errors.ServiceUnavailableError),
+        (507, errors.InsufficientStorageError),
+        (500, errors.AfinadorError),
+    ],
+)
+def test_codes_nobody_knows_go_by_status(status: int, kind: type[errors.AfinadorError]) -> None:
+    ours = error_from(status, b'{"error": {"message": "m", "code": "brand_new"}}', "http://x")
+    assert type(ours) is kind and ours.code == "brand_new"
+    foreign = error_from(status, b"<html>Bad Gateway</html>", "http://x")
+    assert type(foreign) is kind and f"http://x answered {status}" in foreign.message
+
+
+def test_a_page_of_something_else_is_said_to_be_that() -> None:
+    connection, _ = play(httpx.Response(200, text="<html>router</html>"))
+    with pytest.raises(errors.ServiceUnavailableError, match="is this an Afinador service"):
+        connection.json(GET)
+
+
+def test_a_base_url_that_is_none_is_refused() -> None:
+    with pytest.raises(errors.InvalidRequestError, match="AFINADOR_BASE_URL"):
+        Connection(Access("localhost:8000"))
+
+
+def test_messages_end_with_done_and_break_without_it() -> None:
+    whole = 'data: {"line": "a"}\n\n: still running\n\ndata: {"line": "b"}\n\ndata: [DONE]\n\n'
+    connection, _ = play(httpx.Response(200, text=whole), httpx.Response(200, text='data: {"line": "a"}\n\n'))
+    assert list(connection.messages(GET)) == [{"line": "a"}, {"line": "b"}]
+    with pytest.raises(errors.ServiceUnavailableError, match="went down"):
+        list(connection.messages(GET))
+
+
+def test_a_log_that_broke_off_goes_on_without_repeating() -> None:
+    lines = [f'data: {{"line": "{name}"}}\n\n' for name in "abc"]
+    connection, _ = play(
+        httpx.Response(200, text="".join(lines[:2])), httpx.Response(200, text="".join(lines) + "data: [DONE]\n\n")
+    )
+    assert list(following.follow_log(connection, "job")) == ["a", "b", "c"]
+
+
+def test_a_service_that_restarts_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("afinador.client.following.time.sleep", lambda _: None)
+    states = [httpx.Response(200, json={"status": status}) for status in ("running", "succeeded")]
+    connection, _ = play(states[0], *[REFUSED] * 9, states[1])
+    looks = list(following.follow(connection, "job", with_events=False))
+    assert [look.job["status"] for look in looks] == ["running", "succeeded"]
+
+
+def test_a_service_that_was_never_there_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    connection, _ = play(*[REFUSED] * 9)
+    with pytest.raises(errors.ServiceUnavailableError):
+        list(following.follow(connection, "job"))
+
+
+@pytest.mark.parametrize("path", ["../outside", "/etc/passwd", "a/../../b", ""])
+def test_no_service_writes_outside_of_the_folder(path: str, tmp_path: Path) -> None:
+    entry = {"version": 1, "files": [{"path": path, "bytes": 1, "sha256": "0"}]}
+    connection, asked = play(httpx.Response(200, json=entry))
+    with pytest.raises(errors.StorageError, match="outside of the folder"):
+        download_hub(connection, "model", "bot", tmp_path / "inside")
+    assert len(asked) == 1 and list(tmp_path.rglob("*")) == []
+
+
+@pytest.mark.parametrize("make", [lambda path: path, lambda path: path / "none"])
+def test_what_cannot_be_read_is_not_uploaded(make: Callable[[Path], Path], tmp_path: Path) -> None:
+    connection, asked = play()
+    with pytest.raises(errors.InvalidRequestError, match="Cannot read"):
+        connection.upload(make(tmp_path), "fine-tune")
+    assert asked == []
+
+
+class TestAccess:
+    def read(self, environment: dict[str, str], folder: Path) -> Access:
+        return Access.from_environment({"AFINADOR_HOME": str(folder / "home"), **environment}, folder)
+
+    def test_the_environment_wins_over_the_file(self, tmp_path: Path) -> None:
+        (tmp_path / ".env").write_text("AFINADOR_API_KEY='af-file'\nAFINADOR_BASE_URL=http://file:1\n")
+        access = self.read({"AFINADOR_API_KEY": "af-environment", "AFINADOR_BASE_URL": ""}, tmp_path)
+        assert (access.api_key, access.base_url) == ("af-environment", "http://file:1")
+
+    def test_the_stack_on_the_home_is_found(self, tmp_path: Path) -> None:
+        (tmp_path / "home").mkdir()
+        record = tmp_path / "home" / "stack.json"
+        record.write_text(json.dumps({"urls": {"api": "http://127.0.0.1:8001"}}))
+        assert self.read({}, tmp_path).base_url == "http://127.0.0.1:8001"
+        assert self.read({"AFINADOR_BASE_URL": "http://b"}, tmp_path).base_url == "http://b"
+        record.write_text("{broken")
+        assert self.read({}, tmp_path).base_url == "http://127.0.0.1:8000"
+
+    def test_it_agrees_with_the_settings(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        names = ("AFINADOR_BASE_URL", "AFINADOR_API_KEY", "AFINADOR_OPERATOR_KEY")
+        for values in ({}, {name: f"http://{name}.test" for name in names}):
+            for name in names:
+                monkeypatch.setenv(name, values.get(name, ""))
+            settings: Any = Settings(_env_file=None)  # type: ignore[call-arg]
+            access = self.read(dict(values), tmp_path)
+            assert access.base_url == settings.base_url
+            for key in ("api_key", "operator_key"):
+                secret = getattr(settings, key)
+                assert getattr(access, key) == (secret.get_secret_value() if secret else None)
+
+    @pytest.mark.parametrize(
+        ("keys", "of_member", "of_operator"),
+        [(("a", "o"), "a", "o"), (("a", None), "a", "a"), ((None, "o"), "o", "o"), ((None, None), None, None)],
+    )
+    def test_a_call_takes_the_key_meant_for_it_else_the_one_there_is(
+        self, keys: tuple[str | None, str | None], of_member: str | None, of_operator: str | None
+    ) -> None:
+        access = Access("http://x", *keys)
+        assert access.key_for(calls.list_models()) == of_member
+        assert access.key_for(calls.list_organizations()) == of_operator
+
+    def test_keys_are_not_in_its_text(self) -> None:
+        assert "af-" not in repr(Access("http://x", "af-a", "af-b"))
