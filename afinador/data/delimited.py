@@ -15,15 +15,18 @@ _LINE_WITH_END = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 _SEPARATOR_LINE = re.compile(r"sep=(.)\s*", re.IGNORECASE)
 
 
+def columns_of_csv(path: Path) -> list[str]:
+    """Return the names in the header, stripped; none of an empty file or a header that is no CSV."""
+    header = next(_rows(_Source(path)), None)
+    return [] if header is None or isinstance(header, Problem) else [name.strip() for name in header[1]]
+
+
 def read_csv(path: Path) -> Iterator[Record | Problem]:
     """Yield the rows below the header; columns without a name are left out.
 
     Values stay exactly as they are (spaces, ``NA``, ``00123``); only the column names are stripped.
     """
-    # The limit of the csv module (128 kB a field) is global to the process; ours is the longest line.
-    csv.field_size_limit(LONGEST_LINE_BYTES)
-    source = _Source(path)
-    rows = _rows(source)
+    rows = _rows(_Source(path))
     header = next(rows, None)
     if header is None:
         return
@@ -55,16 +58,13 @@ class _Source:
 
     def __init__(self, path: Path) -> None:
         self.problem: Problem | None = None
-        self.lines_given = 0
         self._lines = self._split(lines_of(path))
         self._held: list[str] = []
         self.delimiter, self.quote = self._find_dialect()
 
     def __iter__(self) -> Iterator[str]:
         yield from self._held
-        for text in self._lines:
-            self.lines_given += 1
-            yield text
+        yield from self._lines
 
     def _split(self, lines: Iterator[Line]) -> Iterator[str]:
         """Cut at a lone carriage return too (old Macs), which the line reader does not."""
@@ -82,12 +82,10 @@ class _Source:
     def _find_dialect(self) -> tuple[str, str]:
         for text in self._lines:
             self._held.append(text)
-            self.lines_given += 1
             if separator := _SEPARATOR_LINE.fullmatch(text):
                 self._held[-1] = "\n"
                 header = next(self._lines, "")
                 self._held.append(header)
-                self.lines_given += 1
                 return separator[1], _quote_of(header)
             if text.strip():
                 quote = _quote_of(text)
@@ -105,13 +103,16 @@ def _columns_found(header: str, delimiter: str, quote: str) -> int:
 
 def _rows(source: _Source) -> Iterator[tuple[int, list[str]] | Problem]:
     """Yield each row with the line on which it starts; after a broken one reading goes on."""
+    # The limit of the csv module (128 kB a field) is global to the process; ours is the longest line.
+    csv.field_size_limit(LONGEST_LINE_BYTES)
     reader = csv.reader(source, delimiter=source.delimiter, quotechar=source.quote, strict=True)
     while True:
         line = reader.line_num + 1
         try:
             row = next(reader, None)
         except csv.Error as error:
-            yield _syntax_problem(line, str(error))
+            problem, source.problem = source.problem, None
+            yield problem or _syntax_problem(line, str(error))
             continue
         problem, source.problem = source.problem, None
         if problem is not None:
@@ -129,5 +130,5 @@ def _syntax_problem(line: int, reason: str) -> Problem:
         said = "text follows a closing quote"
     else:
         said = reason
-    message = f"Line {line} is no CSV: {said}. Double the quotes inside of quoted values (\"\")."
+    message = f'Line {line} is no CSV: {said}. Double the quotes inside of quoted values ("").'
     return Problem("csv_syntax", message, line)

@@ -15,7 +15,7 @@ LONGEST_LINE_BYTES = 64 * 2**20
 
 @dataclass(frozen=True)
 class Line:
-    """One line with its end (``\\n`` alone counts as an end).
+    """One line with its end; a line feed alone counts as one.
 
     Attributes:
         number: From 1.
@@ -77,7 +77,9 @@ def _utf16_lines(path: Path) -> Iterator[Line]:
 
 def _too_long(number: int) -> Problem:
     longest = LONGEST_LINE_BYTES // 2**20
-    message = f"Line {number} is longer than {longest} MiB, the most that is read. Split it into records of a line each."
+    message = (
+        f"Line {number} is longer than {longest} MiB, the most that is read. Split it into records of a line each."
+    )
     return Problem("line_too_long", message, number)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -90,7 +91,7 @@ def _read_json(path: Path) -> Iterator[Record | Problem]:
         position = getattr(error, "start", 0)
         line = path.read_bytes()[:position].count(b"\n") + 1
         message = f"Line {line} is not UTF-8. Save the file as UTF-8; it may be in Latin-1 or Windows-1252 now."
-        yield Problem("encoding", message, line)
+        yield Problem("file_encoding", message, line)
         return
     start = _after_white_space(text, 0)
     if not text.startswith("[", start):
@@ -177,6 +178,10 @@ class _BrokenJSONError(Exception):
         self.position = position
 
 
+class _RefusedValueError(Exception):
+    """A value that Python's decoder would take and the standard does not."""
+
+
 class _Decoder:
     """JSON as its standard has it: no NaN, no key twice, no half surrogates, no nesting without end."""
 
@@ -192,7 +197,7 @@ class _Decoder:
         try:
             value, end = self._decoder.raw_decode(text, start)
             # Half a surrogate pair can only come from an escape.
-            if "\\u" in text[start:end]:
+            if text.find("\\u", start, end) >= 0:
                 json.dumps(value, ensure_ascii=False).encode("utf-8")
             return value, end
         except json.JSONDecodeError as error:
@@ -204,18 +209,22 @@ class _Decoder:
         except UnicodeEncodeError as error:
             message = "it holds half a surrogate pair (\\ud800 to \\udfff), which is no character. Remove it."
             raise _BrokenJSONError(message, start) from error
-        except ValueError as error:
+        except _RefusedValueError as error:
             raise _BrokenJSONError(f"{error}.", start) from error
+        except ValueError as error:
+            # What is left is Python's limit on the digits of an integer.
+            raise _BrokenJSONError(
+                "it holds a number with thousands of digits. Write it as a string.", start
+            ) from error
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields = dict(pairs)
     if len(fields) != len(pairs):
-        names = [name for name, _ in pairs]
-        repeated = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {shortened(repeated)} occurs twice in one object; remove one")
+        repeated = Counter(name for name, _ in pairs).most_common(1)[0][0]
+        raise _RefusedValueError(f"the key {shortened(repeated)} occurs twice in one object; remove one")
     return fields
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON value; write null or a number")
+    raise _RefusedValueError(f"{name} is no JSON value; write null or a number")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 Format = Literal["csv", "json", "jsonl", "text"]
+
+WHOLE_FILE_CODES = frozenset({"unknown_columns", "duplicate_column", "json_structure", "file_encoding"})
+"""Codes of problems that stand for the whole file, not for one record."""
 
 
 @dataclass(frozen=True)
@@ -50,5 +54,5 @@ class Problem:
 
 def shortened(value: object, characters: int = 60) -> str:
     """Return a value as a message shows it: quoted, on one line, not longer than ``characters`` and an ellipsis."""
-    text = repr(value)
+    text = json.dumps(value) if value is None or isinstance(value, bool) else repr(value)
     return text if len(text) <= characters else f"{text[:characters]}…"

@@ -1,0 +1,168 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from afinador.data.shapes import Example
+from afinador.data.validation import load_examples, require_valid, validate_dataset
+from afinador.errors import DataError
+
+
+@pytest.fixture
+def verdict(tmp_path):
+    def judge(name, content):
+        path = tmp_path / "bytes"
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return validate_dataset(path, name)
+
+    return judge
+
+
+def lines(count, **changed):
+    """So many good records as JSON Lines; ``line_3="..."`` puts something else on that line."""
+    rows = [json.dumps({"text": f"text {at}", "label": f"label {at % 3}"}) for at in range(count)]
+    for name, row in changed.items():
+        rows[int(name.removeprefix("line_")) - 1] = row
+    return "\n".join(rows) + "\n"
+
+
+def test_good_file_has_no_problems(verdict):
+    report = verdict("a.jsonl", lines(12))
+    assert (report.format, report.shape, report.records) == ("jsonl", "text_label", 12)
+    assert report.is_valid and report.warnings == [] and report.counts == {}
+    assert report.bytes == len(lines(12))
+    require_valid(report, "a.jsonl")
+
+
+def test_lines_without_label_are_counted_and_the_first_is_named(verdict):
+    report = verdict("a.jsonl", lines(120, line_17='{"text": "t"}', line_20='{"text": "t"}', line_90='{"text": "t"}'))
+    assert report.counts == {"missing_field": 3}
+    said = report.summary()
+    assert said.startswith("3 of 120 records cannot be used: Line 17 has no 'label'") and "And 2 more" in said
+    with pytest.raises(DataError) as caught:
+        require_valid(report, "a.jsonl")
+    assert len(caught.value.problems) == 3 and caught.value.message == f"a.jsonl: {said}"
+
+
+def test_first_record_without_label_does_not_decide_the_shape(verdict):
+    report = verdict("a.jsonl", lines(20, line_1='{"text": "t"}'))
+    assert report.shape == "text_label" and [error.line for error in report.errors] == [1]
+
+
+def test_all_faults_are_counted_and_ten_of_each_kept(verdict):
+    report = verdict("a.jsonl", lines(60) + '{"text": "t"}\n' * 25 + "{broken\n" * 15)
+    assert report.counts == {"missing_field": 25, "json_syntax": 15}
+    assert len(report.errors) == 20 and report.records == 100
+    assert "40 of 100" in report.summary()
+
+
+def test_csv_with_other_columns_names_those_found_and_those_allowed(verdict):
+    report = verdict("a.csv", "question,answer\n" + "a,b\n" * 20)
+    (problem,) = report.errors
+    assert problem.line == 1 and report.shape is None
+    for name in ("question", "answer", "text", "label", "prompt", "completion"):
+        assert f"'{name}'" in problem.message
+
+
+@pytest.mark.parametrize("fields", ["text", "messages"])
+def test_csv_of_text_alone_or_conversations_is_refused(verdict, fields):
+    assert verdict("a.csv", f"{fields}\na\n").errors[0].code == "unknown_columns"
+
+
+def test_csv_with_further_columns_warns_that_they_are_not_used(verdict):
+    report = verdict("a.csv", "id,text,label\n" + "".join(f"{at},t{at},{at % 2}\n" for at in range(12)))
+    assert report.is_valid and report.counts == {"ignored_fields": 1} and "'id'" in report.summary()
+
+
+def test_csv_header_without_records_is_refused(verdict):
+    assert verdict("a.csv", "text,label\n").counts == {"no_records": 1}
+
+
+@pytest.mark.parametrize(
+    "name, content",
+    [("a.jsonl", b""), ("a.csv", b"%PDF-1.4"), ("a.json", b"PK\x03\x04"), ("a.docx", b"text"), ("a.json", b"[]")],
+)
+def test_unreadable_file_is_one_error_and_never_an_exception(verdict, name, content):
+    report = verdict(name, content)
+    assert len(report.errors) == 1 and name in report.summary() and report.records == 0
+
+
+def test_missing_file_is_an_error(tmp_path):
+    assert "'gone.csv'" in validate_dataset(tmp_path / "gone.csv", "gone.csv").summary()
+
+
+def test_folder_is_an_error(tmp_path):
+    assert not validate_dataset(tmp_path, "folder.csv").is_valid
+
+
+def test_few_records_and_duplicates_are_warnings(verdict):
+    few = verdict("a.jsonl", lines(3))
+    assert few.is_valid and few.counts == {"few_records": 1}
+    repeated = verdict("a.jsonl", lines(12, line_9=json.dumps({"text": "text 1", "label": "label 1"})))
+    assert repeated.is_valid and repeated.counts == {"duplicate": 1}
+    assert "Line 9 repeats line 2" in repeated.warnings[0].message
+
+
+def test_repeated_paragraphs_of_a_text_are_no_warning(verdict):
+    assert verdict("a.txt", "Chapter\n\n" * 12).counts == {}
+
+
+@pytest.mark.parametrize(
+    "records, code",
+    [
+        ([{"text": f"t{at}", "label": "same"} for at in range(12)], "one_label"),
+        ([{"text": f"t{at}", "label": at / 2} for at in range(12)], "label_types"),
+        ([{"text": f"t{at}", "label": "a" if at % 2 else 1} for at in range(12)], "label_types"),
+        ([{"prompt": " " * at, "completion": "c"} for at in range(12)], "empty_prompt"),
+        ([{"prompt": f"{at}" * 100_001, "completion": "c"} for at in range(5, 17)], "long_record"),
+        ([{"text": f"t{at}", "url": "u"} for at in range(12)], "ignored_fields"),
+    ],
+)
+def test_doubtful_data_is_usable_with_a_warning(verdict, records, code):
+    report = verdict("a.json", json.dumps(records))
+    assert report.is_valid and set(report.counts) == {code}
+
+
+def test_mixed_shapes_are_refused(verdict):
+    report = verdict("a.jsonl", lines(12, line_7='{"prompt": "p", "completion": "c"}'))
+    assert [error.line for error in report.errors] == [7]
+
+
+def test_report_is_json_and_its_messages_are_sentences(verdict):
+    report = verdict("a.jsonl", lines(12, line_2='{"text": null, "label": "\u00f1"}', line_3="[]"))
+    told = json.loads(json.dumps(report.to_json()))
+    assert told["records"] == 12 and told["counts"] == {"null_field": 1, "not_an_object": 1}
+    assert all(error["message"].endswith(".") for error in told["errors"])
+    assert told["errors"][0]["field"] == "text" and told["summary"] == report.summary()
+
+
+def test_load_examples_returns_what_was_validated(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text(lines(12))
+    examples = load_examples(path, "jsonl")
+    assert len(examples) == 12 and examples[3] == Example(4, prompt="text 3", completion="label 0")
+
+
+@pytest.mark.parametrize(
+    "name, content, said",
+    [
+        ("a.jsonl", lines(12, line_5="{}"), "Line 5"),
+        ("a.csv", "a,b\n1,2\n", "'a'"),
+        ("b.csv", "text,label\n", "no rec"),
+    ],
+)
+def test_load_examples_refuses_what_is_not_usable(tmp_path, name, content, said):
+    path = tmp_path / name
+    path.write_text(content)
+    with pytest.raises(DataError, match=said):
+        load_examples(path, "csv" if name.endswith("csv") else "jsonl")
+
+
+def test_validation_needs_no_torch_and_no_transformers():
+    code = (
+        "import sys, afinador.data, afinador.data.validation\n"
+        "print(*{'torch', 'transformers', 'numpy', 'datasets', 'pandas'} & sys.modules.keys())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
