@@ -1,4 +1,4 @@
-"""``python -m deployments up | db-upgrade | apply``, run from the repository's root."""
+"""``python -m deployments up | demo | db-upgrade | apply``, run from the repository's root."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ def main(arguments: list[str]) -> int:
     """Run a command and return its exit code."""
     options = _parser().parse_args(arguments)
     try:
-        options.run(options)
+        return options.run(options) or 0
     except AfinadorError as error:
         sys.stderr.write(f"{error.message}\n")
         return 1
-    return 0
+    except KeyboardInterrupt:
+        return 130
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -38,6 +39,9 @@ def _parser() -> argparse.ArgumentParser:
     upgrade.set_defaults(run=_db_upgrade)
     apply = commands.add_parser("apply", help="write work pools and deployments of prefect.yaml into Prefect")
     apply.set_defaults(run=_apply)
+    demo = commands.add_parser("demo", help="run the main job once, on a home of its own, and print what came of it")
+    demo.add_argument("--model", help="hf://owner/name[@revision] instead of the project's own tiny base model")
+    demo.set_defaults(run=_demo)
     return parser
 
 
@@ -55,6 +59,12 @@ def _db_upgrade(options: argparse.Namespace) -> None:
     settings = Settings()
     database.upgrade(settings.ledger_url)
     experiments.upgrade(settings)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from deployments.demo import demo  # the terminal's tables and the client are of no use to the other commands
+
+    return demo(options.model)
 
 
 def _apply(options: argparse.Namespace) -> None:

@@ -40,8 +40,7 @@ class Definition:
         """
         path = root / "prefect.yaml"
         try:
-            text = path.read_text()
-            content = yaml.safe_load(_filled(text, variables))
+            content = _filled(yaml.safe_load(path.read_text()), variables)
             work_pools, deployments = content["definitions"]["work_pools"], content["deployments"]
         except OSError as error:
             raise ConfigurationError(
@@ -54,14 +53,20 @@ class Definition:
         return cls(work_pools, deployments, _digest(root, content))
 
 
-def _filled(text: str, variables: Mapping[str, str]) -> str:
-    def value(match: re.Match[str]) -> str:
-        name = match[1]
-        if name not in variables:
-            raise ConfigurationError(f"prefect.yaml names the variable {name}, which is not set.")
-        return variables[name]
+def _filled(value: Any, variables: Mapping[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {key: _filled(item, variables) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_filled(item, variables) for item in value]
+    if isinstance(value, str):
+        return _VARIABLE.sub(lambda match: _variable(match[1], variables), value)
+    return value
 
-    return _VARIABLE.sub(value, text)
+
+def _variable(name: str, variables: Mapping[str, str]) -> str:
+    if name not in variables:
+        raise ConfigurationError(f"prefect.yaml names the variable {name}, which is not set; `afinador up` sets it.")
+    return variables[name]
 
 
 def _digest(root: Path, content: Any) -> str:

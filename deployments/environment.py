@@ -29,11 +29,14 @@ def child_environment(settings: Settings, *, root: Path, python: str, gpus: int,
         mlflow_url: Where MLflow's pages are for people; no part reads data from there.
     """
     inherited = dict(os.environ)
+    secret = settings.prefect_api_auth_string
+    login = {"PREFECT_SERVER_API_AUTH_STRING": secret.get_secret_value()} if secret else {}
     python_path = [str(root), *filter(None, inherited.get("PYTHONPATH", "").split(os.pathsep))]
     return {
         **inherited,
         **QUIET,
         **no_proxy(settings.host),
+        **login,
         "PYTHONPATH": os.pathsep.join(dict.fromkeys(python_path)),
         "PYTHONUNBUFFERED": "1",
         "AFINADOR_HOME": str(settings.home),

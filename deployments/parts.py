@@ -56,6 +56,7 @@ class Part:
     deaths: int = 0
     seconds: float = 0.0
     has_been_ready: bool = False
+    was_skipped: bool = False
     groups: list[Group] = field(default_factory=list)
     log_path: Path = Path()
     _process: subprocess.Popen[bytes] | None = None
@@ -67,6 +68,7 @@ class Part:
         self._since = time.monotonic()
         self.log_path = logs / f"{self.name}.log"
         if self.skip is not None and self.skip():
+            self.was_skipped = True
             self._become_ready()
             return
         _keep_log_short(self.log_path)

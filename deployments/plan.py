@@ -94,13 +94,13 @@ class Plan:
         )
 
     def _mlflow(self, needs: list[str]) -> Part:
-        command = self._module(
+        server = self._module(
             "mlflow", "server", *self._bind(self.mlflow_port), "--workers", "1", "--no-serve-artifacts"
         )
         return Part(
             "mlflow",
             "MLflow",
-            command,
+            ["nice", "-n", "10", *server],  # it takes ten seconds of work just when the first job starts
             self.settings.home,  # it would make a folder mlruns in the repository
             needs=tuple(needs),
             answers=_answers(f"{self.mlflow_url}/health"),

@@ -22,6 +22,7 @@ from registry import organisations, runs
 
 LOOK_SECONDS = 0.1
 MAX_DEATHS_AT_START = 4
+SLOW_SECONDS = 60.0
 HOLD_SECONDS = 20.0
 STOP_SECONDS = 8.0
 TRAINER_SECONDS = 10.0
@@ -57,6 +58,7 @@ class Stack:
         self._wake = threading.Event()
         self._born = psutil.Process().create_time()
         self._ready_after_seconds: float | None = None
+        self._has_said_slow = False
 
     def run(self) -> None:
         """Start everything, say so, and watch until SIGINT, SIGTERM or SIGHUP comes; then stop everything.
@@ -64,14 +66,16 @@ class Stack:
         Raises:
             StartError: A part that jobs need dies again and again before it was ready even once.
         """
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._on_signal)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup sets it
+            signal.signal(signal.SIGHUP, self._on_signal)
         try:
             while not self._signals:
                 for part in self.parts:
                     self._advance(part)
-                if self._ready_after_seconds is None and all(part.phase == "ready" for part in self._essential()):
-                    self._become_ready()
+                if self._ready_after_seconds is None:
+                    self._look_whether_ready()
                 self._wake.wait(LOOK_SECONDS)
         finally:
             self._stop()
@@ -80,8 +84,14 @@ class Stack:
         self._signals += 1
         self._wake.set()
 
-    def _essential(self) -> list[Part]:
-        return [part for part in self.parts if part.is_essential]
+    def _look_whether_ready(self) -> None:
+        missing = [part for part in self.parts if part.is_essential and part.phase != "ready"]
+        if not missing:
+            self._become_ready()
+        elif not self._has_said_slow and time.time() - self._born > SLOW_SECONDS:
+            self._has_said_slow = True
+            started = next((part for part in missing if part.phase != "waiting"), missing[0])
+            say(f"  Still waiting for {started.title}; its log is {started.log_path}.")
 
     def _advance(self, part: Part) -> None:
         """Bring one part a step further: start it, or notice what has become of it."""
@@ -119,11 +129,13 @@ class Stack:
         self._ready_after_seconds = time.time() - self._born
         self.housekeeper.start()
         self._record()
-        say(f"Ready for jobs in {self._ready_after_seconds:.1f} s.\n")
         memory = self.housekeeper.memory
         with memory.database.session() as session:
             first = organisations.first_start(session, memory.settings)
-        say_how_to_use(self.urls, self.home, first)
+        if first is not None:
+            say_keys(first)
+        say(f"Ready for jobs in {self._ready_after_seconds:.1f} s.\n")
+        say_how_to_use(self.urls, self.home)
 
     def _record(self) -> None:
         parts = {
@@ -144,12 +156,14 @@ class Stack:
 
     def _stop(self) -> None:
         """Take everything down: jobs first, then what runs them, then what they report to."""
-        say("\nStopping; running jobs save a checkpoint and go on at the next start. Ctrl-C again does not wait.")
+        say(
+            "\nStopping; jobs that run save a checkpoint and go on at the next start. Ctrl-C again does not wait for them."
+        )
         signals_before = self._signals
         self.housekeeper.stop()
-        groups = [group for part in self.parts for group in part.groups]
         if self._ready_after_seconds is not None:
             self._hold_jobs(signals_before)
+        groups = [group for part in self.parts for group in part.groups]
         left_behind = processes.descendants(groups)
         for names in STOP_ORDER:
             members = [member for group in self._groups(names) for member in group.members()]
@@ -197,22 +211,25 @@ def say(text: str) -> None:
 
 def say_part(part: Part) -> None:
     """Say that a part is ready, where, and how long it took."""
-    where = part.url or ("up to date" if part.skip is not None and part.process_id is None else "done")
+    where = part.url or ("up to date" if part.was_skipped else "done")
     say(f"  {part.title:<26} {where:<50} {part.seconds:5.1f} s")
 
 
-def say_how_to_use(urls: dict[str, str], home: Home, first: organisations.FirstStart | None) -> None:
-    """Say what to type now; keys are shown on the first start, and never again."""
-    if first is not None:
-        say(
-            f"Keys of the new organization {first.organization.name!r} and of the operator; shown this once, so keep them:"
-        )
-        say(f"  export AFINADOR_API_KEY={first.key}")
-        if first.operator_key:
-            say(f"  export AFINADOR_OPERATOR_KEY={first.operator_key}")
-        say("")
+def say_keys(first: organisations.FirstStart) -> None:
+    """Show the keys of the first start."""
+    say(f"\n  The organization {first.organization.name!r} was made. These keys are shown this once; keep them:")
+    say(f"  export AFINADOR_API_KEY={first.key}")
+    if first.operator_key:
+        say(f"  export AFINADOR_OPERATOR_KEY={first.operator_key}")
+    say("")
+
+
+def say_how_to_use(urls: dict[str, str], home: Home) -> None:
+    """Say what to type now."""
     say("Use it from another terminal:")
     say(f"  export AFINADOR_BASE_URL={urls['api']}")
     say("  afinador list base-model")
-    say(f"With the openai client: base_url={json.dumps(urls['api'] + '/v1')}. API description: {urls['api']}/docs.")
-    say(f"Logs: {home.logs}. Ctrl-C stops everything.\n")
+    say(
+        f"The openai client takes base_url={json.dumps(urls['api'] + '/v1')}; the API is described at {urls['api']}/docs."
+    )
+    say(f"Logs are in {home.logs}. Ctrl-C stops everything.\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import psutil
 
 from afinador.settings import Settings
 from deployments.definition import Definition
-from deployments.environment import child_environment
+from deployments.environment import child_environment, no_proxy
 from deployments.gpus import count_gpus
 from deployments.home import Home
 from deployments.housekeeper import Housekeeper
@@ -22,6 +23,7 @@ from deployments.stack import Stack, say
 ROOT = Path(__file__).resolve().parent.parent
 PREFECT_PORT = 4200
 MLFLOW_PORT = 5000
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,11 @@ def up(settings: Settings, wishes: Wishes) -> None:
 
 def _stack(settings: Settings, wishes: Wishes, home: Home) -> Stack:
     gpus = count_gpus()
+    os.environ.update(no_proxy(settings.host))
+    if settings.host not in LOOPBACK:
+        say(
+            f"  Everything binds to {settings.host}. Prefect and MLflow ask nobody for a key: keep their ports behind a firewall."
+        )
     ports = _choose_ports(settings, wishes)
     address = f"http://{reachable(settings.host)}"
     urls = {

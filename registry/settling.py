@@ -139,7 +139,7 @@ class _Round:
         if state.type in ("SCHEDULED", "PAUSED"):
             if job.status == "cancelled":
                 self._close_run(job, state, "The job was cancelled.")
-        elif not flow_lives(job) and self._is_stuck(job, state):
+        elif not flow_lives(job) and (state.type == "CANCELLING" or self._is_stuck(job, state)):
             self._close_run(job, state, f"The job has {job.status}; its process has gone.")
 
     def _is_stuck(self, job: Job, state: RunState) -> bool:

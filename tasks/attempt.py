@@ -14,13 +14,13 @@ from types import TracebackType
 
 import httpx
 import psutil
-from afinador.training.run_dir import RunDir
 from sqlalchemy.exc import SQLAlchemyError
 
 from afinador.config.spec import FineTuningSpec
 from afinador.errors import AfinadorError
 from afinador.schemas.events import EventLevel
 from afinador.settings import Settings
+from afinador.training.run_dir import RunDir
 from registry import events, jobs
 from registry.memory import Memory
 from registry.tables import Job

@@ -9,10 +9,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from registry.experiments import Experiments
-
 from afinador.errors import AfinadorError
 from registry import jobs
+from registry.experiments import Experiments
 from tasks.attempt import Attempt
 
 logger = logging.getLogger(__name__)
@@ -108,6 +107,8 @@ class Curves:
 
     def _open(self) -> None:
         self._experiments = self._experiments or Experiments(self.attempt.memory.settings)
-        self._run_id = self._experiments.start_run(self.attempt.spec, self.attempt.job().mlflow_run_id)
+        job = self.attempt.job()
+        tags = {"attempt": str(self.attempt.number), "prefect_url": job.flow_run_url or ""}
+        self._run_id = self._experiments.start_run(self.attempt.spec, job.mlflow_run_id, tags=tags)
         with self.attempt.memory.database.session() as session:
             jobs.set_fields(session, self.attempt.job_id, self.attempt.number, mlflow_run_id=self._run_id)

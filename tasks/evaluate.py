@@ -20,14 +20,15 @@ def evaluate(attempt: Attempt, follower: Follower) -> None:
         StopRequestedError: Somebody asked the job to stop.
     """
     follower.follow_until()
-    result = attempt.run.result() or {}
+    result, evaluation = attempt.run.result() or {}, attempt.run.evaluation() or {}
+    samples = {"samples": evaluation["samples"]} if evaluation.get("samples") else {}
     with attempt.memory.database.session() as session:
         jobs.set_fields(
             session,
             attempt.job_id,
             attempt.number,
-            metrics=result.get("metrics") or {},
+            metrics=(result.get("metrics") or {}) | samples,
             trained_tokens=result.get("trained_tokens"),
         )
         leases.free(session, attempt.job_id)
-    artifacts.show_comparison(attempt, attempt.run.evaluation() or {})
+    artifacts.show_comparison(attempt, evaluation)

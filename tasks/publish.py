@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from afinador.errors import ServiceUnavailableError
 from afinador.storage import sha256_of
-from registry import files, hub, jobs
+from registry import files, jobs
+from registry.hub_publishing import publish as publish_to_hub
 from tasks import artifacts
 from tasks.attempt import Attempt
 from tasks.following import Follower
@@ -49,7 +50,7 @@ def publish(attempt: Attempt, follower: Follower) -> str:
     metrics = (attempt.run.result() or {}).get("metrics") or {}
     job = attempt.job()
     with attempt.memory.database.session() as session:
-        version = hub.publish(session, attempt.memory, experiments, job, attempt.run.path / "final", metrics)
+        version = publish_to_hub(session, attempt.memory, experiments, job, attempt.run.final, metrics)
         alias, number = version.alias, version.version
     experiments.set_final_metrics(attempt.spec.organization, mlflow_run_id, metrics)
     experiments.finish(attempt.spec.organization, mlflow_run_id, "FINISHED")
@@ -90,4 +91,7 @@ def _keep_curve(session: Session, attempt: Attempt) -> str:
 def _links(attempt: Attempt, run_page: str) -> dict[str, str]:
     base_url = attempt.memory.settings.base_url
     kind = "adapters" if attempt.spec.output.kind == "adapter" else "models"
-    return {"mlflow": run_page, "hub": f"{base_url}/v1/hub/{kind}/{attempt.spec.output.name}"}
+    return {
+        "mlflow": f"{attempt.memory.settings.mlflow_url}{run_page}",
+        "hub": f"{base_url}/v1/hub/{kind}/{attempt.spec.output.name}",
+    }

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from afinador.training.checkpoints import CheckpointDamagedError, verify
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from afinador.errors import StorageError
+from afinador.training.checkpoints import CheckpointDamagedError, verify
 from registry import checkpoints
 from tasks.attempt import Attempt
 from tasks.retrying import is_transient

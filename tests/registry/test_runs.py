@@ -378,3 +378,15 @@ def test_an_address_without_prefect_is_named(memory: Memory) -> None:
         pytest.raises(ServiceUnavailableError, match=re.escape("http://127.0.0.1:9/api")),
     ):
         prefect.check()
+
+
+def test_a_run_left_cancelling_by_a_dead_flow_is_closed(
+    served: Memory, prefect: Prefect, submitted: Job, read: Any
+) -> None:
+    job = claim_by_a_dead_process(served, submitted)
+    prefect.set_state(submitted.flow_run_id, "RUNNING", "Running", "")
+    prefect.set_state(submitted.flow_run_id, "CANCELLING", "Cancelling", "")
+    with served.database.session() as session:
+        assert jobs.finish(session, job.id, job.attempt, "cancelled")
+    runs.settle(served)
+    assert state_of(prefect, submitted).type == "CANCELLED"
