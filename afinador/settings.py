@@ -41,6 +41,7 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("MLFLOW_TRACKING_URI", "mlflow_tracking_uri"),
         description="MLflow's database; an SQLite file below the home by default.",
     )
+    mlflow_url: str = Field("http://127.0.0.1:5000", description="MLflow's pages for people; no part reads data there.")
     prefect_api_url: str = Field(
         "http://127.0.0.1:4200/api",
         validation_alias=AliasChoices("PREFECT_API_URL", "prefect_api_url"),

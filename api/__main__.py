@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from types import FrameType
 
 import uvicorn
+from sqlalchemy import make_url
+from sqlalchemy.exc import OperationalError
 
 from afinador.errors import AfinadorError
 from afinador.settings import Settings
@@ -29,13 +32,35 @@ def main() -> int:
         upgrade(settings.ledger_url)
         app = create_app(Memory.open(settings))
     except AfinadorError as error:
-        sys.stderr.write(f"{error.message}\n")
-        return 1
-    uvicorn.run(
-        app, host=arguments.host, port=arguments.port, log_level="warning", access_log=False,
+        return _refuse(error.message)
+    except OperationalError:
+        # What the driver says may hold the password.
+        address = make_url(settings.ledger_url).render_as_string(hide_password=True)
+        return _refuse(f"The ledger {address} does not answer; see AFINADOR_DATABASE_URL.")
+    config = uvicorn.Config(
+        app,
+        host=arguments.host,
+        port=arguments.port,
+        log_level="warning",
+        access_log=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-    )  # fmt: skip
-    return 0
+    )
+    server = _Server(config)
+    server.run()
+    return 0 if server.started else 1
+
+
+def _refuse(reason: str) -> int:
+    sys.stderr.write(f"{reason}\n")
+    return 1
+
+
+class _Server(uvicorn.Server):
+    """Ends answers that have no end of their own before it waits for all answers to end."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.config.app.state.service.stop()  # type: ignore[union-attr]
+        super().handle_exit(sig, frame)
 
 
 if __name__ == "__main__":

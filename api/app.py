@@ -9,6 +9,7 @@ from fastapi import APIRouter, FastAPI
 
 import registry.runs
 from afinador import __version__
+from afinador.settings import Settings
 from api import description, problems
 from api.background import Deferred
 from api.health import Health, checks_of
@@ -40,7 +41,7 @@ def create_app(
     service = Service(
         memory=memory,
         health=Health(checks_of(memory, runs.health)),
-        experiments=Deferred(experiments_factory or (lambda: Experiments(memory.settings)), "MLflow"),
+        experiments=Deferred(experiments_factory or (lambda: _connected_experiments(memory.settings)), "MLflow"),
         runs=runs,
     )
 
@@ -70,3 +71,9 @@ def create_app(
     app.include_router(everything, prefix="/v1")
     app.include_router(everything, include_in_schema=False)
     return app
+
+
+def _connected_experiments(settings: Settings) -> Experiments:
+    experiments = Experiments(settings)
+    experiments.connect()
+    return experiments

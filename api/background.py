@@ -60,9 +60,11 @@ class Deferred(Generic[Value]):
         self._lock = threading.Lock()
         self._value: Value | None = None
 
-    def start(self) -> None:
-        """Begin to build."""
-        threading.Thread(target=self._try, name=f"build {self._name}", daemon=True).start()
+    def start(self, after_seconds: float = 0) -> None:
+        """Begin to build, some time from now; whoever asks earlier need not wait for that."""
+        timer = threading.Timer(after_seconds, self._try)
+        timer.name, timer.daemon = f"build {self._name}", True
+        timer.start()
 
     def _try(self) -> None:
         try:

@@ -20,6 +20,8 @@ from registry.tables import Job
 
 logger = logging.getLogger(__name__)
 
+MLFLOW_AFTER_SECONDS = 30.0
+"""Importing MLflow costs seconds of a processor, which the start of the other parts needs more."""
 RECHECK_SECONDS = 30.0
 """After this time a file is checked that could not be read from the storage."""
 
@@ -60,7 +62,7 @@ class Service:
     def start(self) -> None:
         """Take up what an earlier process left: unchecked files, unfetched models, unsubmitted jobs."""
         self.health.start()
-        self.experiments.start()
+        self.experiments.start(MLFLOW_AFTER_SECONDS)
         with self.memory.database.reading() as session:
             unchecked = files.unchecked(session)
             incomplete = base_models.incomplete(session)
@@ -99,9 +101,10 @@ class Service:
             self.background.run_later(RECHECK_SECONDS, "check", self._check_and_submit, file_id)
             return
         with self.memory.database.reading() as session:
-            waiting = [job.id for job in jobs.waiting_for_submission(session)]
-        for job_id in waiting:
-            self.submit(job_id)
+            queued = jobs.waiting_for_submission(session)
+        for job in queued:
+            if file_id in (job.training_file_id, job.validation_file_id):
+                self.submit(job.id)
 
 
 def _service_of(request: Request) -> Service:

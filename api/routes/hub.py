@@ -70,8 +70,9 @@ def retrieve_entry(name: str, organization: CurrentOrganization, service: TheSer
 @router.delete("/adapters/{name:path}", summary="Delete a hub adapter")
 def delete_entry(name: str, organization: CurrentOrganization, service: TheService) -> Deleted:
     """Delete a hub name with all its versions, or one version by its ``ft:…`` name: files and entries, or nothing."""
+    with service.memory.database.reading() as session:
+        kind = hub.get(session, organization.id, name)[0].kind
     experiments = service.experiments.get()
     with service.memory.database.session() as session:
-        kind = hub.to_wire(hub.get(session, organization.id, name)).kind
         hub.delete(session, service.memory, experiments, organization.id, name)
     return Deleted(id=name, object=f"hub.{kind}")

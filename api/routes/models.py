@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from fastapi import APIRouter
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
+from afinador.errors import InvalidRequestError, NotFoundError
 from afinador.schemas.base import Deleted, Page
 from afinador.schemas.models import BaseModelRequest, Model
 from api.bodies import JsonObject, describes_body, parsed
@@ -11,6 +14,7 @@ from api.keys import CurrentCaller
 from api.paging import page
 from api.service import TheService
 from registry import base_models, hub
+from registry.tables import Checkpoint, HubVersion
 
 router = APIRouter(prefix="/models", tags=["models"])
 
@@ -37,8 +41,8 @@ def list_models(caller: CurrentCaller, service: TheService) -> Page[Model]:
     organization_id = caller.organization.id
     with service.memory.database.reading() as session:
         bases = [base_models.to_wire(row) for row in base_models.list_all(session, organization_id)]
-        made = [as_model(entry) for entry in hub_entries(session, organization_id)]
-    return page([*bases, *made])
+        made = [rows for kind in ("model", "adapter") for rows in hub.list_page(session, organization_id, kind)]
+    return page([*bases, *(_published_model(rows) for rows in made)])
 
 
 @router.get("/{model:path}", summary="Get a model")
@@ -46,8 +50,10 @@ def retrieve_model(model: str, caller: CurrentCaller, service: TheService) -> Mo
     """Get a base model, a hub name, one version (``ft:…``) or a checkpoint (``ft:…:ckpt-step-N``)."""
     organization_id = caller.organization.id
     with service.memory.database.reading() as session:
-        if (found := find_made(session, organization_id, model)) is not None:
-            return found
+        if (checkpoint := _checkpoint(session, organization_id, model)) is not None:
+            return _checkpoint_model(checkpoint)
+        if (rows := _published(session, organization_id, model)) is not None:
+            return _published_model(rows)
         return base_models.to_wire(base_models.find(session, service.memory, organization_id, model))
 
 
@@ -56,11 +62,63 @@ def delete_model(model: str, caller: CurrentCaller, service: TheService) -> Dele
     """Delete a base model, a hub name with all its versions, or one version (``ft:…``)."""
     organization_id = caller.organization.id
     with service.memory.database.reading() as session:
-        is_made = find_made(session, organization_id, model) is not None
-    experiments = service.experiments.get() if is_made else None
+        if _checkpoint(session, organization_id, model) is not None:
+            raise InvalidRequestError("Checkpoints belong to their job and cannot be deleted.", param="model")
+        is_published = _published(session, organization_id, model) is not None
+    experiments = service.experiments.get() if is_published else None
     with service.memory.database.session() as session:
         if experiments is not None:
             hub.delete(session, service.memory, experiments, organization_id, model)
         else:
-            base_models.delete(session, service.memory, organization_id, model)
+            base_models.delete(session, service.memory, organization_id, model, operator=caller.is_operator)
     return Deleted(id=model, object="model")
+
+
+def _checkpoint(session: Session, organization_id: str, name: str) -> Checkpoint | None:
+    mine = (Checkpoint.organization_id == organization_id, Checkpoint.name == name)
+    return session.scalars(select(Checkpoint).where(*mine)).first()
+
+
+def _published(session: Session, organization_id: str, name: str) -> list[HubVersion] | None:
+    """Return the versions of a hub name or alias, None if it is neither; it wins over a base model of its name.
+
+    Raises:
+        NotFoundError: It has the form of an alias, which no base model can have, and is none.
+    """
+    try:
+        return hub.get(session, organization_id, name)
+    except NotFoundError:
+        if name.startswith("ft:"):
+            raise
+        return None
+
+
+def _published_model(rows: list[HubVersion]) -> Model:
+    entry = hub.to_wire(rows)
+    return Model(
+        id=entry.id,
+        created=entry.created_at,
+        created_at=entry.created_at,
+        owned_by=entry.organization_id,
+        organization_id=entry.organization_id,
+        name=entry.name,
+        type="fine-tuned",
+        origin=entry.origin,
+        visibility=entry.visibility,
+        task=entry.task,
+        source=entry.uri,
+    )
+
+
+def _checkpoint_model(row: Checkpoint) -> Model:
+    return Model(
+        id=row.name,
+        created=int(row.created_at),
+        created_at=int(row.created_at),
+        owned_by=row.organization_id,
+        organization_id=row.organization_id,
+        name=row.name,
+        type="fine-tuned",
+        origin="local",
+        source=row.job_id,
+    )

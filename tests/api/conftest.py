@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,11 +18,12 @@ import uvicorn
 from openai import OpenAI
 from safetensors.numpy import save_file
 
-from afinador.errors import ServiceUnavailableError
 from afinador.settings import Settings
 from api.app import create_app
 from api.service import Service
+from registry import hub_publishing, jobs
 from registry.database import upgrade
+from registry.experiments import Experiments
 from registry.memory import Memory
 
 OPERATOR_KEY = "af-operator-of-these-tests"
@@ -91,8 +91,14 @@ def make_base_model(folder: Path, architecture: str = "LlamaForCausalLM") -> Pat
     return folder
 
 
-def mlflow_is_away() -> None:
-    raise ServiceUnavailableError("these tests have no MLflow")
+def make_result(folder: Path, kind: str) -> Path:
+    """Write what training leaves behind for the hub."""
+    folder.mkdir(parents=True)
+    weights = {"adapter": "adapter_model.safetensors", "model": "model.safetensors"}[kind]
+    (folder / {"adapter": "adapter_config.json", "model": "config.json"}[kind]).write_text("{}")
+    (folder / "README.md").write_text("# A result")
+    save_file({"weight": numpy.zeros(4, numpy.float32)}, folder / weights, metadata={"format": "pt"})
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -107,14 +113,16 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         prefect_api_url=NOBODY_HOME,
     )
     upgrade(settings.ledger_url)
-    app = create_app(Memory.open(settings), experiments_factory=mlflow_is_away)  # type: ignore[arg-type]
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2))
-    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+    # MLflow's store takes seconds to make, so all tests of a session share one.
+    mlflow = Settings(_env_file=None, home=tmp_path_factory.getbasetemp() / "mlflow-store")  # type: ignore[call-arg]
+    app = create_app(Memory.open(settings), experiments_factory=lambda: Experiments(mlflow))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", timeout_graceful_shutdown=2))
+    thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
         time.sleep(0.01)
-    yield Running(f"http://127.0.0.1:{listener.getsockname()[1]}", app.state.service, models)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield Running(f"http://127.0.0.1:{port}", app.state.service, models)
     server.should_exit = True
     thread.join(10)
 
@@ -163,3 +171,31 @@ def public_base_model(running: Running, operator: httpx.Client) -> str:
         assert time.monotonic() < end
         time.sleep(0.05)
     return "tiny-llama"
+
+
+Publish = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def publish(running: Running, public_base_model: str, tmp_path: Path) -> Publish:
+    """Makes a version in a member's hub, by the real way but without training; returns the job."""
+
+    def go(member: Member, name: str, kind: str = "adapter") -> dict[str, Any]:
+        file = member.upload()["id"]
+        method = {"adapter": "lora", "model": "full"}[kind]
+        body = {"model": public_base_model, "training_file": file, "output_model": name, "tuning_method": method}
+        job = member.http.post("/v1/fine_tuning/jobs", json=body).json()
+        folder = make_result(tmp_path / job["id"], kind)
+        with running.memory.database.session() as session:
+            row = jobs.claim(session, job["id"], flow_run_id="run", process_id=1, process_started_at=1.0, host="here")
+        assert row is not None
+        experiments = running.service.experiments.get()
+        with running.memory.database.session() as session:
+            made = hub_publishing.publish(session, running.memory, experiments, row, folder, {"tuned": {"loss": 0.5}})
+            alias = made.alias
+        with running.memory.database.session() as session:
+            jobs.set_fields(session, job["id"], row.attempt, fine_tuned_model=alias)
+            jobs.finish(session, job["id"], row.attempt, "succeeded", message="The job is done")
+        return member.http.get(f"/v1/fine_tuning/jobs/{job['id']}").json()
+
+    return go

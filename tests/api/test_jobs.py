@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+import pytest
+
+NULL_WHEN_OPEN = (
+    "finished_at", "estimated_finish", "fine_tuned_model", "trained_tokens", "validation_file", "error", "metadata",
+    "integrations",
+)  # fmt: skip
+
+
+@pytest.fixture
+def body(member, public_base_model) -> dict:
+    return {"model": public_base_model, "training_file": member.upload()["id"]}
+
+
+def create(member, body: dict) -> dict:
+    answer = member.http.post("/v1/fine_tuning/jobs", json=body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_job_is_queued_and_says_that_it_waits_for_prefect(member, body):
+    job = create(member, body)
+    assert job["status"] == "queued"
+    events = member.wait(
+        f"/v1/fine_tuning/jobs/{job['id']}/events", lambda page: any("Prefect" in e["message"] for e in page["data"])
+    )
+    assert "http://127.0.0.1:9" in events["data"][0]["message"]
+    assert events["data"][0]["level"] == "warn"
+    assert member.http.get(f"/v1/fine_tuning/jobs/{job['id']}").json()["status"] == "queued"
+
+
+def test_job_has_its_nulls(member, body):
+    job = create(member, body)
+    assert {name: job[name] for name in NULL_WHEN_OPEN} == dict.fromkeys(NULL_WHEN_OPEN)
+    assert job["result_files"] == []
+    assert job["method"]["type"] == "supervised"
+
+
+def test_job_answers_to_id_and_name_at_both_places(member, body):
+    job = create(member, {**body, "name": "my-job"})
+    for path in (f"/v1/fine_tuning/jobs/{job['id']}", "/fine_tuning/jobs/my-job"):
+        assert member.http.get(path).json()["id"] == job["id"]
+
+
+def test_both_bodies_mean_the_same_job(member, body):
+    theirs = create(member, {**body, "seed": 7, "hyperparameters": {"n_epochs": 2}})
+    ours = create(
+        member,
+        {"base_model": body["model"], "dataset": "orders", "seed": 7, "hyperparameters": {"epochs": 2}, "tuning_method": "lora"},
+    )  # fmt: skip
+    for field in (
+        "model",
+        "base_model",
+        "training_file",
+        "dataset",
+        "seed",
+        "hyperparameters",
+        "method",
+        "tuning_method",
+    ):
+        assert theirs[field] == ours[field]
+
+
+def test_job_posted_before_the_verdict_waits_for_it(member, public_base_model, running, monkeypatch):
+    held = []
+    monkeypatch.setattr(running.service, "check_file", held.append)
+    answer = member.http.post(
+        "/v1/files", files={"file": ("late.csv", b"text,label\nhola,es\n")}, data={"purpose": "fine-tune"}
+    )
+    job = create(member, {"model": public_base_model, "training_file": answer.json()["id"]})
+    assert job["status"] == "validating_files"
+    monkeypatch.undo()
+    running.service.check_file(held[0])
+    member.wait(f"/v1/fine_tuning/jobs/{job['id']}", lambda seen: seen["status"] == "queued")
+    member.wait(
+        f"/v1/fine_tuning/jobs/{job['id']}/events", lambda page: any("Prefect" in e["message"] for e in page["data"])
+    )
+
+
+def test_job_whose_file_turns_out_bad_fails_with_the_reason(member, public_base_model, running, monkeypatch):
+    held = []
+    monkeypatch.setattr(running.service, "check_file", held.append)
+    answer = member.http.post(
+        "/v1/files", files={"file": ("late.csv", b"text,label\nhola\n,\n")}, data={"purpose": "fine-tune"}
+    )
+    job = create(member, {"model": public_base_model, "training_file": answer.json()["id"]})
+    monkeypatch.undo()
+    running.service.check_file(held[0])
+    failed = member.wait(f"/v1/fine_tuning/jobs/{job['id']}", lambda seen: seen["status"] != "validating_files")
+    assert failed["status"] == "failed"
+    assert failed["error"]["param"] == "training_file"
+    assert "late.csv" in failed["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "param", "says"),
+    [
+        ({"model": "tiny-lama"}, 404, "model", "tiny-llama"),
+        ({"training_file": "order"}, 404, "training_file", "orders"),
+        ({"validation_file": "file-none"}, 404, "validation_file", "file-none"),
+        ({"modell": "x"}, 400, "modell", "Did you mean 'model'"),
+        ({"base_model": "other"}, 400, "base_model", "same field"),
+        ({"hyperparameters": {"n_epochs": 11}}, 400, "hyperparameters.epochs", "from 1 to 10"),
+        ({"hyperparameters": {"epoch": 1}}, 400, "hyperparameters.epoch", "epochs"),
+        ({"hyperparameters": {"lora_rank": 3}}, 400, "hyperparameters.lora_rank", "from 4 to 64"),
+        ({"hyperparameters": {"learning_rate": 1e-5, "learning_rate_multiplier": 2}}, 400, None, "not both"),
+        ({"tuning_method": "magic"}, 400, "tuning_method", "lora"),
+        ({"suffix": "s" * 65}, 400, "suffix", "64"),
+        ({"seed": -1}, 400, "seed", "0"),
+        ({"name": "no spaces please"}, 400, "name", "no spaces please"),
+        ({"metadata": {"k": "v" * 513}}, 400, "metadata", "512"),
+        ({"method": {"type": "dpo"}}, 400, "method.type", "supervised"),
+        ({"integrations": [{"type": "wandb"}]}, 400, "integrations", "MLflow"),
+    ],
+)
+def test_bad_job_is_refused_naming_field_and_remedy(member, body, change, status, param, says):
+    answer = member.http.post("/v1/fine_tuning/jobs", json={**body, **change})
+    assert answer.status_code == status, answer.text
+    error = answer.json()["error"]
+    if param:
+        assert error["param"] == param
+    assert says in error["message"]
+    assert member.http.get("/v1/fine_tuning/jobs").json()["data"] == []
+
+
+@pytest.mark.parametrize("missing", ["model", "training_file"])
+def test_missing_field_is_named_with_its_other_name(member, body, missing):
+    del body[missing]
+    error = member.http.post("/v1/fine_tuning/jobs", json=body).json()["error"]
+    assert error["param"] == missing
+    assert {"model": "base_model", "training_file": "dataset"}[missing] in error["message"]
+
+
+def test_name_can_be_used_once(member, body):
+    create(member, {**body, "name": "once"})
+    error = member.http.post("/v1/fine_tuning/jobs", json={**body, "name": "once"}).json()["error"]
+    assert error["code"] == "name_taken"
+
+
+def test_bad_file_is_refused_with_its_verdict(member, public_base_model):
+    bad = member.upload("text,label\nhola\n", "bad.csv")
+    answer = member.http.post("/v1/fine_tuning/jobs", json={"model": public_base_model, "training_file": bad["id"]})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["code"] == "invalid_data"
+    assert bad["status_details"] in answer.json()["error"]["message"]
+
+
+def test_cancel_ends_a_waiting_job_and_twice_changes_nothing(member, body):
+    job = create(member, body)
+    # The openai client sends a content type and no body.
+    for _ in range(2):
+        answer = member.http.post(
+            f"/v1/fine_tuning/jobs/{job['id']}/cancel", headers={"content-type": "application/json"}
+        )
+        assert answer.json()["status"] == "cancelled"
+    assert answer.json()["finished_at"] is not None
+    assert answer.json()["error"] is None
+
+
+def test_delete_cancels_and_refuses_what_has_ended(member, body):
+    job = create(member, body)
+    assert member.http.delete(f"/v1/fine_tuning/jobs/{job['name']}").json()["status"] == "cancelled"
+    answer = member.http.delete(f"/v1/fine_tuning/jobs/{job['name']}")
+    assert answer.status_code == 400
+    assert answer.json()["error"]["code"] == "illegal_transition"
+    assert "record stays" in answer.json()["error"]["message"]
+    assert member.http.get(f"/v1/fine_tuning/jobs/{job['id']}").status_code == 200
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume"])
+def test_pause_and_resume_say_that_they_are_not_offered(member, body, verb):
+    job = create(member, body)
+    answer = member.http.post(f"/v1/fine_tuning/jobs/{job['id']}/{verb}")
+    assert answer.status_code == 400
+    assert "not offered" in answer.json()["error"]["message"]
+
+
+def test_list_filters_by_metadata_and_state(member, body):
+    plain = create(member, body)
+    red = create(member, {**body, "metadata": {"colour": "red", "odd [key]": ""}})
+    create(member, {**body, "metadata": {"colour": "blue"}})
+
+    def listed(**params: str) -> list[str]:
+        answer = member.http.get("/v1/fine_tuning/jobs", params=params)
+        assert answer.status_code == 200, answer.text
+        return [job["id"] for job in answer.json()["data"]]
+
+    assert listed(**{"metadata[colour]": "red"}) == [red["id"]]
+    assert listed(**{"metadata[odd [key]]": ""}) == [red["id"]]
+    assert listed(metadata="null") == [plain["id"]]
+    member.http.delete(f"/v1/fine_tuning/jobs/{plain['id']}")
+    assert listed(status="cancelled") == [plain["id"]]
+    assert len(listed(status="pending")) == 2
+    assert listed(status="completed") == []
+
+
+def test_list_is_newest_first_and_pages_to_its_end(member, body):
+    ids = [create(member, body)["id"] for _ in range(5)]
+    seen, after = [], None
+    for _ in range(3):
+        page = member.http.get(
+            "/v1/fine_tuning/jobs", params={"limit": 2, **({"after": after} if after else {})}
+        ).json()
+        seen += [job["id"] for job in page["data"]]
+        after = page["data"][-1]["id"]
+    assert seen == ids[::-1]
+    assert page["has_more"] is False

@@ -1,0 +1,147 @@
+"""The official client, unmodified, against the service."""
+
+from __future__ import annotations
+
+import httpx
+import openai
+import pytest
+from openai.types.fine_tuning import FineTuningJob
+
+from registry import checkpoints, jobs
+
+
+@pytest.fixture
+def client(member) -> openai.OpenAI:
+    return member.openai
+
+
+@pytest.fixture
+def training_file(client, member) -> str:
+    created = client.files.create(
+        file=("orders.jsonl", b'{"prompt": "a", "completion": "b"}\n' * 4), purpose="fine-tune"
+    )
+    return client.files.wait_for_processing(created.id, poll_interval=0.05).id
+
+
+def test_files_from_upload_to_deletion(client, tmp_path):
+    path = tmp_path / "talk.jsonl"
+    path.write_text('{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\n')
+    created = client.files.create(file=path, purpose="fine-tune")
+    assert (created.object, created.filename, created.status) == ("file", "talk.jsonl", "uploaded")
+    done = client.files.wait_for_processing(created.id, poll_interval=0.05)
+    assert (done.status, done.status_details, done.expires_at) == ("processed", None, None)
+    assert client.files.content(created.id).read() == path.read_bytes()
+    assert [file.id for file in client.files.list(purpose="fine-tune")] == [created.id]
+    assert client.files.delete(created.id).deleted is True
+    assert list(client.files.list()) == []
+
+
+def test_job_from_creation_to_cancel(client, training_file, public_base_model):
+    job = client.fine_tuning.jobs.create(
+        model=public_base_model,
+        training_file=training_file,
+        suffix="orders",
+        seed=42,
+        metadata={"team": "sales"},
+        method={"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 2, "batch_size": "auto"}}},
+        extra_body={"tuning_method": "lora", "name": "from-openai"},
+    )
+    assert isinstance(job, FineTuningJob)
+    assert (job.status, job.error, job.fine_tuned_model, job.seed) == ("queued", None, None, 42)
+    assert job.hyperparameters.n_epochs == 2
+    assert job.hyperparameters.batch_size == 32
+    assert job.method.supervised.hyperparameters.n_epochs == 2
+    assert client.fine_tuning.jobs.retrieve(job.id).id == job.id
+    assert client.fine_tuning.jobs.retrieve("from-openai").id == job.id
+    listed = list(client.fine_tuning.jobs.list(metadata={"team": "sales"}))
+    assert [row.id for row in listed] == [job.id]
+    cancelled = client.fine_tuning.jobs.cancel(job.id)
+    assert cancelled.status == "cancelled"
+    messages = [event.message for event in client.fine_tuning.jobs.list_events(job.id, limit=2)]
+    assert messages[0] == "The job was cancelled"
+    assert messages[-1].startswith("Created fine-tuning job")
+
+
+def test_older_hyperparameters_are_understood(client, training_file, public_base_model):
+    job = client.fine_tuning.jobs.create(
+        model=public_base_model,
+        training_file=training_file,
+        hyperparameters={"n_epochs": 1, "batch_size": 8, "learning_rate_multiplier": 2},
+    )
+    assert (job.hyperparameters.n_epochs, job.hyperparameters.batch_size) == (1, 8)
+    assert job.hyperparameters.learning_rate_multiplier == pytest.approx(2)
+
+
+def test_pages_are_walked_to_the_end(client, member, training_file, public_base_model, running):
+    ids = [client.fine_tuning.jobs.create(model=public_base_model, training_file=training_file).id for _ in range(5)]
+    assert [job.id for job in client.fine_tuning.jobs.list(limit=2)] == ids[::-1]
+    assert len(list(client.files.list(limit=1))) == 1
+    with running.memory.database.session() as session:
+        row = jobs.get(session, member.organization["id"], ids[0])
+        for step in range(1, 6):
+            checkpoints.register(session, row, step, f"c/{step}", {}, 1)
+    steps = [row.step_number for row in client.fine_tuning.jobs.checkpoints.list(ids[0], limit=2)]
+    assert steps == [5, 4, 3, 2, 1]
+    assert len(list(client.fine_tuning.jobs.list_events(ids[0], limit=1))) >= 1
+
+
+def test_models_are_listed_and_retrieved(client, public_base_model):
+    names = {model.name: model for model in client.models.list()}
+    assert public_base_model in names
+    model = client.models.retrieve(public_base_model)
+    assert (model.object, model.id) == ("model", names[public_base_model].id)
+    assert isinstance(model.created, int)
+
+
+def test_errors_are_the_classes_that_scripts_catch(client, training_file, public_base_model, running):
+    with pytest.raises(openai.NotFoundError) as missing:
+        client.fine_tuning.jobs.retrieve("ftjob-none")
+    assert (missing.value.code, missing.value.param) == ("job_not_found", "job")
+    assert missing.value.request_id.startswith("req_")
+    with pytest.raises(openai.NotFoundError) as model:
+        client.fine_tuning.jobs.create(model="tiny-lama", training_file=training_file)
+    assert (model.value.code, model.value.param) == ("model_not_found", "model")
+    assert "tiny-llama" in model.value.message
+    with pytest.raises(openai.BadRequestError) as bad:
+        client.fine_tuning.jobs.create(
+            model=public_base_model, training_file=training_file, hyperparameters={"n_epochs": 50}
+        )
+    assert bad.value.param.rpartition(".")[2] == "epochs"
+    with pytest.raises(openai.BadRequestError, match="not offered"):
+        client.fine_tuning.jobs.pause(
+            client.fine_tuning.jobs.create(model=public_base_model, training_file=training_file).id
+        )
+    stranger = openai.OpenAI(base_url=f"{running.url}/v1", api_key="af-stranger", max_retries=0)
+    with pytest.raises(openai.AuthenticationError) as refused:
+        stranger.models.list()
+    assert refused.value.code == "invalid_api_key"
+
+
+def test_illegal_transition_is_not_retried(client, training_file, public_base_model, member):
+    job = client.fine_tuning.jobs.create(model=public_base_model, training_file=training_file)
+    client.fine_tuning.jobs.cancel(job.id)
+    answer = member.http.delete(f"/v1/fine_tuning/jobs/{job.id}")
+    assert answer.status_code == 400
+    assert answer.status_code not in (408, 409, 429)
+
+
+def test_answers_carry_their_request_id(client):
+    raw = client.models.with_raw_response.list()
+    assert raw.headers["x-request-id"] == raw.request_id
+
+
+async def _list_models(url: str, key: str) -> list[str]:
+    async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=key) as client:
+        return [model.name async for model in client.models.list()]
+
+
+def test_asynchronous_client_works_too(running, member, public_base_model):
+    import asyncio
+
+    assert public_base_model in asyncio.run(_list_models(running.url, member.key))
+
+
+def test_root_works_as_base_url(running, member, public_base_model):
+    client = openai.OpenAI(base_url=running.url, api_key=member.key, max_retries=0)
+    assert client.models.retrieve(public_base_model).name == public_base_model
+    assert httpx.get(f"{running.url}/health").status_code == 200
