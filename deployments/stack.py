@@ -204,9 +204,12 @@ class Stack:
 
 
 def say(text: str) -> None:
-    """Write a line for whoever has started the stack."""
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+    """Write a line for whoever has started the stack; nobody may be left to read it."""
+    try:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        logger.info("Nobody reads any more: %s", text)
 
 
 def say_part(part: Part) -> None:

@@ -69,7 +69,7 @@ def _submit(memory: Memory, prefect: Prefect, job: Job, organization: str) -> bo
         f"{FLOW}/{pool}",
         parameters={"job_id": job.id},
         name=f"{job.name} · {job.base_model} · {job.tuning_method}",
-        tags=[f"organisation:{organization}", f"base:{job.base_model}", f"method:{job.tuning_method}"],
+        tags=[f"organization:{organization}", f"base:{job.base_model}", f"method:{job.tuning_method}"],
         idempotency_key=f"{job.id}:{job.submission}",
         work_queue=organization,
     )

@@ -12,7 +12,7 @@ import pytest
 
 FLAT = ("api", "deployments", "flows", "registry", "tasks")
 MAX_FILE_LINES = 320
-MAX_FUNCTION_LINES = 45
+MAX_FUNCTION_LINES = 42
 
 
 def sources(root: Path) -> list[Path]:
@@ -74,7 +74,10 @@ def test_files_and_functions_stay_short(root: Path) -> None:
             too_long.append(f"{path}: {len(text.splitlines())} lines")
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                described = node.body[0] if ast.get_docstring(node) is not None else None
                 lines = (node.end_lineno or 0) - node.lineno + 1
+                if described is not None:
+                    lines -= (described.end_lineno or 0) - described.lineno + 1
                 if lines > MAX_FUNCTION_LINES:
                     too_long.append(f"{path}:{node.name} {lines} lines")
     assert too_long == []

@@ -53,21 +53,34 @@ SHOP_SENTENCES = (
 )
 QUESTIONS = {
     "customer": (
-        "Who ordered the {goods_only}?", "Who is the customer?", "Who wants the {goods_only}?", "Who gave the order?",
-        "Who are the {goods_only} for?", "What is the name of the customer?",
+        "Who ordered the {goods_only}?",
+        "Who is the customer?",
+        "Who wants the {goods_only}?",
+        "Who gave the order?",
+        "Who are the {goods_only} for?",
+        "What is the name of the customer?",
     ),
     "seller": ("Who is the {trade}?", "Who makes the {goods_only}?", "Who got the order?", "Who does the work?"),
     "item": (
-        "What was ordered?", "What is the item?", "What does {first_name} want?", "What should be made?",
+        "What was ordered?",
+        "What is the item?",
+        "What does {first_name} want?",
+        "What should be made?",
         "What is the order for?",
     ),
     "count": ("How many {goods_only} are wanted?", "How many were ordered?"),
     "town": (
-        "Where do the {goods_only} go?", "To which town do they go?", "Which town are they for?", "What is the town?",
+        "Where do the {goods_only} go?",
+        "To which town do they go?",
+        "Which town are they for?",
+        "What is the town?",
         "Where should they be sent?",
     ),
     "due": (
-        "When are they due?", "By when are they needed?", "When must the {goods_only} be ready?", "When is it due?",
+        "When are they due?",
+        "By when are they needed?",
+        "When must the {goods_only} be ready?",
+        "When is it due?",
         "What is the last day?",
     ),
     "ordered_on": ("When were they ordered?", "On which day did the order come?", "When was the order made?"),
@@ -86,8 +99,14 @@ STATEMENTS = {
     "shop_town": ("The shop is in {answer}.",),
 }
 SPEAKERS = (
-    ("Q", "A"), ("Question", "Answer"), ("Teacher", "Pupil"), ("Master", "Assistant"), ("Visitor", "Assistant"),
-    ("Customer", "Assistant"), ("Mother", "Child"), ("Clerk", "Driver"),
+    ("Q", "A"),
+    ("Question", "Answer"),
+    ("Teacher", "Pupil"),
+    ("Master", "Assistant"),
+    ("Visitor", "Assistant"),
+    ("Customer", "Assistant"),
+    ("Mother", "Child"),
+    ("Clerk", "Driver"),
 )
 RETELLINGS = (
     "So {customer} in {town} will get {goods} by {due}.",
@@ -170,7 +189,9 @@ def follow_up(world: World, order: Order, answers: dict[str, str], random: Rando
         pairs = zip(ask_about(order, asked, random), asked, strict=True)
         return " ".join(f"{question} {answers[name]}." for question, name in pairs)
     if kind < 0.8:
-        return " ".join(random.choice(STATEMENTS[name]).format(answer=answers[name], trade=order.trade) for name in asked)
+        return " ".join(
+            random.choice(STATEMENTS[name]).format(answer=answers[name], trade=order.trade) for name in asked
+        )
     words = story_words(world, order, random) | {"goods": answers["item"]}
     return " ".join(random.sample(RETELLINGS, k=2)).format(**words)
 

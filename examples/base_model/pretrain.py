@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 import torch
+from initial_weights import set_initial_weights
 from measure import answered_share, held_out_perplexity
 from model_card import write_model_card
 from stories import documents
@@ -27,12 +28,12 @@ class PretrainingSettings:
     """What decides the result of pretraining; ``long_share`` is the last part, trained on full context."""
 
     seed: int = 1
-    steps: int = 1900
-    tokens_per_step: int = 2560
+    steps: int = 3000
+    tokens_per_step: int = 1024
     short_row_tokens: int = 256
     long_share: float = 0.15
-    learning_rate: float = 4e-3
-    warmup_steps: int = 100
+    learning_rate: float = 2e-3
+    warmup_steps: int = 200
     weight_decay: float = 0.05
     vocabulary_size: int = 2048
     hidden_size: int = 160
@@ -42,7 +43,7 @@ class PretrainingSettings:
 
 
 def build_model(settings: PretrainingSettings, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
-    """A Llama of the given size with fresh weights."""
+    """A Llama of the given size with its initial weights."""
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=settings.hidden_size,
@@ -56,7 +57,9 @@ def build_model(settings: PretrainingSettings, tokenizer: PreTrainedTokenizerFas
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    return LlamaForCausalLM(config)
+    model = LlamaForCausalLM(config)
+    set_initial_weights(model)
+    return model
 
 
 def token_stream(world: World, tokenizer: PreTrainedTokenizerFast, seed: int) -> Iterator[int]:
@@ -128,6 +131,7 @@ def main() -> None:
     figures = {
         "parameters": saved.num_parameters(),
         "tokens": settings.steps * settings.tokens_per_step,
+        "threads": arguments.threads,
         "training_seconds": round(training_seconds),
         "perplexity": held_out_perplexity(saved, tokenizer, world),
         "answered_share": answered_share(saved, tokenizer, world),

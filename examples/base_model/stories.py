@@ -12,16 +12,22 @@ def journey_document(world: World, random: Random) -> str:
     traveller, friend = (pick_person(world, random).full_name for _ in range(2))
     start, end, day = pick_town(world, random), pick_town(world, random), pick_day(world, random)
     animal = random.choice(world.animals)
-    story = random.choice((
-        f"{random.choice(world.weather)} when {traveller} left {start} on {day}. {friend} came along with a {animal}. "
-        f"They reached {end} before night.",
-        f"On {day} {traveller} and {friend} went from {start} to {end}. A {animal} went with them.",
-        f"{traveller} lives in {start} but wanted to see {end}. So on {day} the journey began, with {friend} and a "
-        f"{animal}.",
-    ))
+    story = random.choice(
+        (
+            f"{random.choice(world.weather)} when {traveller} left {start} on {day}. {friend} came along with a {animal}. "
+            f"They reached {end} before night.",
+            f"On {day} {traveller} and {friend} went from {start} to {end}. A {animal} went with them.",
+            f"{traveller} lives in {start} but wanted to see {end}. So on {day} the journey began, with {friend} and a "
+            f"{animal}.",
+        )
+    )
     facts = [
-        ("Who left?", traveller), ("Who came along?", friend), ("Where did they start?", start),
-        ("Where did they go?", end), ("On which day?", day), ("Which animal was with them?", f"A {animal}"),
+        ("Who left?", traveller),
+        ("Who came along?", friend),
+        ("Where did they start?", start),
+        ("Where did they go?", end),
+        ("On which day?", day),
+        ("Which animal was with them?", f"A {animal}"),
     ]
     random.shuffle(facts)
     if random.random() < 0.7:
@@ -62,9 +68,13 @@ def list_document(world: World, random: Random) -> str:
     person = pick_person(world, random).full_name
     kind = random.random()
     size = random.randint(3, 10)
-    if kind < 0.35:
+    if kind < 0.3:
+        names = world.first_names + world.surnames + world.towns + world.common_words
+        words = " ".join(random.choice(names) for _ in range(2 * size))
+        return f"{person} said {words} and then again {words} and once more {words}."
+    if kind < 0.5:
         items = [pick_person(world, random, 0.4).full_name for _ in range(size)]
-    elif kind < 0.6:
+    elif kind < 0.65:
         items = [pick_town(world, random, 0.5) for _ in range(size)]
     elif kind < 0.8:
         items = [random.choice(world.common_words) for _ in range(size)]
@@ -88,13 +98,13 @@ def tally_document(world: World, random: Random) -> str:
 
 
 DOCUMENT_KINDS: tuple[tuple[Callable[[World, Random], str], float], ...] = (
-    (order_document, 0.46),
+    (order_document, 0.44),
     (two_orders_document, 0.10),
     (shop_talk_document, 0.08),
     (journey_document, 0.10),
-    (gift_document, 0.08),
+    (gift_document, 0.06),
     (lost_animal_document, 0.05),
-    (list_document, 0.11),
+    (list_document, 0.15),
     (tally_document, 0.02),
 )
 

@@ -148,7 +148,7 @@ def test_a_submitted_job_has_a_run_that_says_what_it_is(prefect: Prefect, submit
     run = run_of(prefect, submitted)
     assert run["name"] == f"{submitted.name} · tiny-llama · lora"
     assert run["parameters"] == {"job_id": submitted.id}
-    assert set(run["tags"]) >= {"organisation:acme", "base:tiny-llama", "method:lora"}
+    assert set(run["tags"]) >= {"organization:acme", "base:tiny-llama", "method:lora"}
     assert (run["work_pool_name"], run["work_queue_name"]) == ("cpu", acme.name)
     assert submitted.flow_run_url == f"{prefect.url.removesuffix('/api')}/runs/flow-run/{submitted.flow_run_id}"
 

@@ -1,0 +1,71 @@
+"""LoRA: low-rank matrices beside frozen weights (Hu et al. 2021, arXiv:2106.09685)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import peft
+from torch import nn
+from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
+
+from afinador.config.hyperparameters import Hyperparameters
+from afinador.errors import InvalidRequestError, nearest
+
+ALL_LINEAR = "all-linear"
+
+
+def apply(model: PreTrainedModel, hyperparameters: Hyperparameters) -> peft.PeftModel:
+    """Return the model with fresh adapters, in float32, on its frozen weights.
+
+    The first matrices are drawn from torch's generator, the second ones are 0: the adapted model starts as its base.
+    ``all-linear`` means every linear layer except the one that makes the logits.
+
+    Raises:
+        InvalidRequestError: ``target_modules`` or ``modules_to_save`` names a layer that the model does not have, or
+            one that cannot carry an adapter.
+    """
+    targets = hyperparameters.target_modules or ALL_LINEAR
+    if targets != ALL_LINEAR:
+        targets = [targets] if isinstance(targets, str) else list(targets)
+        _require_layers(model, targets, "target_modules")
+    _require_layers(model, hyperparameters.modules_to_save or [], "modules_to_save")
+    config = peft.LoraConfig(
+        task_type="CAUSAL_LM",
+        r=hyperparameters.lora_rank or 16,
+        lora_alpha=_whole(hyperparameters.lora_alpha or 32),
+        lora_dropout=hyperparameters.lora_dropout or 0.0,
+        bias=hyperparameters.lora_bias or "none",
+        target_modules=targets,
+        modules_to_save=hyperparameters.modules_to_save or None,
+        # GPT-2's Conv1D keeps its weight as (inputs, outputs).
+        fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),
+    )
+    try:
+        adapted = peft.get_peft_model(model, config)
+    except ValueError as error:
+        raise InvalidRequestError(
+            f"LoRA does not fit {type(model).__name__} with target_modules={targets!r}: {error}",
+            param="hyperparameters.target_modules",
+        ) from error
+    for parameter in adapted.parameters():
+        if parameter.requires_grad:  # small updates vanish in 16 bits
+            parameter.data = parameter.data.float()
+    return adapted
+
+
+def _whole(alpha: float) -> Any:
+    """PEFT's configuration says int; ``32.0`` would be written to the adapter as it is."""
+    return int(alpha) if float(alpha).is_integer() else alpha
+
+
+def _require_layers(model: nn.Module, names: list[str], param: str) -> None:
+    full_names = [name for name, _ in model.named_modules() if name]
+    last_parts = sorted({name.rsplit(".", 1)[-1] for name in full_names if not name.rsplit(".", 1)[-1].isdigit()})
+    for wanted in names:
+        if not any(name == wanted or name.endswith(f".{wanted}") for name in full_names):
+            raise InvalidRequestError(
+                f"{param} names {wanted!r}, which {type(model).__name__} does not have."
+                f"{nearest(wanted, last_parts)} Its layers are: {', '.join(last_parts)}.",
+                param=f"hyperparameters.{param}",
+            )

@@ -1,0 +1,93 @@
+"""How causal language models are scored: the loss of the labelled tokens, and the logits it needs.
+
+Legend: B examples, T positions, H width of the hidden states, V vocabulary, N scored positions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import PreTrainedModel
+
+from afinador.data.tokenisation import NOT_TRAINED
+
+
+@dataclass(frozen=True)
+class ScoredTokens:
+    """Predictions and what should have been predicted.
+
+    Attributes:
+        logits_NV: Raw scores.
+        targets_N: Token ids; ``NOT_TRAINED`` where nothing is to be predicted.
+    """
+
+    logits_NV: Tensor
+    targets_N: Tensor
+
+    def loss_sum(self) -> Tensor:
+        """Return the sum of the negative log-likelihoods of all targets, in nats, as a float32 scalar."""
+        return functional.cross_entropy(
+            self.logits_NV.float(), self.targets_N, ignore_index=NOT_TRAINED, reduction="sum"
+        )
+
+    def correct(self) -> Tensor:
+        """Return how many targets have the highest logit."""
+        return (self.logits_NV.argmax(dim=-1) == self.targets_N).sum()
+
+
+class TokenScores(nn.Module):
+    """Scores a batch with a causal language model.
+
+    The token at position t is predicted at position t - 1. With ``logits_at_labels_only`` the output layer runs only
+    where the next token carries a label. For short answers and large vocabularies that layer, and the memory of its
+    result, is a good part of the whole; hidden states and losses are the same.
+
+    Args:
+        model: A model of ``afinador.config.resolve.CAUSAL_ARCHITECTURES``, or a PEFT model around one.
+        logits_at_labels_only: False calls ``model(...)`` and computes all logits.
+    """
+
+    def __init__(self, model: nn.Module, *, logits_at_labels_only: bool) -> None:
+        super().__init__()
+        self.model = model
+        self.logits_at_labels_only = logits_at_labels_only
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor) -> ScoredTokens:
+        """Score a batch of right-padded examples; all three are (B, T), labels are not shifted."""
+        targets_BT = labels[:, 1:]
+        if not self.logits_at_labels_only:
+            logits_BTV = self.model(input_ids=input_ids, attention_mask=attention_mask, use_cache=False).logits
+            return ScoredTokens(logits_BTV[:, :-1].flatten(0, 1), targets_BT.flatten())
+        base = causal_model_of(self.model)
+        body = getattr(base, base.base_model_prefix)
+        hidden_BTH = body(input_ids=input_ids, attention_mask=attention_mask, use_cache=False).last_hidden_state
+        labelled_BT = targets_BT != NOT_TRAINED
+        hidden_NH = hidden_BTH[:, :-1][labelled_BT]
+        return ScoredTokens(logits_of(base, hidden_NH), targets_BT[labelled_BT])
+
+
+def causal_model_of(model: nn.Module) -> PreTrainedModel:
+    """Return the transformers model itself, without PEFT's wrapper; adapter layers stay in it."""
+    without_wrapper = getattr(model, "get_base_model", lambda: model)
+    return cast(PreTrainedModel, without_wrapper())
+
+
+def logits_of(model: PreTrainedModel, hidden: Tensor) -> Tensor:
+    """Return the logits that a model makes of hidden states (…, H), as (…, V).
+
+    Gemma 2 and some of Gemma 3 bend their logits to a range (``final_logit_softcapping``); the other architectures
+    that we train leave them as they are.
+    """
+    logits: Tensor = cast(nn.Module, model.get_output_embeddings())(hidden)
+    cap = getattr(model.config, "final_logit_softcapping", None)
+    return logits if cap is None else torch.tanh(logits / cap) * cap
+
+
+def context_length_of(model: nn.Module) -> int | None:
+    """Return how many positions a model was made for, or None if its configuration does not say."""
+    config = causal_model_of(model).config
+    return getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)

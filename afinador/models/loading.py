@@ -1,0 +1,94 @@
+"""From a folder to a tokenizer and a model, safely: safetensors only, no foreign code, no network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from afinador.config.resolve import CAUSAL_ARCHITECTURES, check_parameter_count
+from afinador.errors import ModelError, UnsupportedModelError
+from afinador.models.headers import describe_model_folder
+
+Precision = Literal["float32", "bfloat16"]
+
+
+def load_tokenizer(path: Path | str) -> PreTrainedTokenizerBase:
+    """Return the tokenizer of a model folder.
+
+    Raises:
+        ModelError: It cannot be read, or has no end-of-sequence token, without which no answer would ever end.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(path), trust_remote_code=False, local_files_only=True)
+    except Exception as error:
+        raise ModelError(
+            f"The tokenizer in {path} cannot be read: {_first_line(error)}. "
+            "Save it again with save_pretrained of transformers."
+        ) from error
+    if tokenizer.eos_token_id is None:
+        raise ModelError(
+            f"The tokenizer in {path} has no end-of-sequence token, so that no answer could end. "
+            "Set eos_token in its tokenizer_config.json."
+        )
+    return tokenizer
+
+
+def load_causal_lm(path: Path | str, *, precision: Precision, device: torch.device | str) -> PreTrainedModel:
+    """Return a causal language model, in evaluation mode.
+
+    Args:
+        path: A folder as ``save_pretrained`` writes it.
+        precision: Of the weights in memory, whatever they are stored in.
+        device: Where the weights go.
+
+    Raises:
+        ModelTooLargeError: More than 15B parameters by its headers; no weight has been read then.
+        UnsupportedModelError: Another architecture than those trained, no safetensors, or code of its own.
+        ModelError: Configuration and weights do not fit together.
+    """
+    folder = Path(path)
+    description = describe_model_folder(folder)
+    if description.architecture not in CAUSAL_ARCHITECTURES:
+        raise UnsupportedModelError(
+            f"{folder.name} is a {description.architecture!r}; this version trains: {', '.join(CAUSAL_ARCHITECTURES)}.",
+            param="model",
+        )
+    check_parameter_count(folder.name, description.parameters)
+    try:
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            str(folder),
+            dtype=getattr(torch, precision),
+            trust_remote_code=False,
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        raise ModelError(
+            f"The model in {folder} cannot be loaded: {_first_line(error)}. Check that config.json belongs to the "
+            "weights, or copy the model again."
+        ) from error
+    model, report = loaded
+    _require_all_weights(folder, model, report)
+    return model.to(device).eval()
+
+
+def _require_all_weights(folder: Path, model: PreTrainedModel, report: dict[str, Any]) -> None:
+    """Refuse weights that transformers would have replaced by random numbers and a warning."""
+    problems = {"missing_keys": "are missing", "mismatched_keys": "have another shape than config.json says"}
+    for key, what in problems.items():
+        names = sorted(map(str, report.get(key) or []))
+        if names:
+            raise ModelError(
+                f"{len(names)} weights of {type(model).__name__} {what} in {folder}, the first is {names[0]}. "
+                "Copy the model again, or correct its config.json."
+            )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

@@ -1,0 +1,164 @@
+"""What is published: weights as PEFT or transformers read them, the tokenizer, and a model card.
+
+Never optimizer states, never a pickle.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+import yaml
+from torch import nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from afinador.config.spec import FineTuningSpec
+from afinador.storage import require_free_space
+
+PLAIN_TEMPLATE = "Human: {prompt}\nAssistant: {answer}<end of sequence>"
+"""How a prompt and its answer are joined when the tokenizer has no chat template (``docs/training.md``)."""
+
+
+def write_weights(model: nn.Module, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Write a PEFT directory for an adapted model, else a transformers directory, with the tokenizer beside.
+
+    Args:
+        model: As trained; the files hold its weights in the precision they have in memory.
+        tokenizer: With its chat template, if it has one.
+        folder: Made if it is not there.
+
+    Raises:
+        InsufficientStorageError: The disk would have less than the margin left.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = model.parameters() if not is_adapted(model) else (p for p in model.parameters() if p.requires_grad)
+    require_free_space(folder, sum(part.numel() * part.element_size() for part in parts), f"Writing {folder.name}")
+    cast(PreTrainedModel, model).save_pretrained(str(folder), safe_serialization=True)
+    (folder / "README.md").unlink(missing_ok=True)  # PEFT's own card says nothing about this run
+    tokenizer.save_pretrained(str(folder))
+
+
+def is_adapted(model: nn.Module) -> bool:
+    """Return whether a model carries adapters."""
+    return hasattr(model, "peft_config")
+
+
+def cast_weights(model: nn.Module, dtype: torch.dtype) -> None:
+    """Change the precision of all weights in place; buffers such as rotary frequencies keep theirs."""
+    for parameter in model.parameters():
+        if parameter.is_floating_point():
+            parameter.data = parameter.data.to(dtype)
+
+
+def model_card(spec: FineTuningSpec, evaluation: dict[str, Any], template: str) -> str:
+    """Return the README.md of a published version.
+
+    Args:
+        spec: What was asked for.
+        evaluation: As in ``evaluation.json``.
+        template: ``chat_template`` or ``plain``: how prompts were joined with answers.
+    """
+    base = spec.base_model
+    return "\n".join(
+        [
+            _front_matter(spec, evaluation),
+            f"# {spec.output.name}",
+            "",
+            f"{_WHAT[spec.output.kind]} of **{base.name}**, fine-tuned by Afinador {spec.code_version} "
+            f"(job `{spec.job_name}`, `{spec.job_id}`).",
+            "",
+            "| | name | SHA-256 |",
+            "|---|---|---|",
+            f"| base model | {base.name} | `{base.sha256}` |",
+            f"| training file | {spec.training_file.name} | `{spec.training_file.sha256}` |",
+            *(
+                [f"| validation file | {spec.validation_file.name} | `{spec.validation_file.sha256}` |"]
+                if spec.validation_file
+                else []
+            ),
+            "",
+            "## Base against tuned",
+            "",
+            *_figures(evaluation),
+            "",
+            "## How to load",
+            "",
+            "```python",
+            _HOW_TO_LOAD[spec.output.kind].format(base=base.path),
+            "```",
+            "",
+            "## How to prompt",
+            "",
+            _prompting(template),
+            "",
+            "## Hyperparameters",
+            "",
+            f"Method `{spec.tuning_method}`, seed {spec.seed}.",
+            "",
+            "| name | value |",
+            "|---|---|",
+            *(
+                f"| {name} | {value} |"
+                for name, value in spec.hyperparameters.model_dump().items()
+                if value is not None
+            ),
+            "",
+        ]
+    )
+
+
+_WHAT = {"adapter": "A LoRA adapter", "model": "A full fine-tune"}
+
+_HOW_TO_LOAD = {
+    "adapter": """from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+base = AutoModelForCausalLM.from_pretrained("{base}")
+model = PeftModel.from_pretrained(base, "path/to/this/folder")
+tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")""",
+    "model": """from transformers import AutoModelForCausalLM, AutoTokenizer
+
+model = AutoModelForCausalLM.from_pretrained("path/to/this/folder")
+tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")""",
+}
+
+_FIGURES = {
+    "loss": "loss (nats a token)",
+    "perplexity": "perplexity",
+    "accuracy": "token accuracy",
+    "exact_match": "exact match",
+}
+
+
+def _front_matter(spec: FineTuningSpec, evaluation: dict[str, Any]) -> str:
+    adapter = spec.output.kind == "adapter"
+    metadata: dict[str, Any] = {
+        "base_model": spec.base_model.name,
+        "base_model_relation": "adapter" if adapter else "finetune",
+        "license": spec.base_model.license or "unknown",
+        "library_name": "peft" if adapter else "transformers",
+        "pipeline_tag": "text-generation",
+        "tags": ["afinador", spec.tuning_method, *([spec.domain] if spec.domain else []), *spec.tags],
+        "metrics": [key for key in ("perplexity", "accuracy", "exact_match") if key in evaluation.get("tuned", {})],
+    }
+    return f"---\n{yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True)}---\n"
+
+
+def _figures(evaluation: dict[str, Any]) -> list[str]:
+    if "tuned" not in evaluation:
+        return [f"Not measured: {evaluation.get('skipped', 'there is no evaluation')}"]
+    base, tuned = evaluation["base"], evaluation["tuned"]
+    rows = [
+        f"| {label} | {base[key]:.4f} | {tuned[key]:.4f} |"
+        for key, label in _FIGURES.items()
+        if tuned.get(key) is not None and base.get(key) is not None
+    ]
+    generated = f" ({tuned['generated']} of them answered by generation)" if tuned.get("generated") else ""
+    return [f"On {tuned['examples']} held-out examples{generated}:", "", "| | base | tuned |", "|---|---|---|", *rows]
+
+
+def _prompting(template: str) -> str:
+    if template == "chat_template":
+        return "With the tokenizer's own chat template: `tokenizer.apply_chat_template(...)`."
+    return f"The tokenizer has no chat template; prompts were written as\n\n```\n{PLAIN_TEMPLATE}\n```"

@@ -1,0 +1,117 @@
+"""Checkpoints of a run: complete or absent.
+
+A checkpoint holds weights as they are published, the tokenizer and ``trainer_state.json`` (how far the run was).
+``manifest.json``, the last file, names all others with size and hash; the folder gets its name only when that is on
+the disk. Whoever only reads checkpoints needs no torch for it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from afinador.errors import TrainingError
+from afinador.storage import sha256_of
+from afinador.training.run_dir import RunDir, write_atomically
+
+MANIFEST = "manifest.json"
+
+
+class CheckpointDamagedError(TrainingError):
+    """A checkpoint that is not what its manifest says, or not there."""
+
+    code = "checkpoint_damaged"
+
+
+def checkpoint_name(step: int) -> str:
+    """Return the folder name of the checkpoint after an optimizer step; names sort as steps do."""
+    return f"step-{step:06d}"
+
+
+def save_checkpoint(
+    run_dir: RunDir, state: dict[str, Any], write_weights: Callable[[Path], None], *, keep: int
+) -> Path:
+    """Write the checkpoint of ``state["step"]``, announce it, and remove the oldest beyond ``keep``.
+
+    A complete checkpoint of that step, of an earlier attempt, stays as it is and is not announced again.
+
+    Args:
+        run_dir: Where it goes and where the event is logged.
+        state: ``step``, ``epoch``, ``trained_tokens``, ``train_loss`` and ``valid_loss`` (None where not measured).
+        write_weights: Writes weights and tokenizer into the folder that it is given.
+        keep: How many checkpoints stay, this one included.
+
+    Raises:
+        InsufficientStorageError: The disk is too full.
+    """
+    folder = run_dir.checkpoints / checkpoint_name(state["step"])
+    if (folder / MANIFEST).is_file():
+        return folder
+    temporary = run_dir.checkpoints / f".{folder.name}.tmp"
+    for leftover in (temporary, folder):
+        shutil.rmtree(leftover, ignore_errors=True)
+    write_weights(temporary)
+    write_atomically(temporary / "trainer_state.json", json.dumps(state, indent=1))
+    seal(temporary)
+    temporary.rename(folder)
+    _sync(run_dir.checkpoints)
+    metrics = {key: state[key] for key in ("step", "train_loss", "valid_loss") if state.get(key) is not None}
+    run_dir.log_event(
+        "checkpoint",
+        "info",
+        f"Checkpoint after step {state['step']} saved.",
+        step=state["step"],
+        path=f"checkpoints/{folder.name}",
+        metrics=metrics,
+    )
+    for old in complete_checkpoints(run_dir)[:-keep]:
+        shutil.rmtree(old)
+    return folder
+
+
+def complete_checkpoints(run_dir: RunDir) -> list[Path]:
+    """Return the folders of all complete checkpoints, oldest first."""
+    return sorted(manifest.parent for manifest in run_dir.checkpoints.glob(f"step-*/{MANIFEST}"))
+
+
+def seal(folder: Path) -> None:
+    """Flush every file of a folder to the disk, then write its manifest."""
+    files = {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        _sync(path)
+        files[path.relative_to(folder).as_posix()] = {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
+    write_atomically(folder / MANIFEST, json.dumps({"files": files}, indent=1))
+    _sync(folder)
+
+
+def verify(folder: Path) -> int:
+    """Check a sealed folder against its manifest.
+
+    Returns:
+        Bytes of all its files but the manifest.
+
+    Raises:
+        CheckpointDamagedError: It is incomplete, has been removed, or a file has another size or hash.
+    """
+    try:
+        files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
+        for name, entry in files.items():
+            if (folder / name).stat().st_size != entry["bytes"] or sha256_of(folder / name) != entry["sha256"]:
+                raise CheckpointDamagedError(f"{name} in {folder.name} is not the file that its manifest describes.")
+    except FileNotFoundError as error:
+        raise CheckpointDamagedError(f"{folder.name} is incomplete or has been removed: {error.filename}.") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointDamagedError(f"The manifest of {folder.name} cannot be read: {error}.") from error
+    return sum(entry["bytes"] for entry in files.values())
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

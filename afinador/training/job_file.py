@@ -1,0 +1,97 @@
+"""From a file with the fields of a job to the specification of a run, with no service."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from afinador import __version__
+from afinador.config.resolve import (
+    check_parameter_count,
+    parse_request,
+    read_document,
+    resolve_request,
+    resolve_task,
+    slug,
+)
+from afinador.config.spec import BaseModelReference, DataFile, FineTuningSpec, Output
+from afinador.data.validation import require_valid, validate_dataset
+from afinador.errors import NotFoundError
+from afinador.models.headers import inspect_model_folder
+from afinador.storage import sha256_of
+
+LOCAL = "local"
+"""Organisation and job id of runs without a service."""
+
+DEFAULT_SEED = 42
+
+
+def spec_from_file(path: Path) -> FineTuningSpec:
+    """Read a YAML or JSON file with the fields of a job request.
+
+    ``base_model``, ``dataset`` and ``validation_dataset`` are paths, relative to the file. The data sets are checked
+    whole, so that a bad line is known before a model is loaded.
+
+    Raises:
+        InvalidRequestError: The file, a field or a hyperparameter is wrong.
+        NotFoundError: A path leads nowhere.
+        DataError: A data set cannot be trained on; all problems are named.
+        ModelError: The model cannot be trained, or is too large.
+    """
+    request = parse_request(read_document(path))
+    tuning_method, hyperparameters, sources = resolve_request(request)
+    model_path = _existing(path.parent, request.model, "base_model")
+    model = inspect_model_folder(model_path)
+    check_parameter_count(request.model, model.parameters)
+    name = request.name or path.stem
+    output = request.output_model or slug(f"{model_path.name}-{request.suffix or name}")
+    return FineTuningSpec(
+        job_id=LOCAL,
+        job_name=name,
+        organization_id=LOCAL,
+        organization=LOCAL,
+        task=resolve_task(request, model.architecture),
+        tuning_method=tuning_method,
+        base_model=BaseModelReference(
+            name=model_path.name,
+            path=str(model_path),
+            architecture=model.architecture,
+            sha256=model.sha256,
+            parameters=model.parameters,
+            license=model.license,
+        ),
+        training_file=_data_file(path.parent, request.training_file, "dataset"),
+        validation_file=(
+            _data_file(path.parent, request.validation_file, "validation_dataset") if request.validation_file else None
+        ),
+        output=Output(
+            name=output,
+            kind="model" if tuning_method == "full" else "adapter",
+            alias=f"ft:{model_path.name}:{LOCAL}:{re.sub(r'[^A-Za-z0-9._-]+', '-', request.suffix or name)}:{LOCAL}",
+        ),
+        hyperparameters=hyperparameters,
+        seed=DEFAULT_SEED if request.seed is None else request.seed,
+        sources=sources,
+        code_version=__version__,
+        domain=request.domain,
+        tags=request.tags,
+        metadata=request.metadata,
+    )
+
+
+def _existing(folder: Path, named: str, field: str) -> Path:
+    path = (folder / Path(named).expanduser()).resolve()
+    if not path.exists():
+        raise NotFoundError(
+            f"{field} is {named!r}, but there is no {path}; paths are relative to the file.", param=field
+        )
+    return path
+
+
+def _data_file(folder: Path, named: str, field: str) -> DataFile:
+    path = _existing(folder, named, field)
+    report = validate_dataset(path, path.name)
+    require_valid(report, path.name)
+    return DataFile(
+        name=path.name, path=str(path), format=report.format, sha256=sha256_of(path), bytes=path.stat().st_size
+    )

@@ -1,0 +1,200 @@
+"""What a run tells while it goes on: status, measurements, and a callback for whoever runs it in-process."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from afinador.errors import TrainingError
+from afinador.training.run_dir import RunDir
+
+if TYPE_CHECKING:  # it brings torch, and the first status is written before that is imported
+    from afinador.evals.likelihood import Likelihood
+
+STATUS_INTERVAL_SECONDS = 0.5
+"""Least time between two writes of ``status.json`` within one state."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One optimizer step.
+
+    Attributes:
+        number: Counted from 1 over all epochs.
+        loss_sum: Over all target tokens of the batch, in nats.
+        target_tokens: Tokens that were trained on.
+        input_tokens: All tokens of the batch but the padding.
+        gradient_norm: Before clipping.
+    """
+
+    number: int
+    loss_sum: float
+    target_tokens: int
+    input_tokens: int
+    learning_rate: float
+    gradient_norm: float
+
+
+@dataclass
+class _Window:
+    """Sums since the last row."""
+
+    loss_sum: float = 0.0
+    target_tokens: int = 0
+    input_tokens: int = 0
+    started_at: float = field(default_factory=time.monotonic)
+
+    def add(self, step: Step) -> None:
+        self.loss_sum += step.loss_sum
+        self.target_tokens += step.target_tokens
+        self.input_tokens += step.input_tokens
+
+    @property
+    def loss(self) -> float:
+        return self.loss_sum / self.target_tokens
+
+
+class Progress:
+    """Writes status and measurements of one attempt.
+
+    Args:
+        run_dir: Where they go.
+        attempt: Number of the attempt.
+        callback: Called with each status written.
+    """
+
+    def __init__(
+        self, run_dir: RunDir, *, attempt: int, callback: Callable[[dict[str, Any]], None] | None = None
+    ) -> None:
+        self._run_dir = run_dir
+        self._attempt = attempt
+        self._callback = callback
+        self._status: dict[str, Any] = {}
+        self._written_at = 0.0
+
+    def enter(self, state: str, **fields: Any) -> None:
+        """Say that the run is in another state now."""
+        self._status.update(fields, state=state)
+        self._write_status()
+
+    def start_training(self, steps: int, epochs: int, logging_steps: int) -> None:
+        """Say how long the training will be: ``steps`` optimizer steps in ``epochs`` epochs."""
+        self._steps, self._epochs, self._logging_steps = steps, epochs, logging_steps
+        self._trained_tokens = 0
+        self._window, self._epoch = _Window(), _Window()
+        self._started_at = time.monotonic()
+        self.seconds_per_epoch: list[float] = []
+        self.train_loss: float | None = None
+        self.valid_loss: float | None = None
+        self._validated_at: int | None = None
+        self.enter("training", step=0, steps=steps, epoch=0.0, tokens=0, eta_seconds=None)
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of the whole training."""
+        return self._steps
+
+    @property
+    def trained_tokens(self) -> int:
+        """Tokens seen so far, padding aside."""
+        return self._trained_tokens
+
+    def epoch_at(self, step: int) -> float:
+        """Return how many epochs are done after a step."""
+        return round(step * self._epochs / self._steps, 4)
+
+    def state_at(self, step: int) -> dict[str, Any]:
+        """Return how far the training is after a step, as it is kept with a checkpoint and in ``training.json``.
+
+        ``train_loss`` is the last one logged; ``valid_loss`` is None unless it was measured at this very step.
+        """
+        return {
+            "step": step,
+            "epoch": self.epoch_at(step),
+            "trained_tokens": self._trained_tokens,
+            "train_loss": self.train_loss,
+            "valid_loss": self.valid_loss if self._validated_at == step else None,
+        }
+
+    def after_step(self, step: Step) -> None:
+        """Take in one step, and log it where its turn is.
+
+        Raises:
+            TrainingError: The loss or the gradient is no number any more.
+        """
+        if not (math.isfinite(step.loss_sum) and math.isfinite(step.gradient_norm)):
+            raise TrainingError(
+                f"The loss at step {step.number} is no number any more (gradient norm {step.gradient_norm}). "
+                f"Lower learning_rate (it was {step.learning_rate:.3g}), raise warmup_steps, or set precision: float32.",
+                code="loss_not_finite",
+            )
+        self._trained_tokens += step.input_tokens
+        self._window.add(step)
+        self._epoch.add(step)
+        ends_epoch = step.number * self._epochs % self._steps == 0
+        if step.number == 1 or step.number % self._logging_steps == 0 or ends_epoch:
+            self._log(step)
+        self._status.update(
+            step=step.number,
+            epoch=self.epoch_at(step.number),
+            tokens=self._trained_tokens,
+            eta_seconds=round((time.monotonic() - self._started_at) / step.number * (self._steps - step.number), 1),
+            train_loss=self.train_loss,
+        )
+        if time.monotonic() - self._written_at > STATUS_INTERVAL_SECONDS or step.number == self._steps:
+            self._write_status()
+        if ends_epoch:
+            self._end_epoch(step)
+
+    def after_validation(self, step: int, likelihood: Likelihood) -> None:
+        """Log the figures of the validation file after a step."""
+        self.valid_loss, self._validated_at = likelihood.loss, step
+        self._status.update(valid_loss=likelihood.loss)
+        self._run_dir.log_metrics(
+            {
+                "step": step,
+                "epoch": self.epoch_at(step),
+                "valid_loss": likelihood.loss,
+                "perplexity": likelihood.perplexity,
+                "accuracy": likelihood.accuracy,
+            }
+        )
+
+    def _log(self, step: Step) -> None:
+        seconds = max(time.monotonic() - self._window.started_at, 1e-9)
+        self.train_loss = self._window.loss
+        self._run_dir.log_metrics(
+            {
+                "step": step.number,
+                "epoch": self.epoch_at(step.number),
+                "train_loss": self.train_loss,
+                "learning_rate": step.learning_rate,
+                "grad_norm": step.gradient_norm,
+                "tokens_per_second": round(self._window.input_tokens / seconds, 1),
+                "trained_tokens": self._trained_tokens,
+            }
+        )
+        self._window = _Window()
+
+    def _end_epoch(self, step: Step) -> None:
+        self.seconds_per_epoch.append(round(time.monotonic() - self._epoch.started_at, 3))
+        number = len(self.seconds_per_epoch)
+        self._run_dir.log_event(
+            "epoch",
+            "info",
+            f"Epoch {number} of {self._epochs} done: mean training loss {self._epoch.loss:.4f}.",
+            epoch=number,
+            step=step.number,
+            train_loss=self._epoch.loss,
+            seconds=self.seconds_per_epoch[-1],
+        )
+        self._epoch = _Window()
+
+    def _write_status(self) -> None:
+        self._run_dir.write_status(attempt=self._attempt, **self._status)
+        self._written_at = time.monotonic()
+        if self._callback is not None:
+            self._callback({"attempt": self._attempt, **self._status})

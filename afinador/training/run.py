@@ -1,0 +1,113 @@
+"""``python -m afinador.training.run RUN_DIR``: the process that trains.
+
+It needs no server: everything it is told and tells lies in the run directory. Exit code 0 done, 75 stopped (asked to,
+superseded, left alone or SIGTERM) and may be started again, 1 failed with the reason in ``result.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+from afinador.errors import AfinadorError
+from afinador.training.run_dir import RunDir
+from afinador.training.stopping import FlowProcess, Stopped, StopSign
+
+EXIT_DONE, EXIT_FAILED, EXIT_STOPPED = 0, 1, 75
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run what the command line names and return the exit code; the last line on standard error says how it ended."""
+    options = _parser().parse_args(arguments)
+    run_dir = RunDir(options.run_dir.expanduser().absolute())
+    run_dir.path.mkdir(parents=True, exist_ok=True)
+    console = os.fdopen(os.dup(sys.stderr.fileno()), "w")
+    _send_output_to(run_dir.log)
+    try:
+        if options.job is not None:
+            from afinador.training.job_file import spec_from_file
+
+            run_dir.write_spec(spec_from_file(options.job))
+        _fine_tune(run_dir, options)
+    except Stopped as reason:
+        console.write(f"Stopped: {reason}.\n")
+        return EXIT_STOPPED
+    except AfinadorError as error:
+        if run_dir.result() is None and error.code != "run_directory_in_use":
+            told = {"code": error.code, "message": error.message, "param": error.param}
+            run_dir.write_result(status="failed", error=told)
+        console.write(f"{error.message}\n")
+        return EXIT_FAILED
+    finally:
+        console.flush()
+    return EXIT_DONE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m afinador.training.run", description=__doc__)
+    parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="folder of the run, with its spec.json")
+    parser.add_argument("--job", type=Path, metavar="FILE", help="make spec.json from this job file (YAML or JSON)")
+    parser.add_argument("--attempt", type=int, metavar="N", help="number of this attempt; a newer one supersedes it")
+    parser.add_argument("--flow-process", metavar="PID:CREATE_TIME", help="stop when this process is gone")
+    return parser
+
+
+def _send_output_to(log: Path) -> None:
+    """Send everything that this process and its libraries print to ``log.txt``."""
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(descriptor, stream.fileno())
+    os.close(descriptor)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.captureWarnings(True)
+
+
+def _fine_tune(run_dir: RunDir, options: argparse.Namespace) -> None:
+    spec = run_dir.spec()
+    attempt = options.attempt or 1
+    if (run_dir.result() or {}).get("status") == "succeeded":
+        return
+    run_dir.write_status(attempt=attempt, state="starting")
+    stop = StopSign(
+        run_dir,
+        attempt=options.attempt,
+        flow_process=FlowProcess.parse(options.flow_process) if options.flow_process else None,
+        orphan_timeout_seconds=spec.hyperparameters.orphan_timeout_seconds,
+    )
+
+    def ask_to_stop(number: int, frame: FrameType | None) -> None:
+        stop.ask(f"signal {signal.Signals(number).name}")
+
+    signal.signal(signal.SIGTERM, ask_to_stop)
+    signal.signal(signal.SIGINT, ask_to_stop)
+    _prepare_libraries()
+    from afinador.training.fine_tuner import FineTuner
+
+    FineTuner(spec, run_dir, attempt=attempt, stop=stop).run()
+
+
+def _prepare_libraries() -> None:
+    """Settle what libraries read once, when they are imported."""
+    os.environ.update(
+        HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1", HF_HUB_DISABLE_PROGRESS_BARS="1"
+    )
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # Threads that wait by spinning lose their turn to every other process: 7 times slower beside a busy service.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # PEFT imports bitsandbytes when it finds it, and that 1.7 s of compilers; no method of today quantises.
+    sys.modules.setdefault("bitsandbytes", None)  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    exit_code = main()
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(exit_code)  # everything is on the disk; taking torch down in good order costs another second

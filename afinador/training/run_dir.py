@@ -1,0 +1,256 @@
+"""The folder of one run: the whole contract between a training process and whoever watches it.
+
+``docs/training.md`` describes every file. Documents are replaced whole (temporary name, fsync, rename); journals are
+only ever appended to, one line a row, and may be followed with a byte cursor while they grow.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from afinador.config.spec import FineTuningSpec
+from afinador.errors import InvalidRequestError, TrainingError
+
+REQUESTS = ("pause", "cancel", "hold")
+"""What ``control.json`` may ask for; all of them stop the process after the step it is in."""
+
+_LOCK_RETRY_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Control:
+    """What the service asks of the trainer.
+
+    Attributes:
+        attempt: The attempt that may write here; a process of an older one stops.
+        request: One of ``REQUESTS``, or None.
+    """
+
+    attempt: int
+    request: str | None
+
+
+class RunDir:
+    """Reads and writes the files of one run.
+
+    Args:
+        path: The folder; made when something is written first.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self._logged: dict[str, set[tuple[int, bool]]] = {}
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def final(self) -> Path:
+        """Folder of what is published."""
+        return self.path / "final"
+
+    @property
+    def log(self) -> Path:
+        """Text that the training process and its libraries write."""
+        return self.path / "log.txt"
+
+    # Documents
+
+    def spec(self) -> FineTuningSpec:
+        """Return the specification.
+
+        Raises:
+            InvalidRequestError: ``spec.json`` is missing or does not hold a specification.
+        """
+        try:
+            return FineTuningSpec.model_validate_json((self.path / "spec.json").read_bytes())
+        except (OSError, ValueError) as error:
+            raise InvalidRequestError(f"{self.path / 'spec.json'} holds no specification of a run: {error}") from error
+
+    def write_spec(self, spec: FineTuningSpec) -> None:
+        """Write the specification."""
+        self.write_document("spec.json", spec.model_dump(mode="json"))
+
+    def read_control(self) -> Control | None:
+        """Return what the service asks for, or None if it never wrote anything."""
+        document = self.read_document("control.json")
+        if document is None:
+            return None
+        return Control(attempt=int(document.get("attempt") or 0), request=document.get("request"))
+
+    def write_control(self, attempt: int, request: str | None) -> None:
+        """Say which attempt may run, and what it is asked for.
+
+        Raises:
+            InvalidRequestError: ``request`` is neither None nor one of ``REQUESTS``.
+        """
+        if request is not None and request not in REQUESTS:
+            raise InvalidRequestError(f"{request!r} is no request to a training process; there are: {REQUESTS}.")
+        self.write_document("control.json", {"attempt": attempt, "request": request})
+
+    def write_status(self, *, attempt: int, state: str, **fields: Any) -> None:
+        """Say how far the run is.
+
+        Args:
+            attempt: Number of the attempt that writes.
+            state: starting, loading, training, saving, evaluating, done, failed or stopped.
+            **fields: step, steps, epoch, tokens, eta_seconds, train_loss, valid_loss.
+        """
+        self.write_document(
+            "status.json",
+            {"attempt": attempt, "state": state, **fields, "process_id": os.getpid(), "heartbeat_at": time.time()},
+        )
+
+    def status(self) -> dict[str, Any] | None:
+        """Return how far the run is, or None before it started."""
+        return self.read_document("status.json")
+
+    def result(self) -> dict[str, Any] | None:
+        """Return how the run ended, or None if it did not."""
+        return self.read_document("result.json")
+
+    def write_result(self, **fields: Any) -> None:
+        """Say how the run ended: the last thing that a training process writes."""
+        self.write_document("result.json", fields)
+
+    def evaluation(self) -> dict[str, Any] | None:
+        """Return the figures of base and tuned model, or None before they were measured."""
+        return self.read_document("evaluation.json")
+
+    def read_document(self, name: str) -> dict[str, Any] | None:
+        """Return a document of this folder, or None if it is not there."""
+        try:
+            return json.loads((self.path / name).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+
+    def write_document(self, name: str, document: dict[str, Any]) -> None:
+        """Replace a document of this folder; readers see the old one or the new one, whole."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.path / name, json.dumps(document, ensure_ascii=False, indent=1) + "\n")
+
+    def remove_document(self, name: str) -> None:
+        """Remove a document if it is there."""
+        (self.path / name).unlink(missing_ok=True)
+
+    # Journals
+
+    def log_event(self, type: str, level: str, message: str, **data: Any) -> None:
+        """Append an event: ``message``, ``model_loaded``, ``checkpoint``, ``epoch`` or ``evaluation``."""
+        rows, _ = _rows_after(self.path / "events.jsonl", 0)
+        sequence = 1 + max((row["sequence"] for row in rows), default=0)
+        event = {"sequence": sequence, "type": type, "level": level, "message": message}
+        self._append("events.jsonl", {**event, "timestamp_ms": _now_ms(), "data": data})
+
+    def log_metrics(self, row: dict[str, Any]) -> bool:
+        """Append the measurements of a step, unless the journal holds them already.
+
+        A row with ``valid_loss`` and one without are two different rows of a step. The time is that of the call.
+
+        Returns:
+            Whether the row was written.
+        """
+        if "metrics.jsonl" not in self._logged:
+            known, _ = self.metrics_after(0)
+            self._logged["metrics.jsonl"] = {(old["step"], "valid_loss" in old) for old in known}
+        key = (row["step"], "valid_loss" in row)
+        if key in self._logged["metrics.jsonl"]:
+            return False
+        self._logged["metrics.jsonl"].add(key)
+        self._append("metrics.jsonl", {**row, "timestamp_ms": _now_ms()})
+        return True
+
+    def log_resources(self, row: dict[str, Any]) -> None:
+        """Append what the process uses."""
+        self._append("resources.jsonl", {**row, "timestamp_ms": _now_ms()})
+
+    def events_after(self, cursor: int) -> tuple[list[dict[str, Any]], int]:
+        """Return the events behind a byte cursor, and the cursor behind them; whole lines only."""
+        return _rows_after(self.path / "events.jsonl", cursor)
+
+    def metrics_after(self, cursor: int) -> tuple[list[dict[str, Any]], int]:
+        """Return the measurements behind a byte cursor, and the cursor behind them; whole lines only."""
+        return _rows_after(self.path / "metrics.jsonl", cursor)
+
+    def resources_after(self, cursor: int) -> tuple[list[dict[str, Any]], int]:
+        """Return the resource rows behind a byte cursor, and the cursor behind them; whole lines only."""
+        return _rows_after(self.path / "resources.jsonl", cursor)
+
+    def _append(self, name: str, row: dict[str, Any]) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        line = json.dumps(row, ensure_ascii=False) + "\n"
+        with (self.path / name).open("ab+") as stream:
+            if stream.tell() and not _ends_with_newline(stream.name):
+                line = "\n" + line  # a process was killed in the middle of a line; readers leave its rest out
+            stream.write(line.encode())
+
+    @contextmanager
+    def locked(self, timeout_seconds: float) -> Iterator[None]:
+        """Hold the folder for this process; the lock goes with the process, however it ends.
+
+        Raises:
+            TrainingError: Another process still holds it after the timeout.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        deadline = time.monotonic() + timeout_seconds
+        with (self.path / "lock").open("w") as stream:
+            while True:
+                try:
+                    fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        raise TrainingError(
+                            f"Another process trains in {self.path} and has not stopped for {timeout_seconds:.0f} s. "
+                            "Stop it, or use another run directory.",
+                            code="run_directory_in_use",
+                        ) from None
+                    time.sleep(_LOCK_RETRY_SECONDS)
+            yield
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file under a temporary name, flush it to the disk and rename it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(path)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _ends_with_newline(path: str) -> bool:
+    with open(path, "rb") as stream:
+        stream.seek(-1, os.SEEK_END)
+        return stream.read(1) == b"\n"
+
+
+def _rows_after(path: Path, cursor: int) -> tuple[list[dict[str, Any]], int]:
+    try:
+        with path.open("rb") as stream:
+            stream.seek(cursor)
+            block = stream.read()
+    except FileNotFoundError:
+        return [], cursor
+    whole = block[: block.rfind(b"\n") + 1]
+    rows = []
+    for line in whole.splitlines():
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            continue  # the rest of a line whose writer was killed
+    return rows, cursor + len(whole)

@@ -1,0 +1,260 @@
+"""Everything that is decided before the first step: device, precision, model, data, optimizer, schedule, micro-batch."""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import torch
+from peft import PeftModel
+from torch import nn
+from transformers import PreTrainedTokenizerBase
+
+from afinador.config.hyperparameters import Hyperparameters
+from afinador.config.spec import DataFile, FineTuningSpec
+from afinador.data.shapes import Example
+from afinador.data.templates import template_name
+from afinador.data.tokenisation import TokenisedExample, tokenise
+from afinador.data.validation import load_examples
+from afinador.errors import DataError, InvalidRequestError
+from afinador.methods import METHODS
+from afinador.models.families import causal_model_of, context_length_of
+from afinador.models.loading import Precision, load_causal_lm, load_tokenizer
+from afinador.models.publishing import write_weights
+
+CPU_TOKENS_PER_PASS = 4096
+"""Enough to keep a CPU busy; larger passes mostly take memory."""
+
+_ACTIVATIONS_PER_TOKEN = 34
+"""Bytes a layer keeps for the backward pass of one token, for each unit of width, in 16 bits (Korthikanti et al. 2022,
+arXiv:2205.05198, section 4.1, without the attention matrix, which is never kept)."""
+
+_BYTES_PER_TRAINED_PARAMETER = 12  # gradient and both moments of Adam, in float32
+_BYTES_PER_LOGIT = 12  # the logit, its float32 copy and its gradient
+
+
+@dataclass(frozen=True)
+class Computing:
+    """Where and how precisely is computed.
+
+    Attributes:
+        device: ``cuda`` if there is one, else ``cpu``.
+        precision: Of matrix products; sums, losses and trained weights are float32 in either case.
+    """
+
+    device: torch.device
+    precision: Precision
+
+    @property
+    def device_name(self) -> str:
+        """Name for people, such as ``NVIDIA H100`` or ``cpu``."""
+        return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The model to train, with its tokenizer."""
+
+    model: nn.Module
+    tokenizer: PreTrainedTokenizerBase
+    computing: Computing
+
+    @property
+    def trained_parameters(self) -> list[nn.Parameter]:
+        """Parameters that the optimizer changes."""
+        return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+
+    def write_weights(self, folder: Path) -> None:
+        """Write what was trained, with the tokenizer beside it; see ``afinador.models.publishing.write_weights``."""
+        write_weights(self.model, self.tokenizer, folder)
+
+
+@dataclass(frozen=True)
+class Data:
+    """Examples as read and as token ids.
+
+    Attributes:
+        cut: How many examples were longer than ``max_length``.
+    """
+
+    examples: list[Example]
+    tokenised: list[TokenisedExample]
+    template: str
+    cut: int
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of each example."""
+        return [len(example.input_ids) for example in self.tokenised]
+
+
+@dataclass(frozen=True)
+class MicroBatches:
+    """How a batch is cut into forward passes.
+
+    Attributes:
+        examples: Of one forward pass.
+        tokens: Padded tokens of the largest one.
+    """
+
+    examples: int
+    tokens: int
+
+
+def find_computing(precision: str) -> Computing:
+    """Find device and precision.
+
+    Args:
+        precision: ``auto`` takes bfloat16 where the hardware has it, which is asked of GPUs only.
+
+    Raises:
+        InvalidRequestError: bfloat16 was asked for on a GPU that does not have it.
+    """
+    if not torch.cuda.is_available():
+        return Computing(torch.device("cpu"), "bfloat16" if precision == "bfloat16" else "float32")
+    device = torch.device("cuda", torch.cuda.current_device())
+    has_bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
+    if precision == "bfloat16" and not has_bfloat16:
+        raise InvalidRequestError(
+            f"precision is 'bfloat16', which {torch.cuda.get_device_name(device)} does not have; use 'auto' or "
+            "'float32'.",
+            param="hyperparameters.precision",
+        )
+    return Computing(device, "bfloat16" if has_bfloat16 and precision != "float32" else "float32")
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python's and torch's generators on all devices."""
+    random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def load_subject(spec: FineTuningSpec) -> Subject:
+    """Load the base model and make it trainable by the spec's method.
+
+    Frozen weights are held in the computing precision; those of full fine-tuning in float32, since small updates
+    vanish in 16 bits.
+
+    Raises:
+        ModelError: See ``afinador.models.loading``.
+        InvalidRequestError: See ``find_computing`` and the method.
+    """
+    hyperparameters = spec.hyperparameters
+    computing = find_computing(hyperparameters.precision)
+    tokenizer = load_tokenizer(spec.base_model.path)
+    weights_precision: Precision = "float32" if spec.tuning_method == "full" else computing.precision
+    base = load_causal_lm(spec.base_model.path, precision=weights_precision, device=computing.device)
+    seed_everything(spec.seed)
+    model = METHODS[spec.tuning_method](base, hyperparameters)
+    if hyperparameters.gradient_checkpointing:
+        base.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+        base.enable_input_require_grads()  # the frozen embeddings would end the graph before the first adapter
+    return Subject(model, tokenizer, computing)
+
+
+def load_trained(spec: FineTuningSpec, folder: Path) -> Subject:
+    """Load what a run has made, from its folder ``final``, as ``load_subject`` would have left it after training.
+
+    Raises:
+        ModelError: See ``afinador.models.loading``.
+    """
+    computing = find_computing(spec.hyperparameters.precision)
+    tokenizer = load_tokenizer(folder)
+    if spec.tuning_method == "full":
+        return Subject(load_causal_lm(folder, precision="float32", device=computing.device), tokenizer, computing)
+    base = load_causal_lm(spec.base_model.path, precision=computing.precision, device=computing.device)
+    return Subject(PeftModel.from_pretrained(base, str(folder), is_trainable=True), tokenizer, computing)
+
+
+def load_data(file: DataFile, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Data:
+    """Read and tokenise a data set.
+
+    Raises:
+        DataError: A record cannot be used, or there are none.
+    """
+    examples = load_examples(Path(file.path), file.format)
+    if not examples:
+        raise DataError(f"{file.name} holds no examples; it needs at least one record.")
+    tokenised = [tokenise(example, tokenizer, max_length) for example in examples]
+    cut = sum(example.cut_tokens > 0 for example in tokenised)
+    return Data(examples, tokenised, template_name(tokenizer), cut)
+
+
+def usable_length(max_length: int, model: nn.Module) -> int:
+    """Return ``max_length``, or the model's context if that is shorter."""
+    context = context_length_of(model)
+    return max_length if context is None else min(max_length, context)
+
+
+def choose_micro_batches(subject: Subject, hyperparameters: Hyperparameters, longest: int) -> MicroBatches:
+    """Choose how many examples a forward pass takes: the rule of ``docs/training.md``.
+
+    ``micro_batch_size`` if it is given. Else half of the free memory is divided by what a token is estimated to need
+    (on a CPU at most 4096 tokens), that by the longest example, and rounded down to a power of two.
+    """
+    examples = hyperparameters.micro_batch_size
+    if examples is None:
+        tokens = _free_bytes(subject) / 2 / _bytes_per_token(subject, hyperparameters.gradient_checkpointing)
+        if subject.computing.device.type == "cpu":
+            tokens = min(tokens, CPU_TOKENS_PER_PASS)
+        examples = 2 ** int(math.log2(max(tokens / longest, 1)))
+    examples = min(examples, hyperparameters.batch_size)
+    return MicroBatches(examples, examples * longest)
+
+
+def _free_bytes(subject: Subject) -> float:
+    device = subject.computing.device
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+    return free - _BYTES_PER_TRAINED_PARAMETER * sum(p.numel() for p in subject.trained_parameters)
+
+
+def _bytes_per_token(subject: Subject, gradient_checkpointing: bool) -> float:
+    config = causal_model_of(subject.model).config
+    value_bytes = 2 if subject.computing.precision == "bfloat16" else 4
+    per_layer = _ACTIVATIONS_PER_TOKEN * config.hidden_size * value_bytes / 2
+    logits = config.vocab_size * _BYTES_PER_LOGIT
+    if gradient_checkpointing:
+        return config.num_hidden_layers * config.hidden_size * value_bytes + per_layer + logits
+    return config.num_hidden_layers * per_layer + logits
+
+
+def build_optimizer(parameters: list[nn.Parameter], hyperparameters: Hyperparameters) -> torch.optim.Optimizer:
+    """Return AdamW over the trained parameters; biases and norms, the vectors among them, do not decay."""
+    groups = [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": hyperparameters.weight_decay},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(
+        [group for group in groups if group["params"]], lr=hyperparameters.learning_rate, fused=True
+    )
+
+
+def build_schedule(
+    optimizer: torch.optim.Optimizer, hyperparameters: Hyperparameters, steps: int
+) -> torch.optim.lr_scheduler.LambdaLR:
+    """Return the schedule over ``steps`` optimizer steps; see ``learning_rate_share``."""
+    warmup_steps = hyperparameters.warmup_steps or math.ceil(hyperparameters.warmup_ratio * steps)
+    kind = hyperparameters.lr_scheduler
+    return torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda done: learning_rate_share(kind, done, warmup_steps, steps)
+    )
+
+
+def learning_rate_share(kind: str, done: int, warmup_steps: int, steps: int) -> float:
+    """Return the share of the peak learning rate after ``done`` steps; the same as transformers' schedules.
+
+    Args:
+        kind: ``linear``, ``cosine`` or ``constant``: what comes after the warm-up.
+        done: Optimizer steps done.
+        warmup_steps: Steps in which the rate rises from 0 in a straight line.
+        steps: All steps; the rate is 0 after them, unless it is constant.
+    """
+    if done < warmup_steps:
+        return done / warmup_steps
+    if kind == "constant":
+        return 1.0
+    way = (done - warmup_steps) / max(1, steps - warmup_steps)
+    return max(0.0, 1.0 - way) if kind == "linear" else max(0.0, 0.5 * (1.0 + math.cos(math.pi * way)))

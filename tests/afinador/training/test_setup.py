@@ -1,0 +1,102 @@
+"""What is decided before the first step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pytest
+import torch
+from transformers import get_scheduler
+
+from afinador.config.spec import FineTuningSpec
+from afinador.training import setup
+
+MakeSpec = Callable[..., FineTuningSpec]
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [("linear", "linear"), ("cosine", "cosine")])
+@pytest.mark.parametrize("warmup_steps", [0, 3])
+def test_schedule_is_that_of_transformers(ours: str, theirs: str, warmup_steps: int) -> None:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    schedule = get_scheduler(theirs, optimizer, num_warmup_steps=warmup_steps, num_training_steps=12)
+    for done in range(12):
+        share = setup.learning_rate_share(ours, done, warmup_steps, 12)
+        assert share == pytest.approx(schedule.get_last_lr()[0])
+        optimizer.step()
+        schedule.step()
+
+
+def test_constant_schedule_stays_after_its_warm_up() -> None:
+    assert [setup.learning_rate_share("constant", done, 2, 9) for done in range(4)] == [0.0, 0.5, 1.0, 1.0]
+
+
+def test_warm_up_ratio_is_a_share_of_all_steps(make_spec: MakeSpec) -> None:
+    parameter = torch.nn.Parameter(torch.zeros(2, 2))
+    settings = make_spec("lora", warmup_ratio=0.25).hyperparameters
+    schedule = setup.build_schedule(setup.build_optimizer([parameter], settings), settings, 8)
+    rates = []
+    for _ in range(3):
+        rates.append(schedule.get_last_lr()[0] / settings.learning_rate)
+        schedule.optimizer.step()
+        schedule.step()
+    assert rates == pytest.approx([0.0, 0.5, 1.0])
+
+
+def test_biases_and_norms_do_not_decay(make_spec: MakeSpec) -> None:
+    layer = torch.nn.Linear(3, 2)
+    settings = make_spec("lora", weight_decay=0.3).hyperparameters
+    groups = setup.build_optimizer(list(layer.parameters()), settings).param_groups
+    assert [(group["weight_decay"], [p.ndim for p in group["params"]]) for group in groups] == [(0.3, [2]), (0.0, [1])]
+
+
+@pytest.mark.parametrize(("longest", "expected"), [(100, 32), (127, 32), (128, 32), (129, 16), (3000, 1), (9000, 1)])
+def test_micro_batch_on_a_cpu_holds_4096_tokens_in_powers_of_two(
+    make_spec: MakeSpec, longest: int, expected: int
+) -> None:
+    spec = make_spec("lora", batch_size=32)
+    subject = setup.load_subject(spec)
+    passes = setup.choose_micro_batches(subject, spec.hyperparameters, longest)
+    assert (passes.examples, passes.tokens) == (expected, expected * longest)
+
+
+def test_micro_batch_halves_with_the_free_memory(make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = make_spec("lora", batch_size=256)
+    subject = setup.load_subject(spec)
+    sizes = []
+    for available in (64e6, 32e6, 16e6, 1e6):
+        monkeypatch.setattr(
+            setup.psutil, "virtual_memory", lambda available=available: SimpleNamespace(available=available)
+        )
+        sizes.append(setup.choose_micro_batches(subject, spec.hyperparameters, 100).examples)
+    assert sizes[0] == 2 * sizes[1] == 4 * sizes[2]
+    assert sizes[3] == 1
+
+
+def test_micro_batch_size_that_is_given_is_taken_up_to_the_batch(make_spec: MakeSpec) -> None:
+    for given, expected in ((3, 3), (64, 8)):
+        spec = make_spec("lora", micro_batch_size=given)
+        passes = setup.choose_micro_batches(setup.load_subject(spec), spec.hyperparameters, 9000)
+        assert passes.examples == expected
+
+
+def test_precision_is_float32_on_a_cpu_unless_asked_otherwise() -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    assert setup.find_computing("auto") == setup.Computing(torch.device("cpu"), "float32")
+    assert setup.find_computing("bfloat16").precision == "bfloat16"
+
+
+def test_same_seed_makes_the_same_adapter(make_spec: MakeSpec) -> None:
+    first, second = (setup.load_subject(make_spec("lora")) for _ in range(2))
+    for left, right in zip(first.trained_parameters, second.trained_parameters, strict=True):
+        assert torch.equal(left, right)
+
+
+def test_long_examples_are_cut_to_the_context_of_the_model(make_spec: MakeSpec) -> None:
+    spec = make_spec("lora")
+    subject = setup.load_subject(spec)
+    assert setup.usable_length(2048, subject.model) == 128
+    data = setup.load_data(spec.training_file, subject.tokenizer, 40)
+    assert max(data.lengths) == 40
+    assert data.cut == sum(example.cut_tokens > 0 for example in data.tokenised) > 0
