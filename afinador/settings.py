@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from afinador.errors import ConfigurationError
 
 
 class Settings(BaseSettings):
@@ -104,3 +106,19 @@ class Settings(BaseSettings):
     def allowed_model_roots(self) -> list[Path]:
         """Folders from which base models may be registered: the configured ones and ``HOME/base-models``."""
         return [*self.model_roots, self.home / "base-models"]
+
+
+def read_settings(**given: object) -> Settings:
+    """Read the environment, with what a command line gives instead.
+
+    Raises:
+        ConfigurationError: A variable has a value that it cannot have; names both.
+    """
+    try:
+        return Settings(**given)  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        variable = name if name.isupper() else f"AFINADOR_{name.upper()}"
+        shown = "" if "key" in name.lower() or "token" in name.lower() else f" is {first['input']!r}"
+        raise ConfigurationError(f"{variable}{shown}: {first['msg']}. Correct it in the environment.") from error

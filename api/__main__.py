@@ -12,7 +12,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import OperationalError
 
 from afinador.errors import AfinadorError
-from afinador.settings import Settings
+from afinador.settings import read_settings
 from api.app import create_app
 from registry.database import upgrade
 from registry.memory import Memory
@@ -22,7 +22,10 @@ SHUTDOWN_SECONDS = 3
 
 def main() -> int:
     """Serve until a signal comes; warnings go to standard error."""
-    settings = Settings()
+    try:
+        settings = read_settings()
+    except AfinadorError as error:
+        return _refuse(error.message)
     parser = argparse.ArgumentParser(prog="python -m api", description=__doc__)
     parser.add_argument("--host", default=settings.host, help="address to listen on (AFINADOR_HOST)")
     parser.add_argument("--port", type=int, default=settings.port, help="port to listen on (AFINADOR_PORT)")

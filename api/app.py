@@ -10,7 +10,7 @@ from fastapi import APIRouter, FastAPI
 import registry.runs
 from afinador import __version__
 from afinador.settings import Settings
-from api import description, problems
+from api import openapi_description, problems
 from api.background import Deferred
 from api.health import Health, checks_of
 from api.middleware import RequestFrame
@@ -60,14 +60,14 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    app.openapi = lambda: description.describe(app)  # type: ignore[method-assign]
+    app.openapi = lambda: openapi_description.describe(app)  # type: ignore[method-assign]
     app.state.service = service
     app.add_middleware(RequestFrame)
     problems.install(app)
     everything = APIRouter()
     for routes in ROUTERS:
         everything.include_router(routes.router)
-    app.include_router(description.router)
+    app.include_router(openapi_description.router)
     app.include_router(everything, prefix="/v1")
     app.include_router(everything, include_in_schema=False)
     return app

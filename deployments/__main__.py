@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from afinador.errors import AfinadorError
-from afinador.settings import Settings
+from afinador.settings import read_settings
 from deployments import up as starting
 
 
@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
 def _up(options: argparse.Namespace) -> None:
     given = {name: value for name in ("home", "host") if (value := getattr(options, name)) is not None}
     # Through the constructor, so that they are checked as the environment's are.
-    settings = Settings(**given)
+    settings = read_settings(**given)
     wishes = starting.Wishes(options.prefect_port, options.mlflow_port, options.port, not options.no_mlflow)
     starting.up(settings, wishes)
 
@@ -56,7 +56,7 @@ def _up(options: argparse.Namespace) -> None:
 def _db_upgrade(options: argparse.Namespace) -> None:
     from registry import database, experiments  # SQLAlchemy is of no use to the other commands
 
-    settings = Settings()
+    settings = read_settings()
     database.upgrade(settings.ledger_url)
     experiments.upgrade(settings)
 

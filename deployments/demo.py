@@ -148,7 +148,7 @@ def show_result(client: Afinador, job: dict[str, Any], urls: dict[str, str]) -> 
     """Print base against tuned, sample answers, where the adapter lies, and how to do the same by hand."""
     metrics, name = job["metrics"], job["spec"]["output"]["name"]
     figures = Table("", "base", "tuned", title="\nBase against tuned, on the held-out part", title_justify="left")
-    for figure in ("loss", "perplexity", "token_accuracy", "exact_match"):
+    for figure in ("loss", "perplexity", "accuracy", "exact_match"):
         if figure in metrics["tuned"]:
             figures.add_row(figure.replace("_", " "), *(f"{metrics[side][figure]:.4g}" for side in ("base", "tuned")))
     console.print(figures)

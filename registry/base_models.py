@@ -196,9 +196,13 @@ def _allowed_folder(settings: Settings, source: str) -> Path:
             f"source is {source!r}; give an absolute folder on the server, or hf://owner/name[@revision].",
             param="source",
         )
-    folder = Path(source).resolve()
+    try:
+        folder = Path(source).resolve()
+        is_there = folder.is_dir()
+    except (OSError, ValueError) as error:  # such as a name that is too long, or holds a zero byte
+        raise InvalidRequestError(f"source is no folder that there can be: {error}.", param="source") from error
     _require_below_roots(settings, folder)
-    if not folder.is_dir():
+    if not is_there:
         raise NotFoundError(
             f"There is no folder {source}; give the one that holds config.json and the safetensors files.",
             param="source",

@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from afinador.config.spec import FineTuningSpec
 from afinador.errors import AfinadorError
 from afinador.schemas.events import EventLevel
-from afinador.settings import Settings
+from afinador.settings import read_settings
 from afinador.training.run_dir import RunDir
 from registry import events, jobs
 from registry.memory import Memory
@@ -170,7 +170,7 @@ def claim(job_id: str, flow_run_id: str) -> Attempt | None:
     Returns:
         The attempt, or None when the job has ended or may not be started once more.
     """
-    memory = Memory.open(Settings())
+    memory = Memory.open(read_settings())
     process = psutil.Process()
     with memory.database.session() as session:
         job = jobs.claim(

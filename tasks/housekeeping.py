@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prefect import task
 
-from afinador.settings import Settings
+from afinador.settings import read_settings
 from registry import runs
 from registry.memory import Memory
 
@@ -12,7 +12,7 @@ from registry.memory import Memory
 @task(task_run_name="settle jobs", persist_result=False)
 def settle_jobs() -> str:
     """Bring ledger and Prefect together again, submit what waits, and say what was done."""
-    memory = Memory.open(Settings())
+    memory = Memory.open(read_settings())
     runs.settle(memory)
     submitted = runs.submit_waiting(memory)
     return f"Settled; {submitted} waiting jobs submitted."

@@ -66,9 +66,14 @@ def shape_of(fields: Mapping[str, Any], allowed: Iterable[Shape] = tuple(SHAPES)
 
 
 def commonest_shape(records: Iterable[Record], format: Format) -> Shape | None:
-    """Return the shape that most of the records have, so that one bad record does not decide for all."""
+    """Return the shape that most of the records have, so that one bad record does not decide for all.
+
+    Where some records carry a label, those without one are faults and not whole texts: a label is never left unused.
+    """
     allowed = shapes_of_format(format)
     counted = Counter(shape for record in records if (shape := shape_of(record.fields, allowed)) is not None)
+    if counted.get("text_label"):
+        counted.pop("text", None)
     return counted.most_common(1)[0][0] if counted else None
 
 

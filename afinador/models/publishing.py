@@ -72,11 +72,7 @@ def model_card(spec: FineTuningSpec, evaluation: dict[str, Any], template: str) 
             "|---|---|---|",
             f"| base model | {base.name} | `{base.sha256}` |",
             f"| training file | {spec.training_file.name} | `{spec.training_file.sha256}` |",
-            *(
-                [f"| validation file | {spec.validation_file.name} | `{spec.validation_file.sha256}` |"]
-                if spec.validation_file
-                else []
-            ),
+            *_validation_row(spec),
             "",
             "## Base against tuned",
             "",
@@ -98,14 +94,20 @@ def model_card(spec: FineTuningSpec, evaluation: dict[str, Any], template: str) 
             "",
             "| name | value |",
             "|---|---|",
-            *(
-                f"| {name} | {value} |"
-                for name, value in spec.hyperparameters.model_dump().items()
-                if value is not None
-            ),
+            *_hyperparameter_rows(spec),
             "",
         ]
     )
+
+
+def _validation_row(spec: FineTuningSpec) -> list[str]:
+    file = spec.validation_file
+    return [f"| validation file | {file.name} | `{file.sha256}` |"] if file else []
+
+
+def _hyperparameter_rows(spec: FineTuningSpec) -> list[str]:
+    values = spec.hyperparameters.model_dump(exclude_none=True)
+    return [f"| {name} | {value} |" for name, value in values.items()]
 
 
 _WHAT = {"adapter": "A LoRA adapter", "model": "A full fine-tune"}

@@ -8,7 +8,6 @@ from pydantic import ConfigDict, Field, field_validator
 
 from afinador.schemas.base import Wire
 
-
 RESERVED_NAMES = ("api", "ajax-api", "static-files", "workspaces")
 """Names that MLflow does not give to a workspace."""
 

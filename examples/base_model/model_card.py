@@ -38,7 +38,7 @@ A few attention heads start from weights that look for an earlier mention of a w
 |---|---|
 | Held-out perplexity per token, 300 fresh documents | {perplexity:.2f} |
 | Questions about fresh stories answered exactly, 200 questions | {answered_share:.0%} |
-| Training time with {threads} CPU thread(s) | {training_seconds} s |
+| Training time, CPU threads used: {threads}; other work on the machine lengthens it | {training_seconds} s |
 
 Names, numbers and days in the text are drawn by chance, which no model can foresee; that sets a floor to perplexity.
 

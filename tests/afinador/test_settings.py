@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from afinador.settings import Settings
+from afinador.errors import ConfigurationError
+from afinador.settings import Settings, read_settings
 
 
 def test_everything_lies_below_the_home_by_default(tmp_path: Path) -> None:
@@ -32,6 +33,12 @@ def test_promised_names_are_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 def test_secrets_never_show(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AFINADOR_API_KEY", "af-very-secret")
     assert "very-secret" not in repr(Settings())
+
+
+def test_bad_values_are_named_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AFINADOR_PORT", "abc")
+    with pytest.raises(ConfigurationError, match="AFINADOR_PORT is 'abc'"):
+        read_settings()
 
 
 def test_env_file_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

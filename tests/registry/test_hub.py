@@ -187,7 +187,7 @@ def test_nothing_is_left_when_the_ledger_refuses(
 ) -> None:
     job = ready.job(acme, output_model="orders")
     job.spec = job.spec | {"organization_id": "org_unknown"}
-    with pytest.raises(Exception, match="(?i)foreign key"):
+    with pytest.raises(Exception, match=r"(?i)foreign key"):
         publish(job)
     assert memory.storage.list("org_unknown") == []
     assert registered(experiments, acme) == {}

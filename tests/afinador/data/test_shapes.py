@@ -1,7 +1,10 @@
+from pathlib import Path
+
 import pytest
 
 from afinador.data.records import Problem, Record
 from afinador.data.shapes import Example, shape_of, to_example
+from afinador.data.validation import validate_dataset
 
 USER = {"role": "user", "content": "q"}
 ANSWER = {"role": "assistant", "content": "a"}
@@ -132,3 +135,11 @@ def test_tool_arguments_given_as_an_object_become_text():
     call = {**CALL, "function": {"name": "go", "arguments": {"to": "Perú"}}}
     example = conversation(USER, {**CALLING, "tool_calls": [call]})
     assert example.messages[1]["tool_calls"][0]["function"]["arguments"] == '{"to": "Perú"}'
+
+
+def test_one_label_makes_all_texts_without_one_faults(tmp_path: Path) -> None:
+    path = tmp_path / "mixed.jsonl"
+    path.write_text('{"text": "a", "label": "b"}\n{"text": "c"}\n{"text": "d"}\n')
+    report = validate_dataset(path, path.name)
+    assert report.shape == "text_label"
+    assert [(problem.line, problem.field) for problem in report.errors] == [(2, "label"), (3, "label")]
