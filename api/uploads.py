@@ -15,10 +15,9 @@ from starlette.concurrency import run_in_threadpool
 
 from afinador.errors import InvalidRequestError
 from afinador.storage import require_free_space
-from api import multipart
 from api.keys import CurrentOrganization
-from api.multipart import Form, Sink
 from api.service import TheService
+from api.upload_forms import Form, Sink
 
 ABANDONED_SECONDS = 24 * 3600
 PURPOSES = ("fine-tune", "assistants", "batch", "vision", "user_data", "evals")

@@ -1,8 +1,8 @@
 """Initial weights from which a tiny model copies words from the start.
 
-From purely random weights, a model of this size needs many thousand steps before any head learns to find an earlier
-mention of a word and to repeat what followed it (an "induction head"). Here a few heads are set to do that at once, in
-rough form; training then refines them, so that pretraining takes minutes rather than hours.
+From random weights, a model of this size is slow to learn heads that find an earlier mention of a word and repeat what
+followed it ("induction heads"). Here a few heads are set to do that from the first step, in rough form; training then
+refines them. A high learning rate in the first steps undoes them, hence the long warm-up in ``pretrain.py``.
 """
 
 import torch

@@ -24,13 +24,14 @@ minute on two CPU cores.
 |---|---|
 | Layers, heads, hidden size, intermediate size | {layers}, {heads}, {hidden_size}, {intermediate_size} |
 | Context | 512 tokens |
-| Training text | {tokens:,} tokens, none seen twice |
+| Training text | {tokens:,} tokens, drawn anew throughout |
 | Steps, tokens per step | {steps}, {tokens_per_step} |
 | Optimizer | AdamW, peak learning rate {learning_rate}, {warmup_steps} warm-up steps, linear decay |
 | Seed | {seed} |
 
 A few attention heads start from weights that look for an earlier mention of a word and copy what followed it
-(`initial_weights.py`); learning this from random weights would take far longer.
+(`initial_weights.py`). In an earlier trial from random weights, at another batch size and learning rate and with fewer
+word lists in the text, 2.56 million tokens were not enough: 2.5% of the questions were answered.
 
 ## Measured
 
@@ -47,7 +48,7 @@ Names, numbers and days in the text are drawn by chance, which no model can fore
 It is for demonstrations and tests of fine-tuning and serving. It knows nothing of the real world, follows no
 instructions, and must not be used for anything that matters. The text it was trained on holds stories, questions with
 answers, talks, lists and tallies; it holds no labelled records of the form `field: value | field: value`, which is what
-the example data set teaches.
+the example data set teaches. The nearest to it is a sentence that lists customer, goods, town and day with commas.
 
 ## Licence
 

@@ -7,8 +7,6 @@ import socket
 import httpx
 import pytest
 
-from api import multipart
-
 FORM = {"purpose": "fine-tune"}
 
 
