@@ -49,8 +49,8 @@ async def receive_upload(request: Request, service: TheService, _: CurrentOrgani
     """
     boundary = _boundary(request.headers.get("content-type", ""))
     announced_bytes = int(request.headers.get("content-length", "0"))
-    if announced_bytes > multipart.MAX_FILE_BYTES + multipart.MAX_FIELD_BYTES:
-        raise multipart.too_large()
+    if announced_bytes > upload_forms.MAX_FILE_BYTES + upload_forms.MAX_FIELD_BYTES:
+        raise upload_forms.too_large()
     folder = upload_folder(service.memory.settings.home)
     require_free_space(folder, announced_bytes, "This upload")
     sink = Sink(folder / f"{uuid4().hex}.part")

@@ -149,7 +149,7 @@ def test_file_name_is_kept_without_folders(member, sent, kept):
 
 
 def test_file_above_the_limit_is_413_and_leaves_nothing(member, running, monkeypatch):
-    monkeypatch.setattr(multipart, "MAX_FILE_BYTES", 3_000_000)
+    monkeypatch.setattr(upload_forms, "MAX_FILE_BYTES", 3_000_000)
     error = refused(upload(member, {"file": ("big.jsonl", b"x" * 5_000_000)}), 413)
     assert error["code"] == "request_too_large"
 
