@@ -15,6 +15,7 @@ from starlette.concurrency import run_in_threadpool
 
 from afinador.errors import InvalidRequestError
 from afinador.storage import require_free_space
+from api import upload_forms
 from api.keys import CurrentOrganization
 from api.service import TheService
 from api.upload_forms import Form, Sink

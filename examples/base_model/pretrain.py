@@ -1,6 +1,6 @@
 """Makes the example base model from nothing: text, tokenizer, pretraining, measured figures, model card.
 
-Run ``python examples/base_model/pretrain.py``; it needs no network and about ten minutes on two CPU cores that are otherwise idle.
+Run ``python examples/base_model/pretrain.py``; it needs no network, and the model card tells how long it took.
 """
 
 import argparse

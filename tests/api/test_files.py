@@ -7,6 +7,8 @@ import socket
 import httpx
 import pytest
 
+from api import upload_forms
+
 FORM = {"purpose": "fine-tune"}
 
 
