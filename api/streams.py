@@ -53,9 +53,7 @@ def _chunks(stream: BinaryIO) -> Iterator[bytes]:
 
 
 def log_text(path: Path) -> Response:
-    """Send a log as it is now; empty when nothing was written yet."""
-    if not path.is_file():
-        return Response(b"", media_type="text/plain; charset=utf-8")
+    """Send a log as it is now."""
     return StreamingResponse(_up_to(path, path.stat().st_size), media_type="text/plain; charset=utf-8")
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from afinador.errors import AfinadorError
-from registry import jobs
+from registry import job_logs, jobs
 from tasks import trainer
 from tasks.attempt import Attempt
 
@@ -69,8 +70,11 @@ def interrupted(attempt: Attempt) -> None:
 
 
 def _close(attempt: Attempt, status: str) -> None:
-    for close in attempt.on_unhappy_end:
+    """Keep the log and close what follows the run; whatever is away must not hide the reason of the end."""
+    actions = [partial(close, status) for close in attempt.on_unhappy_end]
+    keep_log = partial(job_logs.keep, attempt.memory, attempt.spec.organization_id, attempt.job_id)
+    for action in (keep_log, *actions):
         try:
-            close(status)
+            action()
         except AfinadorError as error:
             logger.warning("Not closed as %s: %s", status, error.message)

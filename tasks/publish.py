@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from afinador.errors import ServiceUnavailableError
 from afinador.storage import sha256_of
-from registry import files, jobs
+from registry import files, job_logs, jobs
 from registry.hub_publishing import publish as publish_to_hub
 from tasks import artifacts
 from tasks.attempt import Attempt
@@ -54,6 +54,7 @@ def publish(attempt: Attempt, follower: Follower) -> str:
         alias, number = version.alias, version.version
     experiments.set_final_metrics(attempt.spec.organization, mlflow_run_id, metrics)
     experiments.finish(attempt.spec.organization, mlflow_run_id, "FINISHED")
+    job_logs.keep(attempt.memory, attempt.spec.organization_id, attempt.job_id)
     message = f"Published {attempt.spec.output.kind} {attempt.spec.output.name}, version {number}, as {alias}."
     with attempt.memory.database.session() as session:
         curve_id = _keep_curve(session, attempt)

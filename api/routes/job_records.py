@@ -14,7 +14,7 @@ from api.keys import CurrentOrganization
 from api.paging import After, page
 from api.service import TheService
 from api.streams import follow_events, follow_log, log_text
-from registry import checkpoints, events, jobs
+from registry import checkpoints, events, job_logs, jobs
 
 router = APIRouter(prefix="/fine_tuning/jobs/{job}", tags=["fine-tuning jobs"])
 
@@ -65,5 +65,9 @@ def read_log(job: str, organization: CurrentOrganization, service: TheService, f
     """Get what training wrote, as text; with ``follow`` line by line as it is written."""
     with service.memory.database.reading() as session:
         job_id = jobs.get(session, organization.id, job).id
-    path = service.memory.settings.runs_dir / job_id / "log.txt"
-    return follow_log(service, organization.id, job_id, path) if follow else log_text(path)
+    path = job_logs.path_of(service.memory, job_id)
+    if follow:
+        return follow_log(service, organization.id, job_id, path)
+    if path.is_file():
+        return log_text(path)
+    return Response(job_logs.kept(service.memory, organization.id, job_id), media_type="text/plain; charset=utf-8")

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from registry import checkpoints, events, jobs
+from registry import checkpoints, events, job_logs, jobs
 
 
 @pytest.fixture
@@ -131,6 +131,15 @@ def test_following_many_events_loses_none_and_goes_on_where_it_broke(member, run
     middle = json.loads(whole[100])["id"]
     rest = messages(member.http.get(path, headers={"last-event-id": middle}).text)
     assert rest == whole[101:]
+
+
+def test_log_is_read_from_the_storage_when_its_run_directory_is_gone(member, running, job):
+    path = job_logs.path_of(running.memory, job["id"])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("kept lines\n")
+    job_logs.keep(running.memory, job["organization_id"], job["id"])
+    path.unlink()
+    assert member.http.get("/v1/fine_tuning/jobs/observed/logs").text == "kept lines\n"
 
 
 def test_following_the_log_gives_lines_as_they_are_written(member, running, job):
