@@ -99,11 +99,11 @@ def wait_until_ready(process: subprocess.Popen[str]) -> None:
     assert process.stdout is not None
     said = []
     for line in process.stdout:
-        said.append(line)
         if found := re.search(r"AFINADOR_API_KEY=['\"]?([\w-]+)", line):
             KEY_FILE.touch(mode=0o600)
             KEY_FILE.write_text(found[1])
-        elif not re.search("AFINADOR_|Keys of|Use it|afinador list|With the openai|Logs:", line):
+        elif line.strip() and not re.search("AFINADOR_|These keys|Use it|afinador list|openai client|^Logs:", line):
+            said.append(line)
             console.print(line.rstrip(), markup=False)
         if "AFINADOR_BASE_URL" in line:
             break
