@@ -63,9 +63,8 @@ def _get(kind: calls.Kind) -> Callable[[argparse.Namespace], None]:
 
 
 def _facts(entry: dict[str, Any]) -> list[tuple[str, Any]]:
-    from afinador.cli.jobs import comparison_of
 
-    comparison = comparison_of(entry)
+    comparison = render.comparison_of(entry)
     return [
         ("name", entry["name"]),
         ("kind", entry["kind"]),

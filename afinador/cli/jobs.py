@@ -61,7 +61,7 @@ def get_job(arguments: argparse.Namespace) -> None:
             except NotFoundError:
                 place = "no longer in the hub"
     render.result(render.fields(_facts(job, place)))
-    if comparison := comparison_of(job):
+    if comparison := render.comparison_of(job):
         render.result(f"\n{comparison}")
     if place and place != "no longer in the hub":
         render.remark(f"\nFetch it with: afinador get hub-{output['kind']} {output['name']} --download DIR")
@@ -97,19 +97,6 @@ def _facts(job: dict[str, Any], place: str | None) -> list[tuple[str, Any]]:
         ("lies in", place),
         ("Prefect page", job.get("run_url")),
     ]
-
-
-def comparison_of(job: dict[str, Any]) -> str | None:
-    """Return the table *base against tuned*, or None when a job was not evaluated."""
-    metrics = job.get("metrics") or {}
-    base, tuned = metrics.get("base"), metrics.get("tuned")
-    if not isinstance(base, dict) or not isinstance(tuned, dict):
-        return None
-    names = [
-        name for name in dict.fromkeys((*base, *tuned)) if isinstance(tuned.get(name, base.get(name)), int | float)
-    ]
-    rows = [(name.replace("_", " "), render.text(base.get(name)), render.text(tuned.get(name))) for name in names]
-    return render.table(("metric", "base", "tuned"), rows)
 
 
 def cancel_job(arguments: argparse.Namespace) -> None:

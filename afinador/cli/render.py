@@ -132,6 +132,19 @@ def listing(found: list[dict[str, Any]], has_more: bool, shown_as_json: bool, he
         remark(f"There are more; --limit shows them, or --after {found[-1].get('id')}.")
 
 
+def comparison_of(job: dict[str, Any]) -> str | None:
+    """Return the table *base against tuned*, or None when a job was not evaluated."""
+    metrics = job.get("metrics") or {}
+    base, tuned = metrics.get("base"), metrics.get("tuned")
+    if not isinstance(base, dict) or not isinstance(tuned, dict):
+        return None
+    names = [
+        name for name in dict.fromkeys((*base, *tuned)) if isinstance(tuned.get(name, base.get(name)), int | float)
+    ]
+    rows = [(name.replace("_", " "), text(base.get(name)), text(tuned.get(name))) for name in names]
+    return table(("metric", "base", "tuned"), rows)
+
+
 def deleted(what: str, name: str, answer: dict[str, Any], shown_as_json: bool) -> None:
     """Write that something is gone."""
     if shown_as_json:

@@ -12,7 +12,6 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from afinador.cli import render
-from afinador.cli.jobs import comparison_of
 from afinador.cli.watching import Screen, screen_for
 from afinador.errors import InvalidRequestError
 from afinador.training.job_file import spec_from_file
@@ -101,7 +100,7 @@ def _tell(run_dir: RunDir, exit_code: int, last_words: str, *, shown_as_json: bo
         render.as_json({**result, "run_dir": str(run_dir.path), "model_path": str(run_dir.final)})
     if exit_code == 0 and result.get("status") == "succeeded":
         if not shown_as_json:
-            render.result(comparison_of(result) or f"train loss  {render.text(result.get('train_loss'))}")
+            render.result(render.comparison_of(result) or f"train loss  {render.text(result.get('train_loss'))}")
         render.remark(f"The result lies in {run_dir.final}")
         return 0
     reason = (result.get("error") or {}).get("message") or last_words or "see log.txt there"

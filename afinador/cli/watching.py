@@ -12,7 +12,6 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 
 from afinador.cli import render
-from afinador.cli.jobs import comparison_of
 from afinador.client import following
 from afinador.client.connection import Connection
 
@@ -142,7 +141,7 @@ def watch(connection: Connection, job: str, *, shown_as_json: bool = False) -> i
         raise
     if shown_as_json:
         render.as_json(state)
-    elif comparison := comparison_of(state):
+    elif comparison := render.comparison_of(state):
         render.result(comparison)
     render.remark(ending_of(state))
     return 0 if state["status"] == "succeeded" else 1
