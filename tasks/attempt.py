@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -67,6 +68,7 @@ class Attempt:
     request: str | None = None
     devices: list[str] = field(default_factory=list)
     on_unhappy_end: list[Callable[[str], None]] = field(default_factory=list)
+    trainer: subprocess.Popen[bytes] | None = None
     _closed: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Attempt:

@@ -30,7 +30,7 @@ def start(attempt: Attempt) -> None:
     me = psutil.Process()
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": _visible_devices(attempt), "PYTHONUNBUFFERED": "1"}
     with (attempt.run.path / "log.txt").open("ab") as log:
-        _PROCESSES[attempt.job_id] = subprocess.Popen(
+        attempt.trainer = subprocess.Popen(
             [
                 sys.executable,
                 "-m",
@@ -49,17 +49,9 @@ def start(attempt: Attempt) -> None:
         )
 
 
-_PROCESSES: dict[str, subprocess.Popen[bytes]] = {}
-
-
 def exit_code(attempt: Attempt) -> int | None:
     """Return the trainer's exit code, or None while it runs."""
-    return _PROCESSES[attempt.job_id].poll()
-
-
-def is_started(attempt: Attempt) -> bool:
-    """Tell whether this process has started a trainer for the job."""
-    return attempt.job_id in _PROCESSES
+    return attempt.trainer.poll() if attempt.trainer is not None else None
 
 
 def require_success(attempt: Attempt, code: int) -> None:
@@ -88,7 +80,7 @@ def require_success(attempt: Attempt, code: int) -> None:
 
 def stop(attempt: Attempt) -> None:
     """Ask the trainer to stop after its step and wait; end it by force when it does not."""
-    process = _PROCESSES.get(attempt.job_id)
+    process = attempt.trainer
     if process is None or process.poll() is not None:
         return
     attempt.run.write_control(attempt.number, attempt.request or "cancel")
