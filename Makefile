@@ -21,6 +21,9 @@ test: $(STAMP)   ## All tests that need no GPU and no internet
 check: $(STAMP)  ## Format, lint, types, import contracts, generated documents
 	@$(VENV)/bin/ruff format --check . && $(VENV)/bin/ruff check . && $(VENV)/bin/mypy && $(VENV)/bin/lint-imports && $(RUN) docs/generate.py --check
 
+bench: $(STAMP)  ## What the service costs beside the training, side by side in one run
+	@$(RUN) bench/service.py
+
 docs: $(STAMP)   ## Write the generated references again
 	@$(RUN) docs/generate.py
 

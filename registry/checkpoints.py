@@ -46,6 +46,15 @@ def exists(session: Session, job_id: str, step: int) -> bool:
     return session.scalar(select(Checkpoint.id).where(*_at(job_id, step))) is not None
 
 
+def prune(session: Session, job_id: str, *, keep: int) -> list[str]:
+    """Forget the oldest checkpoints of a job, all but ``keep``, and return the storage prefixes of their files."""
+    newest_first = select(Checkpoint).where(Checkpoint.job_id == job_id).order_by(Checkpoint.step_number.desc())
+    gone = list(session.scalars(newest_first.offset(keep)))
+    for row in gone:
+        session.delete(row)
+    return [row.storage_key for row in gone]
+
+
 def list_page(
     session: Session, organization_id: str, job_id: str, after: str | None = None, limit: int = 10
 ) -> tuple[list[Checkpoint], bool]:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "fine-tuning"
 """Name of the experiment that holds the runs of an organisation."""
+MODEL_DEVELOPMENT = {"mlflow.experimentKind": "custom_model_development"}
+"""Lets MLflow's pages show runs as trainings, and not as evaluations of prompts."""
 
 __all__ = ["EXPERIMENT", "Experiments", "upgrade"]
 
@@ -220,7 +222,7 @@ def _experiment_id(client: MlflowClient) -> str:
     found = client.get_experiment_by_name(EXPERIMENT)
     if found is None:
         try:
-            return client.create_experiment(EXPERIMENT)
+            return client.create_experiment(EXPERIMENT, tags=MODEL_DEVELOPMENT)
         except MlflowException as error:
             found = client.get_experiment_by_name(EXPERIMENT)
             if found is None:  # otherwise another process was faster

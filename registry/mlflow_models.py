@@ -109,6 +109,7 @@ def create_version(
                 source,
                 run_id=run_id,
                 tags=lineage_tags(spec) | {"kind": spec.output.kind, "alias": spec.output.alias} | tags,
+                description=f"{spec.tuning_method} fine-tune of {spec.base_model.name} on {spec.training_file.name}",
                 await_creation_for=0,
             )
             found.append(mine)

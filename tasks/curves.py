@@ -33,6 +33,8 @@ class Curves:
     def __init__(self, attempt: Attempt) -> None:
         self.attempt = attempt
         self.last: dict[str, Any] = {}
+        for row in attempt.run.metrics_after(0)[0]:  # of an earlier attempt
+            self.last |= row
         self._rows: queue.Queue[dict[str, Any]] = queue.Queue()
         self._waiting: list[dict[str, Any]] = []
         self._closing = threading.Event()

@@ -11,6 +11,7 @@ from registry import events, jobs
 from tasks import artifacts, trainer
 from tasks.attempt import Attempt
 from tasks.curves import Curves
+from tasks.retrying import TRANSIENT
 from tasks.save_checkpoint import save_checkpoint
 
 logger = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ class Follower:
             self._write_down(event_rows, metric_rows)
             for row in event_rows:
                 if row["type"] == "checkpoint":
-                    save_checkpoint(self.attempt, row["data"]["step"], row["data"].get("metrics") or {})
+                    self._take_over(row["data"])
             self.cursors |= {"events": event_cursor, "metrics": metric_cursor}
             with self.attempt.memory.database.session() as session:
                 jobs.set_fields(session, self.attempt.job_id, self.attempt.number, cursors=self.cursors)
@@ -80,16 +81,24 @@ class Follower:
             self._artifact_at = clock
             artifacts.show_progress(self.attempt, status)
 
+    def _take_over(self, checkpoint: dict[str, Any]) -> None:
+        """Save a checkpoint as a task of its own; training is worth more than one copy of its past."""
+        try:
+            save_checkpoint(self.attempt, checkpoint["step"], checkpoint.get("metrics") or {})
+        except TRANSIENT as error:
+            self.attempt.say(f"Checkpoint {checkpoint['step']} is not in the storage: {error}", level="warn")
+
     def _progress(self, status: dict[str, Any]) -> dict[str, Any]:
         shown = ("state", "step", "steps", "epoch", "tokens", "eta_seconds")
         return {key: status.get(key) for key in shown} | {
-            "train_loss": self.curves.last.get("train_loss"),
+            "train_loss": status.get("train_loss", self.curves.last.get("train_loss")),
             "valid_loss": self.curves.last.get("valid_loss"),
         }
 
     def _write_down(self, event_rows: list[dict[str, Any]], metric_rows: list[dict[str, Any]]) -> None:
         with self.attempt.memory.database.session() as session:
             for row in event_rows:
+                logger.info(row["message"])
                 level: EventLevel = row.get("level", "info")
                 events.append(
                     session,

@@ -15,7 +15,7 @@ from registry.hub_publishing import publish as publish_to_hub
 from tasks import artifacts
 from tasks.attempt import Attempt
 from tasks.following import Follower
-from tasks.retrying import is_transient
+from tasks.retrying import RETRY_DELAYS_SECONDS, is_transient, said
 
 MLFLOW_TIMEOUT_SECONDS = 60.0
 CURVE_COLUMNS = ("step", "train_loss", "train_accuracy", "valid_loss", "valid_mean_token_accuracy")
@@ -26,8 +26,8 @@ CURVE_COLUMNS = ("step", "train_loss", "train_accuracy", "valid_loss", "valid_me
     task_run_name="publish to hub",
     cache_policy=NO_CACHE,
     persist_result=False,
-    retries=5,
-    retry_delay_seconds=[1, 3, 10, 30, 60],
+    retries=len(RETRY_DELAYS_SECONDS),
+    retry_delay_seconds=RETRY_DELAYS_SECONDS,
     retry_condition_fn=is_transient,
 )
 def publish(attempt: Attempt, follower: Follower) -> str:
@@ -43,24 +43,30 @@ def publish(attempt: Attempt, follower: Follower) -> str:
         StorageError: The storage is away; tried again.
     """
     attempt.check()
+    with said(attempt, "Publishing"):
+        return _published(attempt, follower)
+
+
+def _published(attempt: Attempt, follower: Follower) -> str:
     opened = follower.curves.close(MLFLOW_TIMEOUT_SECONDS)
     if opened is None:
         raise ServiceUnavailableError("MLflow does not answer, so the result cannot be registered yet.")
     experiments, mlflow_run_id = opened
+    organization, output = attempt.spec.organization, attempt.spec.output
     metrics = (attempt.run.result() or {}).get("metrics") or {}
     job = attempt.job()
     with attempt.memory.database.session() as session:
         version = publish_to_hub(session, attempt.memory, experiments, job, attempt.run.final, metrics)
         alias, number = version.alias, version.version
-    experiments.set_final_metrics(attempt.spec.organization, mlflow_run_id, metrics)
-    experiments.finish(attempt.spec.organization, mlflow_run_id, "FINISHED")
+    experiments.set_final_metrics(organization, mlflow_run_id, metrics)
+    experiments.finish(organization, mlflow_run_id, "FINISHED")
     job_logs.keep(attempt.memory, attempt.spec.organization_id, attempt.job_id)
-    message = f"Published {attempt.spec.output.kind} {attempt.spec.output.name}, version {number}, as {alias}."
+    message = f"Published {output.kind} {output.name}, version {number}, as {alias}."
     with attempt.memory.database.session() as session:
         curve_id = _keep_curve(session, attempt)
         jobs.set_fields(session, attempt.job_id, attempt.number, fine_tuned_model=alias, result_files=[curve_id])
         jobs.finish(session, attempt.job_id, attempt.number, "succeeded", message=message)
-    artifacts.show_links(attempt, _links(attempt, experiments.run_page(attempt.spec.organization, mlflow_run_id)))
+    artifacts.show_links(attempt, _links(attempt, experiments.run_page(organization, mlflow_run_id)))
     return message
 
 

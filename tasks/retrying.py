@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy.exc import OperationalError
 
-from afinador.errors import ServiceUnavailableError, StorageError
+from afinador.errors import AfinadorError, ServiceUnavailableError, StorageError
+from tasks.attempt import Attempt
 
+RETRY_DELAYS_SECONDS: list[float] = [1, 3, 10, 30, 60]
+"""How long a step that found storage, MLflow or the ledger away waits before each further try."""
 TRANSIENT = (ServiceUnavailableError, StorageError, OperationalError)
+
+
+@contextmanager
+def said(attempt: Attempt, doing: str) -> Iterator[None]:
+    """Write an event, once an attempt, when something that may come back is away; the step is then tried again."""
+    try:
+        yield
+    except TRANSIENT as error:
+        reason = error.message if isinstance(error, AfinadorError) else "the ledger does not answer."
+        attempt.say(
+            f"{doing} must wait: {reason} It is tried again.", level="warn", key=f"away:{doing}:{attempt.number}"
+        )
+        raise
 
 
 def is_transient(task: Any, task_run: Any, state: Any) -> bool:

@@ -11,21 +11,22 @@ from afinador.errors import StorageError
 from afinador.training.checkpoints import CheckpointDamagedError, verify
 from registry import checkpoints
 from tasks.attempt import Attempt
-from tasks.retrying import is_transient
+from tasks.retrying import RETRY_DELAYS_SECONDS, is_transient, said
 
 
 @task(
     task_run_name="save checkpoint {step}",
     cache_policy=NO_CACHE,
     persist_result=False,
-    retries=3,
-    retry_delay_seconds=[1, 5, 15],
+    retries=len(RETRY_DELAYS_SECONDS),
+    retry_delay_seconds=RETRY_DELAYS_SECONDS,
     retry_condition_fn=is_transient,
 )
 def save_checkpoint(attempt: Attempt, step: int, metrics: dict[str, Any]) -> None:
     """Verify a checkpoint by its manifest, copy it to the storage and register it; idempotent by job and step.
 
-    A checkpoint that training has pruned meanwhile, or that its manifest disproves, is left out and said so.
+    Older ones beyond ``save_total_limit`` go after this one is complete. A checkpoint that training has pruned
+    meanwhile, or that its manifest disproves, is left out and said so.
 
     Raises:
         StorageError: The storage does not take it.
@@ -40,10 +41,20 @@ def save_checkpoint(attempt: Attempt, step: int, metrics: dict[str, Any]) -> Non
         attempt.say(f"Checkpoint {step} is not kept: {error.message}", level="warn", key=f"checkpoint-lost:{step}")
         return
     key = f"{attempt.spec.organization_id}/jobs/{attempt.job_id}/checkpoints/{folder.name}"
-    try:
-        attempt.memory.storage.put_folder(folder, key)
-    except FileNotFoundError as error:
-        raise StorageError(f"Checkpoint {step} vanished while it was copied: {error}") from error
-    job = attempt.job()
+    with said(attempt, f"Saving checkpoint {step}"):
+        try:
+            attempt.memory.storage.put_folder(folder, key)
+        except FileNotFoundError as error:
+            raise StorageError(f"Checkpoint {step} vanished while it was copied: {error}") from error
+        job = attempt.job()
+        with attempt.memory.database.session() as session:
+            checkpoints.register(session, job, step, key, {"step": step, **metrics}, size_bytes)
+        _prune(attempt)
+
+
+def _prune(attempt: Attempt) -> None:
+    """Remove the oldest checkpoints beyond ``save_total_limit``, rows before bytes: what is listed is there."""
     with attempt.memory.database.session() as session:
-        checkpoints.register(session, job, step, key, {"step": step, **metrics}, size_bytes)
+        gone = checkpoints.prune(session, attempt.job_id, keep=attempt.spec.hyperparameters.save_total_limit)
+    for key in gone:
+        attempt.memory.storage.delete(key)

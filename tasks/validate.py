@@ -5,24 +5,24 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from afinador.data.validation import require_valid
-from afinador.data.validation import validate_dataset as check_dataset
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from afinador.config.spec import DataFile
+from afinador.data.validation import require_valid
+from afinador.data.validation import validate_dataset as check_dataset
 from afinador.errors import DataError
 from afinador.storage import require_free_space, sha256_of
 from tasks.attempt import Attempt
-from tasks.retrying import is_transient
+from tasks.retrying import RETRY_DELAYS_SECONDS, is_transient, said
 
 
 @task(
     task_run_name="validate dataset",
     cache_policy=NO_CACHE,
     persist_result=False,
-    retries=3,
-    retry_delay_seconds=[1, 5, 15],
+    retries=len(RETRY_DELAYS_SECONDS),
+    retry_delay_seconds=RETRY_DELAYS_SECONDS,
     retry_condition_fn=is_transient,
 )
 def validate_dataset(attempt: Attempt) -> None:
@@ -34,7 +34,8 @@ def validate_dataset(attempt: Attempt) -> None:
     attempt.check()
     spec = attempt.spec.model_copy(deep=True)
     for data_file in filter(None, (spec.training_file, spec.validation_file)):
-        data_file.path = str(_local_copy(attempt, data_file))
+        with said(attempt, "Reading the data"):
+            data_file.path = str(_local_copy(attempt, data_file))
         report = check_dataset(Path(data_file.path), data_file.name)
         require_valid(report, data_file.name)
         attempt.say(f"{data_file.name}: {report.records} records, all usable.", key=f"validated:{data_file.sha256}")
@@ -52,6 +53,7 @@ def _local_copy(attempt: Attempt, data_file: DataFile) -> Path:
             require_free_space(attempt.run.path, data_file.bytes, f"Fetching {data_file.name}")
             storage.get_file(data_file.path, local)
     if not local.exists():
+        storage.check()  # gone, or is the whole storage away?
         raise DataError(
             f"The bytes of {data_file.name} ({data_file.file_id}) are gone from the storage. Upload the file again.",
             param="training_file",

@@ -35,6 +35,13 @@ def test_imports_run_only_downwards(root: Path) -> None:
     assert answer.returncode == 0, answer.stdout + answer.stderr
 
 
+def test_lint_finds_nothing(root: Path) -> None:
+    answer = subprocess.run(
+        [Path(sys.executable).with_name("ruff"), "check", "--no-cache", "."], cwd=root, capture_output=True, text=True
+    )
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
 def test_no_modules_import_each_other_in_a_circle() -> None:
     graph = grimp.build_graph("afinador", *FLAT, cache_dir=None)
     imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}

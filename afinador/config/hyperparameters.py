@@ -14,6 +14,24 @@ from afinador.errors import ConfigurationError, InvalidRequestError, OutOfRangeE
 METHODS_TODAY = ("full", "lora")
 """Tuning methods that can be trained by this version."""
 
+LATER_KEYS = frozenset(
+    [
+        "quantization_bits",
+        "num_virtual_tokens",
+        "packing",
+        "optimizer",
+        "attention",
+        "engine",
+        "deterministic",
+        "early_stopping_patience",
+        "max_target_length",
+        "max_skipped_steps",
+        "promote_if",
+        "output_dir",
+    ]
+)
+"""Keys that have a meaning in Afinador, but not in this version."""
+
 ALIASES = {"n_epochs": "epochs", "lr": "learning_rate"}
 
 
@@ -158,6 +176,10 @@ def resolve_hyperparameters(
         if "learning_rate_multiplier" in given:
             _apply_multiplier(given, limits)
         for key, value in given.items():
+            if key in LATER_KEYS:
+                raise UnknownFieldError(
+                    f"{key!r} is not offered by this version; leave it out.", param=f"hyperparameters.{key}"
+                )
             if key not in limits:
                 raise UnknownFieldError(
                     f"{key!r} is no hyperparameter of the method {tuning_method!r}."
@@ -197,5 +219,6 @@ def _typed(values: dict[str, Any]) -> Hyperparameters:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"][:1]))
         raise InvalidRequestError(
-            f"{key} is {values.get(key)!r}: {first['msg']}.", param=f"hyperparameters.{key}"
+            f"{key} is {values.get(key)!r}: {str(first['msg']).replace('Input should be', 'it must be')}.",
+            param=f"hyperparameters.{key}",
         ) from error

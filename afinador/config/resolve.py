@@ -37,6 +37,8 @@ CAUSAL_ARCHITECTURES = (
 )
 """Architectures that this version trains; further ones come with their own tests."""
 
+LATER_FIELDS = frozenset({"processes", "priority", "from_checkpoint", "merge"})
+"""Fields of a request that have a meaning in Afinador, but not in this version."""
 _PAIRS = {"model": "base_model", "training_file": "dataset", "validation_file": "validation_dataset"}
 
 
@@ -87,6 +89,8 @@ def parse_request(body: dict[str, Any]) -> JobRequest:
     """
     known = [*JobRequest.model_fields, *_PAIRS.values()]
     for key in body:
+        if key in LATER_FIELDS:
+            raise UnknownFieldError(f"{key!r} is not offered by this version; leave it out.", param=key)
         if key not in known:
             raise UnknownFieldError(f"{key!r} is no field of a fine-tuning job.{nearest(key, known)}", param=key)
     for ours, theirs in _PAIRS.items():
@@ -103,7 +107,14 @@ def parse_request(body: dict[str, Any]) -> JobRequest:
             raise InvalidRequestError(
                 f"The field {field!r}{f' (or {other!r})' if other else ''} is required.", param=field
             ) from error
-        raise InvalidRequestError(f"{field} is {first['input']!r}: {first['msg']}.", param=field) from error
+        raise InvalidRequestError(f"{field} is {first['input']!r}: {_in_words(first)}.", param=field) from error
+
+
+def _in_words(error: Any) -> str:
+    """Say what pydantic found in words for whoever wrote the request."""
+    if error["type"] == "string_pattern_mismatch":
+        return "it may hold letters, digits, '.', '_' and '-', at most 96 of them (128 for a job's name)"
+    return str(error["msg"]).removeprefix("Value error, ").replace("Input should be", "it must be")
 
 
 def resolve_method(request: JobRequest) -> tuple[TuningMethod, dict[str, Any]]:

@@ -93,6 +93,8 @@ def test_multiplier_multiplies_the_default() -> None:
     [
         ({"hyperparmeters": {}}, UnknownFieldError, "'hyperparameters'"),
         ({"hyperparameters": {"lora_rnk": 8}}, UnknownFieldError, "'lora_rank'"),
+        ({"hyperparameters": {"quantization_bits": 4}}, UnknownFieldError, "not offered by this version"),
+        ({"merge": True}, UnknownFieldError, "not offered by this version"),
         ({"config": {"lora_rnk": 8}}, UnknownFieldError, "'lora_rank'"),
         ({"tuning_method": "full", "hyperparameters": {"lora_rank": 8}}, UnknownFieldError, "'full'"),
         ({"tuning_method": "qlora"}, OutOfRangeError, "full, lora"),
