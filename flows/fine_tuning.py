@@ -31,6 +31,7 @@ def fine_tune(job_id: str) -> State:
     Args:
         job_id: A job, such as ``ftjob-7f3a19c2``. Everything else is in the ledger.
     """
+    logging.getLogger("tasks").setLevel(logging.INFO)  # the story in Prefect's log, too
     attempt = claim(job_id, str(runtime.flow_run.id or ""))
     if attempt is None:
         return Cancelled(message=f"Job {job_id} has ended already; nothing was done. Create a new job to train again.")

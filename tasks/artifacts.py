@@ -51,7 +51,7 @@ def show_progress(attempt: Attempt, status: dict[str, Any]) -> None:
     if known:
         update_progress_artifact(UUID(known), progress=percent)
         return
-    made = create_progress_artifact(progress=percent, key=f"progress-{attempt.job_id}", description="Steps trained")
+    made = create_progress_artifact(progress=percent, key=_key("progress", attempt), description="Steps trained")
     with attempt.memory.database.session() as session:
         jobs.set_fields(session, attempt.job_id, attempt.number, progress_artifact_id=str(made))
 
@@ -66,7 +66,7 @@ def show_losses(attempt: Attempt) -> None:
     columns = ("step", "epoch", "train_loss", "valid_loss", "learning_rate", "tokens_per_second")
     table = [{name: _short(row.get(name)) for name in columns} for _, row in sorted(by_step.items())]
     stride = -(-len(table) // MAX_TABLE_ROWS) or 1
-    create_table_artifact(table=table[::stride], key=f"losses-{attempt.job_id}", description="Loss by step")
+    create_table_artifact(table=table[::stride], key=_key("losses", attempt), description="Loss by step")
 
 
 @for_eyes_only
@@ -81,7 +81,7 @@ def show_comparison(attempt: Attempt, evaluation: dict[str, Any]) -> None:
         lines += ["", f"**{_line(sample['prompt'])}**", ""]
         lines += [f"- {name}: {_line(sample[name])}" for name in ("expected", "base", "tuned")]
     create_markdown_artifact(
-        markdown="\n".join(lines), key=f"evaluation-{attempt.job_id}", description="Base against tuned"
+        markdown="\n".join(lines), key=_key("evaluation", attempt), description="Base against tuned"
     )
 
 
@@ -89,9 +89,12 @@ def show_comparison(attempt: Attempt, evaluation: dict[str, Any]) -> None:
 def show_links(attempt: Attempt, links: dict[str, str]) -> None:
     """Leave links to where the result is, such as ``{"mlflow": "http://…"}``."""
     for name, link in links.items():
-        create_link_artifact(
-            link=link, link_text=f"{attempt.spec.output.name} in {name}", key=f"{name}-{attempt.job_id}"
-        )
+        create_link_artifact(link=link, link_text=f"{attempt.spec.output.name} in {name}", key=_key(name, attempt))
+
+
+def _key(kind: str, attempt: Attempt) -> str:
+    """Name an artifact by kind and the end of the job's id, as short as the time line of the UI needs it."""
+    return f"{kind}-{attempt.job_id[-8:]}"
 
 
 def _short(value: Any) -> Any:
