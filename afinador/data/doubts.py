@@ -9,6 +9,8 @@ from afinador.data.records import Problem, Record
 from afinador.data.shapes import OPTIONAL_FIELDS, SHAPES, Example, Shape
 
 FEW_RECORDS = 10
+# A single text of this length is cut into many pieces and enough to learn from.
+FEW_CHARACTERS = 20_000
 LONG_RECORD_CHARACTERS = 100_000
 # So many records are remembered, which takes about 100 MB; later ones are not compared.
 RECORDS_COMPARED = 1_000_000
@@ -33,10 +35,12 @@ class Doubts:
         self._label_types: set[type] = set()
         self._has_fractions = False
         self._records = 0
+        self._characters = 0
 
     def about(self, record: Record, example: Example) -> Iterator[Problem]:
         """Yield what is doubtful about one record."""
         self._records += 1
+        self._characters += len(example.text or "")
         if len(self._ignored) <= NAMES_TOLD:
             self._ignored.update(dict.fromkeys(name for name in record.fields if name not in self._used))
         if self._shape == "text_label":
@@ -52,7 +56,7 @@ class Doubts:
 
     def about_all(self) -> Iterator[Problem]:
         """Yield what is doubtful about the file as a whole; call it last."""
-        if 0 < self._records < FEW_RECORDS:
+        if 0 < self._records < FEW_RECORDS and self._characters < FEW_CHARACTERS:
             said = f"Usable records: only {self._records}; a model learns little from fewer than {FEW_RECORDS}."
             yield Problem("few_records", said)
         if self._ignored:

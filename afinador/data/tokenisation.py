@@ -1,7 +1,11 @@
-"""From an example to token ids and labels, cut to length."""
+"""From examples to token ids and labels, at most so many at once.
+
+An answer keeps together with what is left of its prompt; a text without a prompt is trained whole, piece by piece.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,25 +28,82 @@ class TokenisedExample:
     Attributes:
         labels: ``labels[i]`` is ``input_ids[i]`` where that token is learnt, else -100; not shifted. The first is
             never learnt, since nothing stands before it.
-        cut_tokens: How many tokens were cut off to fit the length.
+        cut_tokens: How many tokens were cut off to fit the length; a text loses none.
+        continues: This is a piece of a text that goes on where the piece before it ended.
     """
 
     input_ids: list[int]
     labels: list[int]
     cut_tokens: int = 0
+    continues: bool = False
 
 
-def tokenise(example: Example, tokenizer: PreTrainedTokenizerBase, max_length: int) -> TokenisedExample:
-    """Return an example as tokens, loss mask included.
+def tokenise_all(
+    examples: Iterable[Example], tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> list[TokenisedExample]:
+    """Return examples as tokens, loss mask included, in their order; none has more than ``max_length``.
 
-    What is longer than ``max_length`` tokens loses the start of what comes before the last answer (the BOS stays). Only
-    an answer that is too long by itself is cut, at its end, and then not closed with EOS.
+    A prompt with its answers loses the start of what comes before the last answer (the BOS stays). Only an answer that
+    is too long by itself is cut, at its end, and then not closed with EOS.
+
+    A text loses nothing: it becomes consecutive pieces, in which each of its tokens, and the EOS after the last, is
+    learnt exactly once. Each piece but the first has the last token of the piece before it as context, not learnt.
 
     Raises:
-        DataError: The chat template refuses the example, or no token to be learnt is left.
+        DataError: The chat template refuses an example, or no token to be learnt is left.
         ModelError: The tokenizer has no end-of-sequence token.
     """
-    segments = encode(example, tokenizer)
+    tokenised = []
+    for example in examples:
+        segments = encode(example, tokenizer)
+        if example.text is None:
+            pieces = [_cut_to_length(segments, tokenizer, max_length)]
+        else:
+            pieces = _windows(segments, max_length)
+        if not any(count_targets(piece) for piece in pieces):
+            raise DataError(
+                f"Record at line {example.line} has no token left to learn within max_length {max_length}. "
+                "Raise max_length, or shorten the record."
+            )
+        tokenised += pieces
+    return tokenised
+
+
+def count_targets(example: TokenisedExample) -> int:
+    """Return the number of tokens that are learnt."""
+    return sum(label != NOT_TRAINED for label in example.labels)
+
+
+def count_examples(tokenised: Iterable[TokenisedExample]) -> int:
+    """Return how many examples they were before texts were cut into pieces."""
+    return sum(not piece.continues for piece in tokenised)
+
+
+def _windows(segments: list[EncodedSegment], max_length: int) -> list[TokenisedExample]:
+    """Cut a text into pieces.
+
+    The BOS, where the tokenizer adds one, stands before every piece: whoever generates puts it before every prompt, and
+    many models lean on it. The context behind it keeps a piece from teaching that texts begin in their middle.
+    """
+    head = [token for segment in segments if not segment.trained for token in segment.ids]
+    text = [token for segment in segments if segment.trained for token in segment.ids]
+    pieces: list[TokenisedExample] = []
+    start = 0
+    while start < len(text):
+        context = [*head, *text[max(0, start - 1) : start]]
+        learnt = text[start : start + max(0, max_length - len(context))]
+        if not learnt:
+            return []  # max_length has no room for a single token beside its context
+        labels = [NOT_TRAINED] * len(context) + learnt
+        labels[0] = NOT_TRAINED
+        pieces.append(TokenisedExample(context + learnt, labels, continues=start > 0))
+        start += len(learnt)
+    return pieces
+
+
+def _cut_to_length(
+    segments: list[EncodedSegment], tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> TokenisedExample:
     input_ids = [token for segment in segments for token in segment.ids]
     labels = [token if segment.trained else NOT_TRAINED for segment in segments for token in segment.ids]
     excess = max(0, len(input_ids) - max_length)
@@ -52,18 +113,7 @@ def tokenise(example: Example, tokenizer: PreTrainedTokenizerBase, max_length: i
         del input_ids[cut], labels[cut]
         del input_ids[max_length:], labels[max_length:]
     labels[:1] = [NOT_TRAINED] * len(labels[:1])
-    tokenised = TokenisedExample(input_ids, labels, cut_tokens=excess)
-    if count_targets(tokenised) == 0:
-        raise DataError(
-            f"Record at line {example.line} has no token left to learn within max_length {max_length}. "
-            "Raise max_length, or shorten the record."
-        )
-    return tokenised
-
-
-def count_targets(example: TokenisedExample) -> int:
-    """Return the number of tokens that are learnt."""
-    return sum(label != NOT_TRAINED for label in example.labels)
+    return TokenisedExample(input_ids, labels, cut_tokens=excess)
 
 
 def _start_of_last_answer(segments: list[EncodedSegment]) -> int:

@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from afinador.data.batching import pad_id_of
 from afinador.data.shapes import Example
 from afinador.data.templates import prompt_of
-from afinador.data.tokenisation import TokenisedExample
+from afinador.data.tokenisation import TokenisedExample, count_examples
 from afinador.evals.generation import exact_match, generate_answers
 from afinador.evals.likelihood import measure_likelihood
 from afinador.models.families import TokenScores
@@ -41,7 +41,7 @@ class HeldOut:
     """What both models are measured on.
 
     Attributes:
-        examples: All examples of the validation file, tokenised.
+        examples: All examples of the validation file, tokenised; long texts in pieces, as in training.
         questions: Those that are answered by generation; empty for plain text.
         tokens_per_pass: Padded tokens of a forward pass.
     """
@@ -102,7 +102,7 @@ def assess(model: nn.Module, held_out: HeldOut, between_batches: Callable[[], No
         "perplexity": likelihood.perplexity,
         "accuracy": likelihood.accuracy,
         "exact_match": exact_match(answers, expected) if expected else None,
-        "examples": len(held_out.examples),
+        "examples": count_examples(held_out.examples),
         "generated": len(expected),
     }
     return Assessment(figures, answers)

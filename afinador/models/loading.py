@@ -33,6 +33,8 @@ def load_tokenizer(path: Path | str) -> PreTrainedTokenizerBase:
             f"The tokenizer in {path} has no end-of-sequence token, so that no answer could end. "
             "Set eos_token in its tokenizer_config.json."
         )
+    for name in ("local_files_only", "is_local"):  # how it was loaded is kept as a part of it, and would be saved
+        tokenizer.init_kwargs.pop(name, None)
     return tokenizer
 
 

@@ -14,10 +14,8 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from afinador.config.spec import FineTuningSpec
+from afinador.data.prompting import PromptForm
 from afinador.storage import require_free_space
-
-PLAIN_TEMPLATE = "Human: {prompt}\nAssistant: {answer}<end of sequence>"
-"""How a prompt and its answer are joined when the tokenizer has no chat template (``docs/training.md``)."""
 
 
 def write_weights(model: nn.Module, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
@@ -44,6 +42,14 @@ def is_adapted(model: nn.Module) -> bool:
     return hasattr(model, "peft_config")
 
 
+def count_adapter_parameters(model: nn.Module) -> int:
+    """Return how many parameters adapters have put beside those of the base; copies of whole layers count too."""
+    if not is_adapted(model):
+        return 0
+    added = ("lora_", "modules_to_save.")
+    return sum(p.numel() for name, p in model.named_parameters() if any(part in name for part in added))
+
+
 def cast_weights(model: nn.Module, dtype: torch.dtype) -> None:
     """Change the precision of all weights in place; buffers such as rotary frequencies keep theirs."""
     for parameter in model.parameters():
@@ -51,13 +57,13 @@ def cast_weights(model: nn.Module, dtype: torch.dtype) -> None:
             parameter.data = parameter.data.to(dtype)
 
 
-def model_card(spec: FineTuningSpec, evaluation: dict[str, Any], template: str) -> str:
+def model_card(spec: FineTuningSpec, evaluation: dict[str, Any], form: PromptForm) -> str:
     """Return the README.md of a published version.
 
     Args:
         spec: What was asked for.
         evaluation: As in ``evaluation.json``.
-        template: ``chat_template`` or ``plain``: how prompts were joined with answers.
+        form: How prompts were written.
     """
     base = spec.base_model
     return "\n".join(
@@ -78,15 +84,15 @@ def model_card(spec: FineTuningSpec, evaluation: dict[str, Any], template: str) 
             "",
             *_figures(evaluation),
             "",
-            "## How to load",
+            "## How to prompt",
+            "",
+            form.sentences(),
             "",
             "```python",
             _HOW_TO_LOAD[spec.output.kind].format(base=base.path),
+            "",
+            form.code(),
             "```",
-            "",
-            "## How to prompt",
-            "",
-            _prompting(template),
             "",
             "## Hyperparameters",
             "",
@@ -116,13 +122,15 @@ _HOW_TO_LOAD = {
     "adapter": """from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+folder = "path/to/this/folder"
 base = AutoModelForCausalLM.from_pretrained("{base}")
-model = PeftModel.from_pretrained(base, "path/to/this/folder")
-tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")""",
+model = PeftModel.from_pretrained(base, folder)
+tokenizer = AutoTokenizer.from_pretrained(folder)""",
     "model": """from transformers import AutoModelForCausalLM, AutoTokenizer
 
-model = AutoModelForCausalLM.from_pretrained("path/to/this/folder")
-tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")""",
+folder = "path/to/this/folder"
+model = AutoModelForCausalLM.from_pretrained(folder)
+tokenizer = AutoTokenizer.from_pretrained(folder)""",
 }
 
 _FIGURES = {
@@ -158,9 +166,3 @@ def _figures(evaluation: dict[str, Any]) -> list[str]:
     ]
     generated = f" ({tuned['generated']} of them answered by generation)" if tuned.get("generated") else ""
     return [f"On {tuned['examples']} held-out examples{generated}:", "", "| | base | tuned |", "|---|---|---|", *rows]
-
-
-def _prompting(template: str) -> str:
-    if template == "chat_template":
-        return "With the tokenizer's own chat template: `tokenizer.apply_chat_template(...)`."
-    return f"The tokenizer has no chat template; prompts were written as\n\n```\n{PLAIN_TEMPLATE}\n```"

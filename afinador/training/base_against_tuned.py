@@ -86,7 +86,8 @@ def _computing_as_trained(subject: Subject) -> torch.autocast:
 
 def _sentence(base: dict[str, float], tuned: dict[str, float]) -> str:
     loss = f"loss {base['loss']:.4f} → {tuned['loss']:.4f}"
+    on = f"Base against tuned on {tuned['examples']} held-out example{'s' if tuned['examples'] != 1 else ''}"
     if tuned["exact_match"] is None:
-        return f"Base against tuned on {tuned['examples']} held-out examples: {loss}."
+        return f"{on}: {loss}."
     match = f"exact match {base['exact_match']:.1%} → {tuned['exact_match']:.1%}"
-    return f"Base against tuned on {tuned['examples']} held-out examples: {loss}, {match}."
+    return f"{on}: {loss}, {match}."

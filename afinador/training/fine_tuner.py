@@ -129,7 +129,6 @@ class FineTuner:
         try:
             yield
         except Stopped as reason:
-            logger.info("Stopped: %s", reason)
             self._progress.enter("stopped", reason=str(reason))
             raise
         except Exception as error:

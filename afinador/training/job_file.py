@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from afinador import __version__
 from afinador.config.resolve import (
@@ -16,7 +19,7 @@ from afinador.config.resolve import (
 )
 from afinador.config.spec import BaseModelReference, DataFile, FineTuningSpec, Output
 from afinador.data.validation import require_valid, validate_dataset
-from afinador.errors import NotFoundError
+from afinador.errors import InvalidRequestError, NotFoundError
 from afinador.models.headers import inspect_model_folder
 from afinador.storage import sha256_of
 
@@ -24,6 +27,8 @@ LOCAL = "local"
 """Organisation and job id of runs without a service."""
 
 DEFAULT_SEED = 42
+
+_DATA_SUFFIXES = (".jsonl", ".ndjson", ".csv", ".tsv", ".txt")
 
 
 def spec_from_file(path: Path) -> FineTuningSpec:
@@ -38,7 +43,7 @@ def spec_from_file(path: Path) -> FineTuningSpec:
         DataError: A data set cannot be trained on; all problems are named.
         ModelError: The model cannot be trained, or is too large.
     """
-    request = parse_request(read_document(path))
+    request = parse_request(_job_document(path))
     tuning_method, hyperparameters, sources = resolve_request(request)
     model_path = _existing(path.parent, request.model, "base_model")
     model = inspect_model_folder(model_path)
@@ -77,6 +82,32 @@ def spec_from_file(path: Path) -> FineTuningSpec:
         tags=request.tags,
         metadata=request.metadata,
     )
+
+
+def _job_document(path: Path) -> dict[str, Any]:
+    """Read the file; a data set in its place, the likeliest mistake, is refused in one sentence."""
+    if not path.is_file():
+        raise NotFoundError(f"There is no job file {path}. Check the path.")
+    expected = "a job file is YAML or JSON with base_model and dataset"
+    if path.suffix.lower() in _DATA_SUFFIXES:
+        raise InvalidRequestError(
+            f"{path} is no job file but looks like a data set; {expected}. "
+            f"Write one that says 'dataset: {path.name}', and give that."
+        )
+    try:
+        return read_document(path)
+    except InvalidRequestError as error:
+        raise InvalidRequestError(f"{path} is no job file: {_fault(error)}; {expected}.") from error
+
+
+def _fault(error: InvalidRequestError) -> str:
+    """Return what is wrong in a few words, with the line where there is one."""
+    cause = error.__cause__
+    if isinstance(cause, yaml.MarkedYAMLError) and cause.problem_mark is not None:
+        return f"line {cause.problem_mark.line + 1} is no good YAML ({cause.problem})"
+    if isinstance(cause, ValueError | OSError):
+        return str(cause).splitlines()[0]
+    return "it holds no fields (key: value)"
 
 
 def _existing(folder: Path, named: str, field: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from afinador.training.run_dir import RunDir
 
 if TYPE_CHECKING:  # it brings torch, and the first status is written before that is imported
     from afinador.evals.likelihood import Likelihood
+
+logger = logging.getLogger(__name__)
 
 STATUS_INTERVAL_SECONDS = 0.5
 """Least time between two writes of ``status.json`` within one state."""
@@ -79,6 +82,7 @@ class Progress:
         """Say that the run is in another state now."""
         self._status.update(fields, state=state)
         self._write_status()
+        logger.info("Now %s%s", state, f": {fields['reason']}." if "reason" in fields else ".")
 
     def start_training(self, steps: int, epochs: int, logging_steps: int) -> None:
         """Say how long the training will be: ``steps`` optimizer steps in ``epochs`` epochs."""
@@ -142,7 +146,7 @@ class Progress:
             epoch=self.epoch_at(step.number),
             tokens=self._trained_tokens,
             eta_seconds=round((time.monotonic() - self._started_at) / step.number * (self._steps - step.number), 1),
-            train_loss=self.train_loss,
+            train_loss=step.loss_sum / step.target_tokens,  # of this step alone; rows are means since the row before
         )
         if time.monotonic() - self._written_at > STATUS_INTERVAL_SECONDS or step.number == self._steps:
             self._write_status()
@@ -153,6 +157,7 @@ class Progress:
         """Log the figures of the validation file after a step."""
         self.valid_loss, self._validated_at = likelihood.loss, step
         self._status.update(valid_loss=likelihood.loss)
+        logger.info("Step %d of %d: validation loss %.4f.", step, self._steps, likelihood.loss)
         self._run_dir.log_metrics(
             {
                 "step": step,
@@ -166,6 +171,13 @@ class Progress:
     def _log(self, step: Step) -> None:
         seconds = max(time.monotonic() - self._window.started_at, 1e-9)
         self.train_loss = self._window.loss
+        logger.info(
+            "Step %d of %d: loss %.4f, learning rate %.3g.",
+            step.number,
+            self._steps,
+            self.train_loss,
+            step.learning_rate,
+        )
         self._run_dir.log_metrics(
             {
                 "step": step.number,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import time
 from collections.abc import Iterator
@@ -19,10 +20,13 @@ from typing import Any
 from afinador.config.spec import FineTuningSpec
 from afinador.errors import InvalidRequestError, TrainingError
 
+logger = logging.getLogger(__name__)
+
 REQUESTS = ("pause", "cancel", "hold")
 """What ``control.json`` may ask for; all of them stop the process after the step it is in."""
 
 _LOCK_RETRY_SECONDS = 0.2
+_LOG_LEVELS = {"info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ class RunDir:
 
     @property
     def log(self) -> Path:
-        """Text that the training process and its libraries write."""
+        """The story of the run, line by line, and whatever else the training process and its libraries print."""
         return self.path / "log.txt"
 
     # Documents
@@ -146,11 +150,19 @@ class RunDir:
     # Journals
 
     def log_event(self, type: str, level: str, message: str, **data: Any) -> None:
-        """Append an event: ``message``, ``model_loaded``, ``checkpoint``, ``epoch`` or ``evaluation``."""
+        """Append an event, and say it to the log too.
+
+        Args:
+            type: ``message``, ``model_loaded``, ``checkpoint``, ``epoch`` or ``evaluation``.
+            level: info, warn or error.
+            message: For people.
+            **data: For programs.
+        """
         rows, _ = _rows_after(self.path / "events.jsonl", 0)
         sequence = 1 + max((row["sequence"] for row in rows), default=0)
         event = {"sequence": sequence, "type": type, "level": level, "message": message}
         self._append("events.jsonl", {**event, "timestamp_ms": _now_ms(), "data": data})
+        logger.log(_LOG_LEVELS[level], "%s", message)
 
     def log_metrics(self, row: dict[str, Any]) -> bool:
         """Append the measurements of a step, unless the journal holds them already.

@@ -17,7 +17,7 @@ from afinador.config.hyperparameters import Hyperparameters
 from afinador.config.spec import DataFile, FineTuningSpec
 from afinador.data.shapes import Example
 from afinador.data.templates import template_name
-from afinador.data.tokenisation import TokenisedExample, tokenise
+from afinador.data.tokenisation import TokenisedExample, tokenise_all
 from afinador.data.validation import load_examples
 from afinador.errors import DataError, InvalidRequestError
 from afinador.methods import METHODS
@@ -77,7 +77,8 @@ class Data:
     """Examples as read and as token ids.
 
     Attributes:
-        cut: How many examples were longer than ``max_length``.
+        tokenised: In the order of ``examples``; a long text is several pieces.
+        cut: How many prompts with their answers were longer than ``max_length``.
     """
 
     examples: list[Example]
@@ -87,7 +88,7 @@ class Data:
 
     @property
     def lengths(self) -> list[int]:
-        """Tokens of each example."""
+        """Tokens of each piece."""
         return [len(example.input_ids) for example in self.tokenised]
 
 
@@ -178,7 +179,7 @@ def load_data(file: DataFile, tokenizer: PreTrainedTokenizerBase, max_length: in
     examples = load_examples(Path(file.path), file.format)
     if not examples:
         raise DataError(f"{file.name} holds no examples; it needs at least one record.")
-    tokenised = [tokenise(example, tokenizer, max_length) for example in examples]
+    tokenised = tokenise_all(examples, tokenizer, max_length)
     cut = sum(example.cut_tokens > 0 for example in tokenised)
     return Data(examples, tokenised, template_name(tokenizer), cut)
 

@@ -16,10 +16,11 @@ import torch
 
 from afinador import __version__
 from afinador.config.spec import FineTuningSpec
+from afinador.data.prompting import prompt_form
 from afinador.data.tokenisation import TokenisedExample
 from afinador.models.families import causal_model_of
 from afinador.models.headers import describe_model_folder
-from afinador.models.publishing import cast_weights, is_adapted, model_card
+from afinador.models.publishing import cast_weights, count_adapter_parameters, is_adapted, model_card
 from afinador.training.accelerate_loop import train
 from afinador.training.base_against_tuned import compare_with_base
 from afinador.training.progress import Progress
@@ -70,9 +71,12 @@ def _describe_model(
     model = subject.model
     trainable = sum(parameter.numel() for parameter in subject.trained_parameters)
     total = sum(parameter.numel() for parameter in model.parameters())
+    adapter = count_adapter_parameters(model)
     described = {
         "architecture": type(causal_model_of(model)).__name__,
         "parameters": total,
+        "base_parameters": total - adapter,
+        "adapter_parameters": adapter,
         "trainable_parameters": trainable,
         "bytes": sum(parameter.numel() * parameter.element_size() for parameter in model.parameters()),
         "dtype": str(next(model.parameters()).dtype).removeprefix("torch."),
@@ -85,20 +89,32 @@ def _describe_model(
     run_dir.log_event(
         "model_loaded",
         "info",
-        f"Loaded {spec.base_model.name} ({total / 1e6:.1f}M parameters, {trainable / 1e6:.2f}M of them trained) on "
+        f"Loaded {spec.base_model.name} ({_sizes(total - adapter, adapter, trainable)}) on "
         f"{subject.computing.device_name}, computing in {subject.computing.precision}.",
         **described,
     )
 
 
+def _sizes(base: int, adapter: int, trainable: int) -> str:
+    if not adapter:
+        return f"{_in_millions(base)} parameters, all of them trained"
+    beyond = f", {_in_millions(trainable - adapter)} of the base trained too" if trainable > adapter else ""
+    return f"{_in_millions(base)} parameters and an adapter of {_in_millions(adapter)}{beyond}"
+
+
+def _in_millions(count: int) -> str:
+    return f"{count / 1e6:,.1f}M" if count >= 1_000_000 else f"{count / 1e6:.2g}M"
+
+
 def _describe_data(data: Data, held_out: Data | None, max_length: int, run_dir: RunDir) -> None:
     tokens = sum(data.lengths)
-    held = f", {len(held_out.examples)} held out" if held_out else ""
+    held = f"; held out: {_examples(held_out, max_length)}" if held_out else ""
     run_dir.log_event(
         "message",
         "info",
-        f"{len(data.examples)} examples of {tokens} tokens to learn from{held}; template: {data.template}.",
+        f"{_examples(data, max_length)}, {tokens:,} tokens, to learn from{held}; template: {data.template}.",
         examples=len(data.examples),
+        pieces=len(data.tokenised),
         tokens=tokens,
         template=data.template,
     )
@@ -111,6 +127,17 @@ def _describe_data(data: Data, held_out: Data | None, max_length: int, run_dir: 
             examples=data.cut,
             max_length=max_length,
         )
+
+
+def _examples(data: Data, max_length: int) -> str:
+    said = _counted(len(data.examples), "example" if data.examples[0].text is None else "text")
+    if len(data.tokenised) == len(data.examples):
+        return said
+    return f"{said} cut into {_counted(len(data.tokenised), 'piece')} of at most {max_length} tokens"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' if number != 1 else ''}"
 
 
 def _train(
@@ -160,8 +187,12 @@ def _save_final(spec: FineTuningSpec, subject: Subject, run_dir: RunDir) -> None
 def _finish(spec: FineTuningSpec, subject: Subject, data: Data, run_dir: RunDir, *, duration_seconds: float) -> None:
     """Write the card and what a program wants to know beside the weights, then the result."""
     evaluation = run_dir.evaluation() or {}
-    lineage = spec.model_dump(mode="json", include=_LINEAGE) | {"template": data.template}
-    write_atomically(run_dir.final / "README.md", model_card(spec, evaluation, data.template))
+    form = prompt_form(data.examples, subject.tokenizer)
+    lineage = spec.model_dump(mode="json", include=_LINEAGE) | {
+        "template": data.template,
+        "prompt_form": form.to_json(),
+    }
+    write_atomically(run_dir.final / "README.md", model_card(spec, evaluation, form))
     write_atomically(run_dir.final / "afinador.json", json.dumps(lineage, ensure_ascii=False, indent=1))
     run_dir.write_result(
         status="succeeded",

@@ -64,6 +64,71 @@ def test_options_win_over_set_and_set_over_the_file(online: Run, dataset: Path, 
     assert (made["suffix"], made["domain"]) == ("s1", "orders")
 
 
+@pytest.mark.parametrize(
+    ("change", "code", "words"),
+    [
+        ("-basemodel bert-base-uncased", 3, "Registered are: tiny."),
+        ("-epochs 50", 2, "from 1 to 10"),
+        ("--set epoks=3", 2, "'epochs'"),
+        ("-method qlora", 2, "this version trains"),
+        ("-output-model a/b", 2, "output_model"),
+        ("-validation-dataset nope.csv", 3, "-validation-dataset 'nope.csv' is neither a file on this disk"),
+    ],
+)
+def test_a_refused_job_leaves_no_file_behind(online: Run, dataset: Path, change: str, code: int, words: str) -> None:
+    model = [] if "basemodel" in change else ["-basemodel", "tiny"]
+    ran = online("create", "job", *model, "-dataset", dataset, *change.split())
+    assert (ran.code, ran.out) == (code, "") and words in ran.err, ran.err
+    assert json.loads(online("list", "file", "--json").out)["data"] == []
+
+
+def test_ranges_that_the_operator_has_widened_hold(
+    online: Run, service: Any, dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(service.memory.operator, "limits", {"epochs": {"maximum": 100}})
+    ran = online("create", "job", "-basemodel", "tiny", "-dataset", dataset, "-epochs", "50")
+    assert ran.code == 0, ran.err
+
+
+def test_the_same_bytes_under_the_same_name_are_uploaded_once(online: Run, dataset: Path) -> None:
+    line = ["create", "job", "-basemodel", "tiny", "-dataset", dataset, "--json"]
+    first = json.loads(online(*line).out)
+    again = online(*line)
+    assert json.loads(again.out)["dataset"] == first["dataset"] and "is there already as" in again.err
+    original = dataset.read_text()
+    dataset.write_text(original * 2)
+    assert json.loads(online(*line).out)["dataset"] != first["dataset"]
+    dataset.write_text(original)
+    assert json.loads(online(*line).out)["dataset"] == first["dataset"], "an older version does as well"
+    assert [file["version"] for file in json.loads(online("list", "file", "--json").out)["data"]] == [2, 1]
+
+
+def test_a_data_set_that_is_nowhere_is_said_to_be_neither_here_nor_there(online: Run, dataset: Path) -> None:
+    online("create", "file", dataset)
+    ran = online("create", "job", "-basemodel", "tiny", "-dataset", "ordrs.jsonl")
+    assert ran.code == 3
+    assert "'ordrs.jsonl' is neither a file on this disk" in ran.err and "Did you mean 'orders.jsonl'?" in ran.err
+
+
+def test_a_waiting_job_shows_why_and_a_job_the_hyperparameters_that_were_chosen(
+    online: Run, service: Any, job: dict[str, Any]
+) -> None:
+    from registry import job_attempts
+
+    attempt = service.run_job(job["id"])
+    assert "running (training)" in online("get", "job", "mine").out
+    with service.memory.database.session() as session:
+        assert job_attempts.requeue(session, job["id"], attempt, "The worker died")
+    shown = online("get", "job", "mine").out
+    assert "The worker died. The job goes on as attempt 2." in shown and "2/4" not in shown
+    assert "2/4" not in online("list", "job").out
+    ran = online("create", "job", "-basemodel", "tiny", "-dataset", "orders", "-name", "chosen", "-lora-rank", "16")
+    assert ran.code == 0, ran.err
+    lines = [line.strip() for line in online("get", "job", "chosen").out.splitlines()]
+    assert "lora_rank 16 (request)" in lines and "All others are defaults; --json shows them." in lines
+    assert any(line.endswith("epochs 3") for line in lines) and not any("weight_decay" in line for line in lines)
+
+
 def test_a_whole_request_may_be_in_the_file(online: Run, dataset: Path, elsewhere: Path) -> None:
     config = dataset.with_name("job.json")
     request = {"base_model": "tiny", "training_file": dataset.name, "hyperparameters": {"epochs": 2}, "name": "x"}
@@ -155,7 +220,8 @@ def test_a_job_shows_progress_metrics_and_where_its_result_lies(
     service.end_job(job["id"], attempt)
     ended = online("get", "fine-tuning-job", "mine")
     assert "succeeded" in ended.out and "exact match" in ended.out and "0.75" in ended.out
-    assert "models:/" in ended.out and "--download" in ended.err
+    assert "version 1 of the hub-adapter" in ended.out
+    assert "in MLflow" in ended.out and "models:/" in ended.out and "--download" in ended.err
     assert json.loads(online("get", "job", "mine", "--json").out)["metrics"]["tuned"]["exact_match"] == 0.75
 
 
@@ -274,6 +340,20 @@ def test_base_models_come_and_go(online: Run, service: Any, elsewhere: Path) -> 
     assert online("get", "base-model", "second").code == 3
 
 
+def test_a_folder_of_a_base_model_is_looked_for_where_the_command_runs(
+    online: Run, service: Any, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = online("create", "base-model", "second", "--source", "no/model")
+    assert ran.code == 2 and f"there is no such folder ({elsewhere / 'no/model'})" in ran.err
+    monkeypatch.setenv("HOME", str(service.models))
+    ran = online("create", "base-model", "second", "--source", f"~/{service.organization}")
+    assert ran.code == 0, ran.err
+    outside = elsewhere / "outside"
+    outside.mkdir()
+    ran = online("create", "base-model", "third", "--source", "outside")
+    assert ran.code == 4 and str(outside) in ran.err and "AFINADOR_MODEL_ROOTS" in ran.err
+
+
 def test_the_operator_makes_organizations_and_keys(online: Run, service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     name = f"{service.organization}-c"
     assert online("create", "organisation", name).code == 0
@@ -303,3 +383,15 @@ def test_a_list_imports_no_more_than_it_needs(service: Any, job: dict[str, Any],
     environment = os.environ | {"AFINADOR_BASE_URL": service.url, "AFINADOR_API_KEY": service.key}
     ran = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
     assert "mine" in ran.stdout and ran.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_plain_call_loads_nothing_that_it_does_not_need(elsewhere: Path) -> None:
+    code = (
+        "import sys\n"
+        "from afinador.cli.main import main\n"
+        "assert main(['list', 'fine-tune-job']) == 1\n"
+        "found = {'rich', 'click', 'pydantic', 'yaml', 'torch'} & set(sys.modules)\n"
+        "assert not found, found\n"
+    )
+    environment = {**os.environ, "AFINADOR_BASE_URL": "http://127.0.0.1:9"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment, cwd=elsewhere)

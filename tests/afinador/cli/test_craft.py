@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -42,6 +43,15 @@ def test_every_kind_of_fault_is_shown_with_its_line(afinador: Run, dataset: Path
     ran = afinador("validate", "dataset", dataset)
     assert ran.code == 1
     assert "ine 13" in ran.out and "ine 28" in ran.out and "more like these" in ran.out
+
+
+def test_faults_come_in_the_order_of_their_lines_and_a_folder_is_said_to_be_one(afinador: Run, dataset: Path) -> None:
+    dataset.write_text('{"text": "x"}\nno json\n{"text": "x"}\nno json\n' + dataset.read_text())
+    shown = afinador("validate", "dataset", dataset).out
+    numbers = [int(number) for number in re.findall(r"ine (\d+)", shown)]
+    assert numbers[:4] == [1, 2, 3, 4]
+    ran = afinador("validate", "dataset", dataset.parent)
+    assert ran.code == 2 and "is a folder" in ran.err
 
 
 def test_training_from_a_file_leaves_the_result_where_it_says(afinador: Run, job_file: Path, tmp_path: Path) -> None:

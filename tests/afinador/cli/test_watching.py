@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from afinador.cli import render, watching
+from afinador.errors import ServiceUnavailableError
 
 RUNNING = {
     "name": "j",
@@ -50,6 +51,33 @@ def test_elsewhere_a_line_comes_with_each_state_and_then_seldom(
 def test_a_job_that_waits_shows_its_status_and_one_that_ended_no_time_left() -> None:
     assert watching._state({"status": "queued", "progress": None}) == "queued"
     assert "left" not in watching._figures({**RUNNING, "status": "failed"})
+
+
+def test_a_job_back_in_the_queue_shows_nothing_of_its_attempt_before(capsys: pytest.CaptureFixture[str]) -> None:
+    watching.PlainScreen().job({**RUNNING, "status": "queued"})
+    assert capsys.readouterr().err == "queued\n"
+
+
+def test_a_service_that_goes_away_and_comes_back_is_said_once_each(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = {"name": "j", "status": "succeeded", "progress": None}
+    answers = iter([RUNNING, None, None, RUNNING, None, ended])
+
+    class Flaky:
+        """Answers, or does not, as the list above says."""
+
+        def json(self, call: Any) -> dict[str, Any]:
+            if call.path.endswith("/events"):
+                return {"data": [], "has_more": False}
+            if (answer := next(answers)) is None:
+                raise ServiceUnavailableError("nobody there")
+            return answer
+
+    monkeypatch.setattr(watching.following.time, "sleep", lambda seconds: None)
+    assert watching.show(Flaky(), "j", watching.PlainScreen()) == ended  # type: ignore[arg-type]
+    said = [line for line in capsys.readouterr().err.splitlines() if "answer" in line]
+    assert said == ["The service does not answer; trying again.", "It answers again."] * 2
 
 
 @pytest.mark.parametrize(

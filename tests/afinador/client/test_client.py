@@ -56,6 +56,14 @@ def test_a_path_as_dataset_is_uploaded_first(client: Afinador, dataset: Path) ->
     assert [listed.id for listed in client.jobs.list()] == [job.id]
 
 
+def test_a_refused_job_uploads_nothing_and_the_same_bytes_go_up_once(client: Afinador, dataset: Path) -> None:
+    with pytest.raises(OutOfRangeError):
+        client.jobs.create(base_model="tiny", dataset=dataset, hyperparameters={"epochs": 50})
+    assert list(client.files.list()) == []
+    first, second = (client.jobs.create(base_model="tiny", dataset=dataset) for _ in range(2))
+    assert first.dataset == second.dataset and len(list(client.files.list())) == 1
+
+
 def test_lists_go_over_all_pages(client: Afinador, dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("afinador.client.paging.LARGEST_PAGE", 2)
     file = client.files.create(dataset).id

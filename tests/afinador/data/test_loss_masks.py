@@ -4,7 +4,7 @@ import pytest
 
 from afinador.data.shapes import Example
 from afinador.data.templates import prompt_of, render, stop_ids, template_name
-from afinador.data.tokenisation import NOT_TRAINED, count_targets, tokenise
+from afinador.data.tokenisation import NOT_TRAINED, count_examples, count_targets, tokenise_all
 from afinador.errors import DataError, ModelError
 
 LONG = 10_000
@@ -15,6 +15,12 @@ CONVERSATION = (
     {"role": "user", "content": "e?"},
     {"role": "assistant", "content": "f"},
 )
+
+
+def tokenise(example, tokenizer, max_length):
+    """The one piece that an example makes."""
+    [piece] = tokenise_all([example], tokenizer, max_length)
+    return piece
 
 
 def tokens_with_mask(example, tokenizer, max_length=LONG):
@@ -245,9 +251,49 @@ def test_too_long_loses_the_start_of_the_prompt_after_bos(sentencepiece):
 def test_answer_that_is_too_long_loses_its_end_and_eos(characters):
     tokens = tokens_with_mask(Example(1, prompt="hi", completion="abcdefgh"), characters, max_length=5)
     assert tokens == [" ", "*a", "*b", "*c", "*d"]
-    assert tokens_with_mask(Example(1, text="abcdefgh"), characters, max_length=3) == ["a", "*b", "*c"]
 
 
 def test_nothing_left_to_learn_is_refused(characters):
     with pytest.raises(DataError, match=r"line 9.*max_length 1"):
         tokenise(Example(9, prompt="hi", completion="yo"), characters, 1)
+
+
+TEXT = "Anarchism is a political philosophy. " * 40
+
+
+@pytest.mark.parametrize("max_length", [3, 4, 7, 256, 257, LONG])
+def test_long_text_is_learnt_token_for_token_once_and_in_order(any_tokenizer, max_length):
+    pieces = tokenise_all([Example(1, text=TEXT)], any_tokenizer, max_length)
+    whole = tokenise(Example(1, text=TEXT), any_tokenizer, LONG)
+    learnt = [label for piece in pieces for label in piece.labels if label != NOT_TRAINED]
+    assert learnt == [label for label in whole.labels if label != NOT_TRAINED]
+    assert learnt.count(any_tokenizer.eos_token_id) == 1 and learnt[-1] == any_tokenizer.eos_token_id
+    assert max(len(piece.input_ids) for piece in pieces) <= max_length
+    assert all(len(piece.input_ids) == max_length for piece in pieces[:-1])
+    assert [piece.continues for piece in pieces] == [index > 0 for index in range(len(pieces))]
+    assert not any(piece.cut_tokens for piece in pieces)
+
+
+def test_each_piece_of_a_text_has_bos_and_the_token_before_it_as_context(sentencepiece, characters):
+    def starred(tokenizer, max_length):
+        return [
+            " ".join(
+                token if label == NOT_TRAINED else f"*{token}"
+                for token, label in zip(tokenizer.convert_ids_to_tokens(piece.input_ids), piece.labels, strict=True)
+            )
+            for piece in tokenise_all([Example(1, text="bcdefg")], tokenizer, max_length)
+        ]
+
+    assert starred(characters, 3) == ["b *c *d", "d *e *f", "f *g *<eos>"]
+    assert starred(sentencepiece, 4) == ["<s> *▁ *b *c", "<s> c *d *e", "<s> e *f *g", "<s> g *</s>"]
+
+
+def test_texts_stay_in_order_and_apart(characters):
+    pieces = tokenise_all([Example(1, text="abcd"), Example(2, text="x"), Example(3, text="efgh")], characters, 4)
+    assert [characters.decode(piece.input_ids) for piece in pieces] == ["abcd", "d<eos>", "x<eos>", "efgh", "h<eos>"]
+    assert count_examples(pieces) == 3
+
+
+def test_length_without_room_for_a_token_and_its_context_is_refused(characters):
+    with pytest.raises(DataError, match=r"line 5.*max_length 1"):
+        tokenise_all([Example(5, text="abc")], characters, 1)

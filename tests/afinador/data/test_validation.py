@@ -99,6 +99,8 @@ def test_folder_is_an_error(tmp_path):
 def test_few_records_and_duplicates_are_warnings(verdict):
     few = verdict("a.jsonl", lines(3))
     assert few.is_valid and few.counts == {"few_records": 1}
+    assert verdict("a.txt", "A short text.").counts == {"few_records": 1}
+    assert verdict("a.txt", "One long text. " * 2000).counts == {}
     repeated = verdict("a.jsonl", lines(12, line_9=json.dumps({"text": "text 1", "label": "label 1"})))
     assert repeated.is_valid and repeated.counts == {"duplicate": 1}
     assert "Line 9 repeats line 2" in repeated.warnings[0].message

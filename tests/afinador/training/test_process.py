@@ -40,6 +40,14 @@ def test_process_is_cancelled_then_runs_to_the_end_then_does_nothing(
     assert run_dir.status()["attempt"] == 2
     assert run_dir.result()["status"] == "succeeded"
 
+    lines = run_dir.log.read_text().splitlines()
+    told = ("Now loading", "Loaded tiny-llama", "Step 1 of 7: loss", "Epoch 1 of 1", "Checkpoint", "Base against tuned")
+    places = [next(at for at, line in enumerate(lines) if text in line) for text in told]
+    assert places == sorted(places)
+    assert lines[-1].endswith("INFO Now done.")
+    assert all(line[:2] == "20" for line in lines)
+    assert "Warning" not in "".join(lines)
+
     written = (run_dir.path / "result.json").stat().st_mtime_ns
     again = start(run_dir.path, "--attempt", "3", root=root)
     assert again.returncode == 0

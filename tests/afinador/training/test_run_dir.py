@@ -171,3 +171,15 @@ def test_resources_of_the_process_tree_are_sampled(run_dir: RunDir) -> None:
     child.communicate()
     assert row["processes"] >= 2
     assert row["memory_bytes"] > 1e6
+
+
+def test_status_carries_the_loss_of_the_newest_step_between_logged_ones(run_dir: RunDir) -> None:
+    seen: list[float | None] = []
+    progress = Progress(run_dir, attempt=1, callback=lambda status: seen.append(status.get("train_loss")))
+    progress.start_training(steps=3, epochs=1, logging_steps=100)
+    for number, loss in ((1, 8.0), (2, 6.0), (3, 4.0)):
+        progress._written_at = 0.0
+        progress.after_step(Step(number, loss * 2, 2, 4, 0.1, 1.0))
+    assert seen == [None, 8.0, 6.0, 4.0]
+    assert progress.train_loss == 5.0
+    assert run_dir.status()["train_loss"] == 4.0

@@ -14,7 +14,7 @@ import yaml
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from afinador.config.spec import FineTuningSpec
+from afinador.config.spec import DataFile, FineTuningSpec
 from afinador.errors import DataError, InvalidRequestError, ModelTooLargeError, TrainingError
 from afinador.training import FineTuner
 from afinador.training.checkpoints import verify
@@ -140,6 +140,89 @@ def test_model_card_names_base_data_figures_and_settings(make_spec: MakeSpec, tm
         "Human: {prompt}",
     ):
         assert told in body
+
+
+def _data_of_shape(shape: str, path: Path) -> DataFile:
+    records = {
+        "conversation": {
+            "messages": [
+                {"role": "system", "content": "Be a cat."},
+                {"role": "user", "content": "Speak!"},
+                {"role": "assistant", "content": "meow"},
+            ]
+        },
+        "question": {"prompt": "Speak!", "completion": "meow"},
+        "text": {"text": "The cat says meow. " * 50},
+    }
+    path.write_text(json.dumps(records[shape]) + "\n")
+    return DataFile(name=path.name, path=str(path), format="jsonl", sha256="0" * 64, bytes=path.stat().st_size)
+
+
+@pytest.mark.parametrize(
+    ("shape", "prompt"),
+    [
+        ("conversation", "System: {system}\nUser: {prompt}\nAssistant:"),
+        ("question", "Human: {prompt}\nAssistant:"),
+        ("text", "{prompt}"),
+    ],
+)
+def test_card_tells_the_prompt_form_of_the_data_and_its_example_runs(
+    shape: str, prompt: str, make_spec: MakeSpec, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = make_spec("lora", validate=False)
+    spec.training_file = _data_of_shape(shape, tmp_path / "data.jsonl")
+    final = FineTuner(spec, tmp_path / "run").run().model_path
+    form = json.loads((final / "afinador.json").read_text())["prompt_form"]
+    assert form == {"name": shape, "prompt": prompt, "stop_tokens": ["</s>"], "stop_token_ids": [1]}
+    card = (final / "README.md").read_text()
+    assert ("Human:" in card) == (shape == "question")
+    assert "System: {system}" in card or shape != "conversation"
+    names: dict[str, Any] = {}
+    exec(card.split("```python\n")[1].split("```")[0].replace("path/to/this/folder", str(final)), names)
+    assert names["output"].shape[1] > names["inputs"]["input_ids"].shape[1]
+    if shape != "text":
+        filled = prompt.format(system="You are a helpful assistant.", prompt="What can you do for me?")
+        assert names["prompt"] == filled
+    assert capsys.readouterr().out.endswith("\n")
+
+
+def test_published_tokenizer_tells_nothing_of_how_it_was_loaded(make_spec: MakeSpec, tmp_path: Path) -> None:
+    final = FineTuner(make_spec("lora", validate=False), tmp_path / "run").run().model_path
+    assert not {"local_files_only", "is_local"} & json.loads((final / "tokenizer_config.json").read_text()).keys()
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_size_of_the_base_is_told_apart_from_that_of_the_adapter(
+    method: str, make_spec: MakeSpec, tmp_path: Path
+) -> None:
+    spec = make_spec(method, validate=False)
+    tuner = FineTuner(spec, tmp_path / "run")
+    tuner.run()
+    base = AutoModelForCausalLM.from_pretrained(spec.base_model.path).num_parameters()
+    told = tuner.run_dir.read_document("model.json")
+    assert told["base_parameters"] == base
+    assert told["adapter_parameters"] == (told["trainable_parameters"] if method == "lora" else 0)
+    assert told["parameters"] == base + told["adapter_parameters"]
+    loaded = next(row["message"] for row in tuner.run_dir.events_after(0)[0] if row["type"] == "model_loaded")
+    assert ("and an adapter of" in loaded) == (method == "lora")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("data.jsonl", '{"prompt": "a", "completion": "b"}\n', "looks like a data set"),
+        ("data.json", "[]", "holds no fields"),
+        ("job.yaml", "a: b: c\n", "line 1 is no good YAML"),
+        ("job.json", "{", "Expecting property name"),
+        ("model.yaml", "\x00\x01", "is no job file"),
+    ],
+)
+def test_what_is_no_job_file_is_refused_in_one_sentence(name: str, content: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(InvalidRequestError, match="is no job file") as refusal:
+        FineTuner.from_file(tmp_path / name)
+    assert said in refusal.value.message
+    assert "\n" not in refusal.value.message
 
 
 def test_finished_run_is_left_alone(make_spec: MakeSpec, tmp_path: Path) -> None:

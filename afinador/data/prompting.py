@@ -1,0 +1,123 @@
+"""How a trained model is to be asked: the form that its data had, in words, for programs, and as Python."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from afinador.data.templates import stop_ids, template_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from transformers import PreTrainedTokenizerBase
+
+    from afinador.data.shapes import Example
+
+FormName = Literal["chat_template", "question", "conversation", "text"]
+
+_PROMPTS: dict[FormName, str | None] = {
+    "chat_template": None,
+    "question": "Human: {prompt}\nAssistant:",
+    "conversation": "User: {prompt}\nAssistant:",
+    "text": "{prompt}",
+}
+_SYSTEM_LINE = "System: {system}\n"
+
+
+@dataclass(frozen=True)
+class PromptForm:
+    """How the examples of a data set were written before the model saw them.
+
+    Attributes:
+        name: ``chat_template`` is the tokenizer's own; ``question`` and ``conversation`` are lines of text;
+            ``text`` is what stands there, to be gone on with.
+        prompt: With ``{prompt}`` and perhaps ``{system}`` to be filled in; None where the chat template writes it.
+        has_system: Whether conversations of the data begin with a system message.
+        stop_tokens: Any of them ends an answer.
+        stop_token_ids: Theirs.
+    """
+
+    name: FormName
+    prompt: str | None
+    has_system: bool
+    stop_tokens: list[str]
+    stop_token_ids: list[int]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain JSON values, for ``afinador.json``."""
+        return {
+            "name": self.name,
+            "prompt": self.prompt,
+            "stop_tokens": self.stop_tokens,
+            "stop_token_ids": self.stop_token_ids,
+        }
+
+    def sentences(self) -> str:
+        """Say it to people, in Markdown."""
+        stops = " or ".join(f"`{token}`" for token in self.stop_tokens)
+        if self.name == "chat_template":
+            return f"Prompts were written with the tokenizer's own chat template. An answer ends with {stops}."
+        if self.name == "text":
+            return f"The model learnt running text: give it a beginning, and it goes on. A text ends with {stops}."
+        turns = " After that the next `User:` line follows." if self.name == "conversation" else ""
+        return (
+            "The tokenizer has no chat template; prompts were written as\n\n"
+            f"```\n{self.prompt}\n```\n\n"
+            f"and the answer follows after one space. An answer ends with {stops}.{turns}"
+        )
+
+    def code(self) -> str:
+        """Return Python that asks ``model`` and ``tokenizer`` and prints the answer."""
+        return "\n".join([*self._code_of_inputs(), *_GENERATION.format(stops=self.stop_token_ids).splitlines()])
+
+    def _code_of_inputs(self) -> list[str]:
+        system = "You are a helpful assistant."
+        question = "What can you do for me?"
+        if self.prompt is None:
+            messages = [{"role": "system", "content": system}] if self.has_system else []
+            messages.append({"role": "user", "content": question})
+            return [
+                "messages = [",
+                *(f"    {_quoted(message)}," for message in messages),
+                "]",
+                "inputs = tokenizer.apply_chat_template(",
+                '    messages, add_generation_prompt=True, return_tensors="pt", return_dict=True',
+                ")",
+            ]
+        prompt = self.prompt.format(system=system, prompt="Once upon a time" if self.name == "text" else question)
+        return [f"prompt = {_quoted(prompt)}", 'inputs = tokenizer(prompt, return_tensors="pt")']
+
+
+def prompt_form(examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase) -> PromptForm:
+    """Return the form in which a data set was written for a tokenizer; its examples all have one shape.
+
+    Raises:
+        ModelError: The tokenizer has no end-of-sequence token.
+    """
+    first = examples[0]
+    has_system = any(example.messages and example.messages[0]["role"] == "system" for example in examples)
+    name: FormName = "question"
+    if first.text is not None:
+        name = "text"
+    elif template_name(tokenizer) == "chat_template":
+        name = "chat_template"
+    elif first.messages is not None:
+        name = "conversation"
+    prompt = _PROMPTS[name]
+    if name == "conversation" and has_system:
+        prompt = f"{_SYSTEM_LINE}{prompt}"
+    ids = [int(tokenizer.eos_token_id)] if name == "text" else stop_ids(tokenizer)
+    return PromptForm(name, prompt, has_system, [str(tokenizer.convert_ids_to_tokens(id)) for id in ids], ids)
+
+
+def _quoted(value: Any) -> str:
+    """Python's spelling of plain values, with the double quotes of JSON."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+_GENERATION = """output = model.generate(
+    **inputs, max_new_tokens=128, do_sample=False, eos_token_id={stops}, pad_token_id=tokenizer.eos_token_id
+)
+print(tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))"""
