@@ -9,10 +9,10 @@ from fastapi import Depends, Request
 from pydantic import BaseModel, ValidationError
 
 from afinador.errors import InvalidRequestError, OutOfRangeError, RequestTooLargeError, UnknownFieldError, nearest
+from api.wording import demand, kind_of, shown
 
 MAX_BODY_BYTES = 4_000_000
 LARGEST_INTEGER = 2**63 - 1
-SHOWN_CHARACTERS = 200
 
 Schema = TypeVar("Schema", bound=BaseModel)
 
@@ -35,7 +35,7 @@ async def json_object(request: Request) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise InvalidRequestError(f"The body is no JSON: {error}", code="invalid_json") from error
     if not isinstance(document, dict):
-        raise InvalidRequestError(f"The body must be a JSON object; it is a {type(document).__name__}.")
+        raise InvalidRequestError(f"The body must be a JSON object; it is {kind_of(document)}.")
     return document
 
 
@@ -76,8 +76,7 @@ def parsed(schema: type[Schema], body: dict[str, Any]) -> Schema:
         field = ".".join(map(str, first["loc"])) or "body"
         if first["type"] == "missing":
             raise InvalidRequestError(f"The field {field!r} is required.", param=field) from error
-        shown = repr(first["input"])[:SHOWN_CHARACTERS]
-        raise InvalidRequestError(f"{field} is {shown}: {first['msg']}.", param=field) from error
+        raise InvalidRequestError(f"{field} is {shown(first['input'])}; {demand(first)}.", param=field) from error
 
 
 def describes_body(schema: type[BaseModel]) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 ERROR_SCHEMA = {
     "type": "object",
@@ -31,6 +32,8 @@ ERROR_ANSWER = {
 }
 METHODS = ("get", "post", "delete")
 
+_PLACES = {"api": "/v1", "docs": "/docs", "openapi": "/openapi.json", "health": "/health"}
+
 router = APIRouter(include_in_schema=False)
 
 
@@ -50,6 +53,15 @@ def describe(app: FastAPI) -> dict[str, Any]:
     return app.openapi_schema
 
 
+@router.get("/")
+def read_root(request: Request) -> Response:
+    """Lead browsers to the page, and tell programs where things are."""
+    if "text/html" in request.headers.get("accept", ""):
+        return RedirectResponse("/docs")
+    places = {name: str(request.base_url.replace(path=path)) for name, path in _PLACES.items()}
+    return JSONResponse({"name": request.app.title, "version": request.app.version, **places})
+
+
 @router.get("/docs")
 def read_description(request: Request) -> HTMLResponse:
     """Show the description as one page that needs nothing from elsewhere: many machines have no internet."""
@@ -65,21 +77,62 @@ def read_description(request: Request) -> HTMLResponse:
 
 def _section(method: str, path: str, operation: dict[str, Any]) -> str:
     rows = [
-        (parameter["name"], parameter["in"], parameter.get("description", ""))
-        for parameter in operation.get("parameters", [])
+        (each["name"], each["in"], each.get("schema", {}), each.get("required", False), each.get("description", ""))
+        for each in operation.get("parameters", [])
     ]
     for content in operation.get("requestBody", {}).get("content", {}).values():
         schema = content["schema"]
+        _, meanings = split_docstring(schema.get("description", ""))
         for name, field in schema.get("properties", {}).items():
-            note = "required" if name in schema.get("required", []) else ""
-            rows.append((name, "body", field.get("description", note)))
-    table = "".join(f"<tr><td><code>{escape(a)}</code><td>{escape(b)}<td>{escape(c)}" for a, b, c in rows)
+            meaning = meanings.get(name) or field.get("description", "")
+            rows.append((name, "body", field, name in schema.get("required", []), meaning))
+    table = "".join(
+        f"<tr><td><code>{escape(name)}</code><td>{place}<td>{_marked(type_of(schema))}"
+        f"<td>{_marked(_default_of(schema, is_required=is_required))}<td>{_marked(meaning)}"
+        for name, place, schema, is_required, meaning in rows
+    )
+    said = operation.get("description", operation.get("summary", ""))
     return (
         f"<section><h2><b>{method}</b> <code>{escape(path)}</code></h2>"
-        f"<p>{escape(operation.get('description', operation.get('summary', '')))}</p>"
-        + (f"<table>{table}</table>" if rows else "")
-        + "</section>"
+        f"<p>{_marked(said)}</p>" + (f"<table>{table}</table>" if rows else "") + "</section>"
     )
+
+
+def split_docstring(description: str) -> tuple[str, dict[str, str]]:
+    """Split a Google-style docstring into its text and the meanings of its attributes; code has single backticks."""
+    text, _, attributes = description.replace("``", "`").partition("Attributes:")
+    meanings = {}
+    for entry in re.split(r"\n(?=\s{0,4}\w+: )", attributes):
+        name, colon, meaning = entry.strip().partition(": ")
+        if colon:
+            meanings[name] = " ".join(meaning.split())
+    return " ".join(text.split()), meanings
+
+
+def type_of(schema: dict[str, Any]) -> str:
+    """Return a schema's type, or its allowed values, in a few words; code stands in backticks."""
+    if "anyOf" in schema:
+        return " or ".join(type_of(each) for each in schema["anyOf"] if each.get("type") != "null")
+    if "$ref" in schema:
+        return str(schema["$ref"]).rpartition("/")[2]
+    if "const" in schema or "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema.get("enum", [schema.get("const")]))
+    if schema.get("type") == "array":
+        return f"array of {type_of(schema.get('items', {}))}"
+    bounds = [schema[bound] for bound in ("minimum", "maximum") if bound in schema]
+    return f"{schema.get('type', 'any')}{', {} to {}'.format(*bounds) if len(bounds) == 2 else ''}"
+
+
+def _default_of(schema: dict[str, Any], *, is_required: bool) -> str:
+    if is_required:
+        return "required"
+    default = schema.get("default")
+    return f"default `{default}`" if default not in (None, "", [], {}) else ""
+
+
+def _marked(text: str) -> str:
+    """Return a text as HTML, with what stands in backticks as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text.replace("``", "`"), quote=False))
 
 
 _PAGE = """<!doctype html>

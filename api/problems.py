@@ -29,6 +29,7 @@ from afinador.errors import (
     StorageError,
     nearest,
 )
+from api.wording import demand, shown
 
 logger = logging.getLogger(__name__)
 
@@ -115,8 +116,8 @@ def _on_invalid(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first: dict[str, Any] = error.errors()[0]
     field = str(first["loc"][-1])
-    given = f" is {first['input']!r}" if first["type"] != "missing" else ""
-    return answer_to(InvalidRequestError(f"The parameter {field!r}{given}: {first['msg']}.", param=field))
+    said = "is required" if first["type"] == "missing" else f"is {shown(first['input'])}; {demand(first)}"
+    return answer_to(InvalidRequestError(f"The parameter {field!r} {said}.", param=field))
 
 
 def _on_http(request: Request, error: Exception) -> JSONResponse:

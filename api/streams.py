@@ -38,8 +38,10 @@ def stored_file(storage: Storage, key: str, filename: str) -> Response:
     """
     local = storage.local_path(key)
     if local is not None:
-        if not local.is_file():
-            raise NotFoundError(f"The bytes of {filename!r} are gone from the storage.")
+        try:
+            storage.open(key).close()  # tells a file that is gone from a storage that is
+        except NotFoundError as error:
+            raise NotFoundError(f"The bytes of {filename!r} are gone from the storage.") from error
         return FileResponse(local, media_type=BINARY, filename=filename)
     disposition = f"attachment; filename*=utf-8''{quote(filename, safe='')}"
     stream = storage.open(key)

@@ -189,7 +189,9 @@ def _openapi() -> dict[str, Any]:
 
 
 def _route(path: str, method: str, route: dict[str, Any]) -> Lines:
-    yield from (f"## {method} {path}", "", _split(route.get("description", route.get("summary", "")))[0], "")
+    from api.openapi_description import split_docstring
+
+    yield from (f"## {method} {path}", "", split_docstring(route.get("description", route.get("summary", "")))[0], "")
     parameters = [
         (code(each["name"]), each["in"], _type(each.get("schema", {})), _said(each, each.get("schema", {})))
         for each in route.get("parameters", [])
@@ -205,7 +207,9 @@ def _route(path: str, method: str, route: dict[str, Any]) -> Lines:
 
 def _object(schema: dict[str, Any]) -> Lines:
     """Yield what an object is and its fields; their meanings stand in the class's docstring."""
-    description, meanings = _split(schema.get("description", ""))
+    from api.openapi_description import split_docstring
+
+    description, meanings = split_docstring(schema.get("description", ""))
     if description:
         yield from (description, "")
     needed = schema.get("required", [])
@@ -215,17 +219,6 @@ def _object(schema: dict[str, Any]) -> Lines:
         for name, field in schema.get("properties", {}).items()
     ]  # fmt: skip
     yield from table(("field", "type", "meaning"), rows)
-
-
-def _split(description: str) -> tuple[str, dict[str, str]]:
-    """Split a Google-style docstring into its text and its attributes."""
-    text, _, attributes = description.partition("Attributes:")
-    meanings = {}
-    for entry in re.split(r"\n(?=\s{0,4}\w+: )", attributes):
-        name, colon, meaning = entry.strip().partition(": ")
-        if colon:
-            meanings[name] = " ".join(meaning.split())
-    return " ".join(text.replace("``", "`").split()), {name: said.replace("``", "`") for name, said in meanings.items()}
 
 
 def _said(outer: dict[str, Any], schema: dict[str, Any]) -> str:

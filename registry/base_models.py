@@ -124,13 +124,21 @@ def find(session: Session, memory: Memory, organization_id: str, name: str) -> B
         found = sorted(session.scalars(query), key=lambda row: (row.organization_id != organization_id, row.created_at))
         if found:
             return found[0]
-    known = session.scalars(select(BaseModel.name).where(_visible_to(organization_id)))
+    known = sorted(set(session.scalars(select(BaseModel.name).where(_visible_to(organization_id)))))
+    hint = nearest(name, [*known, *aliases]) or _registered(known)
     raise NotFoundError(
-        f"There is no base model {name!r}.{nearest(name, [*known, *aliases])} List them, or register one from a "
-        "folder or from hf://owner/name.",
+        f"There is no base model {name!r}.{hint} Register one from a folder or from hf://owner/name: "
+        "afinador create base-model NAME --source …",
         param="model",
         code="model_not_found",
     )
+
+
+def _registered(names: list[str]) -> str:
+    if not names:
+        return " None is registered yet."
+    more = len(names) - _NAMES_IN_MESSAGE
+    return f" Registered are: {', '.join(names[:_NAMES_IN_MESSAGE])}{f' and {more} more' if more > 0 else ''}."
 
 
 def list_all(session: Session, organization_id: str) -> list[BaseModel]:

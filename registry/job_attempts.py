@@ -72,6 +72,7 @@ def claim(
             finished_at=None,
             error=None,
             request_state=case((Job.request_state == "hold", None), else_=Job.request_state),
+            progress=None,
         )
     )
     if not changes(session, statement):

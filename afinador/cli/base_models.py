@@ -16,7 +16,8 @@ def create_model(arguments: argparse.Namespace) -> int:
     """Register a base model, and wait until its files are there."""
     visibility = "public" if arguments.public else "private"
     with connect() as connection:
-        model = connection.json(calls.create_model(arguments.name, _source(arguments.source), visibility))
+        source = _source(arguments.source, has_our_disk=connection.access.is_on_this_machine)
+        model = connection.json(calls.create_model(arguments.name, source, visibility))
         if not arguments.no_wait:
             from afinador.client.following import await_settled
 
@@ -33,14 +34,20 @@ def create_model(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _source(source: str) -> str:
-    """Make a folder absolute: the service runs elsewhere."""
+def _source(source: str, *, has_our_disk: bool) -> str:
+    """Make a folder absolute: the service runs in another one.
+
+    Raises:
+        UsageError: It is a file; or the service has our disk, and there is nothing.
+    """
     if "://" in source:
         return source
     folder = Path(source).expanduser().absolute()
     if folder.is_file():
         raise UsageError(f"--source {source!r} is a file; give the folder that holds the model.")
-    return str(folder) if folder.is_dir() else source
+    if has_our_disk and not folder.exists():
+        raise UsageError(f"--source {source!r}: there is no such folder ({folder}).")
+    return str(folder) if has_our_disk or folder.is_dir() else source
 
 
 def _add_create(parser: Parser) -> None:
@@ -111,7 +118,7 @@ COMMANDS = (
         ("create", "base-model"), "Register a base model", create_model, _add_create,
         examples=(
             "afinador create base-model tiny --source examples/base_model/model",
-            "afinador create base-model bert-base-uncased --source hf://google-bert/bert-base-uncased",
+            "afinador create base-model smollm --source hf://HuggingFaceTB/SmolLM2-135M-Instruct",
         ),
         details="Waits until its files were fetched and checked. Models up to 15B parameters, as safetensors.",
     ),

@@ -31,7 +31,7 @@ def validate(arguments: argparse.Namespace) -> int:
 
 def _show_faults(path: Path, report: Report) -> None:
     render.result(f"{path.name} cannot be trained on:")
-    for problem in (*report.errors, *report.warnings):
+    for problem in sorted((*report.errors, *report.warnings), key=lambda problem: problem.line or 0):
         render.result(f"  {problem.message}")
     hidden = sum(report.counts.values()) - len(report.errors) - len(report.warnings)
     if hidden:
@@ -51,6 +51,8 @@ def train(arguments: argparse.Namespace) -> int:
 
 def _existing(reference: str) -> Path:
     path = Path(reference).expanduser()
+    if path.is_dir():
+        raise UsageError(f"{reference!r} is a folder; name a file in it.")
     if not path.is_file():
         raise UsageError(f"There is no file {reference!r}.")
     return path

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from afinador.cli import render
 from afinador.cli.command import Command, Parser, UsageError
 from afinador.cli.service import assignment, connect, setting, typed
+from afinador.errors import NotFoundError
 
 if TYPE_CHECKING:
     from afinador.client.connection import Connection
@@ -68,13 +69,9 @@ def _add_hyperparameters(parser: Parser) -> None:
 def create(arguments: argparse.Namespace) -> int:
     """Create the job; upload data sets first, watch it afterwards where that is asked for."""
     body = _request(arguments)
+    local = _local_files(body)
     with connect() as connection:
-        for field in _DATA_SETS:
-            if body.get(field) is not None:
-                body[field] = _uploaded(connection, str(body[field]))
-        from afinador.client import calls
-
-        job = connection.json(calls.create_job(body))
+        job = _created(connection, body, local)
         render.remark(f"Created job {job['name']} ({job['id']}); it is {job['status']}.")
         if arguments.watch:
             from afinador.cli.watching import watch
@@ -86,6 +83,32 @@ def create(arguments: argparse.Namespace) -> int:
         render.result(job["name"])
         render.remark(f"Follow it with: afinador watch {job['name']}")
     return 0
+
+
+def _created(connection: Connection, body: dict[str, Any], local: dict[str, Path]) -> dict[str, Any]:
+    """Upload the local data sets, once the service has nothing against the rest, and create the job.
+
+    Raises:
+        NotFoundError: Among other things, a data set that is neither here nor there.
+    """
+    from afinador.cli.files import upload_once
+    from afinador.client import calls, uploads
+
+    try:
+        if local:
+            uploads.check_job(connection, body, local)
+        uploaded = {field: upload_once(connection, path)["id"] for field, path in local.items()}
+        return connection.json(calls.create_job({**body, **uploaded}))
+    except NotFoundError as error:
+        field = _OPENAI_NAMES.get(error.param or "")
+        if error.code != "file_not_found" or field not in _DATA_SETS:
+            raise
+        remedy = error.message.partition("in this organization.")[2]
+        option = field.replace("_", "-")
+        raise NotFoundError(
+            f"-{option} {body[field]!r} is neither a file on this disk (in {Path.cwd()}) nor one of the organization."
+            f"{remedy}"
+        ) from error
 
 
 def _request(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -138,22 +161,25 @@ def _from_file(path: Path) -> dict[str, Any]:
     return body
 
 
-def _uploaded(connection: Connection, reference: str) -> str:
-    """Return what names a data set to the service; a local file is uploaded and named by its new id.
+def _local_files(body: dict[str, Any]) -> dict[str, Path]:
+    """Return those data sets that are files on this disk; all others are for the service to find.
 
     Raises:
-        UsageError: It is clearly a path, and no file lies there.
+        UsageError: One is clearly a path, and no file lies there.
     """
-    path = Path(reference).expanduser()
-    if path.is_file():
-        from afinador.cli.files import upload
-
-        return str(upload(connection, path, "fine-tune")["id"])
-    if path.is_dir():
-        raise UsageError(f"-dataset {reference!r} is a folder; give one file in it.")
-    if "/" in reference:
-        raise UsageError(f"-dataset {reference!r}: there is no such file.")
-    return reference
+    local = {}
+    for field in _DATA_SETS:
+        if body.get(field) is None:
+            continue
+        reference, option = str(body[field]), f"-{field.replace('_', '-')}"
+        path = Path(reference).expanduser()
+        if path.is_file():
+            local[field] = path
+        elif path.is_dir():
+            raise UsageError(f"{option} {reference!r} is a folder; give one file in it.")
+        elif "/" in reference:
+            raise UsageError(f"{option} {reference!r}: there is no such file.")
+    return local
 
 
 COMMANDS = (
@@ -163,11 +189,12 @@ COMMANDS = (
         create,
         add_arguments,
         examples=(
-            "afinador create fine-tune-job -basemodel bert-base-uncased -dataset qa_data -output-model bert-qa -epochs 3",
-            "afinador create fine-tune-job -basemodel tiny -dataset train.jsonl -validation-dataset test.jsonl --watch",
+            "afinador create fine-tune-job -basemodel tiny -dataset train.jsonl -output-model bot -epochs 3 --watch",
+            "afinador create fine-tune-job -basemodel tiny -dataset qa_data -validation-dataset qa_test -lora-rank 16",
             "afinador create job --config job.yaml --set warmup_steps=100 -lora-rank 8",
         ),
         details="Prints the job's name. Strongest first: options, --set, the --config file, the operator's defaults, "
-        "ours.",
+        "ours.\nLocal data sets are uploaded when the rest of the job is in order, and only if the service has not "
+        "got the same\nbytes under the same name.",
     ),
 )

@@ -27,6 +27,17 @@ def upload(connection: Connection, path: Path, purpose: str) -> dict[str, Any]:
     return file
 
 
+def upload_once(connection: Connection, path: Path) -> dict[str, Any]:
+    """Return a local data set as the service has it; it is uploaded when its bytes are not there under its name."""
+    from afinador.client import uploads
+
+    file = uploads.find_same(connection, path)
+    if file is None:
+        return upload(connection, path, uploads.PURPOSE)
+    render.remark(f"{path} is there already as {file['id']} (version {file['version']} of {file['filename']}).")
+    return file
+
+
 def create_file(arguments: argparse.Namespace) -> int:
     """Upload a file, and wait for its check."""
     with connect() as connection:

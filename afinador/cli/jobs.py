@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from afinador.cli import creation, render
 from afinador.cli.command import Command, Parser
 from afinador.cli.service import add_list_options, ask, ask_list, connect
 from afinador.client import calls
 from afinador.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from afinador.client.connection import Connection
+
+_ALWAYS_SHOWN = ("epochs", "learning_rate", "batch_size")
 
 
 def _add_job(parser: Parser) -> None:
@@ -41,7 +46,7 @@ def _row(job: dict[str, Any]) -> tuple[Any, ...]:
 
 def progress_of(job: dict[str, Any]) -> str | None:
     """Return ``step/steps`` with the percentage, or None before the first step."""
-    progress = job.get("progress") or {}
+    progress = render.progress_of(job)
     step, steps = progress.get("step"), progress.get("steps")
     return f"{step}/{steps} ({100 * step // steps} %)" if steps and step is not None else None
 
@@ -53,30 +58,68 @@ def get_job(arguments: argparse.Namespace) -> None:
         if arguments.json:
             render.as_json(job)
             return
-        output = (job.get("spec") or {}).get("output") or {}
-        place = None
-        if job["status"] == "succeeded" and output:
-            try:
-                place = connection.json(calls.get_hub(output["kind"], output["name"]))["uri"]
-            except NotFoundError:
-                place = "no longer in the hub"
-    render.result(render.fields(_facts(job, place)))
+        result = _result_of(connection, job)
+        news = _newest_message(connection, job) if job["status"] in ("queued", "validating_files") else None
+    render.result(render.fields(_facts(job, result, news)))
     if comparison := render.comparison_of(job):
         render.result(f"\n{comparison}")
-    if place and place != "no longer in the hub":
-        render.remark(f"\nFetch it with: afinador get hub-{output['kind']} {output['name']} --download DIR")
+    if result:
+        render.remark(f"\nFetch it with: afinador get hub-{result['kind']} {result['name']} --download DIR")
 
 
-def _facts(job: dict[str, Any], place: str | None) -> list[tuple[str, Any]]:
-    progress = job.get("progress") or {}
+def _result_of(connection: Connection, job: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the version in the hub that a job made, or None when there is none, or none any more."""
+    output = (job.get("spec") or {}).get("output")
+    if job["status"] != "succeeded" or not output:
+        return None
+    try:
+        return connection.json(calls.get_hub(output["kind"], output["alias"]))
+    except NotFoundError:
+        return None
+
+
+def _newest_message(connection: Connection, job: dict[str, Any]) -> str | None:
+    newest = connection.json(calls.list_events(job["id"]).with_params(limit=20))["data"]
+    return next((str(event["message"]) for event in newest if event["type"] == "message"), None)
+
+
+def _hyperparameters(job: dict[str, Any]) -> str:
+    """Return those that somebody chose, with who it was, and those that matter most; one a line."""
+    spec = job.get("spec") or {}
+    values, sources = spec.get("hyperparameters") or job.get("hyperparameters") or {}, spec.get("sources") or {}
+    chosen = {name for name, source in sources.items() if source != "default"}
+    lines = []
+    for name, value in values.items():
+        if name in chosen:
+            lines.append(f"{name} {render.text(value)} ({sources[name]})")
+        elif name in _ALWAYS_SHOWN:
+            lines.append(f"{name} {render.text(value)}")
+    if len(values) > len(lines):
+        lines.append("All others are defaults; --json shows them.")
+    return "\n".join(lines)
+
+
+def _place(job: dict[str, Any], result: dict[str, Any] | None) -> str | None:
+    if result:
+        return f"{result['uri']} in MLflow\n{result['path']} in the storage" if result.get("path") else result["uri"]
+    return "no longer in the hub" if job["status"] == "succeeded" else None
+
+
+def _status(job: dict[str, Any]) -> str:
+    phase = render.progress_of(job).get("state")
+    return f"{job['status']} ({phase})" if phase and job["status"] == "running" else str(job["status"])
+
+
+def _facts(job: dict[str, Any], result: dict[str, Any] | None, news: str | None) -> list[tuple[str, Any]]:
+    progress = render.progress_of(job)
     ended = job.get("finished_at")
     is_open = ended is None
     return [
         ("name", job["name"]),
         ("id", job["id"]),
-        ("status", job["status"]),
+        ("status", _status(job)),
+        ("newest event", news),
         ("error", (job.get("error") or {}).get("message")),
-        ("state", progress.get("state") if is_open else None),
         ("progress", progress_of(job)),
         ("train loss", progress.get("train_loss")),
         ("validation loss", progress.get("valid_loss")),
@@ -85,16 +128,14 @@ def _facts(job: dict[str, Any], place: str | None) -> list[tuple[str, Any]]:
         ("dataset", job["dataset"]),
         ("validation", job.get("validation_file")),
         ("method", job["tuning_method"]),
-        ("hyperparameters", job.get("hyperparameters")),
+        ("hyperparameters", _hyperparameters(job)),
         ("trained tokens", job.get("trained_tokens")),
         ("created", render.moment(job["created_at"])),
         ("finished", None if is_open else render.moment(ended)),
         ("took", None if is_open else render.duration(ended - job["created_at"])),
-        (
-            "result",
-            job.get("fine_tuned_model") and f"{job.get('output_model') or ''} {job['fine_tuned_model']}".strip(),
-        ),
-        ("lies in", place),
+        ("result", result and f"{result['name']}, version {result['version']} of the hub-{result['kind']}"),
+        ("also named", job.get("fine_tuned_model")),
+        ("lies in", _place(job, result)),
         ("Prefect page", job.get("run_url")),
     ]
 
@@ -164,27 +205,27 @@ COMMANDS = (
     ),
     Command(
         ("get", "fine-tuning-job"), "Show a job's status, progress, metrics and where its result lies", get_job, _add_job,
-        examples=("afinador get fine-tuning-job bert-qa-1a2b3c", "afinador get job ftjob-… --json"),
+        examples=("afinador get fine-tuning-job bot-1a2b3c", "afinador get job ftjob-… --json"),
     ),
     Command(
         ("cancel", "fine-tuning-job"), "Cancel a job; it stops after its current step", cancel_job, _add_job,
-        examples=("afinador cancel fine-tuning-job bert-qa-1a2b3c",),
+        examples=("afinador cancel fine-tuning-job bot-1a2b3c",),
     ),
     Command(
         ("watch",), "Follow a job until it has ended, then compare base and tuned model", watch_job, _add_job,
-        examples=("afinador watch bert-qa-1a2b3c", "afinador watch bert-qa-1a2b3c --json > job.json"),
+        examples=("afinador watch bot-1a2b3c", "afinador watch bot-1a2b3c --json > job.json"),
         details="Exit code 0 when it succeeded, else 1.",
     ),
     Command(
         ("logs",), "Show a job's log", show_log, _add_log_options, prints=False,
-        examples=("afinador logs bert-qa-1a2b3c", "afinador logs bert-qa-1a2b3c --follow"),
+        examples=("afinador logs bot-1a2b3c", "afinador logs bot-1a2b3c --follow"),
     ),
     Command(
         ("list", "event"), "List what happened in a job, newest first", list_events, _add_job_and_list,
-        examples=("afinador list event bert-qa-1a2b3c",),
+        examples=("afinador list event bot-1a2b3c",),
     ),
     Command(
         ("list", "checkpoint"), "List a job's checkpoints, newest first", list_checkpoints, _add_job_and_list,
-        examples=("afinador list checkpoint bert-qa-1a2b3c",),
+        examples=("afinador list checkpoint bot-1a2b3c",),
     ),
 )  # fmt: skip

@@ -51,10 +51,11 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def fields(pairs: Iterable[tuple[str, Any]]) -> str:
-    """Return names and values, one a line; those without a value are left out."""
+    """Return names and values; those without a value are left out, and further lines of a value stand below it."""
     shown = [(name, text(value)) for name, value in pairs if value not in (None, "", [], {})]
     width = max((len(name) for name, _ in shown), default=0)
-    return "\n".join(f"{name:<{width}}  {value}" for name, value in shown)
+    below = "\n" + " " * (width + 2)
+    return "\n".join(f"{name:<{width}}  {below.join(value.splitlines())}" for name, value in shown)
 
 
 def text(value: Any) -> str:
@@ -130,6 +131,11 @@ def listing(found: list[dict[str, Any]], has_more: bool, shown_as_json: bool, he
         remark("There are none.")
     if has_more:
         remark(f"There are more; --limit shows them, or --after {found[-1].get('id')}.")
+
+
+def progress_of(job: dict[str, Any]) -> dict[str, Any]:
+    """Return how far a job is; nothing while it waits, for then its progress is that of an attempt before."""
+    return {} if job["status"] in ("validating_files", "queued") else job.get("progress") or {}
 
 
 def comparison_of(job: dict[str, Any]) -> str | None:

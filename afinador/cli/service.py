@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from typing import TYPE_CHECKING, Any
 
 from afinador.cli.command import Parser
@@ -18,6 +19,9 @@ _SCIENTIFIC = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)[eE][+-]?\d+")
 
 def connect() -> Connection:
     """Open the connection; nothing is sent yet."""
+    # httpx brings a command line of its own, and with it click, rich and pygments: a third of what it takes to import.
+    # It is made to do without, as it does where those are not installed.
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
     from afinador.client.access import Access
     from afinador.client.connection import Connection  # httpx: 0.15 s that --help and bad options need not wait for
 
@@ -38,17 +42,17 @@ def add_list_options(parser: Parser) -> None:
 
 def ask_list(call: Call, arguments: argparse.Namespace) -> tuple[list[dict[str, Any]], bool]:
     """Send calls until as many objects came as ``--limit`` says; also tell whether there are more."""
-    from afinador.client import paging
-
     with connect() as connection:
+        from afinador.client import paging
+
         return paging.first(connection, call, arguments.limit, arguments.after)
 
 
 def ask_all(call: Call) -> list[dict[str, Any]]:
     """Send calls until a list is complete."""
-    from afinador.client import paging
-
     with connect() as connection:
+        from afinador.client import paging
+
         return list(paging.iterate(connection, call))
 
 

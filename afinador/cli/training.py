@@ -88,7 +88,7 @@ def _show(run_dir: RunDir, child: subprocess.Popen[bytes], screen: Screen) -> No
         for event in events:
             screen.event({**event, "created_at": event["timestamp_ms"] / 1000})
         status = run_dir.status() or {"state": "starting"}
-        screen.job({"status": "running", "progress": {**status, **losses}})
+        screen.job({"status": "running", "progress": {**losses, **status}})
         if has_ended:
             return
         time.sleep(LOOK_SECONDS)

@@ -33,6 +33,9 @@ class Screen(Protocol):
     def event(self, event: dict[str, Any]) -> None:
         """Show something that happened."""
 
+    def remark(self, sentence: str) -> None:
+        """Show what concerns the watching itself."""
+
     def job(self, job: dict[str, Any]) -> None:
         """Show how far the job is."""
 
@@ -65,9 +68,13 @@ class BarScreen:
         line = escape(_event_line(event))
         self._progress.console.print(f"[{colour}]{line}[/]" if colour else line, highlight=False, soft_wrap=True)
 
+    def remark(self, sentence: str) -> None:
+        """Show a sentence above the bar."""
+        self._progress.console.print(escape(sentence), highlight=False, soft_wrap=True)
+
     def job(self, job: dict[str, Any]) -> None:
         """Move the bar."""
-        progress = job.get("progress") or {}
+        progress = render.progress_of(job)
         steps = progress.get("steps")
         self._progress.update(
             self._task,
@@ -97,6 +104,10 @@ class PlainScreen:
         """Write something that happened."""
         render.remark(_event_line(event))
 
+    def remark(self, sentence: str) -> None:
+        """Write a sentence."""
+        render.remark(sentence)
+
     def job(self, job: dict[str, Any]) -> None:
         """Write how far the job is, when that has changed and not too often."""
         state, figures = _state(job), _figures(job)
@@ -123,7 +134,11 @@ def show(connection: Connection, job: str, screen: Screen | None = None) -> dict
     """
     state: dict[str, Any] = {}
     with screen or screen_for() as shown:
-        for look in following.follow(connection, job):
+
+        def on_presence(is_there: bool) -> None:
+            shown.remark("It answers again." if is_there else "The service does not answer; trying again.")
+
+        for look in following.follow(connection, job, on_presence=on_presence):
             state = look.job
             for event in look.events:
                 if event["type"] == "message":  # the curves' rows are in the progress
@@ -161,12 +176,12 @@ def ending_of(job: dict[str, Any]) -> str:
 
 
 def _state(job: dict[str, Any]) -> str:
-    state = (job.get("progress") or {}).get("state")
+    state = render.progress_of(job).get("state")
     return str(state) if job["status"] == "running" and state else str(job["status"])
 
 
 def _figures(job: dict[str, Any]) -> str:
-    progress = job.get("progress") or {}
+    progress = render.progress_of(job)
     step, steps = progress.get("step"), progress.get("steps")
     figures = [f"step {step}/{steps}" if steps else ""]
     figures += [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from afinador.client.calls import Call
 
 DEFAULT_BASE_URL = "http://127.0.0.1:8000"
 DEFAULT_HOME = "~/.local/share/afinador"
+_OWN_ADDRESS = re.compile(r"\w+://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?(/|$)")
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,11 @@ class Access:
     def root_url(self) -> str:
         """The address without ``/v1`` and without a slash at its end."""
         return self.base_url.rstrip("/").removesuffix("/v1").rstrip("/")
+
+    @property
+    def is_on_this_machine(self) -> bool:
+        """Whether the service sees the same disk as we do."""
+        return _OWN_ADDRESS.match(self.root_url) is not None
 
     def key_for(self, call: Call) -> str | None:
         """Return the key to sign a call with: the one it is meant for, else the one that there is."""

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 import httpx
 
-from afinador.client import calls, following, paging, results
+from afinador.client import calls, following, paging, results, uploads
 from afinador.client.access import Access
 from afinador.client.calls import Call
 from afinador.client.connection import Connection, Progress
@@ -149,12 +149,19 @@ class Jobs(_Noun):
     def create(self, **fields: Any) -> results.Job:
         """Create a job from the fields of its request: ``base_model``, ``dataset``, ``hyperparameters`` and so on.
 
-        Data sets are ids or names of files; a ``pathlib.Path`` is a local file, uploaded first.
+        Data sets are ids or names of files; a ``pathlib.Path`` is a local file. It is uploaded once the service has
+        nothing against the rest of the request, and only when the service does not have its bytes under its name.
         """
-        body = {
-            name: self._files.create(value).id if isinstance(value, Path) else value for name, value in fields.items()
-        }
-        return self._ask(calls.create_job(body), results.Job)
+        local = {name: value for name, value in fields.items() if isinstance(value, Path)}
+        if local:
+            uploads.check_job(self._connection, fields, local)
+        uploaded = {name: self._there(path) for name, path in local.items()}
+        return self._ask(calls.create_job({**fields, **uploaded}), results.Job)
+
+    def _there(self, path: Path) -> str:
+        """Return the id of a local file at the service."""
+        same = uploads.find_same(self._connection, path)
+        return str(same["id"]) if same else self._files.create(path).id
 
     def list(self, status: str | None = None, metadata: Mapping[str, str] | None = None) -> Listing[results.Job]:
         """List the jobs, newest first."""

@@ -66,7 +66,7 @@ class Connection:
                 # Certificates are read only where they are looked at: it takes 60 ms.
                 verify=access.root_url.startswith("https:"),
                 # A proxy of the environment cannot reach this machine's own service.
-                trust_env=access.root_url.partition("://")[2].split(":")[0] not in ("127.0.0.1", "localhost"),
+                trust_env=not access.is_on_this_machine,
                 transport=transport,
             )
             if self._http.base_url.scheme not in ("http", "https") or not self._http.base_url.host:

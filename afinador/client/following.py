@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,7 @@ def follow(
     poll_seconds: float = POLL_SECONDS,
     timeout_seconds: float | None = None,
     with_events: bool = True,
+    on_presence: Callable[[bool], object] | None = None,
 ) -> Iterator[Look]:
     """Look at a job again and again; the last look shows it ended, with all its events.
 
@@ -52,6 +53,7 @@ def follow(
         poll_seconds: Between two looks.
         timeout_seconds: Stop after this long, with a job that has not ended; None: never.
         with_events: False leaves the events out.
+        on_presence: Told False when the service has ceased to answer, and True when it answers again.
 
     Raises:
         NotFoundError: There is no such job.
@@ -59,7 +61,7 @@ def follow(
     """
     started_at = answered_at = time.monotonic()
     newest: str | None = None
-    is_first = True
+    is_first, is_there = True, True
     while True:
         try:
             state = connection.json(calls.get_job(job))  # before the events: none can follow an end
@@ -67,8 +69,13 @@ def follow(
         except ServiceUnavailableError:
             if is_first or time.monotonic() - answered_at > PATIENCE_SECONDS:
                 raise
+            if is_there and on_presence:
+                on_presence(False)
+            is_there = False
         else:
-            is_first, answered_at = False, time.monotonic()
+            if not is_there and on_presence:
+                on_presence(True)
+            is_first, is_there, answered_at = False, True, time.monotonic()
             newest = events[-1]["id"] if events else newest
             yield Look(state, events)
             if has_ended(state):

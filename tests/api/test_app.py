@@ -59,6 +59,22 @@ def test_docs_page_needs_nothing_from_elsewhere(running):
     assert "<script" not in page
 
 
+def test_the_root_leads_browsers_to_the_page_and_programs_to_all_places(running):
+    with running.http(None) as client:
+        seen = client.get("/", headers={"accept": "text/html,*/*"})
+        assert (seen.status_code, seen.headers["location"]) == (307, "/docs")
+        places = client.get("/").json()
+        for name in ("docs", "openapi", "health"):
+            assert client.get(places[name]).status_code == 200
+
+
+def test_docs_page_shows_types_values_and_code(running):
+    with running.http(None) as client:
+        page = client.get("/docs").text
+    assert "`" not in page
+    assert "<code>qlora</code>" in page and "<code>training_file</code>" in page and "integer" in page
+
+
 def test_every_route_exists_with_and_without_the_prefix(running):
     with running.http(None) as client:
         for path, methods in ROUTES.items():

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import httpx
@@ -154,3 +155,26 @@ def test_unforeseen_fault_is_answered_without_detail_and_logged_with_the_id(memb
     assert "secret" not in answer.text
     assert request_id in caplog.text
     assert "the secret of the house" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "says"),
+    [
+        ("/v1/models", {"name": "a b", "source": "/m"}, "name is 'a b'; it must hold 1 to 96 letters, digits"),
+        ("/v1/models", {"name": None, "source": "/m"}, "name is null; it must be a string."),
+        ("/v1/models", {"name": "a", "source": ""}, "source is ''; it must not be shorter than 1."),
+        ("/v1/models", {"name": "a", "source": "/m", "visibility": "x"}, "it must be 'private' or 'public'."),
+        ("/v1/models", None, "it is null."),
+        ("/v1/models", [], "it is an array."),
+    ],
+)
+def test_wrong_values_are_said_in_our_own_words(member, path, body, says):
+    answer = member.http.post(path, content=json.dumps(body))
+    assert says in assert_envelope(answer, 400, "invalid_request")["message"]
+
+
+def test_wrong_parameters_are_said_in_our_own_words(member):
+    message = assert_envelope(member.http.get("/v1/files?limit=x"), 400, "invalid_request")["message"]
+    assert message == "The parameter 'limit' is 'x'; it must be a whole number."
+    message = assert_envelope(member.http.get("/v1/files?order=up"), 400, "invalid_request")["message"]
+    assert message == "The parameter 'order' is 'up'; it must be 'asc' or 'desc'."

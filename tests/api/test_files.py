@@ -204,6 +204,19 @@ def test_bytes_lost_from_the_storage_are_404_not_500(member, running):
     assert "gone" in refused(member.http.get(f"/v1/files/{created['id']}/content"), 404)["message"]
 
 
+def test_a_storage_that_is_away_is_503_not_a_lost_file(member, running):
+    created = member.upload()
+    root = running.memory.storage.local_path("x").parent
+    root.rename(root.with_name("away"))
+    try:
+        root.write_text("")
+        refused(member.http.get(f"/v1/files/{created['id']}/content"), 503)
+    finally:
+        root.unlink()
+        root.with_name("away").rename(root)
+    assert member.http.get(f"/v1/files/{created['id']}/content").status_code == 200
+
+
 def test_uploads_at_once_keep_each_its_own_bytes(member):
     import concurrent.futures
 

@@ -104,6 +104,17 @@ def test_an_unknown_model_is_answered_with_the_nearest_names(memory: Memory, acm
     assert (caught.value.code, caught.value.param) == ("model_not_found", "model")
 
 
+def test_an_unknown_model_with_nothing_near_is_answered_with_those_that_there_are(
+    memory: Memory, acme: Organization, tiny: Path
+) -> None:
+    with pytest.raises(NotFoundError, match="None is registered yet"):
+        found(memory, acme, "bert-base-uncased")
+    for number in range(7):
+        register(memory, acme, tiny, f"zzz{number}")
+    with pytest.raises(NotFoundError, match=r"Registered are: zzz0, zzz1, zzz2, zzz3, zzz4 and 2 more\."):
+        found(memory, acme, "bert-base-uncased")
+
+
 def test_private_models_are_the_organizations_own_and_public_ones_are_everybodys(
     memory: Memory, acme: Organization, globex: Organization, tiny: Path
 ) -> None:

@@ -1,0 +1,71 @@
+"""What pydantic finds wrong with a value, in our words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+SHOWN_CHARACTERS = 200
+
+_JSON_NAMES = {
+    dict: "an object",
+    list: "an array",
+    str: "a string",
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    type(None): "null",
+}
+_KINDS = {
+    "bool": "true or false",
+    "dict": "an object",
+    "float": "a number",
+    "int": "a whole number",
+    "list": "an array",
+    "model": "an object",
+    "string": "a string",
+}
+_MARKS = "letters, digits, dots, dashes and underscores"
+_PATTERNS = {
+    r"^[A-Za-z0-9._-]{1,96}$": f"1 to 96 {_MARKS}",
+    r"^[A-Za-z0-9._-]{1,96}(/[A-Za-z0-9._-]{1,96})?$": f"1 to 96 {_MARKS}, once with a slash between two such names",
+    r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$": f"1 to 128 {_MARKS}, and begin with a letter or a digit",
+    r"^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$": "2 to 63 small letters, digits and dashes, with no dash at either end",
+}
+
+
+def kind_of(value: object) -> str:
+    """Return what JSON calls a value, with its article."""
+    return _JSON_NAMES.get(type(value), "something else")
+
+
+def shown(value: object) -> str:
+    """Return a value as a message shows it, cut when it is long."""
+    return "null" if value is None else repr(value)[:SHOWN_CHARACTERS]
+
+
+def demand(fault: Mapping[str, Any]) -> str:
+    """Say what a value should have been: the end of the sentence ``NAME is VALUE; …``, without a full stop.
+
+    Args:
+        fault: One of pydantic's ``errors()``.
+    """
+    kind, _, trouble = fault["type"].partition("_")
+    given = fault.get("ctx") or {}
+    if fault["type"] == "string_pattern_mismatch":
+        return f"it must hold {_PATTERNS.get(given['pattern'], given['pattern'])}"
+    if fault["type"] == "value_error":
+        return str(given.get("error") or "it cannot be used")
+    if fault["type"] in ("literal_error", "enum"):
+        return f"it must be {given['expected']}"
+    if "min_length" in given:
+        return f"it must not be shorter than {given['min_length']}"
+    if "max_length" in given:
+        return f"it must not be longer than {given['max_length']}"
+    for bound, words in (("ge", "at least"), ("gt", "more than"), ("le", "at most"), ("lt", "less than")):
+        if bound in given:
+            return f"it must be {words} {given[bound]}"
+    if kind in _KINDS and trouble.startswith(("type", "parsing", "from_float", "attributes_type")):
+        return f"it must be {_KINDS[kind]}"
+    said = str(fault["msg"])
+    return said[:1].lower() + said[1:]
