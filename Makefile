@@ -13,7 +13,7 @@ demo: $(STAMP)   ## The main job on real input: fine-tunes a tiny model, prints 
 	@$(RUN) -m deployments demo $(if $(MODEL),--model "$(MODEL)")
 
 up: $(STAMP)     ## The whole service on this machine, in the foreground; Ctrl-C stops it
-	@AFINADOR_MODEL_ROOTS="$${AFINADOR_MODEL_ROOTS:-$(CURDIR)/examples}" $(RUN) -m deployments up
+	@$(RUN) -m deployments up
 
 test: $(STAMP)   ## All tests that need no GPU and no internet
 	@$(RUN) -m pytest

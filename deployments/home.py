@@ -13,13 +13,14 @@ from deployments import processes
 from deployments.processes import Group
 
 _GRACE_SECONDS = 8
+_PRIVATE = 0o700
 
 
 class Home:
     """The folder of all local state, held by one supervisor.
 
     Args:
-        path: The folder; made if it is absent.
+        path: The folder; made if it is absent, and closed to other users, for data sets and the ledger lie in it.
 
     Raises:
         ConfigurationError: Another supervisor holds it, or the folder cannot be written.
@@ -29,7 +30,10 @@ class Home:
         self.path = path
         self.logs = path / "logs"
         try:
-            self.logs.mkdir(parents=True, exist_ok=True)
+            path.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
+            if _is_ours(path):
+                path.chmod(_PRIVATE)
+            self.logs.mkdir(exist_ok=True)
             self._lock: IO[str] = (path / "up.lock").open("a+")
         except OSError as error:
             raise ConfigurationError(
@@ -88,3 +92,8 @@ class Home:
         """Give the home free."""
         self.record_path.unlink(missing_ok=True)
         self._lock.close()
+
+
+def _is_ours(path: Path) -> bool:
+    """Tell whether a folder may be closed to others: it was a home before, or is empty. Somebody may name /tmp."""
+    return path.stat().st_uid == os.getuid() and ((path / "up.lock").exists() or not any(path.iterdir()))

@@ -26,7 +26,7 @@ SLOW_SECONDS = 60.0
 HOLD_SECONDS = 20.0
 STOP_SECONDS = 8.0
 TRAINER_SECONDS = 10.0
-"""How long a trainer whose flow is gone has for its last checkpoint."""
+"""How long a trainer whose flow is gone has to end by itself."""
 STOP_ORDER = (("api", "mlflow", "database", "deployments"), ("worker-gpu", "worker-cpu"), ("prefect",))
 
 logger = logging.getLogger(__name__)
@@ -132,10 +132,9 @@ class Stack:
         memory = self.housekeeper.memory
         with memory.database.session() as session:
             first = organisations.first_start(session, memory.settings)
-        if first is not None:
-            say_keys(first)
-        say(f"Ready for jobs in {self._ready_after_seconds:.1f} s.\n")
-        say_how_to_use(self.urls, self.home)
+        ready = f"\nReady for jobs in {self._ready_after_seconds:.1f} s.\n\n"
+        # In one piece: whoever reads along for the first line has the keys with it.
+        say(ready + how_to_use(self.urls, self.home, first))
 
     def _record(self) -> None:
         parts = {
@@ -157,7 +156,8 @@ class Stack:
     def _stop(self) -> None:
         """Take everything down: jobs first, then what runs them, then what they report to."""
         say(
-            "\nStopping; jobs that run save a checkpoint and go on at the next start. Ctrl-C again does not wait for them."
+            "\nStopping; jobs that run are queued again, and train from their first step at the next start. "
+            "Ctrl-C again does not wait for them."
         )
         signals_before = self._signals
         self.housekeeper.stop()
@@ -180,7 +180,7 @@ class Stack:
         return [group for part in self.parts if part.name in names for group in part.groups]
 
     def _hold_jobs(self, signals_before: int) -> None:
-        """Ask running jobs to stop at a checkpoint, and wait until their flows have ended.
+        """Ask running jobs to stop and go back to the queue, and wait until their flows have ended.
 
         A worker that is stopped takes its flows with it at once, so this comes before.
         """
@@ -218,21 +218,24 @@ def say_part(part: Part) -> None:
     say(f"  {part.title:<26} {where:<50} {part.seconds:5.1f} s")
 
 
-def say_keys(first: organisations.FirstStart) -> None:
-    """Show the keys of the first start."""
-    say(f"\n  The organization {first.organization.name!r} was made. These keys are shown this once; keep them:")
-    say(f"  export AFINADOR_API_KEY={first.key}")
-    if first.operator_key:
-        say(f"  export AFINADOR_OPERATOR_KEY={first.operator_key}")
-    say("")
+def how_to_use(urls: dict[str, str], home: Home, first: organisations.FirstStart | None) -> str:
+    """Return what to type now, with the keys if this is the first start.
 
-
-def say_how_to_use(urls: dict[str, str], home: Home) -> None:
-    """Say what to type now."""
-    say("Use it from another terminal:")
-    say(f"  export AFINADOR_BASE_URL={urls['api']}")
-    say("  afinador list base-model")
-    say(
-        f"The openai client takes base_url={json.dumps(urls['api'] + '/v1')}; the API is described at {urls['api']}/docs."
-    )
-    say(f"Logs are in {home.logs}. Ctrl-C stops everything.\n")
+    The line with the base URL ends the block: a program that reads along has all the keys when it comes.
+    """
+    exports = [f"export AFINADOR_BASE_URL={urls['api']}"]
+    made = []
+    if first is not None:
+        made = [f"The organization {first.organization.name!r} was made. These keys are shown this once; keep them."]
+        operator = [f"export AFINADOR_OPERATOR_KEY={first.operator_key}"] if first.operator_key else []
+        exports = [f"export AFINADOR_API_KEY={first.key}", *operator, *exports]
+    lines = [
+        *made,
+        "Use it from another terminal:",
+        *(f"  {export}" for export in exports),
+        "Then try: afinador list base-model",
+        f"The openai client takes base_url={json.dumps(urls['api'] + '/v1')}; "
+        f"the API is described at {urls['api']}/docs.",
+        f"Logs are in {home.logs}. Ctrl-C stops everything.\n",
+    ]
+    return "\n".join(lines)

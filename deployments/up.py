@@ -21,6 +21,8 @@ from deployments.ports import choose_port, reachable
 from deployments.stack import Stack, say
 
 ROOT = Path(__file__).resolve().parent.parent
+EXAMPLES = ROOT / "examples"
+"""Base models may be registered from here unless the configuration names other folders."""
 PREFECT_PORT = 4200
 MLFLOW_PORT = 5000
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -43,6 +45,8 @@ def up(settings: Settings, wishes: Wishes) -> None:
         ConfigurationError: Another stack is up on this home, or no port is free.
         StartError: A part could not be started.
     """
+    if "model_roots" not in settings.model_fields_set:
+        settings = settings.model_copy(update={"model_roots": [EXAMPLES]})
     home = Home(settings.home)
     logging.basicConfig(
         filename=home.logs / "supervisor.log",

@@ -82,9 +82,19 @@ def _submit(memory: Memory, prefect: Prefect, job: Job, organization: str) -> bo
             .values(flow_run_id=run_id, flow_run_url=prefect.run_page(run_id), pool=pool)
         )
         if nobody_online:
-            message = f"Waiting for a worker of work pool {pool!r}: none is online. `afinador up` starts one."
+            message = _no_worker(pool)
             events.append(session, job.id, message, level="warn", dedup_key=f"waiting-for-worker:{job.submission}")
     return True
+
+
+def _no_worker(pool: str) -> str:
+    message = f"Waiting: no worker of the work pool {pool!r} is online."
+    if pool == "gpu":
+        return (
+            f"{message} `afinador up` starts one on a machine with an NVIDIA GPU. To train on the CPU, cancel this job "
+            "and create it with `pool: cpu`, or without a pool."
+        )
+    return f"{message} `afinador up` starts one."
 
 
 def submit_waiting(memory: Memory) -> int:

@@ -9,16 +9,17 @@ from __future__ import annotations
 import logging
 import socket
 import time
+from collections import Counter
 
 import psutil
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from afinador.schemas.jobs import ENDED_STATUSES
 from registry import events, jobs
 from registry.memory import Memory
 from registry.prefect_api import Prefect, RunState
-from registry.tables import Job
+from registry.tables import Attempt, Job
 
 STUCK_AFTER_SECONDS = 120
 """A run may take this long from Pending to the first line of its flow; under load 30 s were too short."""
@@ -26,6 +27,17 @@ SILENT_AFTER_SECONDS = 300
 """A flow on another host counts as dead after this long without a heartbeat."""
 MAX_FALSE_STARTS = 3
 """A flow that ends so often before its first line will not start the next time either."""
+REPORT_SECONDS = 30
+"""A worker may take this long to report a dead process, and a new process to take its run out of Crashed again."""
+SECOND_REPORT_SECONDS = 5
+"""A worker reports each dead process twice, and imports the flow in between, which takes seconds.
+
+Prefect ignores the second report while the run is Crashed. A run that goes on before it is crashed once more by it.
+"""
+_FIRST_REPORT = "Process exited with status code"
+_SECOND_REPORT = "Flow run infrastructure exited with non-zero status code"
+_WAITS_FROM_SECONDS, _WAITS_TO_SECONDS = 4.0, 12.0
+"""How old a scheduled run is when its job is told what it waits for; later it knows."""
 _FINAL_STATES = {
     "succeeded": ("COMPLETED", "Completed"),
     "failed": ("FAILED", "Failed"),
@@ -38,7 +50,8 @@ logger = logging.getLogger(__name__)
 def settle(memory: Memory, *, since: float | None = None) -> None:
     """Look once at all open jobs and at all live runs, and put right what does not fit.
 
-    - Flow process dead: the job is queued again and the same run executed again; no attempts left: failed.
+    - Flow process dead: the job is queued again and, once its worker has reported the death, the same run executed
+      again; no attempts left: failed.
     - Cancelled in Prefect's UI: cancelled, or asked to be, in the ledger. Cancelled in the ledger: taken back from Prefect.
     - Run deleted: the job gets a new submission number and waits for ``registry.runs.submit_waiting``.
     - Flow that cannot be started three times over: the job fails with the reason.
@@ -56,7 +69,8 @@ def settle(memory: Memory, *, since: float | None = None) -> None:
         open_jobs = {job.flow_run_id: job for job in jobs.open_jobs(session) if job.flow_run_id}
     with Prefect(memory.settings) as prefect:
         states = prefect.run_states(list(open_jobs))
-        round_ = _Round(memory, prefect, since or 0.0)
+        running = Counter(job.pool for job in open_jobs.values() if job.status == "running")
+        round_ = _Round(memory, prefect, since or 0.0, running)
         for run_id, job in open_jobs.items():
             round_.settle_open(job, states.get(run_id))
         for job in _ended_jobs(memory, [run_id for run_id in states if run_id not in open_jobs]):
@@ -88,8 +102,9 @@ def flow_lives(job: Job) -> bool:
 class _Round:
     """One look at everything."""
 
-    def __init__(self, memory: Memory, prefect: Prefect, since: float) -> None:
+    def __init__(self, memory: Memory, prefect: Prefect, since: float, running: Counter[str | None]) -> None:
         self.memory, self.prefect, self.since = memory, prefect, since
+        self.running = running  # jobs by pool
 
     def settle_open(self, job: Job, state: RunState | None) -> None:
         if job.status == "running":
@@ -111,8 +126,9 @@ class _Round:
         with self.memory.database.session() as session:
             reason = f"The flow's process {job.process_id} on {job.host} has ended before the job had"
             is_moved = jobs.requeue(session, job.id, job.attempt, reason)
-        if is_moved and state is not None and state.type != "PAUSED":
-            self._execute_again(job, state, reason)
+            queued = session.get_one(Job, job.id, populate_existing=True)
+        if is_moved and state is not None:
+            self._settle_queued(queued, state)
 
     def _settle_queued(self, job: Job, state: RunState | None) -> None:
         is_held = job.request_state == "hold"
@@ -123,13 +139,56 @@ class _Round:
             self._close_run(job, state, "The job was cancelled in Prefect.")
         elif state.type == "PAUSED" and not is_held:
             return  # suspended by hand in Prefect's UI, and resumed there
-        elif state.type == "SCHEDULED" or (state.type in ("PENDING", "RUNNING") and not self._is_stuck(job, state)):
-            return  # on its way
+        elif state.type == "SCHEDULED":
+            self._say_behind_whom(job, state)
+        elif self._is_on_its_way(job, state):
+            return
         elif self._has_false_starts(job, state):
             message = f"The flow could not be started {MAX_FALSE_STARTS} times: {state.message or state.name}"
             self._fail_queued(job, message)
         else:
             self._execute_again(job, state, f"The run was {state.name}, its job is queued.")
+
+    def _is_on_its_way(self, job: Job, state: RunState) -> bool:
+        """Tell whether somebody is at the run of a queued job, so that executing it again would be once too often."""
+        if state.type == "CRASHED":
+            return self._is_report_due(job, state, state.timestamp)
+        if state.type == "RUNNING" and state.timestamp < (died_at := self._last_end_at(job)):
+            return self._is_report_due(job, state, died_at)
+        return state.type in ("PENDING", "RUNNING") and not self._is_stuck(job, state)
+
+    def _say_behind_whom(self, job: Job, state: RunState) -> None:
+        """Write down once that a job waits for others, some seconds after its run could have been taken."""
+        count = self.running[job.pool]
+        if not count or not _WAITS_FROM_SECONDS < time.time() - state.timestamp < _WAITS_TO_SECONDS:
+            return
+        others = "1 running job" if count == 1 else f"{count} running jobs"
+        with self.memory.database.session() as session:
+            message = f"Waiting behind {others} of the pool {job.pool!r}."
+            events.append(session, job.id, message, dedup_key=f"waiting-behind:{job.submission}")
+
+    def _is_report_due(self, job: Job, state: RunState, since: float) -> bool:
+        """Tell whether a worker may yet crash the run for a process that died, or a new process be on its way in it.
+
+        Args:
+            job: A queued job.
+            state: Crashed, or the Running that the dead process has left.
+            since: Time of the crash, or of the death, in Unix seconds.
+        """
+        if job.host in (None, socket.gethostname()) and state.timestamp < self.since:
+            return False  # the worker has gone as well
+        if state.type == "RUNNING" or state.message.startswith(_SECOND_REPORT):
+            patience_seconds = REPORT_SECONDS
+        elif state.message.startswith(_FIRST_REPORT):
+            patience_seconds = SECOND_REPORT_SECONDS
+        else:
+            return False  # said by the flow's process itself; its worker adds nothing
+        is_recent = time.time() - since < patience_seconds
+        return is_recent and bool(self.prefect.workers_online(job.pool or "cpu"))
+
+    def _last_end_at(self, job: Job) -> float:
+        with self.memory.database.reading() as session:
+            return session.scalar(select(func.max(Attempt.ended_at)).where(Attempt.job_id == job.id)) or 0.0
 
     def settle_ended(self, job: Job, state: RunState) -> None:
         """Close the live run of a job that has ended.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -49,6 +50,24 @@ def test_an_address_of_another_machine_is_refused() -> None:
 def test_what_binds_everywhere_is_reached_here() -> None:
     assert reachable("0.0.0.0") == "127.0.0.1"
     assert reachable("127.0.0.1") == "127.0.0.1"
+
+
+def test_a_home_is_closed_to_others(tmp_path: Path) -> None:
+    made, found = tmp_path / "made", tmp_path / "found"
+    found.mkdir(mode=0o755)
+    for path in (made, found):
+        Home(path).release()
+        assert stat.S_IMODE(path.stat().st_mode) == 0o700
+    made.chmod(0o755)
+    Home(made).release()
+    assert stat.S_IMODE(made.stat().st_mode) == 0o700
+
+
+def test_a_folder_that_holds_other_things_keeps_its_mode(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    (tmp_path / "letter.txt").touch()
+    Home(tmp_path).release()
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
 
 
 def test_a_home_is_held_by_one(tmp_path: Path) -> None:

@@ -48,6 +48,18 @@ def test_the_first_key_is_good(running: Any, supervisor: Any) -> None:
     assert httpx.get(f"{supervisor.record()['urls']['api']}/v1/files", headers=headers).status_code == 200
 
 
+def test_what_to_export_is_shown_together_with_the_address_last(running: Any, supervisor: Any) -> None:
+    lines = supervisor.output.read_text().splitlines()
+    block = lines[lines.index("Use it from another terminal:") + 1 :][:3]
+    names = [line.removeprefix("  export ").partition("=")[0] for line in block]
+    assert names == ["AFINADOR_API_KEY", "AFINADOR_OPERATOR_KEY", "AFINADOR_BASE_URL"]
+
+
+def test_the_examples_may_be_registered_unless_other_folders_are_named(running: Any, supervisor: Any) -> None:
+    api = psutil.Process(supervisor.record()["parts"]["api"]["pid"])
+    assert api.environ()["AFINADOR_MODEL_ROOTS"] == str(supervisor.root / "examples")
+
+
 def test_the_record_is_the_owners_alone(running: Any, supervisor: Any) -> None:
     assert stat.S_IMODE((supervisor.home / "stack.json").stat().st_mode) == 0o600
 

@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from afinador.errors import ServiceUnavailableError
-from registry import events, jobs, runs
+from registry import events, jobs, runs, settling
 from registry.memory import Memory
 from registry.prefect_api import Prefect, RunState
 from registry.tables import Job, Organization
@@ -177,6 +177,28 @@ def test_a_job_without_a_worker_says_for_what_it_waits(served: Memory, submitted
     assert any("work pool 'cpu'" in message for message in messages(served, submitted))
 
 
+def test_a_job_for_a_gpu_that_nobody_has_says_how_to_run_on_the_cpu(
+    served: Memory, ready: Any, acme: Organization
+) -> None:
+    job = ready.job(acme, pool="gpu")
+    assert runs.submit(served, job.id)
+    (said,) = [message for message in messages(served, job) if "no worker" in message]
+    assert "'gpu'" in said and "`pool: cpu`" in said
+
+
+def test_a_job_behind_another_says_so_once(
+    served: Memory, submitted: Job, ready: Any, acme: Organization, sleeper: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settling, "_WAITS_FROM_SECONDS", -1.0)
+    claim(served, submitted, sleeper.pid)
+    behind = ready.job(acme, pool="cpu")
+    assert runs.submit(served, behind.id)
+    runs.settle(served)
+    runs.settle(served)
+    assert messages(served, behind).count("Waiting behind 1 running job of the pool 'cpu'.") == 1
+    assert not any("behind" in message for message in messages(served, submitted))
+
+
 def test_a_job_waits_while_prefect_is_away_and_says_so_once(
     memory: Memory, ready: Any, acme: Organization, read: Any
 ) -> None:
@@ -198,6 +220,50 @@ def test_a_job_whose_flow_died_is_executed_again_by_the_same_run(
     again = read(submitted.id)
     assert (again.status, again.attempt, again.flow_run_id) == ("queued", 1, submitted.flow_run_id)
     assert state_of(prefect, submitted).name == "AwaitingRetry"
+
+
+@pytest.fixture
+def cpu_worker(prefect: Prefect) -> Iterator[None]:
+    """A worker of the pool cpu that has just reported."""
+    heartbeat = {"name": "cpu on test", "heartbeat_interval_seconds": 30}
+    httpx.post(f"{prefect.url}/work_pools/cpu/workers/heartbeat", json=heartbeat).raise_for_status()
+    yield
+    httpx.delete(f"{prefect.url}/work_pools/cpu/workers/cpu on test").raise_for_status()
+
+
+def names_of_states(prefect: Prefect, job: Job) -> list[str]:
+    return [state.name for state in prefect.state_history(job.flow_run_id or "")]
+
+
+def test_a_worker_is_heard_out_before_a_run_is_executed_again(
+    served: Memory, prefect: Prefect, submitted: Job, read: Any, cpu_worker: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim_by_a_dead_process(served, submitted)
+    prefect.set_state(submitted.flow_run_id, "RUNNING", "Running", "")
+    runs.settle(served)
+    assert (read(submitted.id).status, state_of(prefect, submitted).name) == ("queued", "Running")
+    prefect.set_state(submitted.flow_run_id, "CRASHED", "Crashed", "Process exited with status code: -9.")
+    runs.settle(served)
+    assert state_of(prefect, submitted).name == "Crashed"
+    monkeypatch.setattr(settling, "SECOND_REPORT_SECONDS", 0)
+    runs.settle(served)
+    assert state_of(prefect, submitted).name == "AwaitingRetry"
+
+
+def test_a_late_second_report_of_a_death_starts_no_second_attempt(
+    served: Memory, prefect: Prefect, submitted: Job, cpu_worker: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = "Flow run infrastructure exited with non-zero status code -9."
+    claim_by_a_dead_process(served, submitted)
+    prefect.set_state(submitted.flow_run_id, "CRASHED", "Crashed", "")
+    runs.settle(served)
+    prefect.set_state(submitted.flow_run_id, "PENDING", "Submitting", "")
+    prefect.set_state(submitted.flow_run_id, "CRASHED", "Crashed", report)
+    runs.settle(served)
+    assert names_of_states(prefect, submitted).count("AwaitingRetry") == 1
+    monkeypatch.setattr(settling, "REPORT_SECONDS", 0)
+    runs.settle(served)
+    assert names_of_states(prefect, submitted).count("AwaitingRetry") == 2
 
 
 def test_a_job_that_died_too_often_fails_and_frees_its_pool(
