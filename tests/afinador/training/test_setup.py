@@ -82,9 +82,8 @@ def test_micro_batch_size_that_is_given_is_taken_up_to_the_batch(make_spec: Make
         assert passes.examples == expected
 
 
-def test_precision_is_float32_on_a_cpu_unless_asked_otherwise() -> None:
-    if torch.cuda.is_available():
-        pytest.skip("this machine has a GPU")
+def test_precision_is_float32_on_a_cpu_unless_asked_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert setup.find_computing("auto") == setup.Computing(torch.device("cpu"), "float32")
     assert setup.find_computing("bfloat16").precision == "bfloat16"
 
