@@ -62,13 +62,20 @@ def _wait_for(answers: Callable[[], bool], server: subprocess.Popen[bytes]) -> N
         time.sleep(0.2)
 
 
+def asked(method: str, url: str, **sent: Any) -> httpx.Response:
+    """Ask Prefect, again while its SQLite file is locked (503)."""
+    end = time.monotonic() + START_TIMEOUT_SECONDS
+    while (answer := httpx.request(method, url, timeout=60, **sent)).status_code == 503 and time.monotonic() < end:
+        time.sleep(0.2)
+    return answer.raise_for_status()
+
+
 def _make_deployments(url: str) -> None:
-    with httpx.Client(base_url=url, timeout=20) as api:
-        flow = api.post("/flows/", json={"name": "fine-tune"}).raise_for_status().json()["id"]
-        for pool in ("gpu", "cpu"):
-            api.post("/work_pools/", json={"name": pool, "type": "process"}).raise_for_status()
-            body = {"flow_id": flow, "name": pool, "entrypoint": "flows.fine_tuning.fine_tune", "work_pool_name": pool}
-            api.post("/deployments/", json=body).raise_for_status()
+    flow = asked("POST", f"{url}/flows/", json={"name": "fine-tune"}).json()["id"]
+    for pool in ("gpu", "cpu"):
+        asked("POST", f"{url}/work_pools/", json={"name": pool, "type": "process"})
+        body = {"flow_id": flow, "name": pool, "entrypoint": "flows.fine_tuning.fine_tune", "work_pool_name": pool}
+        asked("POST", f"{url}/deployments/", json=body)
 
 
 @pytest.fixture
@@ -135,7 +142,7 @@ def state_of(prefect: Prefect, job: Job) -> RunState:
 
 
 def run_of(prefect: Prefect, job: Job) -> dict[str, Any]:
-    return httpx.get(f"{prefect.url}/flow_runs/{job.flow_run_id}").raise_for_status().json()
+    return asked("GET", f"{prefect.url}/flow_runs/{job.flow_run_id}").json()
 
 
 def messages(memory: Memory, job: Job) -> list[str]:
@@ -163,14 +170,14 @@ def test_a_job_goes_to_the_gpu_pool_when_a_worker_there_is_online(
     served: Memory, prefect: Prefect, ready: Any, acme: Organization, read: Any
 ) -> None:
     heartbeat = {"name": "gpu on test", "heartbeat_interval_seconds": 30}
-    httpx.post(f"{prefect.url}/work_pools/gpu/workers/heartbeat", json=heartbeat).raise_for_status()
+    asked("POST", f"{prefect.url}/work_pools/gpu/workers/heartbeat", json=heartbeat)
     try:
         anywhere, on_cpu = ready.job(acme), ready.job(acme, pool="cpu")
         assert runs.submit_waiting(served) == 2
         assert run_of(prefect, read(anywhere.id))["work_pool_name"] == "gpu"
         assert run_of(prefect, read(on_cpu.id))["work_pool_name"] == "cpu"
     finally:
-        httpx.delete(f"{prefect.url}/work_pools/gpu/workers/gpu on test").raise_for_status()
+        asked("DELETE", f"{prefect.url}/work_pools/gpu/workers/gpu on test")
 
 
 def test_a_job_without_a_worker_says_for_what_it_waits(served: Memory, submitted: Job) -> None:
@@ -226,9 +233,9 @@ def test_a_job_whose_flow_died_is_executed_again_by_the_same_run(
 def cpu_worker(prefect: Prefect) -> Iterator[None]:
     """A worker of the pool cpu that has just reported."""
     heartbeat = {"name": "cpu on test", "heartbeat_interval_seconds": 30}
-    httpx.post(f"{prefect.url}/work_pools/cpu/workers/heartbeat", json=heartbeat).raise_for_status()
+    asked("POST", f"{prefect.url}/work_pools/cpu/workers/heartbeat", json=heartbeat)
     yield
-    httpx.delete(f"{prefect.url}/work_pools/cpu/workers/cpu on test").raise_for_status()
+    asked("DELETE", f"{prefect.url}/work_pools/cpu/workers/cpu on test")
 
 
 def names_of_states(prefect: Prefect, job: Job) -> list[str]:
@@ -332,7 +339,7 @@ def test_a_job_cancelled_before_it_ran_is_taken_back_from_prefect(
 def test_a_deleted_run_is_replaced_under_a_new_submission_number(
     served: Memory, prefect: Prefect, submitted: Job, read: Any
 ) -> None:
-    httpx.delete(f"{prefect.url}/flow_runs/{submitted.flow_run_id}").raise_for_status()
+    asked("DELETE", f"{prefect.url}/flow_runs/{submitted.flow_run_id}")
     runs.settle(served)
     assert runs.submit_waiting(served) == 1
     again = read(submitted.id)
