@@ -58,6 +58,7 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
         "afinador.client",
         "afinador.client.asynchronous.client",
         "afinador.cli.main",
+        "afinador.fine_tuning",
         "afinador.schemas.jobs",
         "deployments.stack",
     ],
