@@ -7,6 +7,7 @@ import asyncio
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 from collections.abc import Callable, Coroutine
@@ -128,6 +129,16 @@ def test_the_example_runs_with_only_its_import_changed(work: Path, capsys: pytes
     assert (registered["path"], registered["base_model"], registered["method"]) == (str(path), "llama-7b", "lora")
     assert registered["parameters"]["learning_rate"] == 2e-5
     assert names["job"].progress["steps"] == 9  # 3 epochs of 20 records in batches of 8
+
+
+def test_the_example_of_the_documentation_runs(work: Path, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    example = re.findall(r"```python\n(.*?)```", (root / "docs" / "python.md").read_text(), re.DOTALL)[2]
+    (work.parent / "roots" / "tiny").symlink_to(work.parent / "roots" / "llama-7b")
+    shutil.copy("data/raw_dataset.csv", "raw.csv")
+    exec(compile(example, "docs/python.md", "exec"), {"__name__": "example"})
+    assert len(Path("raw-prepared.jsonl").read_text().splitlines()) == 20
+    model_id, model_path = capsys.readouterr().out.split()
+    assert model_id.startswith(("tiny-", "llama-7b-")) and (Path(model_path) / "adapter_config.json").is_file()
 
 
 def test_a_job_is_cancelled_and_one_that_was_killed_has_failed(work: Path) -> None:
