@@ -107,6 +107,16 @@ def list_checkpoints(job: str) -> Call:
     return Call("GET", f"/fine_tuning/jobs/{_named(job)}/checkpoints")
 
 
+def list_checkpoint_files(job: str, checkpoint: str) -> Call:
+    """List the files of a checkpoint, named by its id or step."""
+    return Call("GET", f"/fine_tuning/jobs/{_named(job)}/checkpoints/{_named(checkpoint)}/files")
+
+
+def checkpoint_file(job: str, checkpoint: str, path: str) -> Call:
+    """Read one file of a checkpoint."""
+    return Call("GET", f"/fine_tuning/jobs/{_named(job)}/checkpoints/{_named(checkpoint)}/files/{quote(path)}")
+
+
 def job_metrics(job: str) -> Call:
     """Get the rows of a job's curves, oldest first."""
     return Call("GET", f"/fine_tuning/jobs/{_named(job)}/metrics")

@@ -1,11 +1,12 @@
 # Made by docs/generate.py from afinador/client/asynchronous/downloads.py; change that, then run `make docs`.
-"""Published models and adapters as local folders, every file checked against its SHA-256."""
+"""Published models, adapters and checkpoints as local folders, every file checked against its SHA-256."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from afinador.client import calls, waiting
 from afinador.client.connection import Connection
@@ -43,11 +44,38 @@ def download_hub(
         StorageError: A file arrived with another hash, or cannot be written.
     """
     entry = connection.json(calls.get_hub(kind, name))
-    total_bytes = sum(file["bytes"] for file in entry["files"])
+    version = None if name.startswith("ft:") else entry["version"]  # one version throughout, whatever is published now
+    return _download(
+        connection, entry["files"], lambda path: calls.hub_file(kind, name, path, version), folder, on_progress
+    )
+
+
+def download_checkpoint(
+    connection: Connection, job: str, checkpoint: str, folder: Path, on_progress: FileProgress | None = None
+) -> list[Path]:
+    """Fetch all files of a checkpoint, named by its id or step, as ``download_hub`` does.
+
+    Raises:
+        NotFoundError: There is no such job or checkpoint.
+        StorageError: A file arrived with another hash, or cannot be written.
+    """
+    listed = connection.json(calls.list_checkpoint_files(job, checkpoint))
+    return _download(
+        connection, listed["data"], lambda path: calls.checkpoint_file(job, checkpoint, path), folder, on_progress
+    )
+
+
+def _download(
+    connection: Connection,
+    files: list[dict[str, Any]],
+    call_for: Callable[[str], calls.Call],
+    folder: Path,
+    on_progress: FileProgress | None,
+) -> list[Path]:
+    total_bytes = sum(file["bytes"] for file in files)
     done_bytes = 0
     targets = []
-    version = None if name.startswith("ft:") else entry["version"]  # one version throughout, whatever is published now
-    for file in entry["files"]:
+    for file in files:
         target = folder / safe_path(file["path"])
 
         def report(bytes_of_file: int, before: int = done_bytes, path: str = file["path"]) -> None:
@@ -55,7 +83,7 @@ def download_hub(
                 on_progress(path, before + bytes_of_file, total_bytes)
 
         if not waiting.work(lies_there, target, file):
-            fetch(connection, calls.hub_file(kind, name, file["path"], version), target, file["sha256"], report)
+            fetch(connection, call_for(file["path"]), target, file["sha256"], report)
         done_bytes += file["bytes"]
         report(file["bytes"])
         targets.append(target)

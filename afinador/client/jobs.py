@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, overload
 
-from afinador.client import calls, following, results, uploads
+from afinador.client import calls, downloads, following, results, uploads
 from afinador.client.connection import Connection
 from afinador.client.files import Files
 from afinador.client.nouns import Listing, Noun
@@ -94,6 +94,16 @@ class Jobs(Noun):
     def checkpoints(self, job: results.Job | str) -> Listing[results.Checkpoint]:
         """List the checkpoints, newest first."""
         return Listing(self._connection, calls.list_checkpoints(_named(job)), results.Checkpoint)
+
+    def download_checkpoint(
+        self,
+        job: results.Job | str,
+        checkpoint: int | str,
+        folder: Path | str,
+        on_progress: downloads.FileProgress | None = None,
+    ) -> Sequence[Path]:
+        """Fetch a checkpoint, named by its step or id, into a folder that loads as a model; each file is checked."""
+        return downloads.download_checkpoint(self._connection, _named(job), str(checkpoint), Path(folder), on_progress)
 
     def metrics(self, job: results.Job | str) -> Sequence[dict[str, Any]]:
         """Return the rows of the curves, oldest first: ``step``, ``train_loss``, ``valid_loss`` and others."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, overload
 
 from afinador.client import calls, results
-from afinador.client.asynchronous import following, uploads
+from afinador.client.asynchronous import downloads, following, uploads
 from afinador.client.asynchronous.connection import AsyncConnection
 from afinador.client.asynchronous.files import AsyncFiles
 from afinador.client.asynchronous.nouns import AsyncListing, AsyncNoun
@@ -94,6 +94,18 @@ class AsyncJobs(AsyncNoun):
     def checkpoints(self, job: results.Job | str) -> AsyncListing[results.Checkpoint]:
         """List the checkpoints, newest first."""
         return AsyncListing(self._connection, calls.list_checkpoints(_named(job)), results.Checkpoint)
+
+    async def download_checkpoint(
+        self,
+        job: results.Job | str,
+        checkpoint: int | str,
+        folder: Path | str,
+        on_progress: downloads.FileProgress | None = None,
+    ) -> Sequence[Path]:
+        """Fetch a checkpoint, named by its step or id, into a folder that loads as a model; each file is checked."""
+        return await downloads.download_checkpoint(
+            self._connection, _named(job), str(checkpoint), Path(folder), on_progress
+        )
 
     async def metrics(self, job: results.Job | str) -> Sequence[dict[str, Any]]:
         """Return the rows of the curves, oldest first: ``step``, ``train_loss``, ``valid_loss`` and others."""

@@ -267,3 +267,17 @@ def test_a_damaged_file_is_not_kept(client: Any, service: Any, published: result
     with pytest.raises(StorageError, match=r"adapter_config\.json arrived with another SHA-256"):
         client.hub.download("bot", tmp_path)
     assert list(tmp_path.glob("adapter_config*")) == []
+
+
+def test_a_checkpoint_comes_down_whole(client: Any, service: Any, dataset: Path, tmp_path: Path) -> None:
+    job = client.jobs.create(base_model="tiny", dataset=dataset, name="kept")
+    service.keep_checkpoint(job.id, 500, FILES)
+    (listed,) = client.jobs.checkpoints(job)
+    for reference in (500, listed.id):
+        folder = tmp_path / str(reference)
+        fetched = client.jobs.download_checkpoint(job, reference, folder)
+        assert {path.relative_to(folder).as_posix(): path.read_bytes() for path in fetched} == FILES
+    with pytest.raises(NotFoundError, match="by step: 500"):
+        client.jobs.download_checkpoint("kept", 501, tmp_path)
+    with pytest.raises(NotFoundError, match=r"no file 'adapter'.*adapter_config\.json"):
+        client.connection.text(calls.checkpoint_file("kept", "500", "adapter"))
