@@ -1,4 +1,4 @@
-"""Writes the references that are made from the code: ``cli.md``, ``api.md`` and ``configuration.md``.
+"""Writes what is made from the code: ``cli.md``, ``api.md``, ``configuration.md`` and the synchronous client.
 
 ``python docs/generate.py`` writes them, with ``--check`` it only says which of them are out of date (exit code 1).
 """
@@ -14,7 +14,10 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).resolve().parent
-sys.path.insert(0, str(FOLDER.parent))
+ROOT = FOLDER.parent
+sys.path[:0] = [str(ROOT), str(FOLDER)]
+
+from synchronous import synchronous_modules  # noqa: E402
 
 NOTE = "<!-- Made by docs/generate.py from the code; change that, then run `make docs`. -->"
 
@@ -27,17 +30,22 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a reference is out of date")
     is_check = parser.parse_args().check
     outdated = []
-    for name, make in REFERENCES.items():
-        text = "\n".join([NOTE, "", *make()]).rstrip() + "\n"
-        path = FOLDER / name
+    for path, text in made():
         if not path.exists() or path.read_text(encoding="utf-8") != text:
-            outdated.append(name)
+            outdated.append(str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path))
             if not is_check:
                 path.write_text(text, encoding="utf-8")
     if outdated:
         said = "out of date, run `make docs`" if is_check else "written"
-        sys.stderr.write(f"{', '.join(f'docs/{name}' for name in outdated)}: {said}.\n")
+        sys.stderr.write(f"{', '.join(outdated)}: {said}.\n")
     return 1 if outdated and is_check else 0
+
+
+def made() -> Iterator[tuple[Path, str]]:
+    """Yield path and text of each file that is made; the client first, which the references speak of."""
+    yield from synchronous_modules(ROOT)
+    for name, make in REFERENCES.items():
+        yield FOLDER / name, "\n".join([NOTE, "", *make()]).rstrip() + "\n"
 
 
 def table(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> Lines:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from afinador.errors import NotFoundError
 from afinador.schemas import checkpoints as wire
+from afinador.schemas.models import HubFile
+from registry.memory import Memory
 from registry.pages import page
 from registry.tables import Checkpoint, Job
+
+MANIFEST = "manifest.json"
+"""Written last into each checkpoint: size and SHA-256 of its files."""
 
 
 def register(session: Session, job: Job, step: int, storage_key: str, metrics: dict[str, Any], size: int) -> Checkpoint:
@@ -65,6 +72,36 @@ def list_page(
     """
     query = select(Checkpoint).where(Checkpoint.organization_id == organization_id, Checkpoint.job_id == job_id)
     return page(session, query, [Checkpoint.step_number], key=Checkpoint.id, after=after, limit=limit)
+
+
+def find(session: Session, organization_id: str, job_id: str, reference: str) -> Checkpoint:
+    """Return a checkpoint of a job by its id or by its step.
+
+    Raises:
+        NotFoundError: The job has no such checkpoint; names the steps of those it has.
+    """
+    mine = (Checkpoint.organization_id == organization_id, Checkpoint.job_id == job_id)
+    rows = list(session.scalars(select(Checkpoint).where(*mine).order_by(Checkpoint.step_number)))
+    for row in rows:
+        if reference in (row.id, str(row.step_number)):
+            return row
+    steps = ", ".join(str(row.step_number) for row in rows) or "none yet"
+    raise NotFoundError(
+        f"The job has no checkpoint {reference!r}; it has, by step: {steps}.",
+        param="checkpoint",
+        code="checkpoint_not_found",
+    )
+
+
+def files_of(memory: Memory, row: Checkpoint) -> list[HubFile]:
+    """Return the files of a checkpoint, by path, as its manifest states them.
+
+    Raises:
+        StorageError: The storage does not answer.
+    """
+    with memory.storage.open(f"{row.storage_key}/{MANIFEST}") as stream:
+        stated = json.load(stream)["files"]
+    return [HubFile(path=path, **stated[path]) for path in sorted(stated)]
 
 
 def to_wire(row: Checkpoint) -> wire.Checkpoint:

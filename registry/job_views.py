@@ -42,7 +42,7 @@ def to_wire(row: Job) -> wire.Job:
         attempt=row.attempt,
         progress=row.progress,
         metrics=row.metrics or {},
-        spec=row.spec,
+        spec=_public_spec(row.spec),
         run_url=row.flow_run_url,
     )
 
@@ -52,6 +52,11 @@ def _hyperparameters(row: Job) -> dict[str, Any]:
     resolved = row.spec["hyperparameters"]
     in_openai_words = (row.method or {}).get("supervised", {}).get("hyperparameters", {})
     return {**in_openai_words, **{key: value for key, value in resolved.items() if value is not None}}
+
+
+def _public_spec(spec: dict[str, Any]) -> dict[str, Any]:
+    """Return the specification without the folder of the base model: where things lie on a server is its own affair."""
+    return {**spec, "base_model": {key: value for key, value in spec["base_model"].items() if key != "path"}}
 
 
 def _estimated_finish(row: Job) -> int | None:

@@ -1,8 +1,10 @@
-"""The SDK: the service's nouns and verbs over HTTP.
+"""The SDK: the service's nouns and verbs over HTTP, in two kinds of one making.
 
-``calls`` says what is sent where, ``connection`` sends it, ``paging``, ``following`` and ``downloads`` are what takes
-more than one call, and ``Afinador`` puts types on all of it. The command line stops one step earlier, at plain
-dictionaries, which is why ``Afinador`` is looked up on first use.
+``calls`` says what is sent where, ``sending`` how, ``results`` what comes back. Over them stands one client, written
+once in ``asynchronous``: ``connection`` sends, ``paging``, ``following``, ``uploads`` and ``downloads`` are what takes
+more than one call, and ``AsyncAfinador`` puts types on all of it. Their namesakes here are made of them by
+``docs/generate.py``. The command line stops one step earlier, at plain dictionaries, which is why the clients are looked
+up on first use.
 """
 
 from __future__ import annotations
@@ -11,12 +13,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from afinador.client.asynchronous.client import AsyncAfinador
     from afinador.client.client import Afinador
 
-__all__ = ["Afinador"]
+__all__ = ["Afinador", "AsyncAfinador"]
+
+_HOMES = {"Afinador": "afinador.client.client", "AsyncAfinador": "afinador.client.asynchronous.client"}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "Afinador":
-        return import_module("afinador.client.client").Afinador
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'afinador.client' has no attribute {name!r}")

@@ -46,6 +46,12 @@ class Access:
         return keys[0] or keys[1]
 
     @classmethod
+    def given(cls, base_url: str | None, api_key: str | None, operator_key: str | None) -> Access:
+        """Take what is given, and from the environment what is not."""
+        found = cls.from_environment()
+        return cls(base_url or found.base_url, api_key or found.api_key, operator_key or found.operator_key)
+
+    @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None, folder: Path | None = None) -> Access:
         """Read ``AFINADOR_BASE_URL``, ``AFINADOR_API_KEY`` and ``AFINADOR_OPERATOR_KEY``.
 

@@ -22,6 +22,7 @@ class Call:
         params: The query; None values are left out.
         body: Sent as JSON.
         as_operator: Signed with the operator's key, where there is one.
+        is_idempotent: A POST that does no more the second time.
     """
 
     method: Literal["GET", "POST", "DELETE"]
@@ -29,11 +30,12 @@ class Call:
     params: Mapping[str, Any] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
     as_operator: bool = False
+    is_idempotent: bool = False
 
     @property
     def is_repeatable(self) -> bool:
         """Whether sending it twice does no more than sending it once."""
-        return self.method != "POST"
+        return self.method != "POST" or self.is_idempotent
 
     def with_params(self, **params: Any) -> Call:
         """Return the same call with further query parameters."""
@@ -87,7 +89,7 @@ def get_job(job: str) -> Call:
 
 def cancel_job(job: str) -> Call:
     """Ask a job to stop for good."""
-    return Call("POST", f"/fine_tuning/jobs/{_named(job)}/cancel")
+    return Call("POST", f"/fine_tuning/jobs/{_named(job)}/cancel", is_idempotent=True)
 
 
 def list_events(job: str) -> Call:
@@ -95,9 +97,24 @@ def list_events(job: str) -> Call:
     return Call("GET", f"/fine_tuning/jobs/{_named(job)}/events")
 
 
+def follow_events(job: str, after: str | None = None) -> Call:
+    """Get a job's events as messages, oldest first, until the job has ended; ``after`` is the last one known."""
+    return Call("GET", f"/fine_tuning/jobs/{_named(job)}/events", {"follow": "true", "after": after})
+
+
 def list_checkpoints(job: str) -> Call:
     """List a job's checkpoints, newest first."""
     return Call("GET", f"/fine_tuning/jobs/{_named(job)}/checkpoints")
+
+
+def list_checkpoint_files(job: str, checkpoint: str) -> Call:
+    """List the files of a checkpoint, named by its id or step."""
+    return Call("GET", f"/fine_tuning/jobs/{_named(job)}/checkpoints/{_named(checkpoint)}/files")
+
+
+def checkpoint_file(job: str, checkpoint: str, path: str) -> Call:
+    """Read one file of a checkpoint."""
+    return Call("GET", f"/fine_tuning/jobs/{_named(job)}/checkpoints/{_named(checkpoint)}/files/{quote(path)}")
 
 
 def job_metrics(job: str) -> Call:
@@ -110,9 +127,9 @@ def job_logs(job: str, *, follow: bool = False) -> Call:
     return Call("GET", f"/fine_tuning/jobs/{_named(job)}/logs", {"follow": "true" if follow else None})
 
 
-def list_models() -> Call:
-    """List base and fine-tuned models."""
-    return Call("GET", "/models")
+def list_models(type: str | None = None) -> Call:
+    """List base and fine-tuned models, or those of one type."""
+    return Call("GET", "/models", {"type": type})
 
 
 def get_model(model: str) -> Call:
@@ -144,6 +161,11 @@ def get_hub(kind: Kind, name: str) -> Call:
 def delete_hub(kind: Kind, name: str) -> Call:
     """Delete a name with all its versions, or the one version that an ``ft:…`` alias names."""
     return Call("DELETE", f"/hub/{kind}s/{_named(name)}")
+
+
+def list_hub_files(kind: Kind, name: str, version: int | None = None) -> Call:
+    """List the files of a published model or adapter; of its newest version, unless another is asked for."""
+    return Call("GET", f"/hub/{kind}s/{_named(name)}/files", {"version": version})
 
 
 def hub_file(kind: Kind, name: str, path: str, version: int | None = None) -> Call:

@@ -1,14 +1,16 @@
-"""Published models and adapters as local folders, every file checked against its SHA-256."""
+# Made by docs/generate.py from afinador/client/asynchronous/downloads.py; change that, then run `make docs`.
+"""Published models, adapters and checkpoints as local folders, every file checked against its SHA-256."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-from afinador.client import calls
+from afinador.client import calls, waiting
 from afinador.client.connection import Connection
+from afinador.client.received import lies_there, safe_path
 from afinador.errors import StorageError
 
 FileProgress = Callable[[str, int, int], None]
@@ -42,38 +44,50 @@ def download_hub(
         StorageError: A file arrived with another hash, or cannot be written.
     """
     entry = connection.json(calls.get_hub(kind, name))
-    total_bytes = sum(file["bytes"] for file in entry["files"])
+    version = None if name.startswith("ft:") else entry["version"]  # one version throughout, whatever is published now
+    return _download(
+        connection, entry["files"], lambda path: calls.hub_file(kind, name, path, version), folder, on_progress
+    )
+
+
+def download_checkpoint(
+    connection: Connection, job: str, checkpoint: str, folder: Path, on_progress: FileProgress | None = None
+) -> list[Path]:
+    """Fetch all files of a checkpoint, named by its id or step, as ``download_hub`` does.
+
+    Raises:
+        NotFoundError: There is no such job or checkpoint.
+        StorageError: A file arrived with another hash, or cannot be written.
+    """
+    listed = connection.json(calls.list_checkpoint_files(job, checkpoint))
+    return _download(
+        connection, listed["data"], lambda path: calls.checkpoint_file(job, checkpoint, path), folder, on_progress
+    )
+
+
+def _download(
+    connection: Connection,
+    files: list[dict[str, Any]],
+    call_for: Callable[[str], calls.Call],
+    folder: Path,
+    on_progress: FileProgress | None,
+) -> list[Path]:
+    total_bytes = sum(file["bytes"] for file in files)
     done_bytes = 0
     targets = []
-    version = None if name.startswith("ft:") else entry["version"]  # one version throughout, whatever is published now
-    for file in entry["files"]:
-        target = folder / _safe(file["path"])
+    for file in files:
+        target = folder / safe_path(file["path"])
 
         def report(bytes_of_file: int, before: int = done_bytes, path: str = file["path"]) -> None:
             if on_progress:
                 on_progress(path, before + bytes_of_file, total_bytes)
 
-        if not _lies_there(target, file):
-            fetch(connection, calls.hub_file(kind, name, file["path"], version), target, file["sha256"], report)
+        if not waiting.work(lies_there, target, file):
+            fetch(connection, call_for(file["path"]), target, file["sha256"], report)
         done_bytes += file["bytes"]
         report(file["bytes"])
         targets.append(target)
     return targets
-
-
-def _safe(path: str) -> PurePosixPath:
-    """Keep a service from writing outside of the folder."""
-    parts = PurePosixPath(path)
-    if parts.is_absolute() or ".." in parts.parts or not parts.parts:
-        raise StorageError(f"The service offers a file {path!r}, which would lie outside of the folder; refused.")
-    return parts
-
-
-def _lies_there(target: Path, file: dict[str, Any]) -> bool:
-    if not target.is_file() or target.stat().st_size != file["bytes"]:
-        return False
-    with target.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest() == file["sha256"]
 
 
 def fetch(connection: Connection, call: calls.Call, target: Path, sha256: str, report: Callable[[int], None]) -> None:

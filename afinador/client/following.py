@@ -1,3 +1,4 @@
+# Made by docs/generate.py from afinador/client/asynchronous/following.py; change that, then run `make docs`.
 """Follow a job until it ends: its state and what happens in it."""
 
 from __future__ import annotations
@@ -7,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from afinador.client import calls, paging
+from afinador.client import calls, paging, waiting
 from afinador.client.connection import Connection
 from afinador.errors import ServiceUnavailableError
 from afinador.schemas.jobs import ENDED_STATUSES
@@ -82,7 +83,7 @@ def follow(
                 return
         if timeout_seconds is not None and time.monotonic() - started_at >= timeout_seconds:
             return
-        time.sleep(poll_seconds)
+        waiting.pause(poll_seconds)
 
 
 def _events_behind(connection: Connection, job: str, newest: str | None) -> list[dict[str, Any]]:
@@ -96,6 +97,27 @@ def _events_behind(connection: Connection, job: str, newest: str | None) -> list
     return found[::-1]
 
 
+def follow_events(connection: Connection, job: str) -> Iterator[dict[str, Any]]:
+    """Yield a job's events, from the first one on, until the job has ended; reconnects when need be.
+
+    Raises:
+        NotFoundError: There is no such job.
+        ServiceUnavailableError: The service was away for more than two minutes, or at the beginning.
+    """
+    newest: str | None = None
+    answered_at: float | None = None
+    while True:
+        try:
+            for event in connection.messages(calls.follow_events(job, newest)):
+                answered_at, newest = time.monotonic(), event["id"]
+                yield event
+            return
+        except ServiceUnavailableError:
+            if answered_at is None or time.monotonic() - answered_at > PATIENCE_SECONDS:
+                raise
+            waiting.pause(POLL_SECONDS)
+
+
 def follow_log(connection: Connection, job: str) -> Iterator[str]:
     """Yield the lines of a job's log, from the first one on, until the job has ended; reconnects when need be.
 
@@ -106,17 +128,18 @@ def follow_log(connection: Connection, job: str) -> Iterator[str]:
     seen_lines = 0
     answered_at: float | None = None
     while True:
+        number = 0
         try:
-            for number, message in enumerate(connection.messages(calls.job_logs(job, follow=True))):
-                answered_at = time.monotonic()
-                if number >= seen_lines:
-                    seen_lines += 1
+            for message in connection.messages(calls.job_logs(job, follow=True)):
+                answered_at, number = time.monotonic(), number + 1
+                if number > seen_lines:
+                    seen_lines = number
                     yield message["line"]
             return
         except ServiceUnavailableError:
             if answered_at is None or time.monotonic() - answered_at > PATIENCE_SECONDS:
                 raise
-            time.sleep(POLL_SECONDS)
+            waiting.pause(POLL_SECONDS)
 
 
 def await_settled(
@@ -134,6 +157,6 @@ def await_settled(
     """
     until = time.monotonic() + timeout_seconds
     while (thing := connection.json(call)).get("status") == unsettled and time.monotonic() < until:
-        time.sleep(poll_seconds)
+        waiting.pause(poll_seconds)
         poll_seconds = min(poll_seconds * 1.5, 5.0)
     return thing

@@ -1,14 +1,15 @@
+# Made by docs/generate.py from afinador/client/asynchronous/uploads.py; change that, then run `make docs`.
 """Local data sets of a job: what can be refused is refused before a byte is sent, and no bytes are sent twice."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from afinador.client import calls, paging
+from afinador.client import calls, paging, waiting
 from afinador.client.connection import Connection
+from afinador.client.received import sha256_of
 from afinador.errors import NotFoundError
 
 PURPOSE = "fine-tune"
@@ -53,13 +54,16 @@ def find_same(connection: Connection, path: Path) -> dict[str, Any] | None:
     """Return the newest data set of the service with the name and the bytes of a local file, or None."""
     try:
         newest = connection.json(calls.get_file(path.name))
-        with path.open("rb") as stream:
-            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+        sha256 = waiting.work(sha256_of, path)
     except (NotFoundError, OSError):  # what cannot be read is said by the upload
         return None
-    wanted = (path.name, sha256, PURPOSE)
-    versions = [newest] if newest["version"] == 1 else paging.iterate(connection, calls.list_files(PURPOSE))
-    for file in versions:
-        if (file["filename"], file["sha256"], file["purpose"]) == wanted:
+    if newest["version"] == 1:
+        return newest if _is_same(newest, path.name, sha256) else None
+    for file in paging.iterate(connection, calls.list_files(PURPOSE)):
+        if _is_same(file, path.name, sha256):
             return file
     return None
+
+
+def _is_same(file: dict[str, Any], name: str, sha256: str) -> bool:
+    return (file["filename"], file["sha256"], file["purpose"]) == (name, sha256, PURPOSE)

@@ -69,7 +69,7 @@ class Job(Wire):
         progress: ``{"state", "step", "steps", "epoch", "tokens", "eta_seconds", "train_loss", "valid_loss"}`` of the
             attempt that runs, or the last one that ran; None before the first.
         metrics: Final figures, base against tuned; empty until evaluated.
-        spec: The whole resolved specification of the run.
+        spec: The whole resolved specification of the run, but for the folder of the base model.
         run_url: The job's page in the Prefect UI, once it has a run.
     """
 

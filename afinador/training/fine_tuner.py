@@ -13,7 +13,7 @@ from typing import Any
 from afinador.config.spec import FineTuningSpec
 from afinador.errors import AfinadorError, InvalidRequestError
 from afinador.training.checkpoints import complete_checkpoints
-from afinador.training.job_file import spec_from_file
+from afinador.training.job_file import spec_from_fields, spec_from_file
 from afinador.training.progress import Progress
 from afinador.training.resources import ResourceSampler
 from afinador.training.run_dir import RunDir
@@ -90,6 +90,29 @@ class FineTuner:
         path = Path(path).expanduser()
         spec = spec_from_file(path)
         return cls(spec, run_dir or path.parent / "runs" / spec.job_name, progress=progress)
+
+    @classmethod
+    def from_fields(
+        cls,
+        fields: dict[str, Any],
+        run_dir: Path | str,
+        *,
+        folder: Path | str = ".",
+        progress: Callable[[dict[str, Any]], None] | None = None,
+    ) -> FineTuner:
+        """Prepare a run from the fields of a job: ``base_model``, ``dataset``, ``hyperparameters`` and so on.
+
+        Args:
+            fields: What a job file would hold.
+            run_dir: Folder of the run.
+            folder: What models and data are relative to.
+            progress: As for the class.
+
+        Raises:
+            AfinadorError: See ``afinador.training.job_file.spec_from_fields``.
+        """
+        run_dir = Path(run_dir).expanduser()
+        return cls(spec_from_fields(fields, Path(folder).expanduser(), run_dir.name), run_dir, progress=progress)
 
     def run(self) -> Result:
         """Do whatever of the run is not done yet; a finished run is left as it is.

@@ -32,23 +32,37 @@ _DATA_SUFFIXES = (".jsonl", ".ndjson", ".csv", ".tsv", ".txt")
 
 
 def spec_from_file(path: Path) -> FineTuningSpec:
-    """Read a YAML or JSON file with the fields of a job request.
-
-    ``base_model``, ``dataset`` and ``validation_dataset`` are paths, relative to the file. The data sets are checked
-    whole, so that a bad line is known before a model is loaded.
+    """Read a YAML or JSON file with the fields of a job request; its paths are relative to the file.
 
     Raises:
-        InvalidRequestError: The file, a field or a hyperparameter is wrong.
+        AfinadorError: The file is none, or see ``spec_from_fields``.
+    """
+    return spec_from_fields(_job_document(path), path.parent, path.stem)
+
+
+def spec_from_fields(fields: dict[str, Any], folder: Path, name: str) -> FineTuningSpec:
+    """Resolve the fields of a job request.
+
+    ``base_model``, ``dataset`` and ``validation_dataset`` are paths. The data sets are checked whole, so that a bad
+    line is known before a model is loaded.
+
+    Args:
+        fields: As a job file holds them.
+        folder: What paths are relative to.
+        name: The job's, unless the fields name it.
+
+    Raises:
+        InvalidRequestError: A field or a hyperparameter is wrong.
         NotFoundError: A path leads nowhere.
         DataError: A data set cannot be trained on; all problems are named.
         ModelError: The model cannot be trained, or is too large.
     """
-    request = parse_request(_job_document(path))
+    request = parse_request(fields)
     tuning_method, hyperparameters, sources = resolve_request(request)
-    model_path = _existing(path.parent, request.model, "base_model")
+    model_path = _existing(folder, request.model, "base_model")
     model = inspect_model_folder(model_path)
     check_parameter_count(request.model, model.parameters)
-    name = request.name or path.stem
+    name = request.name or name
     output = request.output_model or slug(f"{model_path.name}-{request.suffix or name}")
     return FineTuningSpec(
         job_id=LOCAL,
@@ -65,9 +79,9 @@ def spec_from_file(path: Path) -> FineTuningSpec:
             parameters=model.parameters,
             license=model.license,
         ),
-        training_file=_data_file(path.parent, request.training_file, "dataset"),
+        training_file=_data_file(folder, request.training_file, "dataset"),
         validation_file=(
-            _data_file(path.parent, request.validation_file, "validation_dataset") if request.validation_file else None
+            _data_file(folder, request.validation_file, "validation_dataset") if request.validation_file else None
         ),
         output=Output(
             name=output,
@@ -114,7 +128,7 @@ def _existing(folder: Path, named: str, field: str) -> Path:
     path = (folder / Path(named).expanduser()).resolve()
     if not path.exists():
         raise NotFoundError(
-            f"{field} is {named!r}, but there is no {path}; paths are relative to the file.", param=field
+            f"{field} is {named!r}, but there is no {path}; paths are relative to {folder.resolve()}.", param=field
         )
     return path
 

@@ -7,14 +7,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query
 from fastapi.responses import Response
 
+from afinador.errors import NotFoundError, nearest
 from afinador.schemas.base import Page
 from afinador.schemas.checkpoints import Checkpoint
 from afinador.schemas.events import Event
+from afinador.schemas.models import HubFile
 from api.keys import CurrentOrganization
 from api.paging import After, page
-from api.service import TheService
-from api.streams import follow_events, follow_log, log_text
-from registry import checkpoints, events, job_logs, jobs
+from api.service import Service, TheService
+from api.streams import follow_events, follow_log, log_text, stored_file
+from registry import checkpoints, events, job_logs, jobs, tables
 
 router = APIRouter(prefix="/fine_tuning/jobs/{job}", tags=["fine-tuning jobs"])
 
@@ -50,6 +52,38 @@ def list_checkpoints(
         job_id = jobs.get(session, organization.id, job).id
         rows, has_more = checkpoints.list_page(session, organization.id, job_id, after, limit)
         return page([checkpoints.to_wire(row) for row in rows], has_more=has_more)
+
+
+@router.get("/checkpoints/{checkpoint}/files", summary="List the files of a checkpoint")
+def list_checkpoint_files(
+    job: str, checkpoint: str, organization: CurrentOrganization, service: TheService
+) -> Page[HubFile]:
+    """List the files of a checkpoint, named by its id or step, with their sizes and hashes; they load as a model."""
+    return page(checkpoints.files_of(service.memory, _checkpoint(job, checkpoint, organization, service)))
+
+
+@router.get(
+    "/checkpoints/{checkpoint}/files/{path:path}", summary="Get a file of a checkpoint", response_class=Response
+)
+def retrieve_checkpoint_file(
+    job: str, checkpoint: str, path: str, organization: CurrentOrganization, service: TheService
+) -> Response:
+    """Get the bytes of one file of a checkpoint."""
+    row = _checkpoint(job, checkpoint, organization, service)
+    known = [file.path for file in checkpoints.files_of(service.memory, row)]
+    if path not in known:
+        raise NotFoundError(
+            f"The checkpoint of step {row.step_number} has no file {path!r}.{nearest(path, known)}",
+            param="path",
+            code="file_not_found",
+        )
+    return stored_file(service.memory.storage, f"{row.storage_key}/{path}", path.rpartition("/")[2])
+
+
+def _checkpoint(job: str, checkpoint: str, organization: tables.Organization, service: Service) -> tables.Checkpoint:
+    with service.memory.database.reading() as session:
+        job_id = jobs.get(session, organization.id, job).id
+        return checkpoints.find(session, organization.id, job_id, checkpoint)
 
 
 @router.get("/metrics", summary="Get a job's curves")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -17,6 +19,10 @@ from registry import base_models, hub
 from registry.tables import Checkpoint, HubVersion
 
 router = APIRouter(prefix="/models", tags=["models"])
+
+OfType = Annotated[
+    Literal["base", "fine-tuned", "fined-tuned"] | None, Query(description="Only those; both spellings mean one.")
+]
 
 
 @router.post("", summary="Register a base model", openapi_extra=describes_body(BaseModelRequest))
@@ -36,13 +42,15 @@ def create_model(caller: CurrentCaller, body: JsonObject, service: TheService) -
 
 
 @router.get("", summary="List models")
-def list_models(caller: CurrentCaller, service: TheService) -> Page[Model]:
+def list_models(caller: CurrentCaller, service: TheService, type: OfType = None) -> Page[Model]:
     """List base models, the organization's and public ones, and the newest version of each hub name; on one page."""
     organization_id = caller.organization.id
     with service.memory.database.reading() as session:
         bases = [base_models.to_wire(row) for row in base_models.list_all(session, organization_id)]
         made = [rows for kind in ("model", "adapter") for rows in hub.list_page(session, organization_id, kind)]
-    return page([*bases, *(_published_model(rows) for rows in made)])
+    asked = "fine-tuned" if type == "fined-tuned" else type
+    listed = [*bases, *(_published_model(rows) for rows in made)]
+    return page([model for model in listed if asked in (None, model.type)])
 
 
 @router.get("/{model:path}", summary="Get a model")

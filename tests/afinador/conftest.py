@@ -68,6 +68,25 @@ class Service:
                 job_attempts.set_fields(session, job_id, attempt, metrics=metrics, trained_tokens=1234)
             assert job_attempts.finish(session, job_id, attempt, status, error=error, message=f"The job has {status}.")
 
+    def keep_checkpoint(self, job_id: str, step: int, files: dict[str, bytes]) -> None:
+        """Put a checkpoint into the storage and the ledger, as the flow does."""
+        from registry import checkpoints
+        from registry.tables import Job
+
+        key = f"{self.organization_id}/jobs/{job_id}/checkpoints/step-{step:06d}"
+        stated = {}
+        for path, content in files.items():
+            target = self.memory.storage.local_path(f"{key}/{path}")
+            assert target is not None
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+            stated[path] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        manifest = self.memory.storage.local_path(f"{key}/manifest.json")
+        assert manifest is not None
+        manifest.write_text(json.dumps({"files": stated}))
+        with self.memory.database.session() as session:
+            checkpoints.register(session, session.get_one(Job, job_id), step, key, {"train_loss": 1.0}, 10)
+
     def publish(self, job: dict[str, Any], files: dict[str, bytes]) -> None:
         """Put files into the hub under the job's name, as its publishing does."""
         from registry.tables import HubVersion

@@ -16,6 +16,8 @@ BY_THING = [
     ("GET", "/fine_tuning/jobs/{job}/events"),
     ("GET", "/fine_tuning/jobs/{job}/events?follow=true"),
     ("GET", "/fine_tuning/jobs/{job}/checkpoints"),
+    ("GET", "/fine_tuning/jobs/{job}/checkpoints/5/files"),
+    ("GET", "/fine_tuning/jobs/{job}/checkpoints/5/files/README.md"),
     ("GET", "/fine_tuning/jobs/{job}/metrics"),
     ("GET", "/fine_tuning/jobs/{job}/logs"),
     ("GET", "/fine_tuning/jobs/{job}/logs?follow=true"),

@@ -368,6 +368,16 @@ def test_the_operator_makes_organizations_and_keys(online: Run, service: Any, mo
     assert online("list", "job").code == 4
 
 
+def test_a_checkpoint_is_shown_and_fetched(online: Any, service: Any, job: dict[str, Any], tmp_path: Path) -> None:
+    service.keep_checkpoint(job["id"], 500, {"adapter_config.json": b"{}", "adapter_model.safetensors": b"weights"})
+    assert "adapter_config.json" in online("get", "checkpoint", job["name"], "500").out
+    shown = online("get", "checkpoint", job["name"], "500", "--download", str(tmp_path / "step"), "--json")
+    assert shown.code == 0 and len(json.loads(shown.out)["data"]) == 2
+    assert (tmp_path / "step" / "adapter_model.safetensors").read_bytes() == b"weights"
+    missing = online("get", "checkpoint", job["name"], "7")
+    assert missing.code == 3 and "by step: 500" in missing.err
+
+
 def test_a_reader_that_has_seen_enough_is_no_error(service: Any, job: dict[str, Any]) -> None:
     environment = os.environ | {"AFINADOR_BASE_URL": service.url, "AFINADOR_API_KEY": service.key}
     line = f"{sys.executable} -m afinador.cli list job --json | true; echo ${{PIPESTATUS[0]}}"

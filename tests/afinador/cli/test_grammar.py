@@ -44,6 +44,7 @@ COMMAND_LINES = [
     ("delete api-key k", "delete api-key"),
     ("list event J", "list event"),
     ("list checkpoint J", "list checkpoint"),
+    ("get checkpoint J 500", "get checkpoint"),
     ("watch J", "watch"),
     ("watch fine-tune-job J", "watch"),
     ("logs J", "logs"),

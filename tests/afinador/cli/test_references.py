@@ -30,6 +30,7 @@ def generate(root: Path) -> ModuleType:
 def run(generate: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generate:
     """Runs it in a folder of this test."""
     monkeypatch.setattr(generate, "FOLDER", tmp_path)
+    monkeypatch.setattr(generate, "synchronous_modules", lambda _: ())
 
     def main(*words: str) -> int:
         monkeypatch.setattr(sys, "argv", ["generate.py", *words])
@@ -47,6 +48,12 @@ def test_drift_is_noticed_and_nothing_written_by_the_check(run: Generate, tmp_pa
     (tmp_path / "cli.md").write_text("old")
     assert run("--check") == 1
     assert (tmp_path / "cli.md").read_text() == "old"
+
+
+def test_the_synchronous_client_is_the_asynchronous_one(generate: ModuleType, root: Path) -> None:
+    made = dict(generate.synchronous_modules(root))
+    assert {path.name for path in made} > {"client.py", "connection.py", "jobs.py"}
+    assert [path for path, text in made.items() if path.read_text() != text or "async " in text] == []
 
 
 def test_nothing_is_left_out(run: Generate, tmp_path: Path) -> None:

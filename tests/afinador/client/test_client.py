@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -10,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from afinador import Afinador
-from afinador.client import calls, connection, results
+from afinador import AsyncAfinador
+from afinador.client import calls, results
 from afinador.errors import (
     AuthenticationError,
     IllegalTransitionError,
+    InvalidRequestError,
     NotFoundError,
     OutOfRangeError,
     PermissionDeniedError,
@@ -23,10 +25,25 @@ from afinador.errors import (
     UnknownFieldError,
 )
 
+Connect = Callable[..., Any]
 Background = Callable[[Callable[[], None]], None]
 
 
-def test_a_file_goes_up_and_comes_back_the_same(client: Afinador, dataset: Path) -> None:
+def asked_by(client: Any, monkeypatch: pytest.MonkeyPatch) -> list[calls.Call]:
+    """Note what a client asks from now on."""
+    asked: list[calls.Call] = []
+    connection = getattr(client.connection, "_wrapped", client.connection)
+    original = connection._answer
+
+    def answer(call: calls.Call, **parts: Any) -> Any:
+        asked.append(call)
+        return original(call, **parts)
+
+    monkeypatch.setattr(connection, "_answer", answer)
+    return asked
+
+
+def test_a_file_goes_up_and_comes_back_the_same(client: Any, dataset: Path) -> None:
     seen: list[tuple[int, int]] = []
     file = client.files.create(dataset, on_progress=lambda done, total: seen.append((done, total)))
     assert file.sha256 == hashlib.sha256(dataset.read_bytes()).hexdigest()
@@ -39,7 +56,24 @@ def test_a_file_goes_up_and_comes_back_the_same(client: Afinador, dataset: Path)
     assert list(client.files.list()) == []
 
 
-def test_times_are_datetimes(client: Afinador, dataset: Path) -> None:
+def test_bytes_go_up_under_a_name_and_come_down_as_a_file(client: Any, tmp_path: Path) -> None:
+    content = b'{"text": "a", "label": "b"}\n' * 5000
+    with pytest.raises(InvalidRequestError, match="filename"):
+        client.files.create(content)
+    seen: list[tuple[int, int]] = []
+    file = client.files.create(content, filename="made.jsonl", on_progress=lambda *done: seen.append(done))
+    assert (file.filename, seen[-1]) == ("made.jsonl", (len(content), len(content)))
+    seen.clear()
+    path = client.files.download(file.id, tmp_path, lambda *done: seen.append(done))
+    assert (path.name, path.read_bytes()) == ("made.jsonl", content)
+    assert seen[-1] == (len(content), len(content))
+
+
+def test_the_service_says_how_it_is(client: Any) -> None:
+    assert client.health().checks["database"]["status"] == "ok"
+
+
+def test_times_are_datetimes(client: Any, dataset: Path) -> None:
     file = client.files.create(dataset)
     assert abs(file.created_at - datetime.now(UTC)) < timedelta(minutes=1)
     job = client.jobs.create(base_model="tiny", dataset=file.id)
@@ -47,7 +81,7 @@ def test_times_are_datetimes(client: Afinador, dataset: Path) -> None:
     assert job.created_at.tzinfo is not None and job.finished_at is None
 
 
-def test_a_path_as_dataset_is_uploaded_first(client: Afinador, dataset: Path) -> None:
+def test_a_path_as_dataset_is_uploaded_first(client: Any, dataset: Path) -> None:
     job = client.jobs.create(base_model="tiny", dataset=dataset, hyperparameters={"epochs": 2}, name="mine")
     (file,) = client.files.list()
     assert job.dataset == file.id
@@ -56,7 +90,7 @@ def test_a_path_as_dataset_is_uploaded_first(client: Afinador, dataset: Path) ->
     assert [listed.id for listed in client.jobs.list()] == [job.id]
 
 
-def test_a_refused_job_uploads_nothing_and_the_same_bytes_go_up_once(client: Afinador, dataset: Path) -> None:
+def test_a_refused_job_uploads_nothing_and_the_same_bytes_go_up_once(client: Any, dataset: Path) -> None:
     with pytest.raises(OutOfRangeError):
         client.jobs.create(base_model="tiny", dataset=dataset, hyperparameters={"epochs": 50})
     assert list(client.files.list()) == []
@@ -64,45 +98,67 @@ def test_a_refused_job_uploads_nothing_and_the_same_bytes_go_up_once(client: Afi
     assert first.dataset == second.dataset and len(list(client.files.list())) == 1
 
 
-def test_lists_go_over_all_pages(client: Afinador, dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("afinador.client.paging.LARGEST_PAGE", 2)
+def test_lists_go_over_all_pages_as_they_are_needed(
+    client: Any, dataset: Path, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{package}.paging.LARGEST_PAGE", 2)
     file = client.files.create(dataset).id
     made = [client.jobs.create(base_model="tiny", dataset=file).id for _ in range(5)]
+    asked = asked_by(client, monkeypatch)
+    for _, job in zip(range(2), client.jobs.list(), strict=False):
+        assert job.id in made[3:]
+    assert len(asked) == 1
     assert [job.id for job in client.jobs.list()] == made[::-1]
+    assert len(asked) == 1 + 3
     assert [job.id for job in client.jobs.list().first(3)] == made[::-1][:3]
 
 
-def test_wait_returns_the_job_as_it_ended(
-    client: Afinador, service: Any, dataset: Path, in_background: Background
-) -> None:
+def test_wait_returns_the_job_as_it_ended(client: Any, service: Any, dataset: Path, in_background: Background) -> None:
     job = client.jobs.create(base_model="tiny", dataset=dataset)
     client.files.wait(job.dataset)
     in_background(lambda: service.end_job(job.id, service.run_job(job.id)))
-    ended = client.jobs.wait(job.id, poll_seconds=0.05, timeout_seconds=20)
+    ended = client.jobs.wait(job, poll_seconds=0.05, timeout_seconds=20)
     assert ended.status == "succeeded" and ended.has_ended
     assert ended.metrics["tuned"]["loss"] == 0.4
     assert [row["train_loss"] for row in client.jobs.metrics(job.id)] == [2.0, 1.0]
 
 
-def test_waiting_ends_at_its_time(client: Afinador, dataset: Path) -> None:
+def test_waits_go_on_side_by_side(service: Any, dataset: Path) -> None:
+    async def wait_for_all() -> list[str]:
+        async with AsyncAfinador(service.url, service.key) as client:
+            jobs = [await client.jobs.create(base_model="tiny", dataset=dataset) for _ in range(3)]
+            waits = [asyncio.create_task(client.jobs.wait(job, poll_seconds=0.05)) for job in jobs]
+            await asyncio.sleep(0.2)
+            assert not any(wait.done() for wait in waits)
+            waits[2].cancel()
+            for job in jobs[:2]:
+                await client.jobs.cancel(job)
+            ended = await asyncio.gather(*waits, return_exceptions=True)
+            assert isinstance(ended[2], asyncio.CancelledError)
+            return [job.status for job in ended[:2] if isinstance(job, results.Job)]
+
+    assert asyncio.run(wait_for_all()) == ["cancelled", "cancelled"]
+
+
+def test_waiting_ends_at_its_time(client: Any, dataset: Path) -> None:
     job = client.jobs.create(base_model="tiny", dataset=dataset, name="slow")
     with pytest.raises(ServiceUnavailableError, match=r"'slow'|has not ended after 0\.1 s"):
         client.jobs.wait(job.id, timeout_seconds=0.1, poll_seconds=0.02)
 
 
 def test_events_stream_once_each_oldest_first(
-    client: Afinador, service: Any, dataset: Path, in_background: Background
+    client: Any, service: Any, dataset: Path, in_background: Background
 ) -> None:
     job = client.jobs.create(base_model="tiny", dataset=dataset)
     client.files.wait(job.dataset)
     attempt = service.run_job(job.id, losses=tuple(range(150)))
     in_background(lambda: service.end_job(job.id, attempt))
-    streamed = [event.id for event in client.jobs.stream_events(job.id, poll_seconds=0.05)]
+    streamed = [event.id for event in client.jobs.events(job, follow=True)]
     assert len(streamed) > 150
     assert streamed == [event.id for event in client.jobs.events(job.id)][::-1]
 
 
-def test_cancelling_an_ended_job_is_refused_as_such(client: Afinador, service: Any, dataset: Path) -> None:
+def test_cancelling_an_ended_job_is_refused_as_such(client: Any, service: Any, dataset: Path) -> None:
     job = client.jobs.create(base_model="tiny", dataset=dataset)
     assert client.jobs.cancel(job.id).status == "cancelled"
     other = client.jobs.create(base_model="tiny", dataset=dataset)
@@ -123,42 +179,44 @@ def test_cancelling_an_ended_job_is_refused_as_such(client: Afinador, service: A
     ],
 )
 def test_errors_have_the_service_s_class(
-    client: Afinador, dataset: Path, attempt: Callable[[Afinador], object], kind: type[Exception], words: str
+    client: Any, dataset: Path, attempt: Callable[[Any], object], kind: type[Exception], words: str
 ) -> None:
     client.files.create(dataset)
     with pytest.raises(kind, match=words):
         attempt(client)
 
 
-def test_a_value_out_of_range_names_field_and_range(client: Afinador, dataset: Path) -> None:
+def test_a_value_out_of_range_names_field_and_range(client: Any, dataset: Path) -> None:
     with pytest.raises(OutOfRangeError, match="from 1 to 10") as raised:
         client.jobs.create(base_model="tiny", dataset=dataset, hyperparameters={"epochs": 50})
     assert raised.value.param == "hyperparameters.epochs"
 
 
-def test_keys_decide_what_is_allowed(service: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_keys_decide_what_is_allowed(
+    connect: Connect, service: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.chdir(tmp_path)
-    with Afinador(service.url) as nobody, pytest.raises(AuthenticationError, match="AFINADOR_API_KEY"):
+    with connect(service.url) as nobody, pytest.raises(AuthenticationError, match="AFINADOR_API_KEY"):
         nobody.jobs.list().first(1)
-    with Afinador(service.url, "af-wrong") as stranger, pytest.raises(AuthenticationError):
+    with connect(service.url, "af-wrong") as stranger, pytest.raises(AuthenticationError):
         stranger.jobs.list().first(1)
-    with Afinador(service.url, service.key) as member, pytest.raises(PermissionDeniedError):
+    with connect(service.url, service.key) as member, pytest.raises(PermissionDeniedError):
         member.organizations.list().first(1)
 
 
-def test_the_operator_makes_organizations_and_keys(client: Afinador, service: Any) -> None:
+def test_the_operator_makes_organizations_and_keys(connect: Connect, client: Any, service: Any) -> None:
     made = client.organizations.create(f"{service.organization}-b")
     assert made.id in [each.id for each in client.organizations.list()]
     key = client.api_keys.create(made.name, "laptop")
     assert key.key
-    with Afinador(service.url, key.key) as theirs:
+    with connect(service.url, key.key) as theirs:
         assert list(theirs.jobs.list()) == []
         assert client.api_keys.delete(key.id).deleted
         with pytest.raises(AuthenticationError):
             theirs.jobs.list().first(1)
 
 
-def test_models_are_registered_listed_and_deleted(client: Afinador, service: Any) -> None:
+def test_models_are_registered_listed_and_deleted(client: Any, service: Any) -> None:
     folder = service.models / service.organization
     model = client.models.wait(client.models.create("second", str(folder)).id)
     assert (model.status, model.type, model.parameters) == ("ready", "base", 16)
@@ -172,13 +230,13 @@ FILES = {"adapter_config.json": b"{}", "weights/adapter_model.safetensors": byte
 
 
 @pytest.fixture
-def published(client: Afinador, service: Any, dataset: Path) -> results.HubEntry:
+def published(client: Any, service: Any, dataset: Path) -> results.HubEntry:
     job = client.jobs.create(base_model="tiny", dataset=dataset, output_model="bot")
     service.publish(job.model_dump(mode="json"), FILES)
     return client.hub.get("bot")
 
 
-def test_a_published_folder_comes_down_whole(client: Afinador, published: results.HubEntry, tmp_path: Path) -> None:
+def test_a_published_folder_comes_down_whole(client: Any, published: results.HubEntry, tmp_path: Path) -> None:
     assert published.kind == "adapter" and [entry.name for entry in client.hub.adapters()] == ["bot"]
     assert list(client.hub.models()) == []
     seen: list[int] = []
@@ -187,32 +245,39 @@ def test_a_published_folder_comes_down_whole(client: Afinador, published: result
         fetched = client.hub.download(name, folder, lambda _, done, total: seen.append(done))
         assert {path.relative_to(folder).as_posix(): path.read_bytes() for path in fetched} == FILES
         assert sorted(path for path in folder.rglob("*") if path.is_file()) == sorted(fetched)
+    assert {file.path: file.bytes for file in client.hub.files("bot")} == {path: len(FILES[path]) for path in FILES}
     assert seen == sorted(seen[: len(seen) // 2]) * 2
     assert seen[-1] == sum(map(len, FILES.values()))
 
 
 def test_what_lies_there_whole_is_not_fetched_again(
-    client: Afinador, published: results.HubEntry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    client: Any, published: results.HubEntry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client.hub.download("bot", tmp_path)
     (tmp_path / "adapter_config.json").write_bytes(b"??")
-    asked: list[calls.Call] = []
-    original = connection.Connection.chunks
-    monkeypatch.setattr(
-        connection.Connection,
-        "chunks",
-        lambda self, call: asked.append(call) or original(self, call),  # type: ignore
-    )
+    asked = asked_by(client, monkeypatch)
     client.hub.download("bot", tmp_path)
-    assert [call.path.rpartition("/")[2] for call in asked] == ["adapter_config.json"]
+    assert [call.path.rpartition("/")[2] for call in asked] == ["bot", "adapter_config.json"]
     assert (tmp_path / "adapter_config.json").read_bytes() == b"{}"
 
 
-def test_a_damaged_file_is_not_kept(
-    client: Afinador, service: Any, published: results.HubEntry, tmp_path: Path
-) -> None:
+def test_a_damaged_file_is_not_kept(client: Any, service: Any, published: results.HubEntry, tmp_path: Path) -> None:
     prefix = f"{service.organization_id}/hub/bot/1/adapter_config.json"
     service.memory.storage.local_path(prefix).write_bytes(b"[]")
     with pytest.raises(StorageError, match=r"adapter_config\.json arrived with another SHA-256"):
         client.hub.download("bot", tmp_path)
     assert list(tmp_path.glob("adapter_config*")) == []
+
+
+def test_a_checkpoint_comes_down_whole(client: Any, service: Any, dataset: Path, tmp_path: Path) -> None:
+    job = client.jobs.create(base_model="tiny", dataset=dataset, name="kept")
+    service.keep_checkpoint(job.id, 500, FILES)
+    (listed,) = client.jobs.checkpoints(job)
+    for reference in (500, listed.id):
+        folder = tmp_path / str(reference)
+        fetched = client.jobs.download_checkpoint(job, reference, folder)
+        assert {path.relative_to(folder).as_posix(): path.read_bytes() for path in fetched} == FILES
+    with pytest.raises(NotFoundError, match="by step: 500"):
+        client.jobs.download_checkpoint("kept", 501, tmp_path)
+    with pytest.raises(NotFoundError, match=r"no file 'adapter'.*adapter_config\.json"):
+        client.connection.text(calls.checkpoint_file("kept", "500", "adapter"))

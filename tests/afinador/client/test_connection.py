@@ -11,31 +11,14 @@ import httpx
 import pytest
 
 from afinador import errors
-from afinador.client import calls, following
+from afinador.client import calls
 from afinador.client.access import Access
 from afinador.client.answers import error_from
-from afinador.client.connection import Connection
-from afinador.client.downloads import download_hub
 from afinador.settings import Settings
 
 Answer = httpx.Response | Exception
-
-
-def play(*answers: Answer) -> tuple[Connection, list[httpx.Request]]:
-    """A connection whose other end gives these answers, and what it was asked."""
-    asked: list[httpx.Request] = []
-    coming = iter(answers)
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        request.read()
-        asked.append(request)
-        given = next(coming)
-        if isinstance(given, Exception):
-            raise given
-        return given
-
-    access = Access("http://service.test/v1/", "af-key", "af-operator")
-    return Connection(access, transport=httpx.MockTransport(answer)), asked
+Play = Callable[..., tuple[Any, list[httpx.Request]]]
+Part = Callable[[str], Any]
 
 
 def away(status: int = 503, **headers: str) -> httpx.Response:
@@ -47,13 +30,10 @@ def done() -> httpx.Response:
 
 
 @pytest.fixture(autouse=True)
-def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    seconds: list[float] = []
-    monkeypatch.setattr("afinador.client.connection.time.sleep", seconds.append)
-    return seconds
+def _without_waiting(pauses: list[float]) -> None: ...
 
 
-GET, POST = calls.get_job("x"), calls.create_job({"model": "m"})
+GET, POST, CANCEL = calls.get_job("x"), calls.create_job({"model": "m"}), calls.cancel_job("x")
 REFUSED, BROKEN = httpx.ConnectError("refused"), httpx.ReadError("broken")
 
 
@@ -64,6 +44,8 @@ REFUSED, BROKEN = httpx.ConnectError("refused"), httpx.ReadError("broken")
         (GET, BROKEN, True),
         (GET, away(502), True),
         (GET, away(503), True),
+        (GET, away(504), True),
+        (CANCEL, BROKEN, True),
         (GET, away(503, **{"x-should-retry": "false"}), False),
         (GET, httpx.Response(500), False),
         (GET, httpx.Response(404), False),
@@ -71,10 +53,11 @@ REFUSED, BROKEN = httpx.ConnectError("refused"), httpx.ReadError("broken")
         (POST, BROKEN, False),  # the job may have been made
         (POST, away(502), False),
         (POST, away(503), False),
+        (POST, away(504), False),
         (POST, away(503, **{"x-should-retry": "true"}), True),
     ],
 )
-def test_only_what_cannot_do_harm_is_sent_again(call: calls.Call, first: Answer, is_repeated: bool) -> None:
+def test_only_what_cannot_do_harm_is_sent_again(play: Play, call: calls.Call, first: Answer, is_repeated: bool) -> None:
     connection, asked = play(first, done())
     if is_repeated:
         assert connection.json(call) == {"id": "it"}
@@ -84,20 +67,20 @@ def test_only_what_cannot_do_harm_is_sent_again(call: calls.Call, first: Answer,
     assert len(asked) == 1 + is_repeated
 
 
-def test_it_gives_up_after_the_retries(pauses: list[float]) -> None:
+def test_it_gives_up_after_the_retries(play: Play, pauses: list[float]) -> None:
     connection, asked = play(REFUSED, REFUSED, REFUSED)
     with pytest.raises(errors.ServiceUnavailableError, match=r"http://service\.test.*afinador up.*AFINADOR_BASE_URL"):
         connection.json(GET)
     assert len(asked) == 3 and pauses == sorted(pauses) and len(pauses) == 2
 
 
-def test_it_pauses_as_long_as_the_service_asks(pauses: list[float]) -> None:
+def test_it_pauses_as_long_as_the_service_asks(play: Play, pauses: list[float]) -> None:
     connection, _ = play(away(503, **{"retry-after": "2"}), away(503, **{"retry-after": "3600"}), done())
     connection.json(GET)
     assert pauses == [2.0, 10.0]
 
 
-def test_calls_go_below_v1_once_and_carry_the_right_key() -> None:
+def test_calls_go_below_v1_once_and_carry_the_right_key(play: Play) -> None:
     connection, asked = play(done(), done(), done())
     connection.json(calls.get_model("owner/name"))
     connection.json(calls.create_organization("acme"))
@@ -112,7 +95,7 @@ def test_calls_go_below_v1_once_and_carry_the_right_key() -> None:
     ]  # fmt: skip
 
 
-def test_values_that_are_none_are_not_sent() -> None:
+def test_values_that_are_none_are_not_sent(play: Play) -> None:
     connection, asked = play(done(), done())
     connection.json(calls.list_jobs(metadata={"a b": "c"}))
     connection.json(calls.create_job({"model": "m", "seed": None}))
@@ -150,18 +133,18 @@ def test_codes_nobody_knows_go_by_status(status: int, kind: type[errors.Afinador
     assert type(foreign) is kind and f"http://x answered {status}" in foreign.message
 
 
-def test_a_page_of_something_else_is_said_to_be_that() -> None:
+def test_a_page_of_something_else_is_said_to_be_that(play: Play) -> None:
     connection, _ = play(httpx.Response(200, text="<html>router</html>"))
     with pytest.raises(errors.ServiceUnavailableError, match="is this an Afinador service"):
         connection.json(GET)
 
 
-def test_a_base_url_that_is_none_is_refused() -> None:
+def test_a_base_url_that_is_none_is_refused(connect: Callable[..., Any]) -> None:
     with pytest.raises(errors.InvalidRequestError, match="AFINADOR_BASE_URL"):
-        Connection(Access("localhost:8000"))
+        connect("localhost:8000")
 
 
-def test_messages_end_with_done_and_break_without_it() -> None:
+def test_messages_end_with_done_and_break_without_it(play: Play) -> None:
     whole = 'data: {"line": "a"}\n\n: still running\n\ndata: {"line": "b"}\n\ndata: [DONE]\n\n'
     connection, _ = play(httpx.Response(200, text=whole), httpx.Response(200, text='data: {"line": "a"}\n\n'))
     assert list(connection.messages(GET)) == [{"line": "a"}, {"line": "b"}]
@@ -169,39 +152,47 @@ def test_messages_end_with_done_and_break_without_it() -> None:
         list(connection.messages(GET))
 
 
-def test_a_log_that_broke_off_goes_on_without_repeating() -> None:
+def test_a_log_that_broke_off_goes_on_without_repeating(play: Play, part: Part) -> None:
     lines = [f'data: {{"line": "{name}"}}\n\n' for name in "abc"]
     connection, _ = play(
         httpx.Response(200, text="".join(lines[:2])), httpx.Response(200, text="".join(lines) + "data: [DONE]\n\n")
     )
-    assert list(following.follow_log(connection, "job")) == ["a", "b", "c"]
+    assert list(part("following").follow_log(connection, "job")) == ["a", "b", "c"]
 
 
-def test_a_service_that_restarts_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("afinador.client.following.time.sleep", lambda _: None)
+def test_events_that_broke_off_go_on_behind_the_last_one(play: Play, part: Part) -> None:
+    events = [f'data: {{"id": "{name}"}}\n\n' for name in "abc"]
+    connection, asked = play(
+        httpx.Response(200, text="".join(events[:2])), REFUSED, httpx.Response(200, text=events[2] + "data: [DONE]\n\n")
+    )
+    assert [event["id"] for event in part("following").follow_events(connection, "job")] == ["a", "b", "c"]
+    assert [dict(request.url.params).get("after") for request in asked] == [None, "b", "b"]
+
+
+def test_a_service_that_restarts_is_waited_for(play: Play, part: Part) -> None:
     states = [httpx.Response(200, json={"status": status}) for status in ("running", "succeeded")]
     connection, _ = play(states[0], *[REFUSED] * 9, states[1])
-    looks = list(following.follow(connection, "job", with_events=False))
+    looks = list(part("following").follow(connection, "job", with_events=False))
     assert [look.job["status"] for look in looks] == ["running", "succeeded"]
 
 
-def test_a_service_that_was_never_there_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_service_that_was_never_there_is_not(play: Play, part: Part) -> None:
     connection, _ = play(*[REFUSED] * 9)
     with pytest.raises(errors.ServiceUnavailableError):
-        list(following.follow(connection, "job"))
+        list(part("following").follow(connection, "job"))
 
 
 @pytest.mark.parametrize("path", ["../outside", "/etc/passwd", "a/../../b", ""])
-def test_no_service_writes_outside_of_the_folder(path: str, tmp_path: Path) -> None:
+def test_no_service_writes_outside_of_the_folder(play: Play, part: Part, path: str, tmp_path: Path) -> None:
     entry = {"version": 1, "files": [{"path": path, "bytes": 1, "sha256": "0"}]}
     connection, asked = play(httpx.Response(200, json=entry))
     with pytest.raises(errors.StorageError, match="outside of the folder"):
-        download_hub(connection, "model", "bot", tmp_path / "inside")
+        part("downloads").download_hub(connection, "model", "bot", tmp_path / "inside")
     assert len(asked) == 1 and list(tmp_path.rglob("*")) == []
 
 
 @pytest.mark.parametrize("make", [lambda path: path, lambda path: path / "none"])
-def test_what_cannot_be_read_is_not_uploaded(make: Callable[[Path], Path], tmp_path: Path) -> None:
+def test_what_cannot_be_read_is_not_uploaded(play: Play, make: Callable[[Path], Path], tmp_path: Path) -> None:
     connection, asked = play()
     with pytest.raises(errors.InvalidRequestError, match="Cannot read"):
         connection.upload(make(tmp_path), "fine-tune")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from afinador.config.spec import DataFile, FineTuningSpec
-from afinador.errors import DataError, InvalidRequestError, ModelTooLargeError, TrainingError
+from afinador.errors import DataError, InvalidRequestError, ModelTooLargeError, NotFoundError, TrainingError
 from afinador.training import FineTuner
 from afinador.training.checkpoints import verify
 from afinador.training.run_dir import RunDir
@@ -352,6 +353,10 @@ def test_job_file_takes_paths_relative_to_itself(
         "hyperparameters": {"n_epochs": 1, "generation_examples": 2, "generation_max_new_tokens": 4},
     }
     (tmp_path / "job.yaml").write_text(yaml.safe_dump(job))
+    same = FineTuner.from_fields(job, tmp_path / "runs" / "job", folder=tmp_path)
+    assert same.spec == FineTuner.from_file(tmp_path / "job.yaml").spec
+    with pytest.raises(NotFoundError, match=re.escape(f"relative to {tmp_path}")):
+        FineTuner.from_fields(job | {"dataset": "none.jsonl"}, "run", folder=tmp_path)
     result = FineTuner.from_file(tmp_path / "job.yaml").run()
     assert result.model_path == tmp_path / "runs" / "job" / "final"
     assert result.metrics["tuned"]["generated"] == 2

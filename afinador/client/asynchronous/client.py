@@ -1,0 +1,78 @@
+"""The service's nouns as attributes, its verbs as methods, its answers as typed objects."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+import httpx
+
+from afinador.client import calls
+from afinador.client.access import Access
+from afinador.client.asynchronous.connection import AsyncConnection
+from afinador.client.asynchronous.files import AsyncFiles
+from afinador.client.asynchronous.hub import AsyncHub, AsyncModels
+from afinador.client.asynchronous.jobs import AsyncJobs
+from afinador.client.asynchronous.organizations import AsyncApiKeys, AsyncOrganizations
+from afinador.schemas.health import Health
+
+
+class AsyncAfinador:
+    """A client of a running service.
+
+    ::
+
+        async with AsyncAfinador() as client:
+            job = await client.jobs.create(base_model="tiny", dataset=Path("train.jsonl"), output_model="bot")
+            job = await client.jobs.wait(job)
+            await client.hub.download("bot", Path("bot"))
+
+    Every method raises the errors of ``afinador.errors``, of the class that the service raised;
+    ``ServiceUnavailableError`` also when nobody answers.
+
+    Args:
+        base_url: Where the service is; ``AFINADOR_BASE_URL`` if omitted.
+        api_key: Key of an organisation; ``AFINADOR_API_KEY`` if omitted.
+        operator_key: For organisations, their keys and public models; ``AFINADOR_OPERATOR_KEY`` if omitted.
+        timeout_seconds: For an answer to begin, and between its parts.
+        max_retries: Further tries of what can be tried again without harm.
+        transport: Of httpx, instead of the network.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        operator_key: str | None = None,
+        *,
+        timeout_seconds: float = 60,
+        max_retries: int = 2,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.connection = AsyncConnection(
+            Access.given(base_url, api_key, operator_key),
+            timeout_seconds=timeout_seconds,
+            max_retries=max_retries,
+            transport=transport,
+        )
+        self.files = AsyncFiles(self.connection)
+        self.jobs = AsyncJobs(self.connection, self.files)
+        self.models = AsyncModels(self.connection)
+        self.hub = AsyncHub(self.connection)
+        self.organizations = AsyncOrganizations(self.connection)
+        self.api_keys = AsyncApiKeys(self.connection)
+
+    async def __aenter__(self) -> AsyncAfinador:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Let go of the sockets."""
+        await self.connection.close()
+
+    async def health(self) -> Health:
+        """Return how the service is, part by part."""
+        return Health.model_validate(await self.connection.json(calls.health()))

@@ -1,0 +1,184 @@
+"""Sends calls to the service and brings back what it answers, as plain dictionaries, text or bytes."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+import httpx
+
+from afinador.client import sending
+from afinador.client.access import Access
+from afinador.client.answers import error_from
+from afinador.client.asynchronous import waiting
+from afinador.client.calls import Call
+from afinador.client.sending import Progress
+from afinador.errors import InvalidRequestError, ServiceUnavailableError, StorageError
+
+
+class AsyncConnection:
+    """A connection to one service.
+
+    What can be sent twice without harm is tried again when the service does not answer, or answers 502, 503 or 504.
+    What creates something is tried again only when it certainly was not taken: no connection came about, or the
+    service itself said that it may be.
+
+    Args:
+        access: Address and keys.
+        timeout_seconds: For an answer to begin, and between its parts.
+        max_retries: Further tries after the first.
+        transport: Of httpx, instead of the network.
+
+    Raises:
+        InvalidRequestError: The address is none.
+    """
+
+    def __init__(
+        self,
+        access: Access,
+        *,
+        timeout_seconds: float = 60,
+        max_retries: int = 2,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.access = access
+        self._max_retries = max_retries
+        self._http = httpx.AsyncClient(transport=transport, **sending.http_options(access, timeout_seconds))
+
+    async def __aenter__(self) -> AsyncConnection:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Let go of the sockets."""
+        await self._http.aclose()
+
+    async def json(self, call: Call) -> dict[str, Any]:
+        """Send a call and return its answer, an object.
+
+        Raises:
+            AfinadorError: The service refused; the class is the one that the service raised.
+            ServiceUnavailableError: Nobody answers, also not after the retries.
+        """
+        async with self._answer(call) as answer:
+            body = await answer.aread()
+        try:
+            document = answer.json()
+        except ValueError:
+            document = None
+        if not isinstance(document, dict):
+            raise ServiceUnavailableError(
+                f"{answer.url} answered {len(body)} bytes that are no JSON object; is this an Afinador service?"
+            )
+        return document
+
+    async def text(self, call: Call) -> str:
+        """Send a call and return its answer as text; errors as in ``json``."""
+        async with self._answer(call) as answer:
+            await answer.aread()
+            return answer.text
+
+    async def chunks(self, call: Call) -> AsyncIterator[bytes]:
+        """Send a call and yield the bytes of its answer; errors as in ``json``.
+
+        Raises:
+            StorageError: The answer broke off.
+        """
+        async with self._answer(call) as answer:
+            try:
+                async for chunk in answer.aiter_bytes(sending.CHUNK_BYTES):
+                    yield chunk
+            except httpx.TransportError as error:
+                raise StorageError(
+                    f"The download of {answer.url} broke off: {sending.reason_of(error)}. Try again."
+                ) from error
+
+    async def messages(self, call: Call) -> AsyncIterator[dict[str, Any]]:
+        """Send a call and yield the server-sent messages of its answer, until the service says that it was all.
+
+        Raises:
+            ServiceUnavailableError: The stream broke off before that.
+        """
+        async with self._answer(call) as answer:
+            try:
+                async for line in answer.aiter_lines():
+                    if line == "data: [DONE]":
+                        return
+                    if line.startswith("data: "):
+                        yield json.loads(line.removeprefix("data: "))
+            except httpx.TransportError as error:
+                raise sending.away(self.access, error) from error
+        raise ServiceUnavailableError(f"The stream of {answer.url} ended before its end; the service went down.")
+
+    async def upload(self, path: Path, purpose: str, on_progress: Progress | None = None) -> dict[str, Any]:
+        """Send a local file, read piece by piece, and return what the service calls it.
+
+        Raises:
+            InvalidRequestError: It cannot be read, or is no file.
+        """
+        try:
+            stream = path.open("rb")
+        except OSError as error:
+            raise InvalidRequestError(f"Cannot read {path}: {error.strerror}.", param="file") from error
+        with stream:
+            return await self._send_file(stream, path.name, path.stat().st_size, purpose, on_progress)
+
+    async def upload_bytes(
+        self, content: bytes, filename: str, purpose: str, on_progress: Progress | None = None
+    ) -> dict[str, Any]:
+        """Send bytes as a file, and return what the service calls it."""
+        return await self._send_file(io.BytesIO(content), filename, len(content), purpose, on_progress)
+
+    async def _send_file(
+        self, stream: BinaryIO, filename: str, size: int, purpose: str, on_progress: Progress | None
+    ) -> dict[str, Any]:
+        counted = sending.CountedFile(stream, size, on_progress)
+        parts = {"files": {"file": (filename, counted)}, "data": {"purpose": purpose}}
+        async with self._answer(Call("POST", "/files"), **parts) as answer:
+            await answer.aread()
+            return dict(answer.json())
+
+    @asynccontextmanager
+    async def _answer(self, call: Call, **parts: Any) -> AsyncIterator[httpx.Response]:
+        answer = await self._send(call, parts)
+        try:
+            if answer.is_error:
+                error = error_from(answer.status_code, await _read_quietly(answer), str(answer.url))
+                raise sending.with_remedy(error, call, self.access)
+            yield answer
+        finally:
+            await answer.aclose()
+
+    async def _send(self, call: Call, parts: dict[str, Any]) -> httpx.Response:
+        for attempt in range(self._max_retries + 1):
+            is_last = attempt == self._max_retries
+            request = self._http.build_request(**sending.request_options(call, self.access), **parts)
+            try:
+                answer = await self._http.send(request, stream=True)
+            except httpx.TransportError as error:
+                if is_last or not sending.may_be_sent_again(call, error):
+                    raise sending.away(self.access, error) from error
+                seconds = sending.pause_seconds(attempt)
+            else:
+                if is_last or not sending.is_worth_another_try(call, answer):
+                    return answer
+                await answer.aclose()
+                seconds = sending.pause_seconds(attempt, answer.headers.get("retry-after"))
+            await waiting.pause(seconds)
+        raise AssertionError("the last attempt returns or raises")
+
+
+async def _read_quietly(answer: httpx.Response) -> bytes:
+    try:
+        return await answer.aread()
+    except httpx.TransportError:
+        return b""  # the status alone has to tell

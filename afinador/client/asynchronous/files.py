@@ -1,0 +1,95 @@
+"""Files: up, down, and whether they can be trained on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from afinador.client import calls, results
+from afinador.client.asynchronous import downloads, following
+from afinador.client.asynchronous.nouns import AsyncListing, AsyncNoun
+from afinador.client.sending import Progress
+from afinador.errors import InvalidRequestError
+from afinador.schemas.base import Deleted
+
+
+class AsyncFiles(AsyncNoun):
+    """Data sets, and what jobs write."""
+
+    async def create(
+        self,
+        file: Path | str | bytes,
+        purpose: str = "fine-tune",
+        on_progress: Progress | None = None,
+        *,
+        filename: str | None = None,
+    ) -> results.File:
+        """Upload a file; a name that is in use gets a new version. It is checked in the background, see ``wait``.
+
+        Args:
+            file: Path of a local file, or the bytes themselves.
+            purpose: OpenAI's word for what it is for.
+            on_progress: Told bytes done and bytes in all.
+            filename: Name of bytes, with the extension of their format; a local file has its own.
+
+        Raises:
+            InvalidRequestError: The file cannot be read, or bytes have no name.
+        """
+        if isinstance(file, bytes):
+            if filename is None:
+                raise InvalidRequestError(
+                    "Bytes need a filename, whose extension says their format: filename='train.jsonl'.",
+                    param="filename",
+                )
+            made = await self._connection.upload_bytes(file, filename, purpose, on_progress)
+        else:
+            made = await self._connection.upload(Path(file), purpose, on_progress)
+        return results.File.model_validate(made)
+
+    def list(self, purpose: str | None = None) -> AsyncListing[results.File]:
+        """List the files, newest first."""
+        return AsyncListing(self._connection, calls.list_files(purpose), results.File)
+
+    async def get(self, file: str) -> results.File:
+        """Get a file by id or name."""
+        return await self._ask(calls.get_file(file), results.File)
+
+    async def wait(self, file: str, timeout_seconds: float = 3600) -> results.File:
+        """Wait until a file was checked: ``processed`` or ``error``, with the reason in ``status_details``."""
+        checked = await following.await_settled(
+            self._connection, calls.get_file(file), "uploaded", timeout_seconds=timeout_seconds
+        )
+        return results.File.model_validate(checked)
+
+    async def content(self, file: str) -> bytes:
+        """Read a file's bytes, whole."""
+        parts = []
+        async for chunk in self._connection.chunks(calls.file_content(file)):
+            parts.append(chunk)
+        return b"".join(parts)
+
+    async def download(self, file: str, path: Path | str, on_progress: Progress | None = None) -> Path:
+        """Fetch a file's bytes, checked against its SHA-256.
+
+        Args:
+            file: Id or name.
+            path: Where to; a folder that is there gets the file under its own name.
+            on_progress: Told bytes done and bytes in all.
+
+        Raises:
+            StorageError: It arrived with another hash, or cannot be written.
+        """
+        stated = await self.get(file)
+        target = Path(path)
+        if target.is_dir():
+            target /= Path(stated.filename).name
+
+        def report(done_bytes: int) -> None:
+            if on_progress:
+                on_progress(done_bytes, stated.bytes)
+
+        await downloads.fetch(self._connection, calls.file_content(stated.id), target, stated.sha256, report)
+        return target
+
+    async def delete(self, file: str) -> Deleted:
+        """Delete a file; ``InUseError`` while an open job needs it."""
+        return await self._ask(calls.delete_file(file), Deleted)

@@ -1,0 +1,162 @@
+"""Follow a job until it ends: its state and what happens in it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from afinador.client import calls
+from afinador.client.asynchronous import paging, waiting
+from afinador.client.asynchronous.connection import AsyncConnection
+from afinador.errors import ServiceUnavailableError
+from afinador.schemas.jobs import ENDED_STATUSES
+
+POLL_SECONDS = 1.0
+PATIENCE_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one look at a job showed.
+
+    Attributes:
+        job: As the service answers it.
+        events: What happened since the look before, oldest first.
+    """
+
+    job: dict[str, Any]
+    events: list[dict[str, Any]]
+
+
+def has_ended(job: dict[str, Any]) -> bool:
+    """Tell whether nothing will happen to a job any more."""
+    return job["status"] in ENDED_STATUSES
+
+
+async def follow(
+    connection: AsyncConnection,
+    job: str,
+    *,
+    poll_seconds: float = POLL_SECONDS,
+    timeout_seconds: float | None = None,
+    with_events: bool = True,
+    on_presence: Callable[[bool], object] | None = None,
+) -> AsyncIterator[Look]:
+    """Look at a job again and again; the last look shows it ended, with all its events.
+
+    A service that goes away, to be restarted for instance, is waited for.
+
+    Args:
+        connection: Where to ask.
+        job: Id or name.
+        poll_seconds: Between two looks.
+        timeout_seconds: Stop after this long, with a job that has not ended; None: never.
+        with_events: False leaves the events out.
+        on_presence: Told False when the service has ceased to answer, and True when it answers again.
+
+    Raises:
+        NotFoundError: There is no such job.
+        ServiceUnavailableError: The service was away for more than two minutes, or at the very first look.
+    """
+    started_at = answered_at = time.monotonic()
+    newest: str | None = None
+    is_first, is_there = True, True
+    while True:
+        try:
+            state = await connection.json(calls.get_job(job))  # before the events: none can follow an end
+            events = await _events_behind(connection, job, newest) if with_events else []
+        except ServiceUnavailableError:
+            if is_first or time.monotonic() - answered_at > PATIENCE_SECONDS:
+                raise
+            if is_there and on_presence:
+                on_presence(False)
+            is_there = False
+        else:
+            if not is_there and on_presence:
+                on_presence(True)
+            is_first, is_there, answered_at = False, True, time.monotonic()
+            newest = events[-1]["id"] if events else newest
+            yield Look(state, events)
+            if has_ended(state):
+                return
+        if timeout_seconds is not None and time.monotonic() - started_at >= timeout_seconds:
+            return
+        await waiting.pause(poll_seconds)
+
+
+async def _events_behind(connection: AsyncConnection, job: str, newest: str | None) -> list[dict[str, Any]]:
+    """Return a job's events behind one of them, oldest first; the service lists them newest first."""
+    found = []
+    # After the first look there are few new ones, so that small pages do.
+    async for event in paging.iterate(connection, calls.list_events(job), page_size=20 if newest else 100):
+        if event["id"] == newest:
+            break
+        found.append(event)
+    return found[::-1]
+
+
+async def follow_events(connection: AsyncConnection, job: str) -> AsyncIterator[dict[str, Any]]:
+    """Yield a job's events, from the first one on, until the job has ended; reconnects when need be.
+
+    Raises:
+        NotFoundError: There is no such job.
+        ServiceUnavailableError: The service was away for more than two minutes, or at the beginning.
+    """
+    newest: str | None = None
+    answered_at: float | None = None
+    while True:
+        try:
+            async for event in connection.messages(calls.follow_events(job, newest)):
+                answered_at, newest = time.monotonic(), event["id"]
+                yield event
+            return
+        except ServiceUnavailableError:
+            if answered_at is None or time.monotonic() - answered_at > PATIENCE_SECONDS:
+                raise
+            await waiting.pause(POLL_SECONDS)
+
+
+async def follow_log(connection: AsyncConnection, job: str) -> AsyncIterator[str]:
+    """Yield the lines of a job's log, from the first one on, until the job has ended; reconnects when need be.
+
+    Raises:
+        NotFoundError: There is no such job.
+        ServiceUnavailableError: The service was away for more than two minutes, or at the beginning.
+    """
+    seen_lines = 0
+    answered_at: float | None = None
+    while True:
+        number = 0
+        try:
+            async for message in connection.messages(calls.job_logs(job, follow=True)):
+                answered_at, number = time.monotonic(), number + 1
+                if number > seen_lines:
+                    seen_lines = number
+                    yield message["line"]
+            return
+        except ServiceUnavailableError:
+            if answered_at is None or time.monotonic() - answered_at > PATIENCE_SECONDS:
+                raise
+            await waiting.pause(POLL_SECONDS)
+
+
+async def await_settled(
+    connection: AsyncConnection,
+    call: calls.Call,
+    unsettled: str,
+    *,
+    poll_seconds: float = 0.3,
+    timeout_seconds: float = 3600,
+) -> dict[str, Any]:
+    """Ask again until an object's ``status`` is no longer ``unsettled``, and return it.
+
+    For files, which are ``uploaded`` until they were checked, and base models, which are ``registering``. When the
+    time is over the object is returned as it is.
+    """
+    until = time.monotonic() + timeout_seconds
+    while (thing := await connection.json(call)).get("status") == unsettled and time.monotonic() < until:
+        await waiting.pause(poll_seconds)
+        poll_seconds = min(poll_seconds * 1.5, 5.0)
+    return thing

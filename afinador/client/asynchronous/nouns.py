@@ -1,0 +1,39 @@
+"""What the nouns of the client are made of."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Generic, TypeVar
+
+from afinador.client.asynchronous import paging
+from afinador.client.asynchronous.connection import AsyncConnection
+from afinador.client.calls import Call
+from afinador.schemas.base import Wire
+
+Item = TypeVar("Item", bound=Wire)
+
+
+class AsyncListing(Generic[Item]):
+    """All objects of a list, in the service's order, read page by page while they are gone through."""
+
+    def __init__(self, connection: AsyncConnection, call: Call, kind: type[Item]) -> None:
+        self._connection, self._call, self._kind = connection, call, kind
+
+    async def __aiter__(self) -> AsyncIterator[Item]:
+        async for item in paging.iterate(self._connection, self._call):
+            yield self._kind.model_validate(item)
+
+    async def first(self, limit: int) -> list[Item]:
+        """Return the first ``limit`` of them, or all if there are fewer."""
+        items, _ = await paging.first(self._connection, self._call, limit)
+        return [self._kind.model_validate(item) for item in items]
+
+
+class AsyncNoun:
+    """The calls about one kind of thing."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def _ask(self, call: Call, kind: type[Item]) -> Item:
+        return kind.model_validate(await self._connection.json(call))

@@ -1,0 +1,35 @@
+"""Organisations and their keys; the operator's to make."""
+
+from __future__ import annotations
+
+from afinador.client import calls, results
+from afinador.client.asynchronous.nouns import AsyncListing, AsyncNoun
+from afinador.schemas.base import Deleted
+
+
+class AsyncOrganizations(AsyncNoun):
+    """Organisations."""
+
+    async def create(self, name: str) -> results.Organization:
+        """Make an organisation."""
+        return await self._ask(calls.create_organization(name), results.Organization)
+
+    def list(self) -> AsyncListing[results.Organization]:
+        """List the organisations."""
+        return AsyncListing(self._connection, calls.list_organizations(), results.Organization)
+
+
+class AsyncApiKeys(AsyncNoun):
+    """Keys of organisations."""
+
+    async def create(self, organization: str, name: str = "default") -> results.ApiKey:
+        """Make a key; its ``key`` is told this once."""
+        return await self._ask(calls.create_api_key(organization, name), results.ApiKey)
+
+    def list(self, organization: str | None = None) -> AsyncListing[results.ApiKey]:
+        """List keys, without the keys themselves."""
+        return AsyncListing(self._connection, calls.list_api_keys(organization), results.ApiKey)
+
+    async def delete(self, key: str) -> Deleted:
+        """Revoke a key by id."""
+        return await self._ask(calls.delete_api_key(key), Deleted)

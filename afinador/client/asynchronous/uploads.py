@@ -1,0 +1,69 @@
+"""Local data sets of a job: what can be refused is refused before a byte is sent, and no bytes are sent twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from afinador.client import calls
+from afinador.client.asynchronous import paging, waiting
+from afinador.client.asynchronous.connection import AsyncConnection
+from afinador.client.received import sha256_of
+from afinador.errors import NotFoundError
+
+PURPOSE = "fine-tune"
+NOT_YET_UPLOADED = "/not-yet-uploaded"
+"""Stands for a data set that is still to come; no file has this name, for names of files hold no slash."""
+
+
+async def check_job(connection: AsyncConnection, body: Mapping[str, Any], local_fields: Iterable[str]) -> None:
+    """Let the service refuse a job before its data sets are uploaded; nothing is created.
+
+    Only the service knows its base models and its operator's ranges. It looks for the files last, so that an answer
+    that misses nothing but those which are still to come means that all else is well.
+
+    Args:
+        connection: Where to ask.
+        body: The request.
+        local_fields: Those of its fields that name local files.
+
+    Raises:
+        AfinadorError: Whatever the service refuses.
+    """
+    try:
+        await connection.json(calls.create_job({**body, **dict.fromkeys(local_fields, NOT_YET_UPLOADED)}))
+    except NotFoundError as error:
+        if NOT_YET_UPLOADED not in error.message:
+            raise
+    # The service stops at the first data set that it misses, and the validation data come second.
+    for field in {"validation_dataset", "validation_file"} & body.keys() - set(local_fields):
+        if body[field] is not None:
+            await _require_file(connection, str(body[field]))
+
+
+async def _require_file(connection: AsyncConnection, reference: str) -> None:
+    try:
+        await connection.json(calls.get_file(reference))
+    except NotFoundError as error:
+        error.param = "validation_file"
+        raise
+
+
+async def find_same(connection: AsyncConnection, path: Path) -> dict[str, Any] | None:
+    """Return the newest data set of the service with the name and the bytes of a local file, or None."""
+    try:
+        newest = await connection.json(calls.get_file(path.name))
+        sha256 = await waiting.work(sha256_of, path)
+    except (NotFoundError, OSError):  # what cannot be read is said by the upload
+        return None
+    if newest["version"] == 1:
+        return newest if _is_same(newest, path.name, sha256) else None
+    async for file in paging.iterate(connection, calls.list_files(PURPOSE)):
+        if _is_same(file, path.name, sha256):
+            return file
+    return None
+
+
+def _is_same(file: dict[str, Any], name: str, sha256: str) -> bool:
+    return (file["filename"], file["sha256"], file["purpose"]) == (name, sha256, PURPOSE)

@@ -1,0 +1,67 @@
+# Made by docs/generate.py from afinador/client/asynchronous/hub.py; change that, then run `make docs`.
+"""Models: those that jobs begin with, and what they made of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from afinador.client import calls, following, results
+from afinador.client.downloads import FileProgress, download_hub
+from afinador.client.nouns import Listing, Noun
+from afinador.schemas.base import Deleted
+from afinador.schemas.models import HubFile
+
+
+class Models(Noun):
+    """Base models, and fine-tuned ones as OpenAI lists them."""
+
+    def create(self, name: str, source: str, visibility: str = "private") -> results.Model:
+        """Register a base model: a folder of the service's machine or ``hf://owner/name``. See ``wait``."""
+        return self._ask(calls.create_model(name, source, visibility), results.Model)
+
+    def wait(self, model: str, timeout_seconds: float = 3600) -> results.Model:
+        """Wait until a model's files are there: ``ready`` or ``error``, with the reason in ``status_details``."""
+        settled = following.await_settled(
+            self._connection, calls.get_model(model), "registering", timeout_seconds=timeout_seconds
+        )
+        return results.Model.model_validate(settled)
+
+    def list(self, type: str | None = None) -> Listing[results.Model]:
+        """List the models; with ``type`` only those that are ``base`` or ``fine-tuned``."""
+        return Listing(self._connection, calls.list_models(type), results.Model)
+
+    def get(self, model: str) -> results.Model:
+        """Get a model by id or name."""
+        return self._ask(calls.get_model(model), results.Model)
+
+    def delete(self, model: str) -> Deleted:
+        """Delete a model; ``InUseError`` while jobs or adapters need it."""
+        return self._ask(calls.delete_model(model), Deleted)
+
+
+class Hub(Noun):
+    """What the organisation's jobs made."""
+
+    def models(self) -> Listing[results.HubEntry]:
+        """List the models."""
+        return Listing(self._connection, calls.list_hub("model"), results.HubEntry)
+
+    def adapters(self) -> Listing[results.HubEntry]:
+        """List the adapters."""
+        return Listing(self._connection, calls.list_hub("adapter"), results.HubEntry)
+
+    def get(self, name: str) -> results.HubEntry:
+        """Get a model or adapter by name, or one version by its alias ``ft:…``."""
+        return self._ask(calls.get_hub("model", name), results.HubEntry)
+
+    def files(self, name: str, version: int | None = None) -> Listing[HubFile]:
+        """List the files of a version, with sizes and hashes; of the newest, unless another is asked for."""
+        return Listing(self._connection, calls.list_hub_files("model", name, version), HubFile)
+
+    def download(self, name: str, folder: Path | str, on_progress: FileProgress | None = None) -> list[Path]:
+        """Fetch all files into a folder, each checked against its SHA-256; what lies there already is kept."""
+        return download_hub(self._connection, "model", name, Path(folder), on_progress)
+
+    def delete(self, name: str) -> Deleted:
+        """Delete a name with all its versions, or the one version that an alias names."""
+        return self._ask(calls.delete_hub("model", name), Deleted)

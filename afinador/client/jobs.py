@@ -1,0 +1,123 @@
+# Made by docs/generate.py from afinador/client/asynchronous/jobs.py; change that, then run `make docs`.
+"""Fine-tuning jobs, and what they leave behind while they run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, overload
+
+from afinador.client import calls, downloads, following, results, uploads
+from afinador.client.connection import Connection
+from afinador.client.files import Files
+from afinador.client.nouns import Listing, Noun
+from afinador.errors import ServiceUnavailableError
+
+
+class Jobs(Noun):
+    """Fine-tuning jobs. Wherever a job is named, its id, its name and the job itself are the same."""
+
+    def __init__(self, connection: Connection, files: Files) -> None:
+        super().__init__(connection)
+        self._files = files
+
+    def create(self, **fields: Any) -> results.Job:
+        """Create a job from the fields of its request: ``base_model``, ``dataset``, ``hyperparameters`` and so on.
+
+        Data sets are ids or names of files; a ``pathlib.Path`` is a local file. It is uploaded once the service has
+        nothing against the rest of the request, and only when the service does not have its bytes under its name.
+        """
+        local = {name: value for name, value in fields.items() if isinstance(value, Path)}
+        if local:
+            uploads.check_job(self._connection, fields, local)
+        uploaded = {name: self._there(path) for name, path in local.items()}
+        return self._ask(calls.create_job({**fields, **uploaded}), results.Job)
+
+    def _there(self, path: Path) -> str:
+        """Return the id of a local file at the service."""
+        same = uploads.find_same(self._connection, path)
+        if same:
+            return str(same["id"])
+        made = self._files.create(path)
+        return made.id
+
+    def list(self, status: str | None = None, metadata: Mapping[str, str] | None = None) -> Listing[results.Job]:
+        """List the jobs, newest first."""
+        return Listing(self._connection, calls.list_jobs(status, metadata), results.Job)
+
+    def get(self, job: results.Job | str) -> results.Job:
+        """Get a job as it is now."""
+        return self._ask(calls.get_job(_named(job)), results.Job)
+
+    def cancel(self, job: results.Job | str) -> results.Job:
+        """Ask a job to stop for good; ``IllegalTransitionError`` when it has ended otherwise."""
+        return self._ask(calls.cancel_job(_named(job)), results.Job)
+
+    def wait(
+        self, job: results.Job | str, timeout_seconds: float | None = None, poll_seconds: float = 1.0
+    ) -> results.Job:
+        """Wait until a job has ended, well or not, and return it. A service that restarts is waited for.
+
+        Raises:
+            ServiceUnavailableError: It has not ended after ``timeout_seconds``, or the service is gone.
+        """
+        state: dict[str, Any] = {}
+        for look in following.follow(
+            self._connection, _named(job), poll_seconds=poll_seconds, timeout_seconds=timeout_seconds, with_events=False
+        ):
+            state = look.job
+        if not following.has_ended(state):
+            raise ServiceUnavailableError(
+                f"Job {_named(job)!r} has not ended after {timeout_seconds} s; it is {state['status']!r} and goes on.",
+                code="timeout",
+            )
+        return results.Job.model_validate(state)
+
+    @overload
+    def events(self, job: results.Job | str) -> Listing[results.Event]: ...
+
+    @overload
+    def events(self, job: results.Job | str, *, follow: Literal[True]) -> Iterator[results.Event]: ...
+
+    def events(
+        self, job: results.Job | str, *, follow: bool = False
+    ) -> Listing[results.Event] | Iterator[results.Event]:
+        """List what happened, newest first; with ``follow`` oldest first and then as it happens, until the job ends."""
+        if follow:
+            return self._followed_events(_named(job))
+        return Listing(self._connection, calls.list_events(_named(job)), results.Event)
+
+    def _followed_events(self, job: str) -> Iterator[results.Event]:
+        for event in following.follow_events(self._connection, job):
+            yield results.Event.model_validate(event)
+
+    def checkpoints(self, job: results.Job | str) -> Listing[results.Checkpoint]:
+        """List the checkpoints, newest first."""
+        return Listing(self._connection, calls.list_checkpoints(_named(job)), results.Checkpoint)
+
+    def download_checkpoint(
+        self,
+        job: results.Job | str,
+        checkpoint: int | str,
+        folder: Path | str,
+        on_progress: downloads.FileProgress | None = None,
+    ) -> Sequence[Path]:
+        """Fetch a checkpoint, named by its step or id, into a folder that loads as a model; each file is checked."""
+        return downloads.download_checkpoint(self._connection, _named(job), str(checkpoint), Path(folder), on_progress)
+
+    def metrics(self, job: results.Job | str) -> Sequence[dict[str, Any]]:
+        """Return the rows of the curves, oldest first: ``step``, ``train_loss``, ``valid_loss`` and others."""
+        answer = self._connection.json(calls.job_metrics(_named(job)))
+        return list(answer["data"])
+
+    def logs(self, job: results.Job | str) -> str:
+        """Return the log of the training process."""
+        return self._connection.text(calls.job_logs(_named(job)))
+
+    def log_lines(self, job: results.Job | str) -> Iterator[str]:
+        """Yield the lines of the log, from the first one on and then as they are written, until the job has ended."""
+        return following.follow_log(self._connection, _named(job))
+
+
+def _named(job: results.Job | str) -> str:
+    return job if isinstance(job, str) else job.id

@@ -1,0 +1,36 @@
+# Made by docs/generate.py from afinador/client/asynchronous/organizations.py; change that, then run `make docs`.
+"""Organisations and their keys; the operator's to make."""
+
+from __future__ import annotations
+
+from afinador.client import calls, results
+from afinador.client.nouns import Listing, Noun
+from afinador.schemas.base import Deleted
+
+
+class Organizations(Noun):
+    """Organisations."""
+
+    def create(self, name: str) -> results.Organization:
+        """Make an organisation."""
+        return self._ask(calls.create_organization(name), results.Organization)
+
+    def list(self) -> Listing[results.Organization]:
+        """List the organisations."""
+        return Listing(self._connection, calls.list_organizations(), results.Organization)
+
+
+class ApiKeys(Noun):
+    """Keys of organisations."""
+
+    def create(self, organization: str, name: str = "default") -> results.ApiKey:
+        """Make a key; its ``key`` is told this once."""
+        return self._ask(calls.create_api_key(organization, name), results.ApiKey)
+
+    def list(self, organization: str | None = None) -> Listing[results.ApiKey]:
+        """List keys, without the keys themselves."""
+        return Listing(self._connection, calls.list_api_keys(organization), results.ApiKey)
+
+    def delete(self, key: str) -> Deleted:
+        """Revoke a key by id."""
+        return self._ask(calls.delete_api_key(key), Deleted)

@@ -1,0 +1,114 @@
+"""Writes records as CSV, JSON, JSON Lines or plain text, such that reading gives the same records again."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TextIO
+
+from afinador.data.records import Format, Record
+from afinador.errors import DataError, StorageError
+
+EXTENSIONS: dict[Format, str] = {"csv": ".csv", "json": ".json", "jsonl": ".jsonl", "text": ".txt"}
+
+
+def write_records(records: Iterator[Record], path: Path, format: Format) -> int:
+    """Write records into a file, which appears whole or not at all, and return how many they were.
+
+    CSV takes records that all have the same fields, each a text or a number; plain text takes records that hold
+    nothing but ``text``, without blank lines, which part documents.
+
+    Raises:
+        DataError: A record does not fit the format, or there is none.
+        StorageError: The file cannot be written.
+    """
+    writers: dict[Format, Callable[[Iterator[Record], TextIO], None]] = {
+        "csv": _write_csv,
+        "json": _write_json,
+        "jsonl": _write_json_lines,
+        "text": _write_text,
+    }
+    written = 0
+
+    def counted() -> Iterator[Record]:
+        nonlocal written
+        for record in records:
+            written += 1
+            yield record
+
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("w", encoding="utf-8", newline="") as stream:
+            writers[format](counted(), stream)
+        if not written:
+            raise DataError(f"No record is left for {path.name}. Loosen the filters, or check the data set.")
+        temporary.replace(path)
+    except OSError as error:
+        raise StorageError(f"Cannot write {path}: {error.strerror}.") from error
+    except UnicodeEncodeError as error:
+        raise DataError(f"Record {written} holds half a surrogate pair, which is no character. Remove it.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return written
+
+
+def _write_json_lines(records: Iterator[Record], stream: TextIO) -> None:
+    for record in records:
+        stream.write(_json(record) + "\n")
+
+
+def _write_json(records: Iterator[Record], stream: TextIO) -> None:
+    separator = "[\n"
+    for record in records:
+        stream.write(separator + _json(record))
+        separator = ",\n"
+    stream.write("\n]\n")
+
+
+def _json(record: Record) -> str:
+    try:
+        return json.dumps(record.fields, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{record.place} holds what JSON cannot: {error}. Make it a text or a number.") from error
+
+
+def _write_csv(records: Iterator[Record], stream: TextIO) -> None:
+    columns: list[str] = []
+    writer = csv.writer(stream, quoting=csv.QUOTE_ALL)  # whatever is in a value, it is read as it was written
+    for record in records:
+        if not columns:
+            columns = list(record.fields)
+            writer.writerow(columns)
+        if record.fields.keys() != set(columns):
+            raise DataError(
+                f"{record.place} has the fields {', '.join(record.fields)}, the first record {', '.join(columns)}; "
+                "in a CSV all are the same. Write JSONL."
+            )
+        writer.writerow([_cell(record, name) for name in columns])
+
+
+def _cell(record: Record, name: str) -> str:
+    value = record.fields[name]
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool | int | float):
+        return json.dumps(value)
+    raise DataError(f"{record.place}: {name!r} is neither text nor a number, which is all a CSV holds. Write JSONL.")
+
+
+def _write_text(records: Iterator[Record], stream: TextIO) -> None:
+    separator = ""
+    for record in records:
+        text = record.fields.get("text")
+        if not isinstance(text, str) or len(record.fields) > 1:
+            raise DataError(
+                f"{record.place} has the fields {', '.join(record.fields)}; plain text holds 'text' alone. Write JSONL."
+            )
+        if not all(line.strip() for line in text.split("\n")):
+            raise DataError(f"{record.place} is empty or holds a blank line, which parts documents. Write JSONL.")
+        stream.write(f"{separator}{text}\n")
+        separator = "\n"
