@@ -16,9 +16,10 @@ from afinador.data.tokenisation import TokenisedExample, count_targets
 from afinador.evals.likelihood import measure_likelihood
 from afinador.models.families import TokenScores
 from afinador.training.checkpoints import save_checkpoint
+from afinador.training.optimization import build_optimizer, build_schedule
 from afinador.training.progress import Progress, Step
 from afinador.training.run_dir import RunDir
-from afinador.training.setup import Data, MicroBatches, Subject, build_optimizer, build_schedule
+from afinador.training.setup import Data, MicroBatches, Subject
 from afinador.training.stopping import StopSign
 
 
