@@ -148,7 +148,7 @@ def _from_file(path: Path) -> dict[str, Any]:
 
     Its data sets are looked for beside it.
     """
-    from afinador.config.resolve import read_document
+    from afinador.config.documents import read_document
 
     document = read_document(path)
     body = {_OPENAI_NAMES.get(key, key): value for key, value in document.items() if _is_field(key)}

@@ -9,10 +9,10 @@ from typing import Any
 import yaml
 
 from afinador import __version__
+from afinador.config.documents import read_document
 from afinador.config.resolve import (
     check_parameter_count,
     parse_request,
-    read_document,
     resolve_request,
     resolve_task,
     slug,

@@ -3,22 +3,57 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
+from transformers.optimization import Adafactor
 
 from afinador.config.hyperparameters import Hyperparameters
+from afinador.errors import ConfigurationError
+
+STATE_BYTES = {"adamw": 8, "adamw_8bit": 2, "adafactor": 0, "sgd": 4}
+"""Bytes that each optimizer keeps for a trained parameter: moments in float32 or in 8 bits. Adafactor keeps sums over
+rows and columns, which are next to nothing."""
+
+SGD_MOMENTUM = 0.9
 
 
 def build_optimizer(parameters: list[nn.Parameter], hyperparameters: Hyperparameters) -> torch.optim.Optimizer:
-    """Return AdamW over the trained parameters; biases and norms, the vectors among them, do not decay."""
-    groups = [
+    """Return the optimizer over the trained parameters; biases and norms, the vectors among them, do not decay.
+
+    Adafactor runs with the given learning rate, not with one of its own making (``relative_step``), so that schedules
+    and ranges mean the same for all.
+
+    Raises:
+        ConfigurationError: ``adamw_8bit`` without the package bitsandbytes.
+    """
+    groups: list[dict[str, Any]] = [
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": hyperparameters.weight_decay},
         {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(
-        [group for group in groups if group["params"]], lr=hyperparameters.learning_rate, fused=True
-    )
+    groups, learning_rate = [group for group in groups if group["params"]], hyperparameters.learning_rate
+    match hyperparameters.optimizer:
+        case "adamw_8bit":
+            return _adamw_8bit(groups, learning_rate)
+        case "adafactor":
+            return Adafactor(groups, lr=learning_rate, scale_parameter=False, relative_step=False)
+        case "sgd":
+            return torch.optim.SGD(groups, lr=learning_rate, momentum=SGD_MOMENTUM)
+        case _:
+            return torch.optim.AdamW(groups, lr=learning_rate, fused=True)
+
+
+def _adamw_8bit(groups: list[dict[str, Any]], learning_rate: float) -> torch.optim.Optimizer:
+    """Import it late: it takes seconds, which only those who ask for it should wait."""
+    try:
+        from bitsandbytes.optim import AdamW8bit
+    except ImportError as error:
+        raise ConfigurationError(
+            "optimizer is 'adamw_8bit', which needs the package bitsandbytes: pip install bitsandbytes on the machines "
+            "that train, or choose adamw or adafactor."
+        ) from error
+    return AdamW8bit(groups, lr=learning_rate)
 
 
 def build_schedule(
