@@ -135,6 +135,12 @@ def _spec(
     validation_file: File | None,
 ) -> FineTuningSpec:
     tuning_method, hyperparameters, sources = resolve_request(request, memory.operator)
+    if hyperparameters.output_dir is not None:
+        raise InvalidRequestError(
+            "output_dir is for afinador train, which keeps its result on the disk; the result of a job of the service "
+            "goes to the hub, under output_model. Leave output_dir out.",
+            param="hyperparameters.output_dir",
+        )
     job_id = new_id("ftjob-")
     return FineTuningSpec(
         job_id=job_id,

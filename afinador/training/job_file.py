@@ -10,6 +10,7 @@ import yaml
 
 from afinador import __version__
 from afinador.config.documents import read_document
+from afinador.config.hyperparameters import Hyperparameters
 from afinador.config.resolve import (
     check_parameter_count,
     parse_request,
@@ -45,6 +46,7 @@ def spec_from_file(path: Path) -> FineTuningSpec:
     """
     request = parse_request(_job_document(path))
     tuning_method, hyperparameters, sources = resolve_request(request)
+    _refuse_what_needs_a_hub(hyperparameters)
     model_path = _existing(path.parent, request.model, "base_model")
     model = inspect_model_folder(model_path)
     check_parameter_count(request.model, model.parameters)
@@ -82,6 +84,21 @@ def spec_from_file(path: Path) -> FineTuningSpec:
         tags=request.tags,
         metadata=request.metadata,
     )
+
+
+def _refuse_what_needs_a_hub(hyperparameters: Hyperparameters) -> None:
+    if hyperparameters.promote_if is not None:
+        raise InvalidRequestError(
+            "promote_if names a condition for the champion of a hub name; without a service there is no hub. "
+            "Leave it out.",
+            param="hyperparameters.promote_if",
+        )
+
+
+def named_run_dir(spec: FineTuningSpec, path: Path) -> Path | None:
+    """Return the run directory that ``output_dir`` names, relative to the job file, or None if it names none."""
+    named = spec.hyperparameters.output_dir
+    return None if named is None else path.parent / Path(named).expanduser()
 
 
 def _job_document(path: Path) -> dict[str, Any]:
