@@ -169,11 +169,12 @@ def _from_file(path: Path) -> dict[str, Any]:
     from afinador.config.documents import read_document
 
     document = read_document(path)
-    body = {_OPENAI_NAMES.get(key, key): value for key, value in document.items() if _is_field(key)}
+    fields = {key for key in document if _is_field(key) and key != "seed"}  # which is a setting too, and says so
+    body = {_OPENAI_NAMES.get(key, key): document[key] for key in document if key in fields}
     for field in _DATA_SETS:
         if isinstance(body.get(field), str) and (path.parent / body[field]).is_file():
             body[field] = str(path.parent / body[field])
-    advanced = {key: value for key, value in document.items() if not _is_field(key)}
+    advanced = {key: value for key, value in document.items() if key not in fields}
     for place in ("hyperparameters", "config"):
         nested = body.pop(place, None) or {}
         if not isinstance(nested, dict):

@@ -42,7 +42,8 @@ def read_operator_config(path: Path | None) -> dict[str, Any]:
 def _check_section(place: str, section: Mapping[str, Any], known: tuple[str, ...]) -> None:
     for key, content in section.items():
         if key not in known:
-            raise _mistake(f"there is no section {place + str(key)!r}.{nearest(str(key), known)}", str(key))
+            near = nearest(place + str(key), [place + name for name in known])
+            raise _mistake(f"there is no section {place + str(key)!r}.{near}", str(key))
         _require_object(place + key, content)
     for key, limits in section.get("limits", {}).items():
         _check_limits(f"{place}limits.{key}", limits)

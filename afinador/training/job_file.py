@@ -114,6 +114,8 @@ def _job_document(path: Path) -> dict[str, Any]:
     try:
         return read_document(path)
     except InvalidRequestError as error:
+        if isinstance(error.__cause__, InvalidRequestError):
+            raise  # a good file but for one key
         raise InvalidRequestError(f"{path} is no job file: {_fault(error)}; {expected}.") from error
 
 
