@@ -9,6 +9,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from afinador.errors import ConfigurationError
+from afinador.wording import demand, shown
 
 
 class Settings(BaseSettings):
@@ -120,5 +121,6 @@ def read_settings(**given: object) -> Settings:
         first = error.errors()[0]
         name = str(first["loc"][0])
         variable = name if name.isupper() else f"AFINADOR_{name.upper()}"
-        shown = "" if "key" in name.lower() or "token" in name.lower() else f" is {first['input']!r}"
-        raise ConfigurationError(f"{variable}{shown}: {first['msg']}. Correct it in the environment.") from error
+        is_secret = any(word in name.lower() for word in ("key", "token", "auth"))
+        found = "cannot be used" if is_secret else f"is {shown(first['input'])}"
+        raise ConfigurationError(f"{variable} {found}; {demand(first)}. Correct it in the environment.") from error

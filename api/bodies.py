@@ -8,8 +8,9 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Depends, Request
 from pydantic import BaseModel, ValidationError
 
+from afinador.config.documents import unique_keys
 from afinador.errors import InvalidRequestError, OutOfRangeError, RequestTooLargeError, UnknownFieldError, nearest
-from api.wording import demand, kind_of, shown
+from afinador.wording import complaint, kind_of
 
 MAX_BODY_BYTES = 4_000_000
 LARGEST_INTEGER = 2**63 - 1
@@ -22,7 +23,8 @@ async def json_object(request: Request) -> dict[str, Any]:
 
     Raises:
         RequestTooLargeError: More than 4 MB.
-        InvalidRequestError: It is no JSON, no object, or holds text that is no Unicode or a number beyond 64 bits.
+        InvalidRequestError: It is no JSON, no object, gives a key twice, or holds text that is no Unicode or a number
+            beyond 64 bits.
     """
     body = bytearray()
     async for chunk in request.stream():
@@ -30,7 +32,7 @@ async def json_object(request: Request) -> dict[str, Any]:
         if len(body) > MAX_BODY_BYTES:
             raise RequestTooLargeError(f"The body is larger than {MAX_BODY_BYTES // 1_000_000} MB.")
     try:
-        document = json.loads(body)
+        document = json.loads(body, object_pairs_hook=unique_keys)
         _check_values(document)
     except (ValueError, RecursionError) as error:
         raise InvalidRequestError(f"The body is no JSON: {error}", code="invalid_json") from error
@@ -72,11 +74,8 @@ def parsed(schema: type[Schema], body: dict[str, Any]) -> Schema:
     try:
         return schema.model_validate(body)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"])) or "body"
-        if first["type"] == "missing":
-            raise InvalidRequestError(f"The field {field!r} is required.", param=field) from error
-        raise InvalidRequestError(f"{field} is {shown(first['input'])}; {demand(first)}.", param=field) from error
+        field, said = complaint(error)
+        raise InvalidRequestError(said, param=field) from error
 
 
 def describes_body(schema: type[BaseModel]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from afinador.errors import (
     StorageError,
     nearest,
 )
-from api.wording import demand, shown
+from afinador.wording import demand, shown
 
 logger = logging.getLogger(__name__)
 

@@ -23,7 +23,8 @@ from rich.table import Table
 
 from afinador.cli import watching
 from afinador.client import Afinador
-from afinador.config.resolve import read_document, slug
+from afinador.config.documents import read_document
+from afinador.config.resolve import slug
 from afinador.errors import AfinadorError, NotFoundError, ServiceUnavailableError
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -128,6 +128,19 @@ def configuration() -> Lines:
     yield from ("## Hyperparameters", "")
     yield "Strongest first: the request, its `config`, the operator's file (`AFINADOR_CONFIG`), these defaults from"
     yield from ('`afinador/config/defaults/`. `"auto"` means the default. Ranges are inclusive.', "")
+    yield "`config` is an object in a request or in the SDK, `config:` in a job file, `-config FILE` (YAML or JSON) on the command"
+    yield "line; `--set key=value` there belongs to the request and is read as YAML: numbers, `true`, `[a, b]`, `null`. A key that nobody"
+    yield "knows, one given twice and a value out of range are refused by name. `seed` may stand in `config` too. A job's `spec.sources`"
+    yield from (
+        "(`afinador get job JOB --json`) says of each value where it came from; `get job` without `--json` shows the chosen ones.",
+        "",
+    )
+    yield from ("The operator's file, checked whole when the service starts:", "")
+    yield from ("```yaml", "defaults: {epochs: 2, early_stopping_patience: 3}", "limits: {epochs: {maximum: 50}}")
+    yield from ("methods:", "  lora: {defaults: {lora_rank: 8}, limits: {lora_rank: {maximum: 32}}}")
+    yield from ("model_aliases: {gpt-4o-mini: tiny}", "```", "")
+    yield "A default of the operator that needs a validation file (`early_stopping_patience`, `promote_if`) holds for jobs that have one."
+    yield ""
     everything = described()
     for method in sorted({each.method for each in everything}, key=lambda name: name or ""):
         yield from (f"### Only `{method}`" if method else "### Every method", "")

@@ -53,10 +53,16 @@ def exists(session: Session, job_id: str, step: int) -> bool:
     return session.scalar(select(Checkpoint.id).where(*_at(job_id, step))) is not None
 
 
-def prune(session: Session, job_id: str, *, keep: int) -> list[str]:
-    """Forget the oldest checkpoints of a job, all but ``keep``, and return the storage prefixes of their files."""
+def prune(session: Session, job_id: str, *, keep: int, keep_best: bool = False) -> list[str]:
+    """Forget the oldest checkpoints of a job, all but ``keep``, and return the storage prefixes of their files.
+
+    With ``keep_best`` the one with the least validation loss stays besides.
+    """
     newest_first = select(Checkpoint).where(Checkpoint.job_id == job_id).order_by(Checkpoint.step_number.desc())
-    gone = list(session.scalars(newest_first.offset(keep)))
+    rows = list(session.scalars(newest_first))
+    measured = [row for row in rows if row.metrics.get("valid_loss") is not None]
+    best = min(measured, key=lambda row: (row.metrics["valid_loss"], row.step_number), default=None)
+    gone = [row for row in rows[keep:] if not (keep_best and row is best)]
     for row in gone:
         session.delete(row)
     return [row.storage_key for row in gone]

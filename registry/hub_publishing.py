@@ -14,7 +14,7 @@ from afinador.config.spec import FineTuningSpec
 from afinador.errors import AfinadorError, ModelError, UnsupportedModelError
 from afinador.models.headers import PICKLE_SUFFIXES, hash_of_files
 from afinador.storage import require_free_space, sha256_of
-from registry import mlflow_models
+from registry import events, mlflow_models, promotion
 from registry.experiments import Experiments
 from registry.memory import Memory
 from registry.tables import HubVersion, Job
@@ -59,6 +59,7 @@ def publish(
     _require_publishable(final_folder, spec.output.kind)
     mlflow_models.write_mlmodel(final_folder, spec, spec.base_model.path)
     row = _row(spec, _manifest(final_folder), metrics)
+    decision = promotion.decide(memory, experiments, spec, metrics)
     try:
         _store(memory, final_folder, row)
         row.mlflow_model_version = mlflow_models.create_version(
@@ -67,7 +68,10 @@ def publish(
             memory.storage.uri(row.storage_prefix),
             run_id=job.mlflow_run_id,
             tags={"manifest_sha256": hash_of_files(row.files)},
+            held_back=None if decision is None or decision.is_champion else decision.message,
         )
+        if decision is not None:
+            events.append(session, job.id, decision.message, data=decision.data, dedup_key="promotion")
         return _insert(session, row)
     except Exception:
         # Another attempt of the same job may have been faster: then these are its files.

@@ -48,6 +48,7 @@ def create(session: Session, memory: Memory, organization: Organization, request
         InvalidRequestError: A hyperparameter or another field is wrong; see ``afinador.config.resolve``.
     """
     _check_extras(request)
+    _resolved(memory, request)  # whoever is to upload a file yet hears of all else first
     base = _base_model(session, memory, organization, request.model)
     training_file = _data_file(session, organization, request.training_file, "training_file")
     validation_file = None
@@ -62,6 +63,17 @@ def create(session: Session, memory: Memory, organization: Organization, request
         names = ", ".join(file.filename for file in data_files if file.status == "uploaded")
         events.append(session, job.id, f"Validating files: {names}")
     return job
+
+
+def _resolved(memory: Memory, request: JobRequest) -> tuple[TuningMethod, Hyperparameters, dict[str, str]]:
+    resolved = resolve_request(request, memory.operator)
+    if resolved[1].output_dir is not None:
+        raise InvalidRequestError(
+            "output_dir is for afinador train, which keeps its result on the disk; the result of a job of the service "
+            "goes to the hub, under output_model. Leave output_dir out.",
+            param="hyperparameters.output_dir",
+        )
+    return resolved
 
 
 def _check_extras(request: JobRequest) -> None:
@@ -134,7 +146,7 @@ def _spec(
     training_file: File,
     validation_file: File | None,
 ) -> FineTuningSpec:
-    tuning_method, hyperparameters, sources = resolve_request(request, memory.operator)
+    tuning_method, hyperparameters, sources = _resolved(memory, request)
     job_id = new_id("ftjob-")
     return FineTuningSpec(
         job_id=job_id,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from afinador.config.resolve import read_operator_config
+from afinador.config.operator import read_operator_config
 from afinador.settings import Settings
 from afinador.storage import Storage
 from registry.database import Database

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 CHAMPION = "champion"
-"""Alias of the newest version: ``models:/NAME@champion``."""
+"""Alias of the newest version that was not held back: ``models:/NAME@champion``."""
+
+_HELD_BACK = "held_back"
+"""Tag of a version that must not become the champion, with the reason."""
 
 _TOKENIZER_FILES = (
     "tokenizer.json",
@@ -81,9 +84,15 @@ def write_mlmodel(folder: Path, spec: FineTuningSpec, base_path: str) -> None:
 
 
 def create_version(
-    experiments: Experiments, spec: FineTuningSpec, source: str, *, run_id: str | None, tags: dict[str, str]
+    experiments: Experiments,
+    spec: FineTuningSpec,
+    source: str,
+    *,
+    run_id: str | None,
+    tags: dict[str, str],
+    held_back: str | None = None,
 ) -> str:
-    """Register what a job made; the newest version becomes the champion.
+    """Register what a job made; the newest version that is not held back becomes the champion.
 
     Args:
         experiments: The gateway.
@@ -91,6 +100,7 @@ def create_version(
         source: Address of the folder, ``file://…`` or ``s3://…``.
         run_id: The job's run, or None.
         tags: What is known beside the lineage, such as the hash of the manifest.
+        held_back: Why this version must not become the champion; None when it may.
 
     Returns:
         MLflow's version, the same one when a job asks twice.
@@ -104,11 +114,14 @@ def create_version(
         found = _versions(client, name)
         mine = next((version for version in found if version.tags.get("job") == spec.job_id), None)
         if mine is None:
+            own = {"kind": spec.output.kind, "alias": spec.output.alias}
+            if held_back is not None:
+                own[_HELD_BACK] = held_back
             mine = client.create_model_version(
                 name,
                 source,
                 run_id=run_id,
-                tags=lineage_tags(spec) | {"kind": spec.output.kind, "alias": spec.output.alias} | tags,
+                tags=lineage_tags(spec) | own | tags,
                 description=f"{spec.tuning_method} fine-tune of {spec.base_model.name} on {spec.training_file.name}",
                 await_creation_for=0,
             )
@@ -117,8 +130,21 @@ def create_version(
         return str(mine.version)
 
 
+def champion_job(experiments: Experiments, organization: str, name: str) -> str | None:
+    """Return the job that made the champion of a name, or None when it has none.
+
+    Raises:
+        ServiceUnavailableError: MLflow is away.
+    """
+    with experiments.workspace(organization) as client:
+        champion = _newest_not_held_back(_versions(client, name))
+        return None if champion is None else champion.tags.get("job")
+
+
 def delete_version(experiments: Experiments, organization: str, name: str, version: str) -> None:
-    """Delete a version; the newest one left becomes the champion, and a name without versions goes too.
+    """Delete a version; a name without versions goes too.
+
+    The newest one left that is not held back is the champion then.
 
     Nothing happens when there is no such version.
     """
@@ -167,8 +193,16 @@ def _versions(client: MlflowClient, name: str) -> list[ModelVersion]:
 
 
 def _crown_newest(client: MlflowClient, name: str, versions: list[ModelVersion]) -> None:
-    newest = max(int(version.version) for version in versions)
-    client.set_registered_model_alias(name, CHAMPION, str(newest))
+    champion = _newest_not_held_back(versions)
+    if champion is not None:
+        client.set_registered_model_alias(name, CHAMPION, str(champion.version))
+    else:
+        client.delete_registered_model_alias(name, CHAMPION)
+
+
+def _newest_not_held_back(versions: list[ModelVersion]) -> ModelVersion | None:
+    candidates = [version for version in versions if _HELD_BACK not in version.tags]
+    return max(candidates, key=lambda version: int(version.version), default=None)
 
 
 def _delete_name(client: MlflowClient, name: str) -> None:

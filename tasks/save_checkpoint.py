@@ -55,6 +55,8 @@ def save_checkpoint(attempt: Attempt, step: int, metrics: dict[str, Any]) -> Non
 def _prune(attempt: Attempt) -> None:
     """Remove the oldest checkpoints beyond ``save_total_limit``, rows before bytes: what is listed is there."""
     with attempt.memory.database.session() as session:
-        gone = checkpoints.prune(session, attempt.job_id, keep=attempt.spec.hyperparameters.save_total_limit)
+        settings = attempt.spec.hyperparameters
+        keep_best = settings.early_stopping_patience is not None
+        gone = checkpoints.prune(session, attempt.job_id, keep=settings.save_total_limit, keep_best=keep_best)
     for key in gone:
         attempt.memory.storage.delete(key)

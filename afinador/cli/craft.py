@@ -43,10 +43,9 @@ def train(arguments: argparse.Namespace) -> int:
     from afinador.cli.training import train_and_show
 
     job = _existing(arguments.job)
-    named = (
-        Path(arguments.output) if arguments.output else Path("runs") / f"{job.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
-    )
-    return train_and_show(job, named.expanduser().absolute(), shown_as_json=arguments.json)
+    named = Path(arguments.output).expanduser() if arguments.output else None
+    unnamed = Path("runs") / f"{job.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
+    return train_and_show(job, named, unnamed, shown_as_json=arguments.json)
 
 
 def _existing(reference: str) -> Path:
@@ -62,7 +61,9 @@ def _add_train(parser: Parser) -> None:
     parser.add_argument(
         "job", metavar="JOB.yaml", help="the fields of a job; models and data are paths beside the file"
     )
-    parser.add_argument("--output", metavar="DIR", help="run directory (default: a new one below runs/)")
+    parser.add_argument(
+        "--output", metavar="DIR", help="run directory (default: the file's output_dir, else a new one below runs/)"
+    )
 
 
 COMMANDS = (

@@ -114,12 +114,9 @@ def _created(connection: Connection, body: dict[str, Any], local: dict[str, Path
 def _request(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the body. Weakest first: the configuration file, ``--set``, the options."""
     body = _from_file(Path(arguments.config)) if arguments.config else {}
-    hyperparameters = dict(body.pop("hyperparameters", None) or {})
-    for key, value in arguments.set or []:
-        if _is_field(key):
-            body[_OPENAI_NAMES.get(key, key)] = value
-        else:
-            hyperparameters[key.removeprefix(_HYPERPARAMETER)] = value
+    hyperparameters: dict[str, Any] = {}
+    for key, value in _settings(arguments.set or []).items():
+        (body if _is_field(key) else hyperparameters)[key] = value
     given = vars(arguments)
     body |= {field: given[field] for field in _OPTIONS if given[field] is not None}
     hyperparameters |= {
@@ -137,6 +134,24 @@ def _request(arguments: argparse.Namespace) -> dict[str, Any]:
     return body
 
 
+def _settings(given: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return what ``--set`` says, under our names.
+
+    Raises:
+        UsageError: A key is given twice.
+    """
+    from afinador.config.hyperparameters import ALIASES
+
+    found: dict[str, Any] = {}
+    for name, value in given:
+        key = name.removeprefix(_HYPERPARAMETER)
+        key = ALIASES.get(key, _OPENAI_NAMES.get(key, key))
+        if key in found:
+            raise UsageError(f"--set gives {key} twice; give it once.")
+        found[key] = value
+    return found
+
+
 def _is_field(key: str) -> bool:
     from afinador.schemas.jobs import JobRequest
 
@@ -147,18 +162,27 @@ def _from_file(path: Path) -> dict[str, Any]:
     """Read a configuration file: fields of a request as such, all else as the advanced configuration.
 
     Its data sets are looked for beside it.
+
+    Raises:
+        UsageError: A hyperparameter stands there twice, by itself and among ``hyperparameters`` or ``config``.
     """
-    from afinador.config.resolve import read_document
+    from afinador.config.documents import read_document
 
     document = read_document(path)
-    body = {_OPENAI_NAMES.get(key, key): value for key, value in document.items() if _is_field(key)}
+    fields = {key for key in document if _is_field(key) and key != "seed"}  # which is a setting too, and says so
+    body = {_OPENAI_NAMES.get(key, key): document[key] for key in document if key in fields}
     for field in _DATA_SETS:
         if isinstance(body.get(field), str) and (path.parent / body[field]).is_file():
             body[field] = str(path.parent / body[field])
-    advanced = {key: value for key, value in document.items() if not _is_field(key)}
-    if advanced:
-        body["config"] = {**advanced, **(body.get("config") or {})}
-    return body
+    advanced = {key: value for key, value in document.items() if key not in fields}
+    for place in ("hyperparameters", "config"):
+        nested = body.pop(place, None) or {}
+        if not isinstance(nested, dict):
+            raise UsageError(f"{path}: {place} must be an object (key: value).")
+        if twice := sorted(advanced.keys() & nested.keys()):
+            raise UsageError(f"{path} gives {twice[0]!r} twice, the second time below {place!r}; keep one of them.")
+        advanced |= nested
+    return body | {"config": advanced} if advanced else body
 
 
 def _local_files(body: dict[str, Any]) -> dict[str, Path]:

@@ -88,6 +88,8 @@ def _hyperparameters(job: dict[str, Any]) -> str:
     """Return those that somebody chose, with who it was, and those that matter most; one a line."""
     spec = job.get("spec") or {}
     values, sources = spec.get("hyperparameters") or job.get("hyperparameters") or {}, spec.get("sources") or {}
+    if "seed" in sources:
+        values = {**values, "seed": job["seed"]}
     chosen = {name for name, source in sources.items() if source != "default"}
     lines = []
     for name, value in values.items():

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from afinador.cli import render
 from afinador.cli.watching import Screen, screen_for
 from afinador.errors import InvalidRequestError
-from afinador.training.job_file import spec_from_file
+from afinador.training.job_file import named_run_dir, spec_from_file
 from afinador.training.run_dir import RunDir
 
 STOPPED = 75
@@ -23,15 +23,17 @@ LOOK_SECONDS = 0.3
 STOP_SECONDS = 60.0
 
 
-def train_and_show(job: Path, folder: Path, *, shown_as_json: bool) -> int:
+def train_and_show(job: Path, named: Path | None, unnamed: Path, *, shown_as_json: bool) -> int:
     """Train what a file describes in a run directory, and return the exit code.
+
+    The run directory is the ``named`` one, else the file's ``output_dir``, else ``unnamed``.
 
     The child is told to stop when we are; what it has trained so far stays in the run directory.
     """
-    run_dir = _prepared(job, folder)
-    render.remark(f"Training in {folder}")
+    run_dir = _prepared(job, named, unnamed)
+    render.remark(f"Training in {run_dir.path}")
     signal.signal(signal.SIGTERM, _interrupt)
-    words = [sys.executable, "-m", "afinador.training.run", str(folder)]
+    words = [sys.executable, "-m", "afinador.training.run", str(run_dir.path)]
     with tempfile.TemporaryFile() as said:
         # A session of its own: Ctrl-C reaches us alone, and we ask the child to stop.
         child = subprocess.Popen(words, stdout=said, stderr=subprocess.STDOUT, start_new_session=True)
@@ -47,7 +49,7 @@ def train_and_show(job: Path, folder: Path, *, shown_as_json: bool) -> int:
     return _tell(run_dir, child.returncode, last_words, shown_as_json=shown_as_json)
 
 
-def _prepared(job: Path, folder: Path) -> RunDir:
+def _prepared(job: Path, named: Path | None, unnamed: Path) -> RunDir:
     """Check the job file and everything it names, and write what is to be done into the run directory.
 
     Raises:
@@ -55,6 +57,7 @@ def _prepared(job: Path, folder: Path) -> RunDir:
         AfinadorError: See ``afinador.training.job_file.spec_from_file``.
     """
     spec = spec_from_file(job)
+    folder = (named or named_run_dir(spec, job) or unnamed).absolute()
     run_dir = RunDir(folder)
     if (folder / "spec.json").exists() and run_dir.spec() != spec:
         raise InvalidRequestError(f"{folder} holds another run; name another folder with --output, or remove that one.")

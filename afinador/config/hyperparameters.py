@@ -9,7 +9,9 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from afinador.config.promotion import Condition
 from afinador.errors import ConfigurationError, InvalidRequestError, OutOfRangeError, UnknownFieldError, nearest
+from afinador.wording import complaint
 
 METHODS_TODAY = ("full", "lora")
 """Tuning methods that can be trained by this version."""
@@ -17,20 +19,15 @@ METHODS_TODAY = ("full", "lora")
 LATER_KEYS = frozenset(
     [
         "quantization_bits",
-        "num_virtual_tokens",
-        "packing",
-        "optimizer",
-        "attention",
-        "engine",
-        "deterministic",
-        "early_stopping_patience",
-        "max_target_length",
-        "max_skipped_steps",
-        "promote_if",
-        "output_dir",
     ]
 )
 """Keys that have a meaning in Afinador, but not in this version."""
+
+KEYS_OF_OTHERS = {
+    "num_virtual_tokens": "the methods prefix_tuning and prompt_tuning",
+    "max_target_length": "the task seq2seq_lm",
+}
+"""Keys that belong to methods and tasks which this version does not train."""
 
 ALIASES = {"n_epochs": "epochs", "lr": "learning_rate"}
 
@@ -54,17 +51,26 @@ class Hyperparameters(BaseModel):
     max_grad_norm: float
     gradient_checkpointing: bool
     max_length: int
+    packing: bool
     precision: Literal["auto", "float32", "bfloat16"]
+    optimizer: Literal["adamw", "adamw_8bit", "adafactor", "sgd"]
+    attention: Literal["auto", "sdpa", "eager", "flash_attention_2"]
+    engine: Literal["accelerate_loop", "hf_trainer"]
+    deterministic: bool
     save_steps: int
     save_total_limit: int
     eval_steps: int | None
     logging_steps: int
+    early_stopping_patience: int | None
+    max_skipped_steps: int
     generation_max_new_tokens: int
     generation_examples: int
     group_by_length: bool
     logits_at_labels_only: bool
     max_attempts: int
     orphan_timeout_seconds: int
+    promote_if: str | None
+    output_dir: str | None
     lora_rank: int | None = None
     lora_alpha: float | None = None
     lora_dropout: float | None = None
@@ -90,7 +96,11 @@ def limits_of(tuning_method: str, operator: dict[str, Any] | None = None) -> dic
     Raises:
         ConfigurationError: The operator names a key that no method knows, or a default outside the range.
     """
-    limits = {key: dict(entry) for name in ("base", tuning_method) for key, entry in _shipped(name).items()}
+    limits = {
+        key: {**entry, "nullable": entry["default"] is None}
+        for name in ("base", tuning_method)
+        for key, entry in _shipped(name).items()
+    }
     known_anywhere = {key for name in ("base", *METHODS_TODAY) for key in _shipped(name)}
     operator = operator or {}
     for section in (operator, (operator.get("methods") or {}).get(tuning_method) or {}):
@@ -101,19 +111,23 @@ def limits_of(tuning_method: str, operator: dict[str, Any] | None = None) -> dic
             ),
             *(section.get("limits") or {}).items(),
         ]:
+            key = ALIASES.get(key, key)
             if key in limits:
                 limits[key].update(change)
             elif key not in known_anywhere:
                 raise ConfigurationError(
                     f"AFINADOR_CONFIG names an unknown key {key!r}.{nearest(key, known_anywhere)}", param=key
                 )
-    for key, entry in limits.items():
-        if entry["default"] is not None:
-            try:
-                checked_value(key, entry["default"], entry)
-            except OutOfRangeError as error:
-                raise ConfigurationError(f"AFINADOR_CONFIG: {error.message}", param=key) from error
+    _check_defaults(limits)
     return limits
+
+
+def _check_defaults(limits: dict[str, dict[str, Any]]) -> None:
+    """Hold the defaults against the limits, of which either may be the operator's."""
+    try:
+        _check_together(_typed({key: checked_value(key, entry["default"], entry) for key, entry in limits.items()}))
+    except InvalidRequestError as error:
+        raise ConfigurationError(f"AFINADOR_CONFIG: among the defaults, {error.message}", param=error.param) from error
 
 
 def checked_value(key: str, value: Any, entry: dict[str, Any]) -> Any:
@@ -131,7 +145,7 @@ def checked_value(key: str, value: Any, entry: dict[str, Any]) -> Any:
         return value
     if "minimum" not in entry:
         return value
-    if value is None and entry["default"] is None:
+    if value is None and entry["nullable"]:
         return None
     whole = isinstance(entry["minimum"], int) and key != "lora_alpha"
     if isinstance(value, bool) or not isinstance(value, int | float | str):
@@ -172,10 +186,15 @@ def resolve_hyperparameters(
     values = {key: entry["default"] for key, entry in limits.items()}
     sources = {key: entry.get("source", "default") for key, entry in limits.items()}
     for source, layer in layers:
-        given = {ALIASES.get(key, key): value for key, value in layer.items()}
+        given = _without_aliases(layer)
         if "learning_rate_multiplier" in given:
             _apply_multiplier(given, limits)
         for key, value in given.items():
+            if key in KEYS_OF_OTHERS:
+                raise UnknownFieldError(
+                    f"{key!r} belongs to {KEYS_OF_OTHERS[key]}, which this version does not train; leave it out.",
+                    param=f"hyperparameters.{key}",
+                )
             if key in LATER_KEYS:
                 raise UnknownFieldError(
                     f"{key!r} is not offered by this version; leave it out.", param=f"hyperparameters.{key}"
@@ -186,13 +205,42 @@ def resolve_hyperparameters(
                     f"{nearest(key, [*limits, *ALIASES, 'learning_rate_multiplier'])}",
                     param=f"hyperparameters.{key}",
                 )
-            if value == "auto" and key not in ("precision",):
+            if value == "auto" and "auto" not in limits[key].get("allowed", ()):
+                values[key], sources[key] = limits[key]["default"], limits[key].get("source", "default")
                 continue
             values[key] = checked_value(key, value, limits[key])
             sources[key] = source
-    if values["warmup_steps"] and values["warmup_ratio"]:
+    hyperparameters = _typed(values)
+    _check_together(hyperparameters)
+    return hyperparameters, sources
+
+
+def _without_aliases(layer: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    for name, value in layer.items():
+        key = ALIASES.get(name, name)
+        if key in given:
+            raise InvalidRequestError(
+                f"{' and '.join(other for other in layer if ALIASES.get(other, other) == key)} mean the same; "
+                "give one of them.",
+                param=f"hyperparameters.{key}",
+            )
+        given[key] = value
+    return given
+
+
+def _check_together(values: Hyperparameters) -> None:
+    """Refuse what is good by itself and not together."""
+    if values.warmup_steps and values.warmup_ratio:
         raise InvalidRequestError("Give warmup_steps or warmup_ratio, not both.", param="hyperparameters.warmup_ratio")
-    return _typed(values), sources
+    if values.packing and values.attention == "flash_attention_2":
+        raise InvalidRequestError(
+            "packing goes with the attention sdpa or eager, whose masks keep the examples of a row apart; "
+            "attention is 'flash_attention_2'. Leave out one of the two.",
+            param="hyperparameters.packing",
+        )
+    if values.promote_if is not None:
+        Condition.parse(values.promote_if)
 
 
 def _apply_multiplier(given: dict[str, Any], limits: dict[str, dict[str, Any]]) -> None:
@@ -216,9 +264,5 @@ def _typed(values: dict[str, Any]) -> Hyperparameters:
     try:
         return Hyperparameters.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"][:1]))
-        raise InvalidRequestError(
-            f"{key} is {values.get(key)!r}: {str(first['msg']).replace('Input should be', 'it must be')}.",
-            param=f"hyperparameters.{key}",
-        ) from error
+        key, said = complaint(error)
+        raise InvalidRequestError(said, param=f"hyperparameters.{key}") from error

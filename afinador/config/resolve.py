@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
-from pathlib import Path
 from typing import Any, cast
 
-import yaml
 from pydantic import ValidationError
 
 from afinador.config.hyperparameters import METHODS_TODAY, Hyperparameters, resolve_hyperparameters
 from afinador.errors import (
-    ConfigurationError,
     InvalidRequestError,
     ModelTooLargeError,
     OutOfRangeError,
@@ -21,6 +17,7 @@ from afinador.errors import (
     nearest,
 )
 from afinador.schemas.jobs import JobRequest, Task, TuningMethod
+from afinador.wording import complaint
 
 MAX_PARAMETERS = 15_000_000_000
 """Models with more parameters are refused (specification, 1.4)."""
@@ -39,45 +36,8 @@ CAUSAL_ARCHITECTURES = (
 
 LATER_FIELDS = frozenset({"processes", "priority", "from_checkpoint", "merge"})
 """Fields of a request that have a meaning in Afinador, but not in this version."""
+_FIELDS_IN_CONFIG = ("tuning_method", "task", "seed")
 _PAIRS = {"model": "base_model", "training_file": "dataset", "validation_file": "validation_dataset"}
-
-
-def read_document(path: Path) -> dict[str, Any]:
-    """Read a YAML or JSON file that must hold an object.
-
-    Raises:
-        InvalidRequestError: It cannot be read, is neither, or holds something else.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidRequestError(f"Cannot read {path}: {error}") from error
-    try:
-        document = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (json.JSONDecodeError, yaml.YAMLError) as error:
-        raise InvalidRequestError(f"{path} is neither good YAML nor JSON: {error}") from error
-    if not isinstance(document, dict):
-        raise InvalidRequestError(f"{path} must hold an object (key: value); it holds {type(document).__name__}.")
-    return document
-
-
-def read_operator_config(path: Path | None) -> dict[str, Any]:
-    """Read the operator's file: ``defaults``, ``limits``, ``methods``, ``model_aliases``; empty without one.
-
-    Raises:
-        ConfigurationError: It cannot be read or holds an unknown section.
-    """
-    if path is None:
-        return {}
-    try:
-        document = read_document(path)
-    except InvalidRequestError as error:
-        raise ConfigurationError(f"AFINADOR_CONFIG: {error.message}") from error
-    known = ("defaults", "limits", "methods", "model_aliases")
-    for key in document:
-        if key not in known:
-            raise ConfigurationError(f"AFINADOR_CONFIG has an unknown section {key!r}.{nearest(key, known)}")
-    return document
 
 
 def parse_request(body: dict[str, Any]) -> JobRequest:
@@ -96,25 +56,26 @@ def parse_request(body: dict[str, Any]) -> JobRequest:
     for ours, theirs in _PAIRS.items():
         if body.get(ours) is not None and body.get(theirs) is not None and body[ours] != body[theirs]:
             raise InvalidRequestError(f"{ours!r} and {theirs!r} mean the same field; give one of them.", param=theirs)
-    given = {key: value for key, value in body.items() if value is not None}
+    given = _with_fields_from_config({key: value for key, value in body.items() if value is not None})
     try:
         return JobRequest.model_validate(given)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"])) or "body"
-        if first["type"] == "missing":
-            other = _PAIRS.get(field)
-            raise InvalidRequestError(
-                f"The field {field!r}{f' (or {other!r})' if other else ''} is required.", param=field
-            ) from error
-        raise InvalidRequestError(f"{field} is {first['input']!r}: {_in_words(first)}.", param=field) from error
+        field, said = complaint(error)
+        if (other := _PAIRS.get(field)) and "is required" in said:
+            said = f"The field {field!r} (or {other!r}) is required."
+        raise InvalidRequestError(said, param=field) from error
 
 
-def _in_words(error: Any) -> str:
-    """Say what pydantic found in words for whoever wrote the request."""
-    if error["type"] == "string_pattern_mismatch":
-        return "it may hold letters, digits, '.', '_' and '-', at most 96 of them (128 for a job's name)"
-    return str(error["msg"]).removeprefix("Value error, ").replace("Input should be", "it must be")
+def _with_fields_from_config(body: dict[str, Any]) -> dict[str, Any]:
+    """Let fields of a job that are settings too stand in ``config``, and the seed among the hyperparameters."""
+    fields = dict(body)
+    for place, names in (("hyperparameters", ("seed",)), ("config", _FIELDS_IN_CONFIG)):
+        if isinstance(settings := body.get(place), dict):
+            found = {name: settings[name] for name in names if settings.get(name) is not None}
+            fields = found | fields
+            if place == "hyperparameters":
+                fields[place] = {name: value for name, value in settings.items() if name not in names}
+    return fields
 
 
 def resolve_method(request: JobRequest) -> tuple[TuningMethod, dict[str, Any]]:
@@ -160,14 +121,35 @@ def resolve_request(
     """Resolve method and hyperparameters: defaults < operator < ``config`` < request.
 
     Raises:
-        InvalidRequestError: See ``resolve_method`` and ``resolve_hyperparameters``.
+        InvalidRequestError: See ``resolve_method`` and ``resolve_hyperparameters``; or what is asked for needs a
+            validation file.
     """
     tuning_method, given = resolve_method(request)
-    from_file = {key: value for key, value in (request.config or {}).items() if key not in ("tuning_method", "task")}
+    config = request.config or {}
+    from_file = {key: value for key, value in config.items() if key not in _FIELDS_IN_CONFIG}
     hyperparameters, sources = resolve_hyperparameters(
         tuning_method, [("file", from_file), ("request", given)], operator
     )
+    if request.validation_file is None:
+        _do_without_validation(hyperparameters, sources)
+    if request.seed is not None:
+        sources["seed"] = "file" if config.get("seed") == request.seed else "request"
     return tuning_method, hyperparameters, sources
+
+
+def _do_without_validation(hyperparameters: Hyperparameters, sources: dict[str, str]) -> None:
+    """Refuse what looks at figures of a validation file; where it is only the operator's default, take it back."""
+    for key in ("early_stopping_patience", "promote_if"):
+        if getattr(hyperparameters, key) is None:
+            continue
+        if sources[key] in ("file", "request"):
+            raise InvalidRequestError(
+                f"{key} needs a validation file, for it looks at figures that are measured on one. "
+                f"Give validation_file (or validation_dataset), or leave {key} out.",
+                param=f"hyperparameters.{key}",
+            )
+        setattr(hyperparameters, key, None)
+        sources[key] = "default"
 
 
 def resolve_task(request: JobRequest, architecture: str) -> Task:

@@ -5,7 +5,7 @@ Batches hold examples of similar length, so that little of them is padding. Dime
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
@@ -24,15 +24,22 @@ WINDOW_BATCHES = 32
 
 @dataclass
 class Batch:
-    """Int64 tensors of shape (B, T), also readable as a mapping: ``model(**batch)``."""
+    """Int64 tensors of shape (B, T), also readable as a mapping: ``model(**batch)``.
+
+    Attributes:
+        position_ids: Where rows hold several examples: places within each example, beginning with 0. None elsewhere.
+    """
 
     input_ids: torch.Tensor
     attention_mask: torch.Tensor
     labels: torch.Tensor
+    position_ids: torch.Tensor | None = None
 
     def keys(self) -> Iterator[str]:
-        """Return the names of the tensors."""
-        return iter(("input_ids", "attention_mask", "labels"))
+        """Return the names of the tensors that are there."""
+        yield from ("input_ids", "attention_mask", "labels")
+        if self.position_ids is not None:
+            yield "position_ids"
 
     def __getitem__(self, name: str) -> torch.Tensor:
         if name not in tuple(self.keys()):
@@ -42,7 +49,7 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """Return the same batch on a device."""
-        return Batch(self.input_ids.to(device), self.attention_mask.to(device), self.labels.to(device))
+        return Batch(**{name: self[name].to(device) for name in self.keys()})
 
 
 def pad_id_of(tokenizer: PreTrainedTokenizerBase) -> int:
@@ -83,7 +90,53 @@ def epoch_batches(
     return batches + short
 
 
-def micro_batches(batch: list[int], lengths: Sequence[int], micro_batch_size: int) -> list[list[int]]:
+def training_batches(
+    lengths: Sequence[int], batch_size: int, *, epochs: int, seed: int, group_by_length: bool
+) -> Iterator[list[int]]:
+    """Yield the batches of all epochs, one after the other: one for each optimizer step."""
+    for epoch in range(epochs):
+        yield from epoch_batches(lengths, batch_size, seed=seed, epoch=epoch, group_by_length=group_by_length)
+
+
+def forward_passes(
+    examples: Sequence[TokenisedExample], batch: list[int], pad_id: int, *, rows: int, row_tokens: int | None = None
+) -> Iterator[Batch]:
+    """Cut a batch into parts that go through the model at once.
+
+    Args:
+        examples: All examples, of which ``batch`` names some.
+        batch: Indices of one optimizer step.
+        pad_id: See ``collate``.
+        rows: Rows of one part.
+        row_tokens: Put as many examples into one row as fit into so many tokens; None: one each.
+    """
+    lengths = {index: len(examples[index].input_ids) for index in batch}
+    if row_tokens is None:
+        for part in micro_batches(batch, lengths, rows):
+            yield collate([examples[index] for index in part], pad_id)
+        return
+    packed = packed_rows(batch, lengths, row_tokens)
+    for start in range(0, len(packed), rows):
+        yield collate_packed([[examples[index] for index in row] for row in packed[start : start + rows]], pad_id)
+
+
+def packed_rows(batch: list[int], lengths: Mapping[int, int], row_tokens: int) -> list[list[int]]:
+    """Fill rows of at most ``row_tokens`` tokens: the longest examples first, each into the first row it fits into."""
+    packed: list[list[int]] = []
+    room: list[int] = []
+    for index in sorted(batch, key=lambda index: (-lengths[index], index)):
+        row = next((row for row, left in enumerate(room) if left >= lengths[index]), len(packed))
+        if row == len(packed):
+            packed.append([])
+            room.append(row_tokens)
+        packed[row].append(index)
+        room[row] -= lengths[index]
+    return packed
+
+
+def micro_batches(
+    batch: list[int], lengths: Sequence[int] | Mapping[int, int], micro_batch_size: int
+) -> list[list[int]]:
     """Return a batch in parts of at most ``micro_batch_size``, the longest examples first.
 
     The part that needs the most memory comes first, so that a size that does not fit fails at once.
@@ -114,6 +167,33 @@ def collate(examples: Sequence[TokenisedExample], pad_id: int) -> Batch:
         batch.input_ids[row, :length] = torch.tensor(example.input_ids)
         batch.attention_mask[row, :length] = 1
         batch.labels[row, :length] = torch.tensor(example.labels)
+    return batch
+
+
+def collate_packed(rows: Sequence[Sequence[TokenisedExample]], pad_id: int) -> Batch:
+    """Put the examples of each row one behind the other, and pad the rows to the longest.
+
+    ``position_ids`` begin with 0 at each example, from which the model derives that none sees another; padding counts
+    as one more example. The first label of an example is never learnt, so nothing is predicted across a border.
+
+    Args:
+        rows: B of them, each with at least one example.
+        pad_id: See ``collate``.
+    """
+    joined = [
+        TokenisedExample(
+            [token for example in row for token in example.input_ids],
+            [label for example in row for label in example.labels],
+        )
+        for row in rows
+    ]
+    batch = collate(joined, pad_id)
+    batch.position_ids = torch.zeros_like(batch.input_ids)
+    width = batch.input_ids.shape[1]
+    for place, row in enumerate(rows):
+        lengths = [len(example.input_ids) for example in row]
+        lengths.append(width - sum(lengths))
+        batch.position_ids[place] = torch.cat([torch.arange(length) for length in lengths])
     return batch
 
 

@@ -56,15 +56,22 @@ class TokenScores(nn.Module):
         self.model = model
         self.logits_at_labels_only = logits_at_labels_only
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor) -> ScoredTokens:
-        """Score a batch of right-padded examples; all three are (B, T), labels are not shifted."""
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor, position_ids: Tensor | None = None
+    ) -> ScoredTokens:
+        """Score a batch of right-padded rows; all are (B, T), labels are not shifted.
+
+        With ``position_ids`` a row holds several examples, each of which begins with 0. Transformers derives the
+        block-diagonal mask from them, in each of its forms (sliding windows too), if it is given no other mask.
+        """
+        seen = {"attention_mask": attention_mask} if position_ids is None else {"position_ids": position_ids}
         targets_BT = labels[:, 1:]
         if not self.logits_at_labels_only:
-            logits_BTV = self.model(input_ids=input_ids, attention_mask=attention_mask, use_cache=False).logits
+            logits_BTV = self.model(input_ids=input_ids, **seen, use_cache=False).logits
             return ScoredTokens(logits_BTV[:, :-1].flatten(0, 1), targets_BT.flatten())
         base = causal_model_of(self.model)
         body = getattr(base, base.base_model_prefix)
-        hidden_BTH = body(input_ids=input_ids, attention_mask=attention_mask, use_cache=False).last_hidden_state
+        hidden_BTH = body(input_ids=input_ids, **seen, use_cache=False).last_hidden_state
         labelled_BT = targets_BT != NOT_TRAINED
         hidden_NH = hidden_BTH[:, :-1][labelled_BT]
         return ScoredTokens(logits_of(base, hidden_NH), targets_BT[labelled_BT])

@@ -7,9 +7,10 @@ from typing import Any, Literal
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import is_flash_attn_2_available
 
 from afinador.config.resolve import CAUSAL_ARCHITECTURES, check_parameter_count
-from afinador.errors import ModelError, UnsupportedModelError
+from afinador.errors import InvalidRequestError, ModelError, UnsupportedModelError
 from afinador.models.headers import describe_model_folder
 
 Precision = Literal["float32", "bfloat16"]
@@ -38,19 +39,25 @@ def load_tokenizer(path: Path | str) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def load_causal_lm(path: Path | str, *, precision: Precision, device: torch.device | str) -> PreTrainedModel:
+def load_causal_lm(
+    path: Path | str, *, precision: Precision, device: torch.device | str, attention: str = "auto"
+) -> PreTrainedModel:
     """Return a causal language model, in evaluation mode.
 
     Args:
         path: A folder as ``save_pretrained`` writes it.
         precision: Of the weights in memory, whatever they are stored in.
         device: Where the weights go.
+        attention: ``sdpa``, ``eager``, ``flash_attention_2``, or ``auto`` for what transformers chooses.
 
     Raises:
+        InvalidRequestError: An attention that the architecture, or this machine, does not have.
         ModelTooLargeError: More than 15B parameters by its headers; no weight has been read then.
         UnsupportedModelError: Another architecture than those trained, no safetensors, or code of its own.
         ModelError: Configuration and weights do not fit together.
     """
+    if attention == "flash_attention_2":
+        _require_flash_attention(precision, torch.device(device))
     folder = Path(path)
     description = describe_model_folder(folder)
     if description.architecture not in CAUSAL_ARCHITECTURES:
@@ -63,6 +70,7 @@ def load_causal_lm(path: Path | str, *, precision: Precision, device: torch.devi
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             str(folder),
             dtype=getattr(torch, precision),
+            attn_implementation=None if attention == "auto" else attention,
             trust_remote_code=False,
             use_safetensors=True,
             local_files_only=True,
@@ -71,6 +79,11 @@ def load_causal_lm(path: Path | str, *, precision: Precision, device: torch.devi
     except torch.OutOfMemoryError:
         raise
     except Exception as error:
+        if attention != "auto" and "does not support" in str(error):
+            raise InvalidRequestError(
+                f"attention is {attention!r}, which {description.architecture} does not support; use 'auto'.",
+                param="hyperparameters.attention",
+            ) from error
         raise ModelError(
             f"The model in {folder} cannot be loaded: {_first_line(error)}. Check that config.json belongs to the "
             "weights, or copy the model again."
@@ -78,6 +91,21 @@ def load_causal_lm(path: Path | str, *, precision: Precision, device: torch.devi
     model, report = loaded
     _require_all_weights(folder, model, report)
     return model.to(device).eval()
+
+
+def _require_flash_attention(precision: Precision, device: torch.device) -> None:
+    lacks = None
+    if device.type != "cuda":
+        lacks = f"a GPU; this machine computes on the {device.type.upper()}"
+    elif not is_flash_attn_2_available():
+        lacks = "the package flash-attn, which is not installed here"
+    elif precision != "bfloat16":
+        lacks = "weights in bfloat16; full fine-tuning and precision: float32 hold them in float32"
+    if lacks:
+        raise InvalidRequestError(
+            f"attention is 'flash_attention_2', which needs {lacks}. Use 'auto', 'sdpa' or 'eager'.",
+            param="hyperparameters.attention",
+        )
 
 
 def _require_all_weights(folder: Path, model: PreTrainedModel, report: dict[str, Any]) -> None:

@@ -10,11 +10,14 @@ from typing import Any, cast
 
 import torch
 import yaml
+from peft import load_peft_weights, set_peft_model_state_dict
+from safetensors.torch import load_file
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from afinador.config.spec import FineTuningSpec
 from afinador.data.prompting import PromptForm
+from afinador.errors import ModelError
 from afinador.storage import require_free_space
 
 
@@ -35,6 +38,23 @@ def write_weights(model: nn.Module, tokenizer: PreTrainedTokenizerBase, folder: 
     cast(PreTrainedModel, model).save_pretrained(str(folder), safe_serialization=True)
     (folder / "README.md").unlink(missing_ok=True)  # PEFT's own card says nothing about this run
     tokenizer.save_pretrained(str(folder))
+
+
+def read_weights(model: nn.Module, folder: Path) -> None:
+    """Put back into a model what ``write_weights`` has written of it; whatever was not written stays as it is.
+
+    Raises:
+        ModelError: The folder holds weights of another model.
+    """
+    if is_adapted(model):
+        set_peft_model_state_dict(model, load_peft_weights(str(folder), device="cpu"))
+        return
+    weights = model.state_dict()
+    for file in sorted(folder.glob("*.safetensors")):
+        for name, tensor in load_file(file).items():
+            if name not in weights:
+                raise ModelError(f"{folder} holds the weight {name!r}, which {type(model).__name__} does not have.")
+            weights[name].copy_(tensor)
 
 
 def is_adapted(model: nn.Module) -> bool:

@@ -1,8 +1,8 @@
-"""The engine, in the open: read this file first.
+"""The engine, in the open: read this file first. ``hf_trainer`` keeps the same contract through transformers' Trainer.
 
-One batch is one optimizer step. It is cut into micro-batches that fit into memory, and the sum of all their token
-losses is divided by the number of tokens trained on in the *whole* batch: each token weighs the same, however the
-batch was cut and whatever the lengths of its examples are.
+One batch is one optimizer step. It is cut into parts that fit into memory, and the sum of all their token losses is
+divided by the number of tokens trained on in the *whole* batch: each token weighs the same, however the batch was cut
+and whatever the lengths of its examples are.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import torch
 from accelerate import Accelerator
 
 from afinador.config.spec import FineTuningSpec
-from afinador.data.batching import collate, epoch_batches, micro_batches, pad_id_of
+from afinador.data.batching import forward_passes, pad_id_of, training_batches
 from afinador.data.tokenisation import TokenisedExample, count_targets
-from afinador.evals.likelihood import measure_likelihood
 from afinador.models.families import TokenScores
-from afinador.training.checkpoints import save_checkpoint
+from afinador.training.milestones import Milestones
+from afinador.training.optimization import build_optimizer, build_schedule
 from afinador.training.progress import Progress, Step
 from afinador.training.run_dir import RunDir
-from afinador.training.setup import Data, MicroBatches, Subject, build_optimizer, build_schedule
+from afinador.training.setup import Data, MicroBatches, Subject
 from afinador.training.stopping import StopSign
 
 
@@ -47,14 +47,14 @@ def train(
 
     Raises:
         Stopped: See ``StopSign``.
-        TrainingError: The loss is no number any more.
+        TrainingError: Losses or gradients are no numbers any more.
         InsufficientStorageError: A checkpoint does not fit on the disk.
     """
-    settings, examples, lengths = spec.hyperparameters, data.tokenised, data.lengths
+    settings, examples = spec.hyperparameters, data.tokenised
     pad_id = pad_id_of(subject.tokenizer)
+    row_tokens = passes.row_tokens if settings.packing else None
     parameters = subject.trained_parameters
     steps = settings.epochs * -(-len(examples) // settings.batch_size)
-    eval_steps = settings.eval_steps or settings.save_steps
 
     on_cpu = subject.computing.device.type == "cpu"
     accelerator = Accelerator(cpu=on_cpu, mixed_precision="bf16" if subject.computing.precision == "bfloat16" else "no")
@@ -63,37 +63,34 @@ def train(
     scores = TokenScores(subject.model, logits_at_labels_only=settings.logits_at_labels_only)
     scores, optimizer = accelerator.prepare(scores, optimizer)
     scores.train()
-    progress.start_training(steps, settings.epochs, settings.logging_steps)
+    milestones = Milestones(
+        spec, subject, scores, held_out, passes, steps=steps, run_dir=run_dir, progress=progress, stop=stop
+    )
+    progress.start_training(steps, settings)
 
-    step = 0
-    for epoch in range(settings.epochs):
-        for batch in epoch_batches(
-            lengths, settings.batch_size, seed=spec.seed, epoch=epoch, group_by_length=settings.group_by_length
-        ):
-            stop.raise_if_asked()
-            step += 1
-            target_tokens = sum(count_targets(examples[index]) for index in batch)
-            loss_sum = torch.zeros((), device=accelerator.device)
-            for part in micro_batches(batch, lengths, passes.examples):
-                tensors = collate([examples[index] for index in part], pad_id).to(accelerator.device)
-                part_loss = scores(tensors.input_ids, tensors.attention_mask, tensors.labels).loss_sum()
-                accelerator.backward(part_loss / target_tokens)
-                loss_sum += part_loss.detach()
-            gradient_norm = accelerator.clip_grad_norm_(parameters, settings.max_grad_norm)
-            learning_rate = float(schedule.get_last_lr()[0])
+    batches = training_batches(
+        data.lengths,
+        settings.batch_size,
+        epochs=settings.epochs,
+        seed=spec.seed,
+        group_by_length=settings.group_by_length,
+    )
+    for number, batch in enumerate(batches, start=1):
+        stop.raise_if_asked()
+        target_tokens = sum(count_targets(examples[index]) for index in batch)
+        input_tokens = sum(len(examples[index].input_ids) for index in batch)
+        loss_sum = torch.zeros((), device=accelerator.device)
+        for part in forward_passes(examples, batch, pad_id, rows=passes.examples, row_tokens=row_tokens):
+            part_loss = scores(**part.to(accelerator.device)).loss_sum()
+            accelerator.backward(part_loss / target_tokens)
+            loss_sum += part_loss.detach()
+        gradient_norm = accelerator.clip_grad_norm_(parameters, settings.max_grad_norm)
+        learning_rate = float(schedule.get_last_lr()[0])
+        step = Step(number, loss_sum.item(), target_tokens, input_tokens, learning_rate, float(gradient_norm))
+        if step.is_usable:
             optimizer.step()
-            schedule.step()
-            optimizer.zero_grad()
-
-            input_tokens = sum(lengths[index] for index in batch)
-            progress.after_step(
-                Step(step, loss_sum.item(), target_tokens, input_tokens, learning_rate, float(gradient_norm))
-            )
-            if held_out and (step % eval_steps == 0 or step == steps):
-                likelihood = measure_likelihood(
-                    scores, held_out, pad_id=pad_id, tokens_per_pass=passes.tokens, between_batches=stop.raise_if_asked
-                )
-                progress.after_validation(step, likelihood)
-            if step % settings.save_steps == 0 or step == steps:
-                save_checkpoint(run_dir, progress.state_at(step), subject.write_weights, keep=settings.save_total_limit)
+        schedule.step()
+        optimizer.zero_grad()
+        if milestones.after(step):
+            break
     accelerator.free_memory()

@@ -74,7 +74,10 @@ def _base_of(subject: Subject, spec: FineTuningSpec) -> Iterator[nn.Module]:
     precision: Precision = "bfloat16" if weights.dtype == torch.bfloat16 else "float32"
     subject.model.to("cpu")  # two of them may not fit on the device
     gc.collect()
-    yield load_causal_lm(spec.base_model.path, precision=precision, device=subject.computing.device)
+    attention = spec.hyperparameters.attention
+    yield load_causal_lm(
+        spec.base_model.path, precision=precision, device=subject.computing.device, attention=attention
+    )
 
 
 def _computing_as_trained(subject: Subject) -> torch.autocast:

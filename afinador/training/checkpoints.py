@@ -33,7 +33,12 @@ def checkpoint_name(step: int) -> str:
 
 
 def save_checkpoint(
-    run_dir: RunDir, state: dict[str, Any], write_weights: Callable[[Path], None], *, keep: int
+    run_dir: RunDir,
+    state: dict[str, Any],
+    write_weights: Callable[[Path], None],
+    *,
+    keep: int,
+    best: str | None = None,
 ) -> Path:
     """Write the checkpoint of ``state["step"]``, announce it, and remove the oldest beyond ``keep``.
 
@@ -41,9 +46,10 @@ def save_checkpoint(
 
     Args:
         run_dir: Where it goes and where the event is logged.
-        state: ``step``, ``epoch``, ``trained_tokens``, ``train_loss`` and ``valid_loss`` (None where not measured).
+        state: How far the run is; ``step``, ``train_loss`` and ``valid_loss`` (None where not measured) are announced.
         write_weights: Writes weights and tokenizer into the folder that it is given.
         keep: How many checkpoints stay, this one included.
+        best: Name of a checkpoint that stays besides.
 
     Raises:
         InsufficientStorageError: The disk is too full.
@@ -69,7 +75,8 @@ def save_checkpoint(
         metrics=metrics,
     )
     for old in complete_checkpoints(run_dir)[:-keep]:
-        shutil.rmtree(old)
+        if old.name != best:
+            shutil.rmtree(old)
     return folder
 
 

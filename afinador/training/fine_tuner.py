@@ -13,7 +13,7 @@ from typing import Any
 from afinador.config.spec import FineTuningSpec
 from afinador.errors import AfinadorError, InvalidRequestError
 from afinador.training.checkpoints import complete_checkpoints
-from afinador.training.job_file import spec_from_fields, spec_from_file
+from afinador.training.job_file import named_run_dir, spec_from_fields, spec_from_file
 from afinador.training.progress import Progress
 from afinador.training.resources import ResourceSampler
 from afinador.training.run_dir import RunDir
@@ -81,7 +81,7 @@ class FineTuner:
 
         Args:
             path: The file.
-            run_dir: ``runs/{name}`` beside the file by default.
+            run_dir: By default what ``output_dir`` in the file says, else ``runs/{name}`` beside the file.
             progress: As for the class.
 
         Raises:
@@ -89,7 +89,8 @@ class FineTuner:
         """
         path = Path(path).expanduser()
         spec = spec_from_file(path)
-        return cls(spec, run_dir or path.parent / "runs" / spec.job_name, progress=progress)
+        folder = run_dir or named_run_dir(spec, path) or path.parent / "runs" / spec.job_name
+        return cls(spec, folder, progress=progress)
 
     @classmethod
     def from_fields(

@@ -9,10 +9,11 @@ from typing import Any
 import yaml
 
 from afinador import __version__
+from afinador.config.documents import read_document
+from afinador.config.hyperparameters import Hyperparameters
 from afinador.config.resolve import (
     check_parameter_count,
     parse_request,
-    read_document,
     resolve_request,
     resolve_task,
     slug,
@@ -59,6 +60,7 @@ def spec_from_fields(fields: dict[str, Any], folder: Path, name: str) -> FineTun
     """
     request = parse_request(fields)
     tuning_method, hyperparameters, sources = resolve_request(request)
+    _refuse_what_needs_a_hub(hyperparameters)
     model_path = _existing(folder, request.model, "base_model")
     model = inspect_model_folder(model_path)
     check_parameter_count(request.model, model.parameters)
@@ -98,6 +100,21 @@ def spec_from_fields(fields: dict[str, Any], folder: Path, name: str) -> FineTun
     )
 
 
+def _refuse_what_needs_a_hub(hyperparameters: Hyperparameters) -> None:
+    if hyperparameters.promote_if is not None:
+        raise InvalidRequestError(
+            "promote_if names a condition for the champion of a hub name; without a service there is no hub. "
+            "Leave it out.",
+            param="hyperparameters.promote_if",
+        )
+
+
+def named_run_dir(spec: FineTuningSpec, path: Path) -> Path | None:
+    """Return the run directory that ``output_dir`` names, relative to the job file, or None if it names none."""
+    named = spec.hyperparameters.output_dir
+    return None if named is None else path.parent / Path(named).expanduser()
+
+
 def _job_document(path: Path) -> dict[str, Any]:
     """Read the file; a data set in its place, the likeliest mistake, is refused in one sentence."""
     if not path.is_file():
@@ -111,6 +128,8 @@ def _job_document(path: Path) -> dict[str, Any]:
     try:
         return read_document(path)
     except InvalidRequestError as error:
+        if isinstance(error.__cause__, InvalidRequestError):
+            raise  # a good file but for one key
         raise InvalidRequestError(f"{path} is no job file: {_fault(error)}; {expected}.") from error
 
 

@@ -9,7 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from afinador.config.hyperparameters import Hyperparameters
 from afinador.errors import TrainingError
+from afinador.training.checkpoints import complete_checkpoints
+from afinador.training.early_stopping import EarlyStopping
 from afinador.training.run_dir import RunDir
 
 if TYPE_CHECKING:  # it brings torch, and the first status is written before that is imported
@@ -40,6 +43,11 @@ class Step:
     learning_rate: float
     gradient_norm: float
 
+    @property
+    def is_usable(self) -> bool:
+        """Whether loss and gradient are numbers; the optimizer leaves the step out where they are not."""
+        return math.isfinite(self.loss_sum) and math.isfinite(self.gradient_norm)
+
 
 @dataclass
 class _Window:
@@ -56,8 +64,9 @@ class _Window:
         self.input_tokens += step.input_tokens
 
     @property
-    def loss(self) -> float:
-        return self.loss_sum / self.target_tokens
+    def loss(self) -> float | None:
+        """Mean over the tokens; None where all steps were skipped."""
+        return self.loss_sum / self.target_tokens if self.target_tokens else None
 
 
 class Progress:
@@ -84,9 +93,12 @@ class Progress:
         self._write_status()
         logger.info("Now %s%s", state, f": {fields['reason']}." if "reason" in fields else ".")
 
-    def start_training(self, steps: int, epochs: int, logging_steps: int) -> None:
-        """Say how long the training will be: ``steps`` optimizer steps in ``epochs`` epochs."""
-        self._steps, self._epochs, self._logging_steps = steps, epochs, logging_steps
+    def start_training(self, steps: int, hyperparameters: Hyperparameters) -> None:
+        """Say how long the training will be: so many optimizer steps in all epochs."""
+        self._steps, self._epochs = steps, hyperparameters.epochs
+        self._logging_steps = hyperparameters.logging_steps
+        self._max_skipped_steps, self.skipped_steps = hyperparameters.max_skipped_steps, 0
+        self.early_stopping = EarlyStopping(hyperparameters.early_stopping_patience)
         self._trained_tokens = 0
         self._window, self._epoch = _Window(), _Window()
         self._started_at = time.monotonic()
@@ -94,6 +106,8 @@ class Progress:
         self.train_loss: float | None = None
         self.valid_loss: float | None = None
         self._validated_at: int | None = None
+        self._step_loss: float | None = None
+        self.done_steps = 0
         self.enter("training", step=0, steps=steps, epoch=0.0, tokens=0, eta_seconds=None)
 
     @property
@@ -121,23 +135,24 @@ class Progress:
             "trained_tokens": self._trained_tokens,
             "train_loss": self.train_loss,
             "valid_loss": self.valid_loss if self._validated_at == step else None,
+            "skipped_steps": self.skipped_steps,
+            **self.early_stopping.state(),
         }
 
     def after_step(self, step: Step) -> None:
         """Take in one step, and log it where its turn is.
 
         Raises:
-            TrainingError: The loss or the gradient is no number any more.
+            TrainingError: Loss or gradient are no numbers, and that more often than ``max_skipped_steps``.
         """
-        if not (math.isfinite(step.loss_sum) and math.isfinite(step.gradient_norm)):
-            raise TrainingError(
-                f"The loss at step {step.number} is no number any more (gradient norm {step.gradient_norm}). "
-                f"Lower learning_rate (it was {step.learning_rate:.3g}), raise warmup_steps, or set precision: float32.",
-                code="loss_not_finite",
-            )
-        self._trained_tokens += step.input_tokens
-        self._window.add(step)
-        self._epoch.add(step)
+        self.done_steps = step.number
+        if step.is_usable:
+            self._trained_tokens += step.input_tokens
+            self._window.add(step)
+            self._epoch.add(step)
+            self._step_loss = step.loss_sum / step.target_tokens
+        else:
+            self._skip(step)
         ends_epoch = step.number * self._epochs % self._steps == 0
         if step.number == 1 or step.number % self._logging_steps == 0 or ends_epoch:
             self._log(step)
@@ -146,15 +161,15 @@ class Progress:
             epoch=self.epoch_at(step.number),
             tokens=self._trained_tokens,
             eta_seconds=round((time.monotonic() - self._started_at) / step.number * (self._steps - step.number), 1),
-            train_loss=step.loss_sum / step.target_tokens,  # of this step alone; rows are means since the row before
+            train_loss=self._step_loss,  # of this step alone; rows are means since the row before
         )
         if time.monotonic() - self._written_at > STATUS_INTERVAL_SECONDS or step.number == self._steps:
             self._write_status()
         if ends_epoch:
             self._end_epoch(step)
 
-    def after_validation(self, step: int, likelihood: Likelihood) -> None:
-        """Log the figures of the validation file after a step."""
+    def after_validation(self, step: int, likelihood: Likelihood) -> bool:
+        """Log the figures of the validation file after a step, and return whether its loss is the best so far."""
         self.valid_loss, self._validated_at = likelihood.loss, step
         self._status.update(valid_loss=likelihood.loss)
         logger.info("Step %d of %d: validation loss %.4f.", step, self._steps, likelihood.loss)
@@ -167,8 +182,34 @@ class Progress:
                 "accuracy": likelihood.accuracy,
             }
         )
+        return self.early_stopping.take(step, likelihood.loss)
+
+    def _skip(self, step: Step) -> None:
+        """Say that a step is left out, unless that has happened too often."""
+        self.skipped_steps += 1
+        what = "loss" if not math.isfinite(step.loss_sum) else "gradient"
+        advice = (
+            f"Lower learning_rate (it was {step.learning_rate:.3g}), raise warmup_steps, or set precision: float32."
+        )
+        if self.skipped_steps > self._max_skipped_steps:
+            kept = complete_checkpoints(self._run_dir)
+            raise TrainingError(
+                f"The {what} of step {step.number} is no number, and max_skipped_steps is {self._max_skipped_steps}. "
+                f"{f'The last checkpoint is {kept[-1].name}.' if kept else 'There is no checkpoint yet.'} {advice}",
+                code="loss_not_finite",
+            )
+        self._run_dir.log_event(
+            "message",
+            "warn",
+            f"Step {step.number} is skipped, for its {what} is no number "
+            f"({self.skipped_steps} of at most {self._max_skipped_steps}). {advice}",
+            step=step.number,
+            skipped_steps=self.skipped_steps,
+        )
 
     def _log(self, step: Step) -> None:
+        if self._window.loss is None:
+            return
         seconds = max(time.monotonic() - self._window.started_at, 1e-9)
         self.train_loss = self._window.loss
         logger.info(
@@ -184,7 +225,7 @@ class Progress:
                 "epoch": self.epoch_at(step.number),
                 "train_loss": self.train_loss,
                 "learning_rate": step.learning_rate,
-                "grad_norm": step.gradient_norm,
+                "grad_norm": step.gradient_norm if step.is_usable else None,
                 "tokens_per_second": round(self._window.input_tokens / seconds, 1),
                 "trained_tokens": self._trained_tokens,
             }
@@ -193,14 +234,15 @@ class Progress:
 
     def _end_epoch(self, step: Step) -> None:
         self.seconds_per_epoch.append(round(time.monotonic() - self._epoch.started_at, 3))
-        number = len(self.seconds_per_epoch)
+        number, loss = len(self.seconds_per_epoch), self._epoch.loss
+        said = "every step was skipped" if loss is None else f"mean training loss {loss:.4f}"
         self._run_dir.log_event(
             "epoch",
             "info",
-            f"Epoch {number} of {self._epochs} done: mean training loss {self._epoch.loss:.4f}.",
+            f"Epoch {number} of {self._epochs} done: {said}.",
             epoch=number,
             step=step.number,
-            train_loss=self._epoch.loss,
+            train_loss=loss,
             seconds=self.seconds_per_epoch[-1],
         )
         self._epoch = _Window()

@@ -17,8 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from afinador.config.spec import FineTuningSpec
 from afinador.errors import InvalidRequestError, TrainingError
+from afinador.wording import complaint
 
 logger = logging.getLogger(__name__)
 
@@ -78,8 +81,11 @@ class RunDir:
         """
         try:
             return FineTuningSpec.model_validate_json((self.path / "spec.json").read_bytes())
-        except (OSError, ValueError) as error:
-            raise InvalidRequestError(f"{self.path / 'spec.json'} holds no specification of a run: {error}") from error
+        except ValidationError as error:
+            said = complaint(error)[1]
+            raise InvalidRequestError(f"{self.path / 'spec.json'} holds no specification of a run: {said}") from error
+        except OSError as error:
+            raise InvalidRequestError(f"{self.path / 'spec.json'} cannot be read: {error}") from error
 
     def write_spec(self, spec: FineTuningSpec) -> None:
         """Write the specification."""

@@ -1,8 +1,9 @@
-"""Everything that is decided before the first step: device, precision, model, data, optimizer, schedule, micro-batch."""
+"""What is decided before the first step: device, precision, model, data, micro-batch."""
 
 from __future__ import annotations
 
 import math
+import os
 import random
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,15 +25,17 @@ from afinador.methods import METHODS
 from afinador.models.families import causal_model_of, context_length_of
 from afinador.models.loading import Precision, load_causal_lm, load_tokenizer
 from afinador.models.publishing import write_weights
+from afinador.training.optimization import STATE_BYTES
 
 CPU_TOKENS_PER_PASS = 4096
-"""Enough to keep a CPU busy; larger passes mostly take memory."""
+"""Enough to keep a CPU busy; larger passes mostly take memory. Also the most where the free memory, which is never quite
+the same, must not decide."""
 
 _ACTIVATIONS_PER_TOKEN = 34
 """Bytes a layer keeps for the backward pass of one token, for each unit of width, in 16 bits (Korthikanti et al. 2022,
 arXiv:2205.05198, section 4.1, without the attention matrix, which is never kept)."""
 
-_BYTES_PER_TRAINED_PARAMETER = 12  # gradient and both moments of Adam, in float32
+_BYTES_PER_GRADIENT = 4
 _BYTES_PER_LOGIT = 12  # the logit, its float32 copy and its gradient
 
 
@@ -104,6 +107,11 @@ class MicroBatches:
     examples: int
     tokens: int
 
+    @property
+    def row_tokens(self) -> int:
+        """Tokens of the longest example, which is what a packed row may hold."""
+        return self.tokens // self.examples
+
 
 def find_computing(precision: str) -> Computing:
     """Find device and precision.
@@ -133,6 +141,15 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
+def settle_determinism(deterministic: bool) -> None:
+    """Allow only algorithms that repeat to the bit, or any."""
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS is first used
+        torch.backends.cudnn.benchmark = False
+    torch.backends.cuda.enable_mem_efficient_sdp(not deterministic)  # its backward pass adds in no fixed order
+    torch.use_deterministic_algorithms(deterministic)
+
+
 def load_subject(spec: FineTuningSpec) -> Subject:
     """Load the base model and make it trainable by the spec's method.
 
@@ -144,10 +161,16 @@ def load_subject(spec: FineTuningSpec) -> Subject:
         InvalidRequestError: See ``find_computing`` and the method.
     """
     hyperparameters = spec.hyperparameters
+    settle_determinism(hyperparameters.deterministic)
     computing = find_computing(hyperparameters.precision)
     tokenizer = load_tokenizer(spec.base_model.path)
     weights_precision: Precision = "float32" if spec.tuning_method == "full" else computing.precision
-    base = load_causal_lm(spec.base_model.path, precision=weights_precision, device=computing.device)
+    base = load_causal_lm(
+        spec.base_model.path,
+        precision=weights_precision,
+        device=computing.device,
+        attention=hyperparameters.attention,
+    )
     seed_everything(spec.seed)
     model = METHODS[spec.tuning_method](base, hyperparameters)
     if hyperparameters.gradient_checkpointing:
@@ -162,11 +185,16 @@ def load_trained(spec: FineTuningSpec, folder: Path) -> Subject:
     Raises:
         ModelError: See ``afinador.models.loading``.
     """
-    computing = find_computing(spec.hyperparameters.precision)
+    hyperparameters = spec.hyperparameters
+    settle_determinism(hyperparameters.deterministic)
+    computing, attention = find_computing(hyperparameters.precision), hyperparameters.attention
     tokenizer = load_tokenizer(folder)
     if spec.tuning_method == "full":
-        return Subject(load_causal_lm(folder, precision="float32", device=computing.device), tokenizer, computing)
-    base = load_causal_lm(spec.base_model.path, precision=computing.precision, device=computing.device)
+        model = load_causal_lm(folder, precision="float32", device=computing.device, attention=attention)
+        return Subject(model, tokenizer, computing)
+    base = load_causal_lm(
+        spec.base_model.path, precision=computing.precision, device=computing.device, attention=attention
+    )
     return Subject(PeftModel.from_pretrained(base, str(folder), is_trainable=True), tokenizer, computing)
 
 
@@ -194,22 +222,24 @@ def choose_micro_batches(subject: Subject, hyperparameters: Hyperparameters, lon
     """Choose how many examples a forward pass takes: the rule of ``docs/training.md``.
 
     ``micro_batch_size`` if it is given. Else half of the free memory is divided by what a token is estimated to need
-    (on a CPU at most 4096 tokens), that by the longest example, and rounded down to a power of two.
+    (on a CPU, and where runs must repeat, at most 4096 tokens), that by the longest example, and rounded down to a power of two.
     """
     examples = hyperparameters.micro_batch_size
     if examples is None:
-        tokens = _free_bytes(subject) / 2 / _bytes_per_token(subject, hyperparameters.gradient_checkpointing)
-        if subject.computing.device.type == "cpu":
+        free_bytes = _free_bytes(subject, hyperparameters)
+        tokens = free_bytes / 2 / _bytes_per_token(subject, hyperparameters.gradient_checkpointing)
+        if subject.computing.device.type == "cpu" or hyperparameters.deterministic:
             tokens = min(tokens, CPU_TOKENS_PER_PASS)
         examples = 2 ** int(math.log2(max(tokens / longest, 1)))
     examples = min(examples, hyperparameters.batch_size)
     return MicroBatches(examples, examples * longest)
 
 
-def _free_bytes(subject: Subject) -> float:
+def _free_bytes(subject: Subject, hyperparameters: Hyperparameters) -> float:
     device = subject.computing.device
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
-    return free - _BYTES_PER_TRAINED_PARAMETER * sum(p.numel() for p in subject.trained_parameters)
+    per_parameter = _BYTES_PER_GRADIENT + STATE_BYTES[hyperparameters.optimizer]
+    return free - per_parameter * sum(p.numel() for p in subject.trained_parameters)
 
 
 def _bytes_per_token(subject: Subject, gradient_checkpointing: bool) -> float:
@@ -220,42 +250,3 @@ def _bytes_per_token(subject: Subject, gradient_checkpointing: bool) -> float:
     if gradient_checkpointing:
         return config.num_hidden_layers * config.hidden_size * value_bytes + per_layer + logits
     return config.num_hidden_layers * per_layer + logits
-
-
-def build_optimizer(parameters: list[nn.Parameter], hyperparameters: Hyperparameters) -> torch.optim.Optimizer:
-    """Return AdamW over the trained parameters; biases and norms, the vectors among them, do not decay."""
-    groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": hyperparameters.weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(
-        [group for group in groups if group["params"]], lr=hyperparameters.learning_rate, fused=True
-    )
-
-
-def build_schedule(
-    optimizer: torch.optim.Optimizer, hyperparameters: Hyperparameters, steps: int
-) -> torch.optim.lr_scheduler.LambdaLR:
-    """Return the schedule over ``steps`` optimizer steps; see ``learning_rate_share``."""
-    warmup_steps = hyperparameters.warmup_steps or math.ceil(hyperparameters.warmup_ratio * steps)
-    kind = hyperparameters.lr_scheduler
-    return torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda done: learning_rate_share(kind, done, warmup_steps, steps)
-    )
-
-
-def learning_rate_share(kind: str, done: int, warmup_steps: int, steps: int) -> float:
-    """Return the share of the peak learning rate after ``done`` steps; the same as transformers' schedules.
-
-    Args:
-        kind: ``linear``, ``cosine`` or ``constant``: what comes after the warm-up.
-        done: Optimizer steps done.
-        warmup_steps: Steps in which the rate rises from 0 in a straight line.
-        steps: All steps; the rate is 0 after them, unless it is constant.
-    """
-    if done < warmup_steps:
-        return done / warmup_steps
-    if kind == "constant":
-        return 1.0
-    way = (done - warmup_steps) / max(1, steps - warmup_steps)
-    return max(0.0, 1.0 - way) if kind == "linear" else max(0.0, 0.5 * (1.0 + math.cos(math.pi * way)))

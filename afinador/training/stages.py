@@ -9,8 +9,10 @@ import json
 import platform
 import shutil
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -20,9 +22,10 @@ from afinador.data.prompting import prompt_form
 from afinador.data.tokenisation import TokenisedExample
 from afinador.models.families import causal_model_of
 from afinador.models.headers import describe_model_folder
-from afinador.models.publishing import cast_weights, count_adapter_parameters, is_adapted, model_card
-from afinador.training.accelerate_loop import train
+from afinador.models.publishing import cast_weights, count_adapter_parameters, is_adapted, model_card, read_weights
+from afinador.training import accelerate_loop
 from afinador.training.base_against_tuned import compare_with_base
+from afinador.training.checkpoints import checkpoint_name
 from afinador.training.progress import Progress
 from afinador.training.run_dir import RunDir, write_atomically
 from afinador.training.setup import (
@@ -151,21 +154,48 @@ def _train(
     stop: StopSign,
 ) -> None:
     started_at = time.monotonic()
-    train(spec, subject, data, held_out, passes, run_dir=run_dir, progress=progress, stop=stop)
+    _engine_of(spec)(spec, subject, data, held_out, passes, run_dir=run_dir, progress=progress, stop=stop)
     progress.enter("saving")
+    published = _take_best(subject, run_dir, progress)
     _save_final(spec, subject, run_dir)
     run_dir.write_document(
         "training.json",
         {
-            "steps": progress.steps,
+            "steps": progress.done_steps,
             "epochs": spec.hyperparameters.epochs,
             "trained_tokens": progress.trained_tokens,
             "train_loss": progress.train_loss,
-            "valid_loss": progress.valid_loss,
+            **published,
+            "skipped_steps": progress.skipped_steps,
             "seconds_per_epoch": progress.seconds_per_epoch,
             "seconds": round(time.monotonic() - started_at, 3),
         },
     )
+
+
+def _engine_of(spec: FineTuningSpec) -> Callable[..., None]:
+    if spec.hyperparameters.engine == "hf_trainer":
+        from afinador.training import hf_trainer  # a tenth of what torch and transformers take to import
+
+        return hf_trainer.train
+    return accelerate_loop.train
+
+
+def _take_best(subject: Subject, run_dir: RunDir, progress: Progress) -> dict[str, Any]:
+    """With early stopping, put the best checkpoint's weights back into the model; return what is published."""
+    best = progress.early_stopping
+    last = {"valid_loss": progress.valid_loss, "published_step": progress.done_steps}
+    if best.patience is None or best.best_step is None:
+        return last
+    if best.best_step != progress.done_steps:
+        read_weights(subject.model, run_dir.checkpoints / checkpoint_name(best.best_step))
+    run_dir.log_event(
+        "message",
+        "info",
+        f"What is published is the best checkpoint, of step {best.best_step}: validation loss {best.best_loss:.4f}.",
+        **best.state(),
+    )
+    return {"valid_loss": best.best_loss, "published_step": best.best_step}
 
 
 def _save_final(spec: FineTuningSpec, subject: Subject, run_dir: RunDir) -> None:

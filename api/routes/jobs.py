@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
 
-from afinador.config.resolve import parse_request, resolve_request
+from afinador.config.resolve import parse_request
 from afinador.errors import IllegalTransitionError, InvalidRequestError
 from afinador.schemas.base import Page
 from afinador.schemas.jobs import ENDED_STATUSES, Job, JobRequest
@@ -31,7 +31,6 @@ def create_job(organization: CurrentOrganization, body: JsonObject, service: The
     ``validation_dataset``).
     """
     request = parse_request(body)
-    resolve_request(request, service.memory.operator)  # whoever is to upload a file yet hears of all else first
     with service.memory.database.session() as session:
         job = jobs.to_wire(jobs.create(session, service.memory, organization, request))
     service.submit(job.id)

@@ -41,6 +41,18 @@ def test_bad_values_are_named_without_secrets(monkeypatch: pytest.MonkeyPatch) -
         read_settings()
 
 
+def test_bad_values_are_said_in_our_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    for value, words in (
+        ("abc", "it must be a whole number"),
+        ("0", "it must be at least 1"),
+        ("70000", "at most 65535"),
+    ):
+        monkeypatch.setenv("AFINADOR_PORT", value)
+        with pytest.raises(ConfigurationError) as refusal:
+            read_settings()
+        assert f"AFINADOR_PORT is '{value}'; " in refusal.value.message and words in refusal.value.message
+
+
 def test_env_file_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("AFINADOR_PORT=8123\nHF_TOKEN=from-file\n")
     monkeypatch.chdir(tmp_path)

@@ -62,6 +62,7 @@ def test_wrong_method_says_which_are_allowed(member):
         (b'{"model": "\\ud800"}', "invalid_json"),
         (b'{"model": "a\\u0000b"}', "invalid_request"),
         (b'{"seed": 99999999999999999999999}', "out_of_range"),
+        (b'{"config": {"epochs": 2, "epochs": 3}}', "invalid_request"),
         (b'{"model": "' + b"x" * 4_000_001 + b'"}', "request_too_large"),
     ],
     ids=lambda value: value[:24] if isinstance(value, str) else None,

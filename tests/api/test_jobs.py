@@ -112,6 +112,17 @@ def test_job_whose_file_turns_out_bad_fails_with_the_reason(member, public_base_
         ({"metadata": {"k": "v" * 513}}, 400, "metadata", "512"),
         ({"method": {"type": "dpo"}}, 400, "method.type", "supervised"),
         ({"integrations": [{"type": "wandb"}]}, 400, "integrations", "MLflow"),
+        ({"config": {"packin": True}}, 400, "hyperparameters.packin", "Did you mean 'packing'"),
+        ({"config": {"packing": "perhaps"}}, 400, "hyperparameters.packing", "it must be true or false"),
+        (
+            {"config": {"target_modules": [1]}},
+            400,
+            "hyperparameters.target_modules",
+            "a string or an array in which each",
+        ),
+        ({"config": {"promote_if": "loss < champion"}}, 400, "hyperparameters.promote_if", "needs a validation file"),
+        ({"config": {"output_dir": "/tmp/x"}}, 400, "hyperparameters.output_dir", "goes to the hub"),
+        ({"config": {"epochs": 2, "n_epochs": 2}}, 400, "hyperparameters.epochs", "mean the same"),
     ],
 )
 def test_bad_job_is_refused_naming_field_and_remedy(member, body, change, status, param, says):

@@ -225,6 +225,13 @@ def test_own_result_is_refused_as_a_start_naming_its_base(ready: Workshop, acme:
             ready.job(acme, model=name)
 
 
+def test_config_and_its_sources_are_kept_with_the_job(ready: Workshop, acme: Organization) -> None:
+    job = ready.job(acme, config={"optimizer": "sgd", "seed": 12}, hyperparameters={"epochs": 2})
+    assert (job.seed, job.spec["hyperparameters"]["optimizer"]) == (12, "sgd")
+    sources = {key: job.spec["sources"][key] for key in ("optimizer", "seed", "epochs", "lora_rank")}
+    assert sources == {"optimizer": "file", "seed": "file", "epochs": "request", "lora_rank": "default"}
+
+
 def test_operators_defaults_reach_the_specification(ready: Workshop, acme: Organization) -> None:
     ready.memory.operator = {"defaults": {"epochs": 1}}
     job = ready.job(acme)

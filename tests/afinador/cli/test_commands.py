@@ -70,6 +70,9 @@ def test_options_win_over_set_and_set_over_the_file(online: Run, dataset: Path, 
         ("-basemodel bert-base-uncased", 3, "Registered are: tiny."),
         ("-epochs 50", 2, "from 1 to 10"),
         ("--set epoks=3", 2, "'epochs'"),
+        ("--set epochs=3 --set n_epochs=4", 2, "--set gives epochs twice"),
+        ("--set packing=perhaps", 2, "packing is 'perhaps'; it must be true or false"),
+        ("--set output_dir=here", 2, "goes to the hub"),
         ("-method qlora", 2, "this version trains"),
         ("-output-model a/b", 2, "output_model"),
         ("-validation-dataset nope.csv", 3, "-validation-dataset 'nope.csv' is neither a file on this disk"),
@@ -80,6 +83,28 @@ def test_a_refused_job_leaves_no_file_behind(online: Run, dataset: Path, change:
     ran = online("create", "job", *model, "-dataset", dataset, *change.split())
     assert (ran.code, ran.out) == (code, "") and words in ran.err, ran.err
     assert json.loads(online("list", "file", "--json").out)["data"] == []
+
+
+def test_set_reads_types_and_the_job_shows_where_values_came_from(online: Run, dataset: Path, elsewhere: Path) -> None:
+    config = elsewhere / "advanced.yaml"
+    config.write_text("seed: 9\nhyperparameters: {weight_decay: 0.5}\noptimizer: adafactor\n")
+    ran = online(
+        *["create", "job", "-basemodel", "tiny", "-dataset", dataset, "-name", "typed", "-config", config, "--json"],
+        *["--set", "packing=true", "--set", "target_modules=[q_proj, v_proj]", "--set", "eval_steps=null"],
+        *["--set", "learning_rate=2e-4", "--set", "lora_rank=8"],
+    )
+    assert ran.code == 0, ran.err
+    spec = json.loads(online("get", "fine-tuning-job", "typed", "--json").out)["spec"]
+    names = ("packing", "target_modules", "eval_steps", "learning_rate", "lora_rank", "weight_decay", "optimizer")
+    assert [(spec["hyperparameters"][name], spec["sources"][name]) for name in names] == [
+        *[(True, "request"), (["q_proj", "v_proj"], "request"), (None, "request"), (2e-4, "request"), (8, "request")],
+        *[(0.5, "file"), ("adafactor", "file")],
+    ]
+    shown = [line.strip() for line in online("get", "fine-tuning-job", "typed").out.splitlines()]
+    assert {"packing yes (request)", "optimizer adafactor (file)", "seed 9 (file)"} <= set(shown)
+    config.write_text("epochs: 1\nhyperparameters: {epochs: 2}\n")
+    ran = online("create", "job", "-basemodel", "tiny", "-dataset", dataset, "-config", config)
+    assert ran.code == 2 and "gives 'epochs' twice" in ran.err
 
 
 def test_ranges_that_the_operator_has_widened_hold(

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from afinador.config.documents import read_document
 from afinador.config.hyperparameters import limits_of, resolve_hyperparameters
+from afinador.config.operator import read_operator_config
 from afinador.config.resolve import (
     check_parameter_count,
     parse_request,
-    read_document,
-    read_operator_config,
     resolve_method,
     resolve_request,
     resolve_task,

@@ -24,6 +24,8 @@ from transformers import (
 )
 
 from afinador.config.resolve import CAUSAL_ARCHITECTURES
+from afinador.data.batching import forward_passes
+from afinador.data.tokenisation import TokenisedExample
 from afinador.models.families import TokenScores, context_length_of
 
 VOCABULARY = 101
@@ -101,6 +103,31 @@ def test_labelled_logits_are_those_that_the_model_itself_gives(architecture: str
     torch.testing.assert_close(scored.logits_NV, logits, atol=1e-5, rtol=1e-4)
     assert scored.targets_N.tolist() == tensors["labels"][:, 1:][wanted].tolist()
     assert scored.correct() == (logits.argmax(-1) == scored.targets_N).sum()
+
+
+@pytest.mark.parametrize("attention", ["as transformers chooses", "eager"])
+@pytest.mark.parametrize("architecture", MODELS)
+def test_packed_examples_have_the_loss_and_the_gradients_of_separate_ones(architecture: str, attention: str) -> None:
+    model = random_model(architecture)
+    if attention == "eager":
+        model.set_attn_implementation(attention)
+    numbers = torch.Generator().manual_seed(1)
+    examples = []
+    for length in (9, 7, 6, 5, 3):
+        ids = torch.randint(1, VOCABULARY, (length,), generator=numbers).tolist()
+        examples.append(TokenisedExample(ids, [-100, -100, *ids[2:]]))
+    separate = list(forward_passes(examples, [0, 1, 2, 3, 4], 0, rows=5))
+    packed = list(forward_passes(examples, [0, 1, 2, 3, 4], 0, rows=2, row_tokens=16))
+    assert [tuple(part.input_ids.shape) for part in packed] == [(2, 16)]
+    scores, found = TokenScores(model, logits_at_labels_only=True), []
+    for parts in (separate, packed):
+        model.zero_grad()
+        losses = [scores(**part).loss_sum() for part in parts]
+        sum(losses).backward()
+        found.append((sum(losses).item(), [p.grad.clone() for p in model.parameters()]))
+    assert found[1][0] == pytest.approx(found[0][0], abs=1e-4)
+    for separate_gradient, packed_gradient in zip(found[0][1], found[1][1], strict=True):
+        torch.testing.assert_close(packed_gradient, separate_gradient, atol=1e-5, rtol=1e-4)
 
 
 def test_softcapping_is_what_makes_gemma_2_logits_differ() -> None:

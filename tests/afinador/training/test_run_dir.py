@@ -5,10 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
+from afinador.config.hyperparameters import Hyperparameters, resolve_hyperparameters
 from afinador.errors import InvalidRequestError, TrainingError
 from afinador.training.checkpoints import CheckpointDamagedError, complete_checkpoints, save_checkpoint, verify
 from afinador.training.progress import Progress, Step
@@ -148,9 +150,13 @@ def test_changed_checkpoint_is_found_out(run_dir: RunDir) -> None:
         verify(folder)
 
 
+def settings(**given: Any) -> Hyperparameters:
+    return resolve_hyperparameters("lora", [("request", {"epochs": 1, **given})])[0]
+
+
 def test_loss_that_is_no_number_ends_the_run_with_advice(run_dir: RunDir) -> None:
     progress = Progress(run_dir, attempt=1)
-    progress.start_training(steps=2, epochs=1, logging_steps=1)
+    progress.start_training(2, settings(logging_steps=1, max_skipped_steps=0))
     with pytest.raises(TrainingError, match="Lower learning_rate") as failure:
         progress.after_step(Step(1, float("nan"), 3, 9, 1e-3, 1.0))
     assert failure.value.code == "loss_not_finite"
@@ -158,7 +164,7 @@ def test_loss_that_is_no_number_ends_the_run_with_advice(run_dir: RunDir) -> Non
 
 def test_logged_loss_is_the_mean_per_token_since_the_last_row(run_dir: RunDir) -> None:
     progress = Progress(run_dir, attempt=1)
-    progress.start_training(steps=3, epochs=1, logging_steps=10)
+    progress.start_training(3, settings(logging_steps=10))
     for number, (loss_sum, tokens) in enumerate([(8.0, 2), (30.0, 10), (6.0, 2)], start=1):
         progress.after_step(Step(number, loss_sum, tokens, 20, 1e-3, 1.0))
     rows, _ = run_dir.metrics_after(0)
@@ -176,7 +182,7 @@ def test_resources_of_the_process_tree_are_sampled(run_dir: RunDir) -> None:
 def test_status_carries_the_loss_of_the_newest_step_between_logged_ones(run_dir: RunDir) -> None:
     seen: list[float | None] = []
     progress = Progress(run_dir, attempt=1, callback=lambda status: seen.append(status.get("train_loss")))
-    progress.start_training(steps=3, epochs=1, logging_steps=100)
+    progress.start_training(3, settings(logging_steps=100))
     for number, loss in ((1, 8.0), (2, 6.0), (3, 4.0)):
         progress._written_at = 0.0
         progress.after_step(Step(number, loss * 2, 2, 4, 0.1, 1.0))

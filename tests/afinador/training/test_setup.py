@@ -8,48 +8,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from transformers import get_scheduler
 
 from afinador.config.spec import DataFile, FineTuningSpec
 from afinador.data.tokenisation import NOT_TRAINED
 from afinador.training import setup
 
 MakeSpec = Callable[..., FineTuningSpec]
-
-
-@pytest.mark.parametrize(("ours", "theirs"), [("linear", "linear"), ("cosine", "cosine")])
-@pytest.mark.parametrize("warmup_steps", [0, 3])
-def test_schedule_is_that_of_transformers(ours: str, theirs: str, warmup_steps: int) -> None:
-    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    schedule = get_scheduler(theirs, optimizer, num_warmup_steps=warmup_steps, num_training_steps=12)
-    for done in range(12):
-        share = setup.learning_rate_share(ours, done, warmup_steps, 12)
-        assert share == pytest.approx(schedule.get_last_lr()[0])
-        optimizer.step()
-        schedule.step()
-
-
-def test_constant_schedule_stays_after_its_warm_up() -> None:
-    assert [setup.learning_rate_share("constant", done, 2, 9) for done in range(4)] == [0.0, 0.5, 1.0, 1.0]
-
-
-def test_warm_up_ratio_is_a_share_of_all_steps(make_spec: MakeSpec) -> None:
-    parameter = torch.nn.Parameter(torch.zeros(2, 2))
-    settings = make_spec("lora", warmup_ratio=0.25).hyperparameters
-    schedule = setup.build_schedule(setup.build_optimizer([parameter], settings), settings, 8)
-    rates = []
-    for _ in range(3):
-        rates.append(schedule.get_last_lr()[0] / settings.learning_rate)
-        schedule.optimizer.step()
-        schedule.step()
-    assert rates == pytest.approx([0.0, 0.5, 1.0])
-
-
-def test_biases_and_norms_do_not_decay(make_spec: MakeSpec) -> None:
-    layer = torch.nn.Linear(3, 2)
-    settings = make_spec("lora", weight_decay=0.3).hyperparameters
-    groups = setup.build_optimizer(list(layer.parameters()), settings).param_groups
-    assert [(group["weight_decay"], [p.ndim for p in group["params"]]) for group in groups] == [(0.3, [2]), (0.0, [1])]
 
 
 @pytest.mark.parametrize(("longest", "expected"), [(100, 32), (127, 32), (128, 32), (129, 16), (3000, 1), (9000, 1)])

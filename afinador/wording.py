@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
 SHOWN_CHARACTERS = 200
 
 _JSON_NAMES = {
@@ -25,6 +27,7 @@ _KINDS = {
     "model": "an object",
     "string": "a string",
 }
+_KIND_TAGS = ("str", "int", "float", "bool")
 _MARKS = "letters, digits, dots, dashes and underscores"
 _PATTERNS = {
     r"^[A-Za-z0-9._-]{1,96}$": f"1 to 96 {_MARKS}",
@@ -32,6 +35,37 @@ _PATTERNS = {
     r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$": f"1 to 128 {_MARKS}, and begin with a letter or a digit",
     r"^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$": "2 to 63 small letters, digits and dashes, with no dash at either end",
 }
+
+
+def complaint(error: ValidationError) -> tuple[str, str]:
+    """Return the first field that is wrong, dotted, and a sentence on it.
+
+    Where a field may be one of several things, the sentence names them all.
+    """
+    faults = error.errors()
+    first = faults[0]
+    if first["type"] == "missing":
+        field = ".".join(map(str, first["loc"]))
+        return field, f"The field {field!r} is required."
+    alternatives = [fault for fault in faults if fault["loc"][:1] == first["loc"][:1] and _is_of_a_union(fault)]
+    if not alternatives:
+        field = ".".join(map(str, first["loc"])) or "body"
+        return field, f"{field} is {shown(first['input'])}; {demand(first)}."
+    field = str(first["loc"][0])
+    given = next((fault["input"] for fault in alternatives if not isinstance(fault["loc"][-1], int)), first["input"])
+    kinds = dict.fromkeys(_alternative(fault) for fault in alternatives)
+    return field, f"{field} is {shown(given)}; it must be {' or '.join(kinds)}."
+
+
+def _is_of_a_union(fault: Mapping[str, Any]) -> bool:
+    """Tell whether pydantic has put the name of a type behind the field's, as it does where several are allowed."""
+    tag = fault["loc"][1] if len(fault["loc"]) > 1 else None
+    return isinstance(tag, str) and (tag in _KIND_TAGS or tag.startswith(("list[", "dict[")))
+
+
+def _alternative(fault: Mapping[str, Any]) -> str:
+    kind = demand(fault).removeprefix("it must be ")
+    return f"an array in which each is {kind}" if isinstance(fault["loc"][-1], int) else kind
 
 
 def kind_of(value: object) -> str:

@@ -1,0 +1,64 @@
+"""YAML and JSON files that hold one object."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from afinador.errors import InvalidRequestError
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """Read a YAML or JSON file that must hold an object.
+
+    Raises:
+        InvalidRequestError: It cannot be read, is neither, holds something else, or gives a key twice.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidRequestError(f"Cannot read {path}: {error}") from error
+    try:
+        if path.suffix == ".json":
+            document = json.loads(text, object_pairs_hook=unique_keys)
+        else:
+            document = yaml.load(text, Loader=_UniqueKeysLoader)
+    except InvalidRequestError as error:
+        raise InvalidRequestError(f"{path}: {error.message}", param=error.param) from error
+    except (json.JSONDecodeError, yaml.YAMLError) as error:
+        raise InvalidRequestError(f"{path} is neither good YAML nor JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise InvalidRequestError(f"{path} must hold an object (key: value); it holds {type(document).__name__}.")
+    return document
+
+
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object of its pairs; the ``object_pairs_hook`` of ``json.loads``, which would take the last silently.
+
+    Raises:
+        InvalidRequestError: A key stands there twice.
+    """
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise InvalidRequestError(f"The key {key!r} is given twice; keep one of them.", param=key)
+        found[key] = value
+    return found
+
+
+class _UniqueKeysLoader(yaml.SafeLoader):
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            if key_node.value in seen and isinstance(key_node, yaml.ScalarNode):
+                line = key_node.start_mark.line + 1
+                raise InvalidRequestError(
+                    f"The key {key_node.value!r} is given twice, the second time in line {line}; keep one of them.",
+                    param=key_node.value,
+                )
+            if isinstance(key_node, yaml.ScalarNode):
+                seen.add(key_node.value)
+        return super().construct_mapping(node, deep)

@@ -1,0 +1,218 @@
+"""Every promised key: its default, another value through each channel, a bad one, and where its effect is tested."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from afinador.cli.service import setting
+from afinador.config.documents import read_document
+from afinador.config.hyperparameters import METHODS_TODAY, limits_of
+from afinador.config.operator import read_operator_config
+from afinador.config.resolve import parse_request, resolve_request
+from afinador.errors import ConfigurationError, InvalidRequestError, UnknownFieldError
+
+BODY = {"model": "m", "training_file": "t", "validation_file": "v"}
+TRAINING = "tests/afinador/training"
+
+KEYS: dict[str, tuple[Any, Any, Any, str, str]] = {
+    # key: default, another value, a bad value, what its refusal says, the test that shows its effect
+    "epochs": (3, 2, 11, "from 1 to 10", f"{TRAINING}/test_every_key.py::test_numbers_of_steps"),
+    "learning_rate": (5e-5, 1e-4, 1, "to 0.001", f"{TRAINING}/test_optimization.py::test_learning_rate_is_the_optimizer_s"),
+    "batch_size": (32, 8, 257, "from 1 to 256", f"{TRAINING}/test_every_key.py::test_numbers_of_steps"),
+    "micro_batch_size": (None, 4, 0, "from 1 to 256", f"{TRAINING}/test_setup.py::test_micro_batch_size_that_is_given_is_taken_up_to_the_batch"),
+    "lora_rank": (16, 8, 3, "from 4 to 64", "tests/afinador/methods/test_methods.py::test_lora_obeys_rank_alpha_dropout_and_layers"),
+    "lora_alpha": (32, 16, 65, "from 8 to 64", "tests/afinador/methods/test_methods.py::test_lora_obeys_rank_alpha_dropout_and_layers"),
+    "lora_dropout": (0.1, 0.2, 0.6, "from 0.0 to 0.5", "tests/afinador/methods/test_methods.py::test_lora_obeys_rank_alpha_dropout_and_layers"),
+    "warmup_steps": (0, 10, -1, "from 0", f"{TRAINING}/test_optimization.py::test_schedule_is_that_of_transformers"),
+    "warmup_ratio": (0.0, 0.1, 0.6, "to 0.5", f"{TRAINING}/test_optimization.py::test_warm_up_ratio_is_a_share_of_all_steps"),
+    "weight_decay": (0.0, 0.1, "much", "a number", f"{TRAINING}/test_optimization.py::test_biases_and_norms_do_not_decay"),
+    "lr_scheduler": ("linear", "cosine", "step", "linear, cosine, constant", f"{TRAINING}/test_optimization.py::test_learning_rate_is_the_optimizer_s"),
+    "max_grad_norm": (1.0, 0.5, 0, "from 0.01", f"{TRAINING}/test_against_plain_transformers.py::test_engine_has_the_losses_of_plain_transformers"),
+    "gradient_checkpointing": (False, True, "perhaps", "true or false", f"{TRAINING}/test_runs.py::test_gradient_checkpointing_changes_no_loss"),
+    "max_length": (2048, 512, 7, "from 8", f"{TRAINING}/test_every_key.py::test_max_length_cuts_prompts"),
+    "packing": (False, True, "perhaps", "true or false", f"{TRAINING}/test_engines.py::test_packed_run_has_the_losses_of_the_unpacked_one"),
+    "precision": ("auto", "float32", "float64", "auto, float32, bfloat16", f"{TRAINING}/test_setup.py::test_precision_is_float32_on_a_cpu_unless_asked_otherwise"),
+    "optimizer": ("adamw", "adafactor", "adam", "adamw, adamw_8bit, adafactor, sgd", f"{TRAINING}/test_optimization.py::test_every_optimizer_learns"),
+    "target_modules": ("all-linear", ["q_proj"], 3, "a string or an array", "tests/afinador/methods/test_methods.py::test_lora_obeys_rank_alpha_dropout_and_layers"),
+    "lora_bias": ("none", "all", "some", "none, all, lora_only", "tests/afinador/methods/test_methods.py::test_lora_bias_decides_which_biases_are_trained"),
+    "modules_to_save": ([], ["lm_head"], 3, "an array", "tests/afinador/methods/test_methods.py::test_modules_to_save_are_trained_whole"),
+    "save_steps": (500, 100, 0, "from 1", f"{TRAINING}/test_every_key.py::test_numbers_of_steps"),
+    "save_total_limit": (2, 3, 0, "from 1", f"{TRAINING}/test_every_key.py::test_numbers_of_steps"),
+    "eval_steps": (None, 50, 0, "from 1", f"{TRAINING}/test_every_key.py::test_numbers_of_steps"),
+    "logging_steps": (100, 10, 0, "from 1", f"{TRAINING}/test_every_key.py::test_numbers_of_steps"),
+    "early_stopping_patience": (None, 2, 0, "from 1", f"{TRAINING}/test_early_stopping.py::test_best_checkpoint_is_what_is_published"),
+    "generation_max_new_tokens": (100, 50, 0, "from 1", f"{TRAINING}/test_every_key.py::test_answers_are_no_longer_than_asked_for"),
+    "engine": ("accelerate_loop", "hf_trainer", "loop", "accelerate_loop, hf_trainer", f"{TRAINING}/test_engines.py::test_trainer_has_the_losses_of_the_loop"),
+    "attention": ("auto", "eager", "flash", "auto, sdpa, eager, flash_attention_2", f"{TRAINING}/test_every_key.py::test_attention_is_the_one_asked_for"),
+    "deterministic": (False, True, "perhaps", "true or false", f"{TRAINING}/test_every_key.py::test_deterministic_runs_are_equal_to_the_bit"),
+    "max_attempts": (3, 2, 11, "from 1 to 10", "tests/registry/test_job_attempts.py::test_failed_job_can_be_tried_again_until_its_attempts_are_used_up"),
+    "max_skipped_steps": (5, 0, -1, "from 0", f"{TRAINING}/test_skipped_steps.py::test_one_more_ends_the_run_at_the_last_checkpoint"),
+    "orphan_timeout_seconds": (30, 60, 0, "from 1", f"{TRAINING}/test_run_dir.py::test_run_stops_when_its_flow_is_gone_for_too_long"),
+    "promote_if": (None, "loss < champion", "better", "METRIC < STANDARD", "tests/registry/test_promotion.py::test_condition_decides_who_is_champion"),
+    "output_dir": (None, "out", 3, "a string", f"{TRAINING}/test_every_key.py::test_output_dir_is_the_run_directory"),
+}  # fmt: skip
+"""The keys that interfaces promise, but for ``seed`` and ``learning_rate_multiplier``, which have tests below."""
+
+FURTHER = {"group_by_length", "logits_at_labels_only", "generation_examples"}
+"""Keys of ours beyond the promised ones."""
+
+
+def resolve(operator: dict[str, Any] | None = None, **fields: Any) -> Any:
+    return resolve_request(parse_request(BODY | fields), operator)
+
+
+def test_no_key_is_forgotten() -> None:
+    known = {key for method in METHODS_TODAY for key in limits_of(method)}
+    assert known >= KEYS.keys() | FURTHER
+    assert known - {"quantization_bits"} == KEYS.keys() | FURTHER
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_default_is_the_promised_one(key: str) -> None:
+    _, values, sources = resolve()
+    assert getattr(values, key) == KEYS[key][0]
+    assert sources[key] == "default"
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_value_comes_through_every_channel_and_says_so(key: str, tmp_path: Path) -> None:
+    _, other, *_ = KEYS[key]
+    as_yaml, as_json = tmp_path / "advanced.yaml", tmp_path / "advanced.json"
+    as_yaml.write_text(yaml.safe_dump({key: other}))
+    as_json.write_text(json.dumps({key: other}))
+    operator_file = tmp_path / "operator.yaml"
+    operator_file.write_text(yaml.safe_dump({"defaults": {key: other}}))
+    operator = read_operator_config(operator_file)
+    typed = dict([setting(f"{key}={json.dumps(other)}")])
+    found = {
+        "yaml": resolve(config=read_document(as_yaml)),
+        "json": resolve(config=read_document(as_json)),
+        "operator": resolve(operator),
+        "set": resolve(hyperparameters=typed),
+    }
+    assert {name: getattr(values, key) for name, (_, values, _) in found.items()} == dict.fromkeys(found, other)
+    assert [sources[key] for _, _, sources in found.values()] == ["file", "file", "operator", "request"]
+    default = KEYS[key][0]
+    if default is not None:
+        _, values, sources = resolve(operator, config={key: other}, hyperparameters={key: default})
+        assert (getattr(values, key), sources[key]) == (default, "request")
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_bad_value_is_refused_by_name(key: str, tmp_path: Path) -> None:
+    _, _, bad, words, _ = KEYS[key]
+    for fields in ({"hyperparameters": {key: bad}}, {"config": {key: bad}}):
+        with pytest.raises(InvalidRequestError, match=key) as refusal:
+            resolve(**fields)
+        assert words in refusal.value.message and "Input should" not in refusal.value.message
+        assert refusal.value.param == f"hyperparameters.{key}"
+    operator_file = tmp_path / "operator.yaml"
+    operator_file.write_text(yaml.safe_dump({"defaults": {key: bad}}))
+    with pytest.raises(ConfigurationError, match=f"AFINADOR_CONFIG: .*{key}"):
+        read_operator_config(operator_file)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_effect_is_tested_where_the_table_says(key: str, root: Path) -> None:
+    file, _, name = KEYS[key][4].partition("::")
+    source = (root / file).read_text()
+    tests = {node.name: node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)}
+    assert name in tests, (file, name)
+    assert key in str(ast.get_source_segment(source, tests[name]))
+
+
+@pytest.mark.parametrize(
+    ("key", "nearest"), [("packin", "packing"), ("optimiser", "optimizer"), ("promote", "promote_if")]
+)
+def test_unknown_key_names_the_nearest(key: str, nearest: str) -> None:
+    for fields in ({"hyperparameters": {key: 1}}, {"config": {key: 1}}):
+        with pytest.raises(UnknownFieldError, match=f"'{nearest}'"):
+            resolve(**fields)
+
+
+@pytest.mark.parametrize(
+    ("key", "owner"), [("num_virtual_tokens", "prefix_tuning and prompt_tuning"), ("max_target_length", "seq2seq_lm")]
+)
+def test_keys_of_other_methods_say_whose_they_are(key: str, owner: str) -> None:
+    with pytest.raises(UnknownFieldError, match=owner):
+        resolve(config={key: 8})
+
+
+def test_seed_may_stand_in_the_config_too() -> None:
+    request = parse_request(BODY | {"config": {"seed": 5}})
+    assert (request.seed, resolve_request(request)[2]["seed"]) == (5, "file")
+    request = parse_request(BODY | {"config": {"seed": 5}, "hyperparameters": {"seed": 7}})
+    assert (request.seed, resolve_request(request)[2]["seed"]) == (7, "request")
+    request = parse_request(BODY | {"seed": 9, "config": {"seed": 5}})
+    assert (request.seed, resolve_request(request)[2]["seed"]) == (9, "request")
+    with pytest.raises(InvalidRequestError, match="seed is -1"):
+        parse_request(BODY | {"config": {"seed": -1}})
+
+
+def test_auto_is_the_default_and_becomes_its_number() -> None:
+    operator = {"defaults": {"epochs": 2}}
+    _, values, sources = resolve(
+        operator,
+        config={"batch_size": 8, "epochs": 5},
+        hyperparameters={"batch_size": "auto", "epochs": "auto", "learning_rate_multiplier": "auto"},
+    )
+    assert (values.batch_size, values.epochs, values.learning_rate) == (32, 2, 5e-5)
+    assert (sources["batch_size"], sources["epochs"]) == ("default", "operator")
+
+
+def test_multiplier_is_of_the_operator_s_default() -> None:
+    _, values, sources = resolve({"defaults": {"learning_rate": 1e-4}}, config={"learning_rate_multiplier": 2})
+    assert (values.learning_rate, sources["learning_rate"]) == (2e-4, "file")
+
+
+def test_key_given_twice_is_refused(tmp_path: Path) -> None:
+    for name, text in (("a.yaml", "epochs: 2\nlora_rank: 8\nepochs: 3\n"), ("a.json", '{"epochs": 2, "epochs": 3}')):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(InvalidRequestError, match="'epochs' is given twice"):
+            read_document(tmp_path / name)
+    with pytest.raises(InvalidRequestError, match="epochs and n_epochs mean the same"):
+        resolve(hyperparameters={"epochs": 2, "n_epochs": 2})
+
+
+def test_what_needs_a_validation_file_is_refused_without_one() -> None:
+    for key, value in (("early_stopping_patience", 2), ("promote_if", "loss < 1")):
+        body = {"model": "m", "training_file": "t", "config": {key: value}}
+        with pytest.raises(InvalidRequestError, match=f"{key} needs a validation file"):
+            resolve_request(parse_request(body))
+        # As the operator's default it is for those jobs that have one.
+        del body["config"]
+        _, values, sources = resolve_request(parse_request(body), {"defaults": {key: value}})
+        assert (getattr(values, key), sources[key]) == (None, "default")
+
+
+def test_packing_is_refused_with_flash_attention() -> None:
+    with pytest.raises(InvalidRequestError, match="packing goes with the attention sdpa or eager"):
+        resolve(config={"packing": True, "attention": "flash_attention_2"})
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({"defaults": [1]}, "defaults is an array; it must be an object"),
+        ({"limits": {"epochs": 5}}, "limits.epochs is a number; it must be an object"),
+        ({"limits": {"epochs": {"max": 5}}}, "limits.epochs has no 'max'. Did you mean 'maximum'"),
+        ({"limits": {"epochs": {"maximum": "5"}}}, "limits.epochs.maximum is '5'; it must be a number"),
+        ({"limits": {"epochs": {"maximum": 2}}}, "epochs is 3; it must be from 1 to 2"),
+        ({"methods": {"lore": {}}}, "Did you mean 'lora'"),
+        ({"methods": {"lora": {"default": {}}}}, "'methods.lora.default'. Did you mean 'methods.lora.defaults'"),
+        ({"model_aliases": {"a": 3}}, "model_aliases.a is 3"),
+        ({"defaults": {"epoks": 3}}, "'epochs'"),
+    ],
+)
+def test_operator_s_file_is_checked_whole_when_it_is_read(content: Any, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "operator.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(ConfigurationError) as refusal:
+        read_operator_config(path)
+    assert words in refusal.value.message and "AFINADOR_CONFIG" in refusal.value.message
