@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from afinador.config.resolve import read_operator_config
+from afinador.config.operator import read_operator_config
 from afinador.errors import InvalidRequestError, NotFoundError, nearest
 from afinador.settings import Settings
 from afinador.training.run_dir import write_atomically
