@@ -121,12 +121,12 @@ def configuration() -> Lines:
     yield "Strongest first: the request, its `config`, the operator's file (`AFINADOR_CONFIG`), these defaults from"
     yield from ('`afinador/config/defaults/`. `"auto"` means the default. Ranges are inclusive.', "")
     everything = described()
-    for method in sorted({each.method for each in everything}, key=lambda name: name or ""):
-        yield from (f"### Only `{method}`" if method else "### Every method", "")
+    for methods in sorted({each.methods for each in everything}):
+        yield from (f"### Only {' and '.join(map(code, methods))}" if methods else "### Every method", "")
         rows = [
             (", ".join(map(code, (each.key, *each.others))), code(_default(each.default)), each.values, each.meaning)
             for each in everything
-            if each.method == method
+            if each.methods == methods
         ]
         yield from table(("key", "default", "allowed", "meaning"), rows)
 

@@ -11,12 +11,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from afinador.errors import ConfigurationError, InvalidRequestError, OutOfRangeError, UnknownFieldError, nearest
 
-METHODS_TODAY = ("full", "lora")
+DEFAULTS_OF = {"full": ("base", "full"), "lora": ("base", "lora"), "qlora": ("base", "lora", "qlora")}
+"""The files of defaults of each tuning method; what a later one says of a key holds."""
+
+METHODS_TODAY = tuple(DEFAULTS_OF)
 """Tuning methods that can be trained by this version."""
 
 LATER_KEYS = frozenset(
     [
-        "quantization_bits",
         "num_virtual_tokens",
         "packing",
         "optimizer",
@@ -71,6 +73,7 @@ class Hyperparameters(BaseModel):
     lora_bias: Literal["none", "all", "lora_only"] | None = None
     target_modules: str | list[str] | None = None
     modules_to_save: list[str] | None = None
+    quantization_bits: Literal[4, 8] | None = None
 
 
 @cache
@@ -90,8 +93,8 @@ def limits_of(tuning_method: str, operator: dict[str, Any] | None = None) -> dic
     Raises:
         ConfigurationError: The operator names a key that no method knows, or a default outside the range.
     """
-    limits = {key: dict(entry) for name in ("base", tuning_method) for key, entry in _shipped(name).items()}
-    known_anywhere = {key for name in ("base", *METHODS_TODAY) for key in _shipped(name)}
+    limits = {key: dict(entry) for name in DEFAULTS_OF[tuning_method] for key, entry in _shipped(name).items()}
+    known_anywhere = {key for names in DEFAULTS_OF.values() for name in names for key in _shipped(name)}
     operator = operator or {}
     for section in (operator, (operator.get("methods") or {}).get(tuning_method) or {}):
         for key, change in [
@@ -181,9 +184,11 @@ def resolve_hyperparameters(
                     f"{key!r} is not offered by this version; leave it out.", param=f"hyperparameters.{key}"
                 )
             if key not in limits:
+                if value is None and key in Hyperparameters.model_fields:
+                    continue  # how a resolved set says that a key belongs to another method
                 raise UnknownFieldError(
                     f"{key!r} is no hyperparameter of the method {tuning_method!r}."
-                    f"{nearest(key, [*limits, *ALIASES, 'learning_rate_multiplier'])}",
+                    f"{_belongs(key) or nearest(key, [*limits, *ALIASES, 'learning_rate_multiplier'])}",
                     param=f"hyperparameters.{key}",
                 )
             if value == "auto" and key not in ("precision",):
@@ -193,6 +198,12 @@ def resolve_hyperparameters(
     if values["warmup_steps"] and values["warmup_ratio"]:
         raise InvalidRequestError("Give warmup_steps or warmup_ratio, not both.", param="hyperparameters.warmup_ratio")
     return _typed(values), sources
+
+
+def _belongs(key: str) -> str:
+    """Say, with a leading space, which other methods know a key; nothing when none does."""
+    methods = [method for method, names in DEFAULTS_OF.items() if any(key in _shipped(name) for name in names)]
+    return f" It belongs to {' and '.join(methods)}; leave it out, or set tuning_method." if methods else ""
 
 
 def _apply_multiplier(given: dict[str, Any], limits: dict[str, dict[str, Any]]) -> None:

@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from afinador.config.resolve import CAUSAL_ARCHITECTURES, check_parameter_count
 from afinador.errors import ModelError, UnsupportedModelError
 from afinador.models.headers import describe_model_folder
+from afinador.models.quantisation import Bits, loading_arguments, settle_quantised
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -38,17 +39,21 @@ def load_tokenizer(path: Path | str) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def load_causal_lm(path: Path | str, *, precision: Precision, device: torch.device | str) -> PreTrainedModel:
+def load_causal_lm(
+    path: Path | str, *, precision: Precision, device: torch.device | str, quantization_bits: Bits | None = None
+) -> PreTrainedModel:
     """Return a causal language model, in evaluation mode.
 
     Args:
         path: A folder as ``save_pretrained`` writes it.
         precision: Of the weights in memory, whatever they are stored in.
         device: Where the weights go.
+        quantization_bits: Of the linear layers but the last; None leaves them in ``precision`` too.
 
     Raises:
         ModelTooLargeError: More than 15B parameters by its headers; no weight has been read then.
-        UnsupportedModelError: Another architecture than those trained, no safetensors, or code of its own.
+        UnsupportedModelError: Another architecture than those trained, no safetensors, code of its own, weights that
+            are quantised already, or nothing to quantise.
         ModelError: Configuration and weights do not fit together.
     """
     folder = Path(path)
@@ -67,6 +72,7 @@ def load_causal_lm(path: Path | str, *, precision: Precision, device: torch.devi
             use_safetensors=True,
             local_files_only=True,
             output_loading_info=True,
+            **loading_arguments(quantization_bits, getattr(torch, precision), device),
         )
     except torch.OutOfMemoryError:
         raise
@@ -77,6 +83,8 @@ def load_causal_lm(path: Path | str, *, precision: Precision, device: torch.devi
         ) from error
     model, report = loaded
     _require_all_weights(folder, model, report)
+    if quantization_bits is not None:
+        settle_quantised(model, folder.name)
     return model.to(device).eval()
 
 

@@ -13,6 +13,7 @@ from afinador.config.resolve import (
     check_parameter_count,
     parse_request,
     read_document,
+    require_fitting_task,
     resolve_request,
     resolve_task,
     slug,
@@ -48,6 +49,8 @@ def spec_from_file(path: Path) -> FineTuningSpec:
     model_path = _existing(path.parent, request.model, "base_model")
     model = inspect_model_folder(model_path)
     check_parameter_count(request.model, model.parameters)
+    task = resolve_task(request, model.architecture)
+    require_fitting_task(tuning_method, task)
     name = request.name or path.stem
     output = request.output_model or slug(f"{model_path.name}-{request.suffix or name}")
     return FineTuningSpec(
@@ -55,7 +58,7 @@ def spec_from_file(path: Path) -> FineTuningSpec:
         job_name=name,
         organization_id=LOCAL,
         organization=LOCAL,
-        task=resolve_task(request, model.architecture),
+        task=task,
         tuning_method=tuning_method,
         base_model=BaseModelReference(
             name=model_path.name,

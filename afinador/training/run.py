@@ -90,13 +90,13 @@ def _fine_tune(run_dir: RunDir, options: argparse.Namespace) -> None:
 
     signal.signal(signal.SIGTERM, ask_to_stop)
     signal.signal(signal.SIGINT, ask_to_stop)
-    _prepare_libraries()
+    _prepare_libraries(quantised=spec.hyperparameters.quantization_bits is not None)
     from afinador.training.fine_tuner import FineTuner
 
     FineTuner(spec, run_dir, attempt=attempt, stop=stop).run()
 
 
-def _prepare_libraries() -> None:
+def _prepare_libraries(*, quantised: bool) -> None:
     """Settle what libraries read once, when they are imported."""
     os.environ.update(
         HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1", HF_HUB_DISABLE_PROGRESS_BARS="1"
@@ -104,8 +104,9 @@ def _prepare_libraries() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     # Threads that wait by spinning lose their turn to every other process: 7 times slower beside a busy service.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # PEFT imports bitsandbytes when it finds it, and that 1.7 s of compilers; no method of today quantises.
-    sys.modules.setdefault("bitsandbytes", None)  # type: ignore[arg-type]
+    if not quantised:
+        # PEFT imports bitsandbytes when it finds it, and that 1.7 s of compilers.
+        sys.modules.setdefault("bitsandbytes", None)  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

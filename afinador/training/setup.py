@@ -147,11 +147,15 @@ def load_subject(spec: FineTuningSpec) -> Subject:
     computing = find_computing(hyperparameters.precision)
     tokenizer = load_tokenizer(spec.base_model.path)
     weights_precision: Precision = "float32" if spec.tuning_method == "full" else computing.precision
-    base = load_causal_lm(spec.base_model.path, precision=weights_precision, device=computing.device)
+    bits = hyperparameters.quantization_bits
+    base = load_causal_lm(
+        spec.base_model.path, precision=weights_precision, device=computing.device, quantization_bits=bits
+    )
     seed_everything(spec.seed)
     model = METHODS[spec.tuning_method](base, hyperparameters)
     if hyperparameters.gradient_checkpointing:
-        base.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+        # LLM.int8 keeps its inputs where checkpointing does not find them, unless the first pass records no graph at all.
+        base.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": bits == 8})
         base.enable_input_require_grads()  # the frozen embeddings would end the graph before the first adapter
     return Subject(model, tokenizer, computing)
 
@@ -166,7 +170,12 @@ def load_trained(spec: FineTuningSpec, folder: Path) -> Subject:
     tokenizer = load_tokenizer(folder)
     if spec.tuning_method == "full":
         return Subject(load_causal_lm(folder, precision="float32", device=computing.device), tokenizer, computing)
-    base = load_causal_lm(spec.base_model.path, precision=computing.precision, device=computing.device)
+    base = load_causal_lm(
+        spec.base_model.path,
+        precision=computing.precision,
+        device=computing.device,
+        quantization_bits=spec.hyperparameters.quantization_bits,
+    )
     return Subject(PeftModel.from_pretrained(base, str(folder), is_trainable=True), tokenizer, computing)
 
 
