@@ -182,10 +182,11 @@ def _finish(spec: FineTuningSpec, subject: Subject, data: Data, run_dir: RunDir,
         metrics={key: evaluation[key] for key in ("base", "tuned") if key in evaluation},
         duration_seconds=round(duration_seconds, 3),
         device=subject.computing.device_name,
+        model=run_dir.read_document("model.json"),
         versions={
             "python": platform.python_version(),
             "afinador": __version__,
-            **{name: version(name) for name in ("torch", "transformers", "peft", "accelerate")},
+            **{name: version(name) for name in ("torch", "transformers", "peft", "accelerate", "bitsandbytes")},
         },
         error=None,
     )
