@@ -142,12 +142,12 @@ def configuration() -> Lines:
     yield "A default of the operator that needs a validation file (`early_stopping_patience`, `promote_if`) holds for jobs that have one."
     yield ""
     everything = described()
-    for method in sorted({each.method for each in everything}, key=lambda name: name or ""):
-        yield from (f"### Only `{method}`" if method else "### Every method", "")
+    for methods in sorted({each.methods for each in everything}):
+        yield from (f"### Only {' and '.join(map(code, methods))}" if methods else "### Every method", "")
         rows = [
             (", ".join(map(code, (each.key, *each.others))), code(_default(each.default)), each.values, each.meaning)
             for each in everything
-            if each.method == method
+            if each.methods == methods
         ]
         yield from table(("key", "default", "allowed", "meaning"), rows)
 

@@ -12,7 +12,13 @@ from sqlalchemy.orm import Session
 
 from afinador import __version__
 from afinador.config.hyperparameters import Hyperparameters, limits_of
-from afinador.config.resolve import check_parameter_count, resolve_request, resolve_task, slug
+from afinador.config.resolve import (
+    check_parameter_count,
+    require_fitting_task,
+    resolve_request,
+    resolve_task,
+    slug,
+)
 from afinador.config.spec import BaseModelReference, DataFile, FineTuningSpec, Output
 from afinador.errors import DataError, InvalidRequestError, ModelError, NameTakenError, UnsupportedModelError
 from afinador.schemas.jobs import JobRequest, TuningMethod
@@ -147,13 +153,15 @@ def _spec(
     validation_file: File | None,
 ) -> FineTuningSpec:
     tuning_method, hyperparameters, sources = _resolved(memory, request)
+    task = resolve_task(request, base.architecture or "unknown")
+    require_fitting_task(tuning_method, task)
     job_id = new_id("ftjob-")
     return FineTuningSpec(
         job_id=job_id,
         job_name=request.name or f"{slug(request.output_model or base.name)}-{job_id[-SHORT_ID_LENGTH:]}",
         organization_id=organization.id,
         organization=organization.name,
-        task=resolve_task(request, base.architecture or "unknown"),
+        task=task,
         tuning_method=tuning_method,
         base_model=_base_reference(base),
         training_file=_reference(training_file),

@@ -1,4 +1,4 @@
-"""Step 2: take a device and start the process that loads (and later quantises) the model."""
+"""Step 2: take a device and start the process that loads the model, and quantises it for QLoRA."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from afinador.config.hyperparameters import ALIASES, METHODS_TODAY, limits_of
+from afinador.config.hyperparameters import ALIASES, DEFAULTS_OF, METHODS_TODAY, limits_of
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Described:
 
     Attributes:
         key: Its name.
-        method: The tuning method that alone knows it, or None for those that all know.
+        methods: The tuning methods that know it; empty for those that all know.
         default: What holds if nobody says otherwise.
         values: What is allowed, in words; empty if anything of the right type is.
         meaning: One sentence.
@@ -23,7 +23,7 @@ class Described:
     """
 
     key: str
-    method: str | None
+    methods: tuple[str, ...]
     default: Any
     values: str
     meaning: str
@@ -31,21 +31,25 @@ class Described:
 
 
 def described() -> list[Described]:
-    """Return all hyperparameters, the common ones first, each method's in the order of its file."""
-    meanings = {method: _meanings(method) for method in ("base", *METHODS_TODAY)}
+    """Return all hyperparameters, the common ones first, each method's in the order of its files."""
+    limits = {method: limits_of(method) for method in METHODS_TODAY}
     found: dict[str, Described] = {}
-    for method in METHODS_TODAY:
-        for key, entry in limits_of(method).items():
-            is_common = key in meanings["base"]
-            found[key] = Described(
+    for method, names in DEFAULTS_OF.items():
+        for key, meaning in (pair for name in names for pair in _meanings(name).items()):
+            methods = tuple(method for method in METHODS_TODAY if key in limits[method])
+            entry = limits[method][key]
+            found.setdefault(
                 key,
-                None if is_common else method,
-                entry["default"],
-                _values(entry),
-                meanings["base" if is_common else method][key],
-                tuple(other for other, name in ALIASES.items() if name == key),
+                Described(
+                    key,
+                    () if methods == METHODS_TODAY else methods,
+                    entry["default"],
+                    _values(entry),
+                    meaning,
+                    tuple(other for other, name in ALIASES.items() if name == key),
+                ),
             )
-    return sorted(found.values(), key=lambda each: each.method or "")
+    return sorted(found.values(), key=lambda each: each.methods)
 
 
 def _values(entry: dict[str, Any]) -> str:

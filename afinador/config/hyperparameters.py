@@ -13,15 +13,13 @@ from afinador.config.promotion import Condition
 from afinador.errors import ConfigurationError, InvalidRequestError, OutOfRangeError, UnknownFieldError, nearest
 from afinador.wording import complaint
 
-METHODS_TODAY = ("full", "lora")
-"""Tuning methods that can be trained by this version."""
+DEFAULTS_OF = {"full": ("base", "full"), "lora": ("base", "lora"), "qlora": ("base", "lora", "qlora")}
+"""The files of defaults of each tuning method; what a later one says of a key holds."""
 
-LATER_KEYS = frozenset(
-    [
-        "quantization_bits",
-    ]
-)
-"""Keys that have a meaning in Afinador, but not in this version."""
+_FILES = sorted({name for names in DEFAULTS_OF.values() for name in names})
+
+METHODS_TODAY = tuple(DEFAULTS_OF)
+"""Tuning methods that can be trained by this version."""
 
 KEYS_OF_OTHERS = {
     "num_virtual_tokens": "the methods prefix_tuning and prompt_tuning",
@@ -77,6 +75,7 @@ class Hyperparameters(BaseModel):
     lora_bias: Literal["none", "all", "lora_only"] | None = None
     target_modules: str | list[str] | None = None
     modules_to_save: list[str] | None = None
+    quantization_bits: Literal[4, 8] | None = None
 
 
 @cache
@@ -91,17 +90,18 @@ def limits_of(tuning_method: str, operator: dict[str, Any] | None = None) -> dic
     Args:
         tuning_method: One of ``METHODS_TODAY``.
         operator: The operator's configuration; its ``defaults`` (key: value) and ``limits``
-            (key: {minimum, maximum}) win over ours, those below ``methods.<method>`` over all.
+            (key: {minimum, maximum}) win over ours, those below ``methods.<method>`` over all. A default for all
+            methods that only others allow leaves this method's own.
 
     Raises:
         ConfigurationError: The operator names a key that no method knows, or a default outside the range.
     """
     limits = {
         key: {**entry, "nullable": entry["default"] is None}
-        for name in ("base", tuning_method)
+        for name in DEFAULTS_OF[tuning_method]
         for key, entry in _shipped(name).items()
     }
-    known_anywhere = {key for name in ("base", *METHODS_TODAY) for key in _shipped(name)}
+    known_anywhere = {key for name in _FILES for key in _shipped(name)}
     operator = operator or {}
     for section in (operator, (operator.get("methods") or {}).get(tuning_method) or {}):
         for key, change in [
@@ -113,13 +113,20 @@ def limits_of(tuning_method: str, operator: dict[str, Any] | None = None) -> dic
         ]:
             key = ALIASES.get(key, key)
             if key in limits:
-                limits[key].update(change)
+                if section is not operator or not _is_for_others(key, change, limits[key]):
+                    limits[key].update(change)
             elif key not in known_anywhere:
                 raise ConfigurationError(
                     f"AFINADOR_CONFIG names an unknown key {key!r}.{nearest(key, known_anywhere)}", param=key
                 )
     _check_defaults(limits)
     return limits
+
+
+def _is_for_others(key: str, change: dict[str, Any], entry: dict[str, Any]) -> bool:
+    """Say whether a default for all methods is one that this method does not allow and another does."""
+    value, lists = change.get("default"), [_shipped(name).get(key, {}).get("allowed", []) for name in _FILES]
+    return "allowed" in entry and value not in entry["allowed"] and any(value in allowed for allowed in lists)
 
 
 def _check_defaults(limits: dict[str, dict[str, Any]]) -> None:
@@ -195,14 +202,12 @@ def resolve_hyperparameters(
                     f"{key!r} belongs to {KEYS_OF_OTHERS[key]}, which this version does not train; leave it out.",
                     param=f"hyperparameters.{key}",
                 )
-            if key in LATER_KEYS:
-                raise UnknownFieldError(
-                    f"{key!r} is not offered by this version; leave it out.", param=f"hyperparameters.{key}"
-                )
             if key not in limits:
+                if value is None and key in Hyperparameters.model_fields:
+                    continue  # how a resolved set says that a key belongs to another method
                 raise UnknownFieldError(
                     f"{key!r} is no hyperparameter of the method {tuning_method!r}."
-                    f"{nearest(key, [*limits, *ALIASES, 'learning_rate_multiplier'])}",
+                    f"{_belongs(key) or nearest(key, [*limits, *ALIASES, 'learning_rate_multiplier'])}",
                     param=f"hyperparameters.{key}",
                 )
             if value == "auto" and "auto" not in limits[key].get("allowed", ()):
@@ -241,6 +246,12 @@ def _check_together(values: Hyperparameters) -> None:
         )
     if values.promote_if is not None:
         Condition.parse(values.promote_if)
+
+
+def _belongs(key: str) -> str:
+    """Say, with a leading space, which other methods know a key; nothing when none does."""
+    methods = [method for method, names in DEFAULTS_OF.items() if any(key in _shipped(name) for name in names)]
+    return f" It belongs to {' and '.join(methods)}; leave it out, or set tuning_method." if methods else ""
 
 
 def _apply_multiplier(given: dict[str, Any], limits: dict[str, dict[str, Any]]) -> None:

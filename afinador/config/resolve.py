@@ -171,6 +171,19 @@ def resolve_task(request: JobRequest, architecture: str) -> Task:
     return "causal_lm"
 
 
+def require_fitting_task(tuning_method: TuningMethod, task: Task) -> None:
+    """Refuse a tuning method that this version does not train for a task.
+
+    Raises:
+        UnsupportedModelError: ``qlora`` for anything but causal language models.
+    """
+    if tuning_method == "qlora" and task != "causal_lm":
+        raise UnsupportedModelError(
+            f"tuning_method is 'qlora', which needs task 'causal_lm'; the task is {task!r}. Use tuning_method 'lora'.",
+            param="tuning_method",
+        )
+
+
 def slug(name: str) -> str:
     """Return a name reduced to letters, digits, dots, dashes and underscores, at most 64 characters."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:64] or "model"

@@ -53,7 +53,7 @@ class Output(BaseModel):
 
     Attributes:
         name: Hub name.
-        kind: ``adapter`` for LoRA, ``model`` for full fine-tuning.
+        kind: ``adapter`` for LoRA and QLoRA, ``model`` for full fine-tuning.
         alias: ``ft:{base}:{organisation}:{suffix}:{id}``, the name of this one version.
     """
 

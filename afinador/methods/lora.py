@@ -38,8 +38,8 @@ def apply(model: PreTrainedModel, hyperparameters: Hyperparameters) -> peft.Peft
         bias=hyperparameters.lora_bias or "none",
         target_modules=targets,
         modules_to_save=hyperparameters.modules_to_save or None,
-        # GPT-2's Conv1D keeps its weight as (inputs, outputs).
-        fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),
+        # GPT-2's Conv1D keeps its weight as (inputs, outputs); a quantised layer remembers that it was one.
+        fan_in_fan_out=any(getattr(module, "source_cls", type(module)) is Conv1D for module in model.modules()),
     )
     try:
         adapted = peft.get_peft_model(model, config)

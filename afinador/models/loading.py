@@ -12,6 +12,7 @@ from transformers.utils import is_flash_attn_2_available
 from afinador.config.resolve import CAUSAL_ARCHITECTURES, check_parameter_count
 from afinador.errors import InvalidRequestError, ModelError, UnsupportedModelError
 from afinador.models.headers import describe_model_folder
+from afinador.models.quantisation import Bits, loading_arguments, settle_quantised
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -40,7 +41,12 @@ def load_tokenizer(path: Path | str) -> PreTrainedTokenizerBase:
 
 
 def load_causal_lm(
-    path: Path | str, *, precision: Precision, device: torch.device | str, attention: str = "auto"
+    path: Path | str,
+    *,
+    precision: Precision,
+    device: torch.device | str,
+    attention: str = "auto",
+    quantization_bits: Bits | None = None,
 ) -> PreTrainedModel:
     """Return a causal language model, in evaluation mode.
 
@@ -49,11 +55,13 @@ def load_causal_lm(
         precision: Of the weights in memory, whatever they are stored in.
         device: Where the weights go.
         attention: ``sdpa``, ``eager``, ``flash_attention_2``, or ``auto`` for what transformers chooses.
+        quantization_bits: Of the linear layers but the last; None leaves them in ``precision`` too.
 
     Raises:
         InvalidRequestError: An attention that the architecture, or this machine, does not have.
         ModelTooLargeError: More than 15B parameters by its headers; no weight has been read then.
-        UnsupportedModelError: Another architecture than those trained, no safetensors, or code of its own.
+        UnsupportedModelError: Another architecture than those trained, no safetensors, code of its own, weights that
+            are quantised already, or nothing to quantise.
         ModelError: Configuration and weights do not fit together.
     """
     if attention == "flash_attention_2":
@@ -75,6 +83,7 @@ def load_causal_lm(
             use_safetensors=True,
             local_files_only=True,
             output_loading_info=True,
+            **loading_arguments(quantization_bits, getattr(torch, precision), device),
         )
     except torch.OutOfMemoryError:
         raise
@@ -90,6 +99,8 @@ def load_causal_lm(
         ) from error
     model, report = loaded
     _require_all_weights(folder, model, report)
+    if quantization_bits is not None:
+        settle_quantised(model, folder.name)
     return model.to(device).eval()
 
 

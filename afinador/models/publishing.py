@@ -18,6 +18,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from afinador.config.spec import FineTuningSpec
 from afinador.data.prompting import PromptForm
 from afinador.errors import ModelError
+from afinador.models.quantisation import form_of_weights
 from afinador.storage import require_free_space
 
 
@@ -62,12 +63,9 @@ def is_adapted(model: nn.Module) -> bool:
     return hasattr(model, "peft_config")
 
 
-def count_adapter_parameters(model: nn.Module) -> int:
-    """Return how many parameters adapters have put beside those of the base; copies of whole layers count too."""
-    if not is_adapted(model):
-        return 0
-    added = ("lora_", "modules_to_save.")
-    return sum(p.numel() for name, p in model.named_parameters() if any(part in name for part in added))
+def is_adapter_parameter(model: nn.Module, name: str) -> bool:
+    """Return whether adapters have put this parameter beside those of the base; copies of whole layers count too."""
+    return is_adapted(model) and any(part in name for part in ("lora_", "modules_to_save."))
 
 
 def cast_weights(model: nn.Module, dtype: torch.dtype) -> None:
@@ -116,7 +114,7 @@ def model_card(spec: FineTuningSpec, evaluation: dict[str, Any], form: PromptFor
             "",
             "## Hyperparameters",
             "",
-            f"Method `{spec.tuning_method}`, seed {spec.seed}.",
+            f"Method `{spec.tuning_method}`, seed {spec.seed}.{_quantisation(spec)}",
             "",
             "| name | value |",
             "|---|---|",
@@ -134,6 +132,16 @@ def _validation_row(spec: FineTuningSpec) -> list[str]:
 def _hyperparameter_rows(spec: FineTuningSpec) -> list[str]:
     values = spec.hyperparameters.model_dump(exclude_none=True)
     return [f"| {name} | {value} |" for name, value in values.items()]
+
+
+def _quantisation(spec: FineTuningSpec) -> str:
+    bits = spec.hyperparameters.quantization_bits
+    if bits is None:
+        return ""
+    return (
+        f" The base model was held in {form_of_weights(bits, '')} while training; the adapter is in float32 and fits the "
+        "base model as it is, quantised or not."
+    )
 
 
 _WHAT = {"adapter": "A LoRA adapter", "model": "A full fine-tune"}
@@ -185,4 +193,6 @@ def _figures(evaluation: dict[str, Any]) -> list[str]:
         if tuned.get(key) is not None and base.get(key) is not None
     ]
     generated = f" ({tuned['generated']} of them answered by generation)" if tuned.get("generated") else ""
-    return [f"On {tuned['examples']} held-out examples{generated}:", "", "| | base | tuned |", "|---|---|---|", *rows]
+    measured_with = f", with {evaluation['measured_with']}" if "measured_with" in evaluation else ""
+    heading = f"On {tuned['examples']} held-out examples{generated}{measured_with}:"
+    return [heading, "", "| | base | tuned |", "|---|---|---|", *rows]

@@ -15,6 +15,7 @@ from afinador.config.spec import FineTuningSpec
 from afinador.evals.compare import HeldOut, assess, comparison, questions_of
 from afinador.models.loading import Precision, load_causal_lm
 from afinador.models.publishing import is_adapted
+from afinador.models.weights import described_weights
 from afinador.training.run_dir import RunDir
 from afinador.training.setup import Data, MicroBatches, Subject
 from afinador.training.stopping import StopSign
@@ -30,8 +31,8 @@ def compare_with_base(
 ) -> None:
     """Write ``evaluation.json`` and announce the figures.
 
-    The base of a LoRA model is the same model with its adapter switched off. Where that is not the whole truth (full
-    fine-tuning, trained biases) the base is loaded again.
+    The base of a LoRA or QLoRA model is the same model, as quantised as it is, with its adapter switched off. Where
+    that is not the whole truth (full fine-tuning, trained biases) the base is loaded again.
 
     Args:
         spec: Of the run.
@@ -57,7 +58,10 @@ def compare_with_base(
         tuned = assess(subject.model, held_out, stop.raise_if_asked)
         with _base_of(subject, spec) as base_model:
             base = assess(base_model, held_out, stop.raise_if_asked)
-    document = comparison(base, tuned, held_out.questions)
+    weights = described_weights(subject.model, settings.quantization_bits)
+    document = comparison(base, tuned, held_out.questions) | {
+        "measured_with": f"base weights in {weights.form}, computing in {subject.computing.precision}"
+    }
     run_dir.write_document("evaluation.json", document)
     run_dir.log_event(
         "evaluation", "info", _sentence(document["base"], document["tuned"]), base=base.figures, tuned=tuned.figures

@@ -14,6 +14,7 @@ from afinador.config.hyperparameters import Hyperparameters
 from afinador.config.resolve import (
     check_parameter_count,
     parse_request,
+    require_fitting_task,
     resolve_request,
     resolve_task,
     slug,
@@ -64,6 +65,8 @@ def spec_from_fields(fields: dict[str, Any], folder: Path, name: str) -> FineTun
     model_path = _existing(folder, request.model, "base_model")
     model = inspect_model_folder(model_path)
     check_parameter_count(request.model, model.parameters)
+    task = resolve_task(request, model.architecture)
+    require_fitting_task(tuning_method, task)
     name = request.name or name
     output = request.output_model or slug(f"{model_path.name}-{request.suffix or name}")
     return FineTuningSpec(
@@ -71,7 +74,7 @@ def spec_from_fields(fields: dict[str, Any], folder: Path, name: str) -> FineTun
         job_name=name,
         organization_id=LOCAL,
         organization=LOCAL,
-        task=resolve_task(request, model.architecture),
+        task=task,
         tuning_method=tuning_method,
         base_model=BaseModelReference(
             name=model_path.name,

@@ -90,7 +90,8 @@ def _fine_tune(run_dir: RunDir, options: argparse.Namespace) -> None:
 
     signal.signal(signal.SIGTERM, ask_to_stop)
     signal.signal(signal.SIGINT, ask_to_stop)
-    _prepare_libraries(with_bitsandbytes=spec.hyperparameters.optimizer == "adamw_8bit")
+    settings = spec.hyperparameters
+    _prepare_libraries(with_bitsandbytes=bool(settings.quantization_bits) or settings.optimizer == "adamw_8bit")
     from afinador.training.fine_tuner import FineTuner
 
     FineTuner(spec, run_dir, attempt=attempt, stop=stop).run()

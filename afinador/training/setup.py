@@ -170,11 +170,15 @@ def load_subject(spec: FineTuningSpec) -> Subject:
         precision=weights_precision,
         device=computing.device,
         attention=hyperparameters.attention,
+        quantization_bits=hyperparameters.quantization_bits,
     )
     seed_everything(spec.seed)
     model = METHODS[spec.tuning_method](base, hyperparameters)
     if hyperparameters.gradient_checkpointing:
-        base.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+        # LLM.int8 keeps its inputs where checkpointing does not find them, unless the first pass records no graph at all.
+        base.activation_checkpointing_enable(
+            activation_checkpointing_kwargs={"use_reentrant": hyperparameters.quantization_bits == 8}
+        )
         base.enable_input_require_grads()  # the frozen embeddings would end the graph before the first adapter
     return Subject(model, tokenizer, computing)
 
@@ -193,7 +197,11 @@ def load_trained(spec: FineTuningSpec, folder: Path) -> Subject:
         model = load_causal_lm(folder, precision="float32", device=computing.device, attention=attention)
         return Subject(model, tokenizer, computing)
     base = load_causal_lm(
-        spec.base_model.path, precision=computing.precision, device=computing.device, attention=attention
+        spec.base_model.path,
+        precision=computing.precision,
+        device=computing.device,
+        attention=attention,
+        quantization_bits=hyperparameters.quantization_bits,
     )
     return Subject(PeftModel.from_pretrained(base, str(folder), is_trainable=True), tokenizer, computing)
 

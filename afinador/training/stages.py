@@ -22,7 +22,8 @@ from afinador.data.prompting import prompt_form
 from afinador.data.tokenisation import TokenisedExample
 from afinador.models.families import causal_model_of
 from afinador.models.headers import describe_model_folder
-from afinador.models.publishing import cast_weights, count_adapter_parameters, is_adapted, model_card, read_weights
+from afinador.models.publishing import cast_weights, is_adapted, model_card, read_weights
+from afinador.models.weights import described_weights
 from afinador.training import accelerate_loop
 from afinador.training.base_against_tuned import compare_with_base
 from afinador.training.checkpoints import checkpoint_name
@@ -71,18 +72,10 @@ def run_stages(spec: FineTuningSpec, run_dir: RunDir, progress: Progress, stop: 
 def _describe_model(
     spec: FineTuningSpec, subject: Subject, passes: MicroBatches, run_dir: RunDir, *, seconds: float
 ) -> None:
-    model = subject.model
-    trainable = sum(parameter.numel() for parameter in subject.trained_parameters)
-    total = sum(parameter.numel() for parameter in model.parameters())
-    adapter = count_adapter_parameters(model)
+    weights = described_weights(subject.model, spec.hyperparameters.quantization_bits)
     described = {
-        "architecture": type(causal_model_of(model)).__name__,
-        "parameters": total,
-        "base_parameters": total - adapter,
-        "adapter_parameters": adapter,
-        "trainable_parameters": trainable,
-        "bytes": sum(parameter.numel() * parameter.element_size() for parameter in model.parameters()),
-        "dtype": str(next(model.parameters()).dtype).removeprefix("torch."),
+        "architecture": type(causal_model_of(subject.model)).__name__,
+        **weights.to_json(),
         "precision": subject.computing.precision,
         "device": subject.computing.device_name,
         "micro_batch_size": passes.examples,
@@ -92,21 +85,10 @@ def _describe_model(
     run_dir.log_event(
         "model_loaded",
         "info",
-        f"Loaded {spec.base_model.name} ({_sizes(total - adapter, adapter, trainable)}) on "
-        f"{subject.computing.device_name}, computing in {subject.computing.precision}.",
+        f"Loaded {spec.base_model.name}, {weights.sentence()} On {subject.computing.device_name}, computing in "
+        f"{subject.computing.precision}.",
         **described,
     )
-
-
-def _sizes(base: int, adapter: int, trainable: int) -> str:
-    if not adapter:
-        return f"{_in_millions(base)} parameters, all of them trained"
-    beyond = f", {_in_millions(trainable - adapter)} of the base trained too" if trainable > adapter else ""
-    return f"{_in_millions(base)} parameters and an adapter of {_in_millions(adapter)}{beyond}"
-
-
-def _in_millions(count: int) -> str:
-    return f"{count / 1e6:,.1f}M" if count >= 1_000_000 else f"{count / 1e6:.2g}M"
 
 
 def _describe_data(data: Data, held_out: Data | None, max_length: int, run_dir: RunDir) -> None:
@@ -230,10 +212,11 @@ def _finish(spec: FineTuningSpec, subject: Subject, data: Data, run_dir: RunDir,
         metrics={key: evaluation[key] for key in ("base", "tuned") if key in evaluation},
         duration_seconds=round(duration_seconds, 3),
         device=subject.computing.device_name,
+        model=run_dir.read_document("model.json"),
         versions={
             "python": platform.python_version(),
             "afinador": __version__,
-            **{name: version(name) for name in ("torch", "transformers", "peft", "accelerate")},
+            **{name: version(name) for name in ("torch", "transformers", "peft", "accelerate", "bitsandbytes")},
         },
         error=None,
     )

@@ -64,6 +64,14 @@ def test_options_win_over_set_and_set_over_the_file(online: Run, dataset: Path, 
     assert (made["suffix"], made["domain"]) == ("s1", "orders")
 
 
+def test_quantised_tuning_is_an_option_away(online: Run, dataset: Path) -> None:
+    line = ["create", "fine-tune-job", "-basemodel", "tiny", "-dataset", dataset, "-method", "qlora", "--json"]
+    for bits, given in ((8, []), (4, ["-quantization-bits", "4"])):
+        made = json.loads(online(*line, *given).out)
+        assert (made["tuning_method"], made["spec"]["output"]["kind"]) == ("qlora", "adapter")
+        assert made["hyperparameters"]["quantization_bits"] == bits
+
+
 @pytest.mark.parametrize(
     ("change", "code", "words"),
     [
@@ -73,7 +81,9 @@ def test_options_win_over_set_and_set_over_the_file(online: Run, dataset: Path, 
         ("--set epochs=3 --set n_epochs=4", 2, "--set gives epochs twice"),
         ("--set packing=perhaps", 2, "packing is 'perhaps'; it must be true or false"),
         ("--set output_dir=here", 2, "goes to the hub"),
-        ("-method qlora", 2, "this version trains"),
+        ("-method qlora -quantization-bits 5", 2, "allowed are: 4, 8"),
+        ("-quantization-bits 4", 2, "belongs to qlora"),
+        ("-method prefix_tuning", 2, "this version trains"),
         ("-output-model a/b", 2, "output_model"),
         ("-validation-dataset nope.csv", 3, "-validation-dataset 'nope.csv' is neither a file on this disk"),
     ],

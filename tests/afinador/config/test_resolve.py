@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from afinador.config.documents import read_document
-from afinador.config.hyperparameters import limits_of, resolve_hyperparameters
+from afinador.config.hyperparameters import METHODS_TODAY, limits_of, resolve_hyperparameters
 from afinador.config.operator import read_operator_config
 from afinador.config.resolve import (
     check_parameter_count,
     parse_request,
+    require_fitting_task,
     resolve_method,
     resolve_request,
     resolve_task,
@@ -64,6 +65,26 @@ def test_specification_ranges_hold(key: str, lowest: float, highest: float, belo
         assert str(bad) in caught.value.message
 
 
+def test_qlora_has_the_keys_of_lora_and_its_bits() -> None:
+    method, values, _ = resolve(tuning_method="qlora")
+    assert (method, values.quantization_bits, values.lora_rank, values.lora_dropout) == ("qlora", 8, 16, 0.1)
+    for given in (4, 8, 4.0):
+        assert (
+            resolve(tuning_method="qlora", hyperparameters={"quantization_bits": given})[1].quantization_bits == given
+        )
+    assert set(limits_of("qlora")) == {*limits_of("lora"), "quantization_bits"}
+    assert limits_of("qlora")["lora_rank"] == limits_of("lora")["lora_rank"]
+
+
+@pytest.mark.parametrize("task", ["sequence_classification", "seq2seq_lm"])
+def test_qlora_needs_a_causal_model(task: Any) -> None:
+    require_fitting_task("qlora", "causal_lm")
+    require_fitting_task("lora", task)
+    with pytest.raises(UnsupportedModelError, match=f"needs task 'causal_lm'; the task is '{task}'") as caught:
+        require_fitting_task("qlora", task)
+    assert caught.value.param == "tuning_method"
+
+
 def test_layers_win_in_order() -> None:
     operator = {"defaults": {"epochs": 2, "batch_size": 8, "warmup_steps": 5}}
     _, values, sources = resolve(
@@ -93,11 +114,14 @@ def test_multiplier_multiplies_the_default() -> None:
     [
         ({"hyperparmeters": {}}, UnknownFieldError, "'hyperparameters'"),
         ({"hyperparameters": {"lora_rnk": 8}}, UnknownFieldError, "'lora_rank'"),
-        ({"hyperparameters": {"quantization_bits": 4}}, UnknownFieldError, "not offered by this version"),
+        ({"hyperparameters": {"quantization_bits": 4}}, UnknownFieldError, "'lora'. It belongs to qlora; leave it out"),
+        ({"tuning_method": "full", "config": {"quantization_bits": 8}}, UnknownFieldError, "belongs to qlora"),
+        ({"tuning_method": "qlora", "config": {"quantization_bits": 5}}, OutOfRangeError, "is 5; allowed are: 4, 8"),
+        ({"tuning_method": "qlora", "config": {"lora_bias": "all"}}, OutOfRangeError, "is 'all'; allowed are: none"),
         ({"merge": True}, UnknownFieldError, "not offered by this version"),
         ({"config": {"lora_rnk": 8}}, UnknownFieldError, "'lora_rank'"),
         ({"tuning_method": "full", "hyperparameters": {"lora_rank": 8}}, UnknownFieldError, "'full'"),
-        ({"tuning_method": "qlora"}, OutOfRangeError, "full, lora"),
+        ({"tuning_method": "prefix_tuning"}, OutOfRangeError, "full, lora, qlora"),
         ({"hyperparameters": {"epochs": 2.5}}, InvalidRequestError, "whole number"),
         ({"hyperparameters": {"epochs": "three"}}, InvalidRequestError, "number"),
         ({"hyperparameters": {"epochs": True}}, InvalidRequestError, "number"),
@@ -189,9 +213,10 @@ def test_size_limit_is_fifteen_billion() -> None:
         check_parameter_count("m", 70_000_000_000)
 
 
-def test_hyperparameters_stay_what_they_are_when_resolved_twice() -> None:
-    values, _ = resolve_hyperparameters("lora", [("request", {"epochs": 4})])
-    again, _ = resolve_hyperparameters("lora", [("request", values.model_dump())])
+@pytest.mark.parametrize("method", METHODS_TODAY)
+def test_hyperparameters_stay_what_they_are_when_resolved_twice(method: str) -> None:
+    values, _ = resolve_hyperparameters(method, [("request", {"epochs": 4})])
+    again, _ = resolve_hyperparameters(method, [("request", values.model_dump())])
     assert again == values
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,8 @@ from afinador.config.hyperparameters import Hyperparameters, resolve_hyperparame
 from afinador.errors import InvalidRequestError
 from afinador.methods import METHODS
 from afinador.models.families import TokenScores
+from afinador.models.loading import load_causal_lm
+from tests.afinador.models.test_loading import write_tokenizer
 
 
 def llama(**changes: Any) -> PreTrainedModel:
@@ -27,6 +31,12 @@ def llama(**changes: Any) -> PreTrainedModel:
 def gpt2() -> PreTrainedModel:
     torch.manual_seed(0)
     return GPT2LMHeadModel(GPT2Config(vocab_size=50, n_embd=16, n_layer=2, n_head=2, n_positions=32))
+
+
+def quantised(model: PreTrainedModel, bits: Any, folder: Path) -> PreTrainedModel:
+    model.save_pretrained(folder)
+    write_tokenizer(folder, eos="</s>")
+    return load_causal_lm(folder, precision="float32", device="cpu", quantization_bits=bits)
 
 
 def settings(method: str = "lora", **given: Any) -> Hyperparameters:
@@ -94,6 +104,29 @@ def test_adapters_on_16_bit_weights_are_float32() -> None:
     model = METHODS["lora"](llama().to(torch.bfloat16), settings())
     dtypes = {parameter.requires_grad: parameter.dtype for parameter in model.parameters()}
     assert dtypes == {True: torch.float32, False: torch.bfloat16}
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("make", [llama, gpt2])
+def test_qlora_has_the_adapters_of_lora(make: Callable[[], PreTrainedModel], bits: int, tmp_path: Path) -> None:
+    plain = METHODS["lora"](make(), settings())
+    model = METHODS["qlora"](quantised(make(), bits, tmp_path), settings("qlora", quantization_bits=bits))
+    assert {name: p.shape for name, p in model.named_parameters() if p.requires_grad} == {
+        name: p.shape for name, p in plain.named_parameters() if p.requires_grad
+    }
+    assert {p.dtype for p in model.parameters() if p.requires_grad} == {torch.float32}
+    ours, theirs = (each.peft_config["default"].to_dict() for each in (model, plain))
+    assert {key for key in ours if ours[key] != theirs[key]} <= {"base_model_name_or_path"}
+
+
+def test_qlora_refuses_to_train_a_quantised_layer_whole(tmp_path: Path) -> None:
+    model = quantised(llama(), 4, tmp_path)
+    for name in ("q_proj", "self_attn"):
+        with pytest.raises(InvalidRequestError, match=f"names '{name}', which is held in 4 bits") as refusal:
+            METHODS["qlora"](model, settings("qlora", quantization_bits=4, modules_to_save=[name]))
+        assert refusal.value.param == "hyperparameters.modules_to_save"
+    adapted = METHODS["qlora"](model, settings("qlora", quantization_bits=4, modules_to_save=["norm"]))
+    assert any("norm.modules_to_save" in name for name in trained(adapted))
 
 
 @pytest.mark.parametrize("key", ["target_modules", "modules_to_save"])

@@ -8,9 +8,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from peft import LoraConfig, get_peft_model
-from transformers import AutoModelForCausalLM, AutoTokenizer, get_linear_schedule_with_warmup
+from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    PreTrainedModel,
+    get_linear_schedule_with_warmup,
+)
 
+from afinador.config.hyperparameters import Hyperparameters
 from afinador.config.spec import FineTuningSpec
 from afinador.data.batching import epoch_batches
 from afinador.training import FineTuner
@@ -25,15 +32,29 @@ def plain_example(record: dict[str, str], tokenizer) -> tuple[list[int], list[in
     return prompt + answer, [-100] * len(prompt) + answer
 
 
+def plain_model(spec: FineTuningSpec) -> PreTrainedModel:
+    bits, path = spec.hyperparameters.quantization_bits, spec.base_model.path
+    if bits is None:
+        return AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
+    nf4 = {
+        "bnb_4bit_quant_type": "nf4",
+        "bnb_4bit_use_double_quant": True,
+        "bnb_4bit_compute_dtype": torch.float32,
+    }
+    config = BitsAndBytesConfig(load_in_4bit=True, **nf4) if bits == 4 else BitsAndBytesConfig(load_in_8bit=True)
+    model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, quantization_config=config)
+    return prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+
+
 def plain_losses(spec: FineTuningSpec) -> list[float]:
     """Whole batches in one forward pass: Transformers' own mean over all target tokens of the batch."""
     settings = spec.hyperparameters
     tokenizer = AutoTokenizer.from_pretrained(spec.base_model.path)
     lines = Path(spec.training_file.path).read_text().splitlines()
     examples = [plain_example(json.loads(line), tokenizer) for line in lines]
-    model = AutoModelForCausalLM.from_pretrained(spec.base_model.path, dtype=torch.float32)
+    model = plain_model(spec)
     torch.manual_seed(spec.seed)
-    if spec.tuning_method == "lora":
+    if spec.tuning_method != "full":
         config = LoraConfig(
             r=settings.lora_rank,
             lora_alpha=settings.lora_alpha,
@@ -109,3 +130,23 @@ def test_engine_has_the_losses_of_plain_transformers(
     assert len(losses) == STEPS
     assert losses == pytest.approx(plain_losses(spec), abs=1e-4)
     assert sum(losses[-5:]) < sum(losses[:5])
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_qlora_has_the_losses_of_plain_bitsandbytes_and_peft(
+    bits: int, make_spec: Callable[..., FineTuningSpec], tmp_path: Path
+) -> None:
+    spec = make_spec(
+        "qlora", validate=False, epochs=2, micro_batch_size=3, quantization_bits=bits, lora_rank=8, lora_dropout=0.0
+    )
+    tuner = FineTuner(spec, tmp_path / "run")
+    tuner.run()
+    losses = [row["train_loss"] for row in tuner.run_dir.metrics_after(0)[0]]
+    assert len(losses) >= 10
+    assert losses[:10] == pytest.approx(plain_losses(spec)[:10], abs=1e-4)
+    unquantised = plain_losses(spec.model_copy(update={"tuning_method": "lora", "hyperparameters": _in_float32(spec)}))
+    assert max(abs(loss - other) for loss, other in zip(losses, unquantised, strict=True)) > 1e-3 / bits
+
+
+def _in_float32(spec: FineTuningSpec) -> Hyperparameters:
+    return spec.hyperparameters.model_copy(update={"quantization_bits": None})

@@ -192,7 +192,7 @@ def test_published_tokenizer_tells_nothing_of_how_it_was_loaded(make_spec: MakeS
     assert not {"local_files_only", "is_local"} & json.loads((final / "tokenizer_config.json").read_text()).keys()
 
 
-@pytest.mark.parametrize("method", ["lora", "full"])
+@pytest.mark.parametrize("method", ["lora", "qlora", "full"])
 def test_size_of_the_base_is_told_apart_from_that_of_the_adapter(
     method: str, make_spec: MakeSpec, tmp_path: Path
 ) -> None:
@@ -202,10 +202,10 @@ def test_size_of_the_base_is_told_apart_from_that_of_the_adapter(
     base = AutoModelForCausalLM.from_pretrained(spec.base_model.path).num_parameters()
     told = tuner.run_dir.read_document("model.json")
     assert told["base_parameters"] == base
-    assert told["adapter_parameters"] == (told["trainable_parameters"] if method == "lora" else 0)
+    assert told["adapter_parameters"] == (0 if method == "full" else told["trainable_parameters"])
     assert told["parameters"] == base + told["adapter_parameters"]
     loaded = next(row["message"] for row in tuner.run_dir.events_after(0)[0] if row["type"] == "model_loaded")
-    assert ("and an adapter of" in loaded) == (method == "lora")
+    assert ("An adapter of" in loaded) == (method != "full")
 
 
 @pytest.mark.parametrize(
