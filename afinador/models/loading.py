@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,11 +16,15 @@ from afinador.models.headers import describe_model_folder
 Precision = Literal["float32", "bfloat16"]
 
 
-def load_tokenizer(path: Path | str) -> PreTrainedTokenizerBase:
+def load_tokenizer(path: Path | str, *, ends_answers: bool = True) -> PreTrainedTokenizerBase:
     """Return the tokenizer of a model folder.
 
+    Args:
+        path: The folder.
+        ends_answers: It needs an end-of-sequence token, without which no answer would ever end; classifiers do not.
+
     Raises:
-        ModelError: It cannot be read, or has no end-of-sequence token, without which no answer would ever end.
+        ModelError: It cannot be read, or has no end-of-sequence token and needs one.
     """
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(path), trust_remote_code=False, local_files_only=True)
@@ -28,7 +33,7 @@ def load_tokenizer(path: Path | str) -> PreTrainedTokenizerBase:
             f"The tokenizer in {path} cannot be read: {_first_line(error)}. "
             "Save it again with save_pretrained of transformers."
         ) from error
-    if tokenizer.eos_token_id is None:
+    if ends_answers and tokenizer.eos_token_id is None:
         raise ModelError(
             f"The tokenizer in {path} has no end-of-sequence token, so that no answer could end. "
             "Set eos_token in its tokenizer_config.json."
@@ -52,21 +57,59 @@ def load_causal_lm(path: Path | str, *, precision: Precision, device: torch.devi
         ModelError: Configuration and weights do not fit together.
     """
     folder = Path(path)
+    require_trained_architecture(folder, CAUSAL_ARCHITECTURES)
+    model, _ = load_checked(AutoModelForCausalLM, folder, precision=precision)
+    return model.to(device).eval()
+
+
+def require_trained_architecture(folder: Path, architectures: Sequence[str]) -> None:
+    """Do nothing if a folder holds a model that may be trained.
+
+    Raises:
+        ModelTooLargeError: More than 15B parameters by its headers; no weight has been read then.
+        UnsupportedModelError: None of these architectures, no safetensors, or code of its own.
+    """
     description = describe_model_folder(folder)
-    if description.architecture not in CAUSAL_ARCHITECTURES:
+    if description.architecture not in architectures:
         raise UnsupportedModelError(
-            f"{folder.name} is a {description.architecture!r}; this version trains: {', '.join(CAUSAL_ARCHITECTURES)}.",
+            f"{folder.name} is a {description.architecture!r}; this version trains: {', '.join(architectures)}.",
             param="model",
         )
     check_parameter_count(folder.name, description.parameters)
+
+
+def load_checked(
+    auto_class: Any,
+    folder: Path,
+    *,
+    precision: Precision,
+    replaceable: Callable[[PreTrainedModel], Sequence[str]] = lambda model: (),
+    **options: Any,
+) -> tuple[Any, list[str]]:
+    """Load a model of which every weight was in the folder, but those that may be replaced.
+
+    Args:
+        auto_class: One of transformers' ``AutoModelFor…``.
+        folder: As ``save_pretrained`` writes it.
+        precision: Of the weights in memory.
+        replaceable: Names the layers of a model whose weights the folder may lack, or have in another shape.
+        options: Further arguments of ``from_pretrained``.
+
+    Returns:
+        The model, and the names of the weights that the folder lacks.
+
+    Raises:
+        ModelError: Configuration and weights do not fit together.
+    """
     try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = auto_class.from_pretrained(
             str(folder),
             dtype=getattr(torch, precision),
             trust_remote_code=False,
             use_safetensors=True,
             local_files_only=True,
             output_loading_info=True,
+            **options,
         )
     except torch.OutOfMemoryError:
         raise
@@ -76,15 +119,17 @@ def load_causal_lm(path: Path | str, *, precision: Precision, device: torch.devi
             "weights, or copy the model again."
         ) from error
     model, report = loaded
-    _require_all_weights(folder, model, report)
-    return model.to(device).eval()
+    _require_all_weights(folder, model, report, tuple(f"{name}." for name in replaceable(model)))
+    return model, sorted(map(str, report.get("missing_keys") or []))
 
 
-def _require_all_weights(folder: Path, model: PreTrainedModel, report: dict[str, Any]) -> None:
-    """Refuse weights that transformers would have replaced by random numbers and a warning."""
+def _require_all_weights(folder: Path, model: PreTrainedModel, report: dict[str, Any], new: tuple[str, ...]) -> None:
+    """Refuse weights that transformers would have replaced by random numbers and a warning, but new layers."""
     problems = {"missing_keys": "are missing", "mismatched_keys": "have another shape than config.json says"}
     for key, what in problems.items():
-        names = sorted(map(str, report.get(key) or []))
+        # transformers tells shapes beside the names of the second kind.
+        names = sorted(entry if isinstance(entry, str) else str(entry[0]) for entry in report.get(key) or [])
+        names = [name for name in names if not name.startswith(new)]
         if names:
             raise ModelError(
                 f"{len(names)} weights of {type(model).__name__} {what} in {folder}, the first is {names[0]}. "

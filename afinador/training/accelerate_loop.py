@@ -2,7 +2,8 @@
 
 One batch is one optimizer step. It is cut into micro-batches that fit into memory, and the sum of all their token
 losses is divided by the number of tokens trained on in the *whole* batch: each token weighs the same, however the
-batch was cut and whatever the lengths of its examples are.
+batch was cut and whatever the lengths of its examples are. A classifier has one target an example, its class: there
+each example weighs the same.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from accelerate import Accelerator
 from afinador.config.spec import FineTuningSpec
 from afinador.data.batching import collate, epoch_batches, micro_batches, pad_id_of
 from afinador.data.tokenisation import TokenisedExample, count_targets
-from afinador.evals.likelihood import measure_likelihood
-from afinador.models.families import TokenScores
+from afinador.evals.measuring import measure
+from afinador.models.classification import scores_of
 from afinador.training.checkpoints import save_checkpoint
 from afinador.training.progress import Progress, Step
 from afinador.training.run_dir import RunDir
@@ -60,7 +61,7 @@ def train(
     accelerator = Accelerator(cpu=on_cpu, mixed_precision="bf16" if subject.computing.precision == "bfloat16" else "no")
     optimizer = build_optimizer(parameters, settings)
     schedule = build_schedule(optimizer, settings, steps)
-    scores = TokenScores(subject.model, logits_at_labels_only=settings.logits_at_labels_only)
+    scores = scores_of(subject.model, logits_at_labels_only=settings.logits_at_labels_only)
     scores, optimizer = accelerator.prepare(scores, optimizer)
     scores.train()
     progress.start_training(steps, settings.epochs, settings.logging_steps)
@@ -90,10 +91,10 @@ def train(
                 Step(step, loss_sum.item(), target_tokens, input_tokens, learning_rate, float(gradient_norm))
             )
             if held_out and (step % eval_steps == 0 or step == steps):
-                likelihood = measure_likelihood(
+                measured = measure(
                     scores, held_out, pad_id=pad_id, tokens_per_pass=passes.tokens, between_batches=stop.raise_if_asked
                 )
-                progress.after_validation(step, likelihood)
+                progress.after_validation(step, measured)
             if step % settings.save_steps == 0 or step == steps:
                 save_checkpoint(run_dir, progress.state_at(step), subject.write_weights, keep=settings.save_total_limit)
     accelerator.free_memory()

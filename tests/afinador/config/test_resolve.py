@@ -177,8 +177,21 @@ def test_json_documents_are_read(tmp_path: Path) -> None:
 
 def test_task_comes_from_the_architecture() -> None:
     assert resolve_task(parse_request(BODY), "LlamaForCausalLM") == "causal_lm"
-    with pytest.raises(UnsupportedModelError, match="BertModel"):
-        resolve_task(parse_request(BODY), "BertModel")
+    for architecture in ("BertModel", "BertForMaskedLM", "RobertaForMaskedLM", "DistilBertForSequenceClassification"):
+        assert resolve_task(parse_request(BODY), architecture) == "sequence_classification"
+
+
+def test_task_may_be_asked_for_where_the_architecture_allows_it() -> None:
+    asked = BODY | {"task": "sequence_classification"}
+    assert resolve_task(parse_request(asked), "LlamaForCausalLM") == "sequence_classification"
+    in_file = BODY | {"config": {"task": "sequence_classification"}}
+    assert resolve_task(parse_request(in_file), "LlamaForCausalLM") == "sequence_classification"
+    with pytest.raises(
+        UnsupportedModelError, match=r"'sequence_classification'.*take a base model of.*LlamaForCausalLM"
+    ):
+        resolve_task(parse_request(BODY | {"task": "causal_lm"}), "BertForMaskedLM")
+    with pytest.raises(UnsupportedModelError, match=r"T5ForConditionalGeneration.*LlamaForCausalLM.*BertForMaskedLM"):
+        resolve_task(parse_request(BODY), "T5ForConditionalGeneration")
     with pytest.raises(UnsupportedModelError, match="seq2seq_lm"):
         resolve_task(parse_request(BODY | {"task": "seq2seq_lm"}), "LlamaForCausalLM")
 
