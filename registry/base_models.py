@@ -11,7 +11,7 @@ from sqlalchemy import delete as delete_from
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from afinador.config.resolve import CAUSAL_ARCHITECTURES, check_parameter_count
+from afinador.config.resolve import CAUSAL_ARCHITECTURES, CLASSIFICATION_ARCHITECTURES, check_parameter_count
 from afinador.errors import (
     AfinadorError,
     InUseError,
@@ -247,7 +247,8 @@ def _task_of(architecture: str) -> Task | None:
         return "causal_lm"
     if architecture.endswith("ForConditionalGeneration"):
         return "seq2seq_lm"
-    return "sequence_classification" if architecture.endswith("ForSequenceClassification") else None
+    classifies = architecture in CLASSIFICATION_ARCHITECTURES or architecture.endswith("ForSequenceClassification")
+    return "sequence_classification" if classifies else None
 
 
 def _fill(settings: Settings, row: BaseModel) -> None:

@@ -20,6 +20,7 @@ from afinador.config.resolve import (
     slug,
 )
 from afinador.config.spec import BaseModelReference, DataFile, FineTuningSpec, Output
+from afinador.data.labels import LabelledFile, classes_of
 from afinador.errors import DataError, InvalidRequestError, ModelError, NameTakenError, UnsupportedModelError
 from afinador.schemas.jobs import JobRequest, TuningMethod
 from registry import base_models, events, files
@@ -49,7 +50,7 @@ def create(session: Session, memory: Memory, organization: Organization, request
     Raises:
         NotFoundError: The base model or a file is unknown; names the nearest.
         ModelError: The base model is not ready, too large, or of a kind that is not trained.
-        DataError: A file was checked and is no good.
+        DataError: A file was checked and is no good, or its labels are no classes and the task wants such.
         NameTakenError: The organisation has a job of this name.
         InvalidRequestError: A hyperparameter or another field is wrong; see ``afinador.config.resolve``.
     """
@@ -62,6 +63,8 @@ def create(session: Session, memory: Memory, organization: Organization, request
         validation_file = _data_file(session, organization, request.validation_file, "validation_file")
     spec = _spec(memory, organization, request, base, training_file, validation_file)
     data_files = [file for file in (training_file, validation_file) if file is not None]
+    if spec.task == "sequence_classification":
+        _check_classes(data_files)
     job = _row(spec, request, data_files, _method(memory, spec.tuning_method, spec.hyperparameters))
     _insert(session, job)
     events.append(session, job.id, f"Created fine-tuning job: {job.id}")
@@ -144,6 +147,14 @@ def _data_file(session: Session, organization: Organization, reference: str, par
     return file
 
 
+def _check_classes(data_files: list[File]) -> None:
+    """Check the labels of files that have been checked; of all others the run itself does it."""
+    if all(file.status == "processed" and file.report for file in data_files):
+        found = [LabelledFile.from_report(file.filename, file.report or {}) for file in data_files]
+        if all(file.can_be_judged for file in found):
+            classes_of(*found)
+
+
 def _spec(
     memory: Memory,
     organization: Organization,
@@ -154,7 +165,7 @@ def _spec(
 ) -> FineTuningSpec:
     tuning_method, hyperparameters, sources = _resolved(memory, request)
     task = resolve_task(request, base.architecture or "unknown")
-    require_fitting_task(tuning_method, task)
+    require_fitting_task(tuning_method, task, hyperparameters)
     job_id = new_id("ftjob-")
     return FineTuningSpec(
         job_id=job_id,

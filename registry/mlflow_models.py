@@ -5,6 +5,7 @@ MLflow's own ``log_model`` is of no use here: it saves the base model again, and
 
 from __future__ import annotations
 
+import json
 import platform
 import shutil
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from afinador.config.spec import FineTuningSpec
 from afinador.errors import InvalidRequestError
+from afinador.models.headers import weight_map
 from registry.experiments import Experiments
 from registry.mlflow_records import lineage_tags
 from registry.mlflow_store import prepare_environment
@@ -50,7 +52,7 @@ def write_mlmodel(folder: Path, spec: FineTuningSpec, base_path: str) -> None:
         folder: A PEFT directory, or a transformers one for whole weights; tokenizer included.
         spec: What was trained.
         base_path: Folder of the base model, which an adapter names. Where it lies elsewhere:
-            ``mlflow.transformers.load_model(uri, base_model_path=…)``.
+            ``mlflow.transformers.load_model(uri, base_model_path=…)``, but for classifiers, whose ``base/`` names it.
     """
     prepare_environment()
     from mlflow.models import Model
@@ -61,14 +63,17 @@ def write_mlmodel(folder: Path, spec: FineTuningSpec, base_path: str) -> None:
     for name in _TOKENIZER_FILES:
         if (folder / name).is_file():
             shutil.copyfile(folder / name, tokenizer / name)
-    weights = {"model_binary": "."} if spec.output.kind == "model" else _adapter_on(base_path)
+    classifies = spec.task == "sequence_classification"
+    weights = {"model_binary": "."}
+    if spec.output.kind == "adapter":
+        weights = _adapter_on_classifier(folder, base_path) if classifies else _adapter_on(base_path)
     description = Model(run_id=None, metadata={"job": spec.job_id, "base_model": spec.base_model.name})
     description.add_flavor(
         FLAVOR_NAME,
-        task="text-generation",
-        instance_type="TextGenerationPipeline",
+        task="text-classification" if classifies else "text-generation",
+        instance_type="TextClassificationPipeline" if classifies else "TextGenerationPipeline",
         # Classes that transformers does not know would be loaded with trust_remote_code.
-        pipeline_model_type=spec.base_model.architecture,
+        pipeline_model_type="AutoModelForSequenceClassification" if classifies else spec.base_model.architecture,
         tokenizer_type="AutoTokenizer",
         components=["tokenizer"],
         source_model_name=spec.base_model.name,
@@ -166,6 +171,18 @@ def delete_model(experiments: Experiments, organization: str, name: str) -> None
 
 def _adapter_on(base_path: str) -> dict[str, Any]:
     return {"peft_adaptor": ".", "local_base_model_path": base_path}
+
+
+def _adapter_on_classifier(folder: Path, base_path: str) -> dict[str, Any]:
+    """Let MLflow load the base with the classes of the adapter, for which it has no option.
+
+    The folder ``base`` of the adapter holds a configuration that knows them; an index beside it says where the base
+    model's weights lie.
+    """
+    files = {name: str(file.absolute()) for name, file in weight_map(Path(base_path)).items()}
+    index = {"metadata": {}, "weight_map": files}
+    (folder / "base" / "model.safetensors.index.json").write_text(json.dumps(index, indent=1), encoding="utf-8")
+    return {"model_binary": "base", "peft_adaptor": "."}
 
 
 def _make_model(client: MlflowClient, name: str, tags: dict[str, str]) -> None:

@@ -26,6 +26,7 @@ from tasks.attempt import Attempt
 logger = logging.getLogger(__name__)
 
 MAX_TABLE_ROWS = 200
+MAX_CLASS_ROWS = 20
 Arguments = ParamSpec("Arguments")
 
 
@@ -73,10 +74,12 @@ def show_losses(attempt: Attempt) -> None:
 def show_comparison(attempt: Attempt, evaluation: dict[str, Any]) -> None:
     """Draw base against tuned: figures, and sample answers side by side."""
     base, tuned = evaluation.get("base") or {}, evaluation.get("tuned") or {}
-    lines = ["| | base | tuned |", "|---|---|---|"]
+    untrained = " (untrained head)" if base.get("head") == "untrained" else ""
+    lines = [f"| | base{untrained} | tuned |", "|---|---|---|"]
     lines += [f"| {name.replace('_', ' ')} | {_short(base.get(name))} | {_short(tuned[name])} |" for name in tuned]
     if not tuned:
         lines = [str(evaluation.get("skipped") or "No evaluation.")]
+    lines += _rows_of_classes(evaluation.get("classes") or [])
     for sample in evaluation.get("samples") or []:
         lines += ["", f"**{_line(sample['prompt'])}**", ""]
         lines += [f"- {name}: {_line(sample[name])}" for name in ("expected", "base", "tuned")]
@@ -90,6 +93,22 @@ def show_links(attempt: Attempt, links: dict[str, str]) -> None:
     """Leave links to where the result is, such as ``{"mlflow": "http://…"}``."""
     for name, link in links.items():
         create_link_artifact(link=link, link_text=f"{attempt.spec.output.name} in {name}", key=_key(name, attempt))
+
+
+def _rows_of_classes(classes: list[dict[str, Any]]) -> list[str]:
+    """Return F1 of each class, those that the tuned model finds worst first."""
+    if not classes:
+        return []
+    worst_first = sorted(classes, key=lambda row: row["f1"])[:MAX_CLASS_ROWS]
+    return [
+        "",
+        "| class | examples | F1 of base | F1 of tuned |",
+        "|---|---|---|---|",
+        *(
+            f"| {_line(row['class'])} | {row['examples']} | {_short(row['base_f1'])} | {_short(row['f1'])} |"
+            for row in worst_first
+        ),
+    ]
 
 
 def _key(kind: str, attempt: Attempt) -> str:

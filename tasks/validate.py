@@ -9,6 +9,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from afinador.config.spec import DataFile
+from afinador.data.labels import LabelledFile, classes_of
 from afinador.data.validation import require_valid
 from afinador.data.validation import validate_dataset as check_dataset
 from afinador.errors import DataError
@@ -29,16 +30,21 @@ def validate_dataset(attempt: Attempt) -> None:
     """Bring the data into the run directory, check bytes and records, and write the run's ``spec.json``.
 
     Raises:
-        DataError: A file is not what was uploaded, or has records that cannot be trained on.
+        DataError: A file is not what was uploaded, or has records or labels that cannot be trained on.
     """
     attempt.check()
     spec = attempt.spec.model_copy(deep=True)
+    files = []
     for data_file in filter(None, (spec.training_file, spec.validation_file)):
         with said(attempt, "Reading the data"):
             data_file.path = str(_local_copy(attempt, data_file))
         report = check_dataset(Path(data_file.path), data_file.name)
         require_valid(report, data_file.name)
+        files.append(LabelledFile(data_file.name, report.shape, report.labels))
         attempt.say(f"{data_file.name}: {report.records} records, all usable.", key=f"validated:{data_file.sha256}")
+    if spec.task == "sequence_classification":
+        classes = classes_of(*files)
+        attempt.say(f"{len(classes)} classes are to be told apart.", key="classes")
     attempt.run.write_spec(spec)
     attempt.mark_done("validate")
 

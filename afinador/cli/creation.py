@@ -38,7 +38,11 @@ def add_arguments(parser: Parser) -> None:
     add("--suffix", metavar="TEXT", help="part of the name ft:… of the result")
     add("--seed", type=typed, metavar="N", help="of everything random")
     add("--tuning-method", "--method", metavar="METHOD", help="lora (default) or full")
-    add("--task", metavar="TASK", help="default: from the base model's architecture")
+    add(
+        "--task",
+        metavar="TASK",
+        help="causal_lm or sequence_classification (default: by the base model's architecture)",
+    )
     add("--pool", metavar="POOL", help="gpu or cpu (default: gpu when such a worker is there)")
     add("--domain", metavar="TEXT", help="what the model is for")
     add("--tag", "--tags", dest="tags", action="append", metavar="TAG", help="may be given again")

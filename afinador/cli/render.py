@@ -148,7 +148,8 @@ def comparison_of(job: dict[str, Any]) -> str | None:
         name for name in dict.fromkeys((*base, *tuned)) if isinstance(tuned.get(name, base.get(name)), int | float)
     ]
     rows = [(name.replace("_", " "), text(base.get(name)), text(tuned.get(name))) for name in names]
-    return table(("metric", "base", "tuned"), rows)
+    untrained = " (untrained head)" if base.get("head") == "untrained" else ""
+    return table(("metric", f"base{untrained}", "tuned"), rows)
 
 
 def deleted(what: str, name: str, answer: dict[str, Any], shown_as_json: bool) -> None:

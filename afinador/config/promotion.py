@@ -3,7 +3,7 @@
 ::
 
     condition = metric comparison standard
-    metric    = valid_loss | loss | perplexity | accuracy | exact_match
+    metric    = valid_loss | loss | perplexity | accuracy | macro_f1 | exact_match
     comparison = < | <= | > | >=
     standard  = a number | champion | base
 """
@@ -18,7 +18,7 @@ from typing import Any
 
 from afinador.errors import InvalidRequestError, nearest
 
-METRICS = ("valid_loss", "loss", "perplexity", "accuracy", "exact_match")
+METRICS = ("valid_loss", "loss", "perplexity", "accuracy", "macro_f1", "exact_match")
 """Figures that a condition may name, of the evaluation on the validation file; ``valid_loss`` is ``loss``."""
 
 _COMPARISONS: dict[str, Callable[[float, float], bool]] = {

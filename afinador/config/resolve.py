@@ -34,6 +34,28 @@ CAUSAL_ARCHITECTURES = (
 )
 """Architectures that this version trains; further ones come with their own tests."""
 
+CLASSIFICATION_ARCHITECTURES = (
+    "BertModel",
+    "BertForMaskedLM",
+    "BertForPreTraining",
+    "BertForSequenceClassification",
+    "DistilBertModel",
+    "DistilBertForMaskedLM",
+    "DistilBertForSequenceClassification",
+    "RobertaModel",
+    "RobertaForMaskedLM",
+    "RobertaForSequenceClassification",
+    "LlamaForSequenceClassification",
+    "MistralForSequenceClassification",
+    "GemmaForSequenceClassification",
+    "Gemma2ForSequenceClassification",
+    "Gemma3TextForSequenceClassification",
+    "GPT2ForSequenceClassification",
+    "Qwen2ForSequenceClassification",
+    "Qwen3ForSequenceClassification",
+)
+"""Architectures that are trained to classify and for nothing else; all of ``CAUSAL_ARCHITECTURES`` may be, too."""
+
 LATER_FIELDS = frozenset({"processes", "priority", "from_checkpoint", "merge"})
 """Fields of a request that have a meaning in Afinador, but not in this version."""
 _FIELDS_IN_CONFIG = ("tuning_method", "task", "seed")
@@ -153,34 +175,60 @@ def _do_without_validation(hyperparameters: Hyperparameters, sources: dict[str, 
 
 
 def resolve_task(request: JobRequest, architecture: str) -> Task:
-    """Find the task from the base model's architecture, never from the labels.
+    """Find the task: what was asked for, else from the base model's architecture, never from the labels.
 
     Raises:
         UnsupportedModelError: The architecture, or the task asked for, is not one that this version trains.
     """
-    if architecture not in CAUSAL_ARCHITECTURES:
+    allowed = tasks_of(architecture)
+    task = request.task or allowed[0]
+    if task not in allowed:
         raise UnsupportedModelError(
-            f"The base model is a {architecture!r}; this version trains: {', '.join(CAUSAL_ARCHITECTURES)}.",
-            param="model",
-        )
-    if request.task not in (None, "causal_lm"):
-        raise UnsupportedModelError(
-            f"task is {request.task!r}; this version trains 'causal_lm', which is what {architecture} is for.",
+            f"task is {task!r}; {architecture} is trained for {' or '.join(map(repr, allowed))}."
+            + (_CAUSAL_REMEDY if task == "causal_lm" else ""),
             param="task",
         )
-    return "causal_lm"
+    return cast(Task, task)
 
 
-def require_fitting_task(tuning_method: TuningMethod, task: Task) -> None:
-    """Refuse a tuning method that this version does not train for a task.
+_CAUSAL_REMEDY = f" For 'causal_lm' take a base model of one of: {', '.join(CAUSAL_ARCHITECTURES)}."
+
+
+def tasks_of(architecture: str) -> tuple[Task, ...]:
+    """Return the tasks that an architecture is trained for, the one meant by default first.
 
     Raises:
-        UnsupportedModelError: ``qlora`` for anything but causal language models.
+        UnsupportedModelError: There are none.
     """
-    if tuning_method == "qlora" and task != "causal_lm":
+    if architecture in CAUSAL_ARCHITECTURES:
+        return ("causal_lm", "sequence_classification")
+    if architecture in CLASSIFICATION_ARCHITECTURES:
+        return ("sequence_classification",)
+    raise UnsupportedModelError(
+        f"The base model is a {architecture!r}; this version trains: {', '.join(CAUSAL_ARCHITECTURES)}; and to classify "
+        f"texts, beside those: {', '.join(CLASSIFICATION_ARCHITECTURES)}.",
+        param="model",
+    )
+
+
+def require_fitting_task(tuning_method: TuningMethod, task: Task, hyperparameters: Hyperparameters) -> None:
+    """Refuse what this version does for causal language models alone.
+
+    Raises:
+        UnsupportedModelError: ``qlora`` for another task.
+        InvalidRequestError: ``packing`` for another task.
+    """
+    if task == "causal_lm":
+        return
+    if tuning_method == "qlora":
         raise UnsupportedModelError(
             f"tuning_method is 'qlora', which needs task 'causal_lm'; the task is {task!r}. Use tuning_method 'lora'.",
             param="tuning_method",
+        )
+    if hyperparameters.packing:
+        raise InvalidRequestError(
+            f"packing puts examples of causal language models into one row; the task is {task!r}. Leave packing out.",
+            param="hyperparameters.packing",
         )
 
 

@@ -1,5 +1,5 @@
 """From an uploaded file to tensors.
 
-``readers`` → ``shapes`` → ``validation`` are text alone: no tokenizer, no torch. ``templates`` and ``tokenisation`` are
-handed a tokenizer. Only ``batching`` knows torch.
+``readers`` → ``shapes`` → ``validation``, and ``labels``, are text alone: no tokenizer, no torch. ``templates``,
+``tokenisation`` and ``classified`` are handed a tokenizer. Only ``batching`` knows torch.
 """

@@ -27,6 +27,7 @@ class Batch:
     """Int64 tensors of shape (B, T), also readable as a mapping: ``model(**batch)``.
 
     Attributes:
+        labels: (B, 1) where each example has one label, its class.
         position_ids: Where rows hold several examples: places within each example, beginning with 0. None elsewhere.
     """
 
@@ -160,13 +161,13 @@ def collate(examples: Sequence[TokenisedExample], pad_id: int) -> Batch:
     batch = Batch(
         input_ids=torch.full(shape, pad_id, dtype=torch.int64),
         attention_mask=torch.zeros(shape, dtype=torch.int64),
-        labels=torch.full(shape, NOT_TRAINED, dtype=torch.int64),
+        labels=torch.full((len(examples), max(len(example.labels) for example in examples)), NOT_TRAINED),
     )
     for row, example in enumerate(examples):
         length = len(example.input_ids)
         batch.input_ids[row, :length] = torch.tensor(example.input_ids)
         batch.attention_mask[row, :length] = 1
-        batch.labels[row, :length] = torch.tensor(example.labels)
+        batch.labels[row, : len(example.labels)] = torch.tensor(example.labels)
     return batch
 
 

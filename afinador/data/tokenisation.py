@@ -23,7 +23,7 @@ NOT_TRAINED = -100
 
 @dataclass(frozen=True)
 class TokenisedExample:
-    """Token ids and labels, equally long.
+    """Token ids and labels: as many as tokens, or a single one, the id of the text's class.
 
     Attributes:
         labels: ``labels[i]`` is ``input_ids[i]`` where that token is learnt, else -100; not shifted. The first is

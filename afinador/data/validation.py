@@ -10,6 +10,7 @@ from typing import Any
 
 from afinador.data.delimited import columns_of_csv
 from afinador.data.doubts import Doubts
+from afinador.data.labels import LabelCounts
 from afinador.data.readers import detect_format, read_records
 from afinador.data.records import WHOLE_FILE_CODES, Format, Problem, Record, shortened
 from afinador.data.shapes import (
@@ -44,6 +45,7 @@ class Report:
         errors: What forbids training; at most ten of each code.
         warnings: What a person should know; at most ten of each code.
         counts: How many there are of each code, errors and warnings.
+        labels: How often each label occurs; of records of the shape ``text_label`` only.
     """
 
     format: Format | None = None
@@ -53,6 +55,7 @@ class Report:
     errors: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
+    labels: LabelCounts | None = None
 
     @property
     def is_valid(self) -> bool:
@@ -84,6 +87,7 @@ class Report:
             "errors": [problem.to_json() for problem in self.errors],
             "warnings": [problem.to_json() for problem in self.warnings],
             "counts": self.counts,
+            "labels": self.labels.to_json() if self.labels else None,
             "summary": self.summary(),
         }
 
@@ -123,6 +127,7 @@ def validate_dataset(path: Path, name: str) -> Report:
         report.add_error(Problem("unreadable_file", error.message))
         return report
     report.shape, records = _with_shape(path, report.format)
+    report.labels = LabelCounts() if report.shape == "text_label" else None
     doubts = Doubts(report.shape, finds_repetitions=report.format != "text")
     for found in records:
         _judge(found, report, doubts)
@@ -143,6 +148,8 @@ def _judge(found: Record | Problem, report: Report, doubts: Doubts) -> None:
     if isinstance(example, Problem):
         report.add_error(example)
         return
+    if report.labels is not None:
+        report.labels.add(example.completion or "")
     for warning in doubts.about(found, example):
         report.add_warning(warning)
 

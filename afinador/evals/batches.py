@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
+from afinador.data.batching import collate
+from afinador.data.tokenisation import TokenisedExample
+from afinador.models.classification import ClassScores
+from afinador.models.families import ScoredTokens, TokenScores
+
 
 def batches_by_tokens(lengths: list[int], tokens_per_pass: int) -> list[list[int]]:
     """Group indices, longest first, so that padded batches hold at most ``tokens_per_pass`` tokens.
@@ -15,3 +22,33 @@ def batches_by_tokens(lengths: list[int], tokens_per_pass: int) -> list[list[int
         else:
             batches.append([index])
     return batches
+
+
+def scored_batches(
+    scores: TokenScores | ClassScores,
+    examples: list[TokenisedExample],
+    *,
+    pad_id: int,
+    tokens_per_pass: int,
+    between_batches: Callable[[], None] = lambda: None,
+) -> Iterator[tuple[list[int], ScoredTokens]]:
+    """Score examples in batches, in evaluation mode, and leave the model in its former mode.
+
+    Args:
+        scores: Around the model.
+        examples: What is scored.
+        pad_id: Token id that fills batches.
+        tokens_per_pass: Padded tokens of a forward pass.
+        between_batches: Called before each pass; may raise to stop.
+
+    Yields:
+        The indices of a batch and its scores.
+    """
+    device = next(scores.parameters()).device
+    was_training = scores.training
+    scores.eval()
+    for batch in batches_by_tokens([len(example.input_ids) for example in examples], tokens_per_pass):
+        between_batches()
+        tensors = collate([examples[index] for index in batch], pad_id).to(device)
+        yield batch, scores(tensors.input_ids, tensors.attention_mask, tensors.labels)
+    scores.train(was_training)

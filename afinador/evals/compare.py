@@ -98,9 +98,7 @@ def assess(model: nn.Module, held_out: HeldOut, between_batches: Callable[[], No
     )
     expected = [question.expected for question in held_out.questions]
     figures = {
-        "loss": likelihood.loss,
-        "perplexity": likelihood.perplexity,
-        "accuracy": likelihood.accuracy,
+        **likelihood.figures(),
         "exact_match": exact_match(answers, expected) if expected else None,
         "examples": count_examples(held_out.examples),
         "generated": len(expected),

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 import torch
 
-from afinador.data.batching import collate
 from afinador.data.tokenisation import TokenisedExample, count_targets
-from afinador.evals.batches import batches_by_tokens
+from afinador.evals.batches import scored_batches
 from afinador.models.families import TokenScores
 
 
@@ -32,6 +31,10 @@ class Likelihood:
     def perplexity(self) -> float:
         """``exp(loss)``, at most ``exp(700)``, so that it stays a number."""
         return math.exp(min(self.loss, 700.0))
+
+    def figures(self) -> dict[str, float]:
+        """Return what is told of it by name."""
+        return {"loss": self.loss, "perplexity": self.perplexity, "accuracy": self.accuracy}
 
 
 @torch.no_grad()
@@ -56,15 +59,10 @@ def measure_likelihood(
     loss_sum = torch.zeros((), device=device)
     correct = torch.zeros((), dtype=torch.int64, device=device)
     tokens = 0
-    was_training = scores.training
-    scores.eval()
-    for batch in batches_by_tokens([len(example.input_ids) for example in examples], tokens_per_pass):
-        between_batches()
-        tensors = collate([examples[index] for index in batch], pad_id)
-        labels = tensors.labels.to(device)
-        scored = scores(tensors.input_ids.to(device), tensors.attention_mask.to(device), labels)
+    for batch, scored in scored_batches(
+        scores, examples, pad_id=pad_id, tokens_per_pass=tokens_per_pass, between_batches=between_batches
+    ):
         loss_sum += scored.loss_sum()
         correct += scored.correct()
         tokens += sum(count_targets(examples[index]) for index in batch)
-    scores.train(was_training)
     return Likelihood(loss=loss_sum.item() / tokens, accuracy=correct.item() / tokens, tokens=tokens)

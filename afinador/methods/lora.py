@@ -11,6 +11,7 @@ from transformers.pytorch_utils import Conv1D
 
 from afinador.config.hyperparameters import Hyperparameters
 from afinador.errors import InvalidRequestError, nearest
+from afinador.models.classification import is_classifier
 
 ALL_LINEAR = "all-linear"
 
@@ -19,7 +20,7 @@ def apply(model: PreTrainedModel, hyperparameters: Hyperparameters) -> peft.Peft
     """Return the model with fresh adapters, in float32, on its frozen weights.
 
     The first matrices are drawn from torch's generator, the second ones are 0: the adapted model starts as its base.
-    ``all-linear`` means every linear layer except the one that makes the logits.
+    ``all-linear`` means every linear layer except the one that makes the logits, or the classes of a classifier.
 
     Raises:
         InvalidRequestError: ``target_modules`` or ``modules_to_save`` names a layer that the model does not have, or
@@ -31,7 +32,7 @@ def apply(model: PreTrainedModel, hyperparameters: Hyperparameters) -> peft.Peft
         _require_layers(model, targets, "target_modules")
     _require_layers(model, hyperparameters.modules_to_save or [], "modules_to_save")
     config = peft.LoraConfig(
-        task_type="CAUSAL_LM",
+        task_type="SEQ_CLS" if is_classifier(model) else "CAUSAL_LM",
         r=hyperparameters.lora_rank or 16,
         lora_alpha=_whole(hyperparameters.lora_alpha or 32),
         lora_dropout=hyperparameters.lora_dropout or 0.0,

@@ -18,11 +18,11 @@ from afinador.data.tokenisation import NOT_TRAINED
 
 @dataclass(frozen=True)
 class ScoredTokens:
-    """Predictions and what should have been predicted.
+    """Predictions and what should have been predicted; of a classifier N are texts, and V are classes.
 
     Attributes:
         logits_NV: Raw scores.
-        targets_N: Token ids; ``NOT_TRAINED`` where nothing is to be predicted.
+        targets_N: Token ids, ``NOT_TRAINED`` where nothing is to be predicted; or ids of classes.
     """
 
     logits_NV: Tensor
@@ -97,4 +97,6 @@ def logits_of(model: PreTrainedModel, hidden: Tensor) -> Tensor:
 def context_length_of(model: nn.Module) -> int | None:
     """Return how many positions a model was made for, or None if its configuration does not say."""
     config = causal_model_of(model).config
+    if config.model_type == "roberta":  # its positions are counted from behind the padding's own
+        return int(config.max_position_embeddings) - int(config.pad_token_id) - 1
     return getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)

@@ -153,6 +153,15 @@ def weight_files(path: Path) -> list[Path]:
     raise UnsupportedModelError(f"{path} holds no {_WEIGHTS} and no {_INDEX}; only safetensors weights are read.")
 
 
+def weight_map(path: Path) -> dict[str, Path]:
+    """Return in which file of a model folder each of its tensors lies.
+
+    Raises:
+        UnsupportedModelError: See ``weight_files``.
+    """
+    return {name: file for file in weight_files(path) for name in _read_header(file)}
+
+
 def model_files(path: Path) -> list[Path]:
     """Return, sorted, the files of a model folder that count: weights, configuration, tokenizer, card and license.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,18 +11,22 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from transformers.utils import is_flash_attn_2_available
 
 from afinador.config.resolve import CAUSAL_ARCHITECTURES, check_parameter_count
-from afinador.errors import InvalidRequestError, ModelError, UnsupportedModelError
+from afinador.errors import AfinadorError, InvalidRequestError, ModelError, UnsupportedModelError
 from afinador.models.headers import describe_model_folder
 from afinador.models.quantisation import Bits, loading_arguments, settle_quantised
 
 Precision = Literal["float32", "bfloat16"]
 
 
-def load_tokenizer(path: Path | str) -> PreTrainedTokenizerBase:
+def load_tokenizer(path: Path | str, *, ends_answers: bool = True) -> PreTrainedTokenizerBase:
     """Return the tokenizer of a model folder.
 
+    Args:
+        path: The folder.
+        ends_answers: It needs an end-of-sequence token, without which no answer would ever end; classifiers do not.
+
     Raises:
-        ModelError: It cannot be read, or has no end-of-sequence token, without which no answer would ever end.
+        ModelError: It cannot be read, or has no end-of-sequence token and needs one.
     """
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(path), trust_remote_code=False, local_files_only=True)
@@ -30,7 +35,7 @@ def load_tokenizer(path: Path | str) -> PreTrainedTokenizerBase:
             f"The tokenizer in {path} cannot be read: {_first_line(error)}. "
             "Save it again with save_pretrained of transformers."
         ) from error
-    if tokenizer.eos_token_id is None:
+    if ends_answers and tokenizer.eos_token_id is None:
         raise ModelError(
             f"The tokenizer in {path} has no end-of-sequence token, so that no answer could end. "
             "Set eos_token in its tokenizer_config.json."
@@ -64,44 +69,90 @@ def load_causal_lm(
             are quantised already, or nothing to quantise.
         ModelError: Configuration and weights do not fit together.
     """
-    if attention == "flash_attention_2":
-        _require_flash_attention(precision, torch.device(device))
     folder = Path(path)
+    require_trained_architecture(folder, CAUSAL_ARCHITECTURES)
+    options = loading_arguments(quantization_bits, getattr(torch, precision), device)
+    model, _ = load_checked(
+        AutoModelForCausalLM, folder, precision=precision, device=device, attention=attention, **options
+    )
+    if quantization_bits is not None:
+        settle_quantised(model, folder.name)
+    return model.to(device).eval()
+
+
+def require_trained_architecture(folder: Path, architectures: Sequence[str]) -> None:
+    """Do nothing if a folder holds a model that may be trained.
+
+    Raises:
+        ModelTooLargeError: More than 15B parameters by its headers; no weight has been read then.
+        UnsupportedModelError: None of these architectures, no safetensors, or code of its own.
+    """
     description = describe_model_folder(folder)
-    if description.architecture not in CAUSAL_ARCHITECTURES:
+    if description.architecture not in architectures:
         raise UnsupportedModelError(
-            f"{folder.name} is a {description.architecture!r}; this version trains: {', '.join(CAUSAL_ARCHITECTURES)}.",
+            f"{folder.name} is a {description.architecture!r}; this version trains: {', '.join(architectures)}.",
             param="model",
         )
     check_parameter_count(folder.name, description.parameters)
+
+
+def load_checked(
+    auto_class: Any,
+    folder: Path,
+    *,
+    precision: Precision,
+    device: torch.device | str,
+    attention: str = "auto",
+    replaceable: Callable[[PreTrainedModel], Sequence[str]] = lambda model: (),
+    **options: Any,
+) -> tuple[Any, list[str]]:
+    """Load a model of which every weight was in the folder, but those that may be replaced.
+
+    Args:
+        auto_class: One of transformers' ``AutoModelFor…``.
+        folder: As ``save_pretrained`` writes it.
+        precision: Of the weights in memory.
+        device: Where the model will compute.
+        attention: See ``load_causal_lm``.
+        replaceable: Names the layers of a model whose weights the folder may lack, or have in another shape.
+        options: Further arguments of ``from_pretrained``.
+
+    Returns:
+        The model, and the names of the weights that the folder lacks.
+
+    Raises:
+        InvalidRequestError: An attention that the architecture, or this machine, does not have.
+        ModelError: Configuration and weights do not fit together.
+    """
+    if attention == "flash_attention_2":
+        _require_flash_attention(precision, torch.device(device))
+    if attention != "auto":
+        options["attn_implementation"] = attention
+    fixed = {"trust_remote_code": False, "use_safetensors": True, "local_files_only": True}
     try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            str(folder),
-            dtype=getattr(torch, precision),
-            attn_implementation=None if attention == "auto" else attention,
-            trust_remote_code=False,
-            use_safetensors=True,
-            local_files_only=True,
-            output_loading_info=True,
-            **loading_arguments(quantization_bits, getattr(torch, precision), device),
+        loaded: Any = auto_class.from_pretrained(
+            str(folder), dtype=getattr(torch, precision), output_loading_info=True, **fixed, **options
         )
     except torch.OutOfMemoryError:
         raise
     except Exception as error:
-        if attention != "auto" and "does not support" in str(error):
-            raise InvalidRequestError(
-                f"attention is {attention!r}, which {description.architecture} does not support; use 'auto'.",
-                param="hyperparameters.attention",
-            ) from error
-        raise ModelError(
-            f"The model in {folder} cannot be loaded: {_first_line(error)}. Check that config.json belongs to the "
-            "weights, or copy the model again."
-        ) from error
+        raise _not_loaded(folder, attention, error) from error
     model, report = loaded
-    _require_all_weights(folder, model, report)
-    if quantization_bits is not None:
-        settle_quantised(model, folder.name)
-    return model.to(device).eval()
+    _require_all_weights(folder, model, report, tuple(f"{name}." for name in replaceable(model)))
+    return model, sorted(map(str, report.get("missing_keys") or []))
+
+
+def _not_loaded(folder: Path, attention: str, error: Exception) -> AfinadorError:
+    if attention != "auto" and "does not support" in str(error):
+        return InvalidRequestError(
+            f"attention is {attention!r}, which {describe_model_folder(folder).architecture} does not support; "
+            "use 'auto'.",
+            param="hyperparameters.attention",
+        )
+    return ModelError(
+        f"The model in {folder} cannot be loaded: {_first_line(error)}. Check that config.json belongs to the "
+        "weights, or copy the model again."
+    )
 
 
 def _require_flash_attention(precision: Precision, device: torch.device) -> None:
@@ -119,11 +170,13 @@ def _require_flash_attention(precision: Precision, device: torch.device) -> None
         )
 
 
-def _require_all_weights(folder: Path, model: PreTrainedModel, report: dict[str, Any]) -> None:
-    """Refuse weights that transformers would have replaced by random numbers and a warning."""
+def _require_all_weights(folder: Path, model: PreTrainedModel, report: dict[str, Any], new: tuple[str, ...]) -> None:
+    """Refuse weights that transformers would have replaced by random numbers and a warning, but new layers."""
     problems = {"missing_keys": "are missing", "mismatched_keys": "have another shape than config.json says"}
     for key, what in problems.items():
-        names = sorted(map(str, report.get(key) or []))
+        # transformers tells shapes beside the names of the second kind.
+        names = sorted(entry if isinstance(entry, str) else str(entry[0]) for entry in report.get(key) or [])
+        names = [name for name in names if not name.startswith(new)]
         if names:
             raise ModelError(
                 f"{len(names)} weights of {type(model).__name__} {what} in {folder}, the first is {names[0]}. "

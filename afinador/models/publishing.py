@@ -16,14 +16,22 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from afinador.config.spec import FineTuningSpec
+from afinador.data.classified import ClassForm, in_a_cell
 from afinador.data.prompting import PromptForm
 from afinador.errors import ModelError
+from afinador.models.classification import BASE_FOLDER, is_classifier
+from afinador.models.families import causal_model_of
 from afinador.models.quantisation import form_of_weights
 from afinador.storage import require_free_space
+
+CLASSES_IN_CARD = 20
 
 
 def write_weights(model: nn.Module, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     """Write a PEFT directory for an adapted model, else a transformers directory, with the tokenizer beside.
+
+    An adapter of a classifier gets a folder with the configuration that its base is to be loaded with: it knows the
+    classes, which the base model's own does not.
 
     Args:
         model: As trained; the files hold its weights in the precision they have in memory.
@@ -38,6 +46,8 @@ def write_weights(model: nn.Module, tokenizer: PreTrainedTokenizerBase, folder: 
     require_free_space(folder, sum(part.numel() * part.element_size() for part in parts), f"Writing {folder.name}")
     cast(PreTrainedModel, model).save_pretrained(str(folder), safe_serialization=True)
     (folder / "README.md").unlink(missing_ok=True)  # PEFT's own card says nothing about this run
+    if is_adapted(model) and is_classifier(model):
+        causal_model_of(model).config.save_pretrained(str(folder / BASE_FOLDER))
     tokenizer.save_pretrained(str(folder))
 
 
@@ -75,13 +85,13 @@ def cast_weights(model: nn.Module, dtype: torch.dtype) -> None:
             parameter.data = parameter.data.to(dtype)
 
 
-def model_card(spec: FineTuningSpec, evaluation: dict[str, Any], form: PromptForm) -> str:
+def model_card(spec: FineTuningSpec, evaluation: dict[str, Any], form: PromptForm | ClassForm) -> str:
     """Return the README.md of a published version.
 
     Args:
         spec: What was asked for.
         evaluation: As in ``evaluation.json``.
-        form: How prompts were written.
+        form: How prompts were written, or which classes there are.
     """
     base = spec.base_model
     return "\n".join(
@@ -102,12 +112,12 @@ def model_card(spec: FineTuningSpec, evaluation: dict[str, Any], form: PromptFor
             "",
             *_figures(evaluation),
             "",
-            "## How to prompt",
+            "## How to classify" if isinstance(form, ClassForm) else "## How to prompt",
             "",
             form.sentences(),
             "",
             "```python",
-            _HOW_TO_LOAD[spec.output.kind].format(base=base.path),
+            _how_to_load(spec),
             "",
             form.code(),
             "```",
@@ -161,12 +171,38 @@ model = AutoModelForCausalLM.from_pretrained(folder)
 tokenizer = AutoTokenizer.from_pretrained(folder)""",
 }
 
+_HOW_TO_LOAD_CLASSIFIER = {
+    "adapter": """from peft import PeftModel
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+
+folder = "path/to/this/folder"
+config = AutoConfig.from_pretrained(f"{{folder}}/base")  # the base model's, with num_labels, id2label and label2id
+base = AutoModelForSequenceClassification.from_pretrained("{base}", config=config{options})
+model = PeftModel.from_pretrained(base, folder).eval()
+tokenizer = AutoTokenizer.from_pretrained(folder)""",
+    "model": """from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+folder = "path/to/this/folder"
+model = AutoModelForSequenceClassification.from_pretrained(folder)
+tokenizer = AutoTokenizer.from_pretrained(folder)""",
+}
+
 _FIGURES = {
     "loss": "loss (nats a token)",
     "perplexity": "perplexity",
     "accuracy": "token accuracy",
     "exact_match": "exact match",
 }
+_CLASSIFIER_FIGURES = {"loss": "loss (nats a text)", "accuracy": "accuracy", "macro_f1": "macro F1"}
+
+
+def _how_to_load(spec: FineTuningSpec) -> str:
+    if spec.task != "sequence_classification":
+        return _HOW_TO_LOAD[spec.output.kind].format(base=spec.base_model.path)
+    # A base made for other classes has a head of another shape, which the adapter replaces.
+    other_head = spec.base_model.architecture.endswith("ForSequenceClassification")
+    options = ", ignore_mismatched_sizes=True" if other_head else ""
+    return _HOW_TO_LOAD_CLASSIFIER[spec.output.kind].format(base=spec.base_model.path, options=options)
 
 
 def _front_matter(spec: FineTuningSpec, evaluation: dict[str, Any]) -> str:
@@ -176,9 +212,13 @@ def _front_matter(spec: FineTuningSpec, evaluation: dict[str, Any]) -> str:
         "base_model_relation": "adapter" if adapter else "finetune",
         "license": spec.base_model.license or "unknown",
         "library_name": "peft" if adapter else "transformers",
-        "pipeline_tag": "text-generation",
+        "pipeline_tag": "text-classification" if spec.task == "sequence_classification" else "text-generation",
         "tags": ["afinador", spec.tuning_method, *([spec.domain] if spec.domain else []), *spec.tags],
-        "metrics": [key for key in ("perplexity", "accuracy", "exact_match") if key in evaluation.get("tuned", {})],
+        "metrics": [
+            "f1" if key == "macro_f1" else key
+            for key in ("perplexity", "accuracy", "exact_match", "macro_f1")
+            if key in evaluation.get("tuned", {})
+        ],
     }
     return f"---\n{yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True)}---\n"
 
@@ -189,10 +229,37 @@ def _figures(evaluation: dict[str, Any]) -> list[str]:
     base, tuned = evaluation["base"], evaluation["tuned"]
     rows = [
         f"| {label} | {base[key]:.4f} | {tuned[key]:.4f} |"
-        for key, label in _FIGURES.items()
+        for key, label in (_CLASSIFIER_FIGURES if "macro_f1" in tuned else _FIGURES).items()
         if tuned.get(key) is not None and base.get(key) is not None
     ]
     generated = f" ({tuned['generated']} of them answered by generation)" if tuned.get("generated") else ""
+    heading = "base, with an untrained head" if base.get("head") == "untrained" else "base"
     measured_with = f", with {evaluation['measured_with']}" if "measured_with" in evaluation else ""
-    heading = f"On {tuned['examples']} held-out examples{generated}{measured_with}:"
-    return [heading, "", "| | base | tuned |", "|---|---|---|", *rows]
+    return [
+        f"On {tuned['examples']} held-out examples{generated}{measured_with}:",
+        "",
+        f"| | {heading} | tuned |",
+        "|---|---|---|",
+        *rows,
+        *_rows_of_classes(evaluation.get("classes") or []),
+    ]
+
+
+def _rows_of_classes(classes: list[dict[str, Any]]) -> list[str]:
+    """Return a table of the tuned model's figures for each class, those that it finds worst first."""
+    if not classes:
+        return []
+    worst_first = sorted(classes, key=lambda row: row["f1"])[:CLASSES_IN_CARD]
+    shown = f", the {len(worst_first)} worst of {len(classes)}" if len(worst_first) < len(classes) else ""
+    return [
+        "",
+        f"Each class of the tuned model{shown}:",
+        "",
+        "| class | examples | precision | recall | F1 |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {in_a_cell(row['class'])} | {row['examples']} | {row['precision']:.4f} | {row['recall']:.4f} "
+            f"| {row['f1']:.4f} |"
+            for row in worst_first
+        ),
+    ]

@@ -15,7 +15,8 @@ class Checkpoint(Wire):
     Attributes:
         job_id: The same as ``fine_tuning_job_id``.
         fine_tuned_model_checkpoint: Name of the checkpoint as a model, ``…:ckpt-step-N``.
-        metrics: ``step`` (always ``step_number``), ``train_loss`` and ``valid_loss`` where they were measured.
+        metrics: ``step`` (always ``step_number``), ``train_loss``, ``valid_loss``, ``accuracy`` and ``macro_f1`` where they
+            were measured.
     """
 
     id: str

@@ -2,7 +2,8 @@
 
 One batch is one optimizer step. It is cut into parts that fit into memory, and the sum of all their token losses is
 divided by the number of tokens trained on in the *whole* batch: each token weighs the same, however the batch was cut
-and whatever the lengths of its examples are.
+and whatever the lengths of its examples are. A classifier has one target an example, its class: there each example
+weighs the same.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from accelerate import Accelerator
 from afinador.config.spec import FineTuningSpec
 from afinador.data.batching import forward_passes, pad_id_of, training_batches
 from afinador.data.tokenisation import TokenisedExample, count_targets
-from afinador.models.families import TokenScores
+from afinador.models.classification import scores_of
 from afinador.training.milestones import Milestones
 from afinador.training.optimization import build_optimizer, build_schedule
 from afinador.training.progress import Progress, Step
@@ -60,7 +61,7 @@ def train(
     accelerator = Accelerator(cpu=on_cpu, mixed_precision="bf16" if subject.computing.precision == "bfloat16" else "no")
     optimizer = build_optimizer(parameters, settings)
     schedule = build_schedule(optimizer, settings, steps)
-    scores = TokenScores(subject.model, logits_at_labels_only=settings.logits_at_labels_only)
+    scores = scores_of(subject.model, logits_at_labels_only=settings.logits_at_labels_only)
     scores, optimizer = accelerator.prepare(scores, optimizer)
     scores.train()
     milestones = Milestones(

@@ -5,17 +5,20 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import cast
+from typing import Any, cast
 
 import torch
 from peft import PeftModel
 from torch import nn
 
 from afinador.config.spec import FineTuningSpec
+from afinador.data.batching import pad_id_of
+from afinador.evals.classification import HeldOutTexts, classify, comparison_of_classes
 from afinador.evals.compare import HeldOut, assess, comparison, questions_of
-from afinador.models.loading import Precision, load_causal_lm
+from afinador.models.loading import Precision
 from afinador.models.publishing import is_adapted
 from afinador.models.weights import described_weights
+from afinador.training.bases import base_has_head, load_base
 from afinador.training.run_dir import RunDir
 from afinador.training.setup import Data, MicroBatches, Subject
 from afinador.training.stopping import StopSign
@@ -45,6 +48,24 @@ def compare_with_base(
     if data is None:
         run_dir.write_document("evaluation.json", {"skipped": "The job has no validation file."})
         return
+    compare = _compare_classes if subject.classes else _compare_answers
+    with _computing_as_trained(subject):
+        document = compare(spec, subject, data, passes, stop)
+    weights = described_weights(subject.model, spec.hyperparameters.quantization_bits)
+    document["measured_with"] = f"base weights in {weights.form}, computing in {subject.computing.precision}"
+    run_dir.write_document("evaluation.json", document)
+    run_dir.log_event(
+        "evaluation",
+        "info",
+        _sentence(document["base"], document["tuned"]),
+        base=document["base"],
+        tuned=document["tuned"],
+    )
+
+
+def _compare_answers(
+    spec: FineTuningSpec, subject: Subject, data: Data, passes: MicroBatches, stop: StopSign
+) -> dict[str, Any]:
     settings = spec.hyperparameters
     held_out = HeldOut(
         examples=data.tokenised,
@@ -54,18 +75,27 @@ def compare_with_base(
         max_new_tokens=settings.generation_max_new_tokens,
         logits_at_labels_only=settings.logits_at_labels_only,
     )
-    with _computing_as_trained(subject):
-        tuned = assess(subject.model, held_out, stop.raise_if_asked)
-        with _base_of(subject, spec) as base_model:
-            base = assess(base_model, held_out, stop.raise_if_asked)
-    weights = described_weights(subject.model, settings.quantization_bits)
-    document = comparison(base, tuned, held_out.questions) | {
-        "measured_with": f"base weights in {weights.form}, computing in {subject.computing.precision}"
-    }
-    run_dir.write_document("evaluation.json", document)
-    run_dir.log_event(
-        "evaluation", "info", _sentence(document["base"], document["tuned"]), base=base.figures, tuned=tuned.figures
+    tuned = assess(subject.model, held_out, stop.raise_if_asked)
+    with _base_of(subject, spec) as base_model:
+        base = assess(base_model, held_out, stop.raise_if_asked)
+    return comparison(base, tuned, held_out.questions)
+
+
+def _compare_classes(
+    spec: FineTuningSpec, subject: Subject, data: Data, passes: MicroBatches, stop: StopSign
+) -> dict[str, Any]:
+    held_out = HeldOutTexts(
+        texts=[example.prompt or "" for example in data.examples],
+        examples=data.tokenised,
+        classes=subject.classes,
+        pad_id=pad_id_of(subject.tokenizer),
+        tokens_per_pass=passes.tokens,
     )
+    tuned = classify(subject.model, held_out, stop.raise_if_asked)
+    with _base_of(subject, spec) as base_model:
+        base = classify(base_model, held_out, stop.raise_if_asked)
+    head = "own" if base_has_head(spec, subject.classes) else "untrained"
+    return comparison_of_classes(base, tuned, held_out, base_head=head)
 
 
 @contextmanager
@@ -78,10 +108,7 @@ def _base_of(subject: Subject, spec: FineTuningSpec) -> Iterator[nn.Module]:
     precision: Precision = "bfloat16" if weights.dtype == torch.bfloat16 else "float32"
     subject.model.to("cpu")  # two of them may not fit on the device
     gc.collect()
-    attention = spec.hyperparameters.attention
-    yield load_causal_lm(
-        spec.base_model.path, precision=precision, device=subject.computing.device, attention=attention
-    )
+    yield load_base(spec, spec.base_model.path, precision=precision, device=subject.computing.device).model
 
 
 def _computing_as_trained(subject: Subject) -> torch.autocast:
@@ -91,9 +118,13 @@ def _computing_as_trained(subject: Subject) -> torch.autocast:
     )
 
 
-def _sentence(base: dict[str, float], tuned: dict[str, float]) -> str:
+def _sentence(base: dict[str, Any], tuned: dict[str, Any]) -> str:
     loss = f"loss {base['loss']:.4f} → {tuned['loss']:.4f}"
     on = f"Base against tuned on {tuned['examples']} held-out example{'s' if tuned['examples'] != 1 else ''}"
+    if "macro_f1" in tuned:
+        untrained = " (its head is untrained)" if base["head"] == "untrained" else ""
+        found = f"accuracy {base['accuracy']:.1%} → {tuned['accuracy']:.1%}"
+        return f"{on}{untrained}: {loss}, {found}, macro F1 {base['macro_f1']:.4f} → {tuned['macro_f1']:.4f}."
     if tuned["exact_match"] is None:
         return f"{on}: {loss}."
     match = f"exact match {base['exact_match']:.1%} → {tuned['exact_match']:.1%}"

@@ -19,6 +19,8 @@ from afinador.storage import sha256_of
 from afinador.training.run_dir import RunDir, write_atomically
 
 MANIFEST = "manifest.json"
+METRICS = ("step", "train_loss", "valid_loss", "accuracy", "macro_f1")
+"""What is told of a checkpoint, where it was measured."""
 
 
 class CheckpointDamagedError(TrainingError):
@@ -46,7 +48,7 @@ def save_checkpoint(
 
     Args:
         run_dir: Where it goes and where the event is logged.
-        state: How far the run is; ``step``, ``train_loss`` and ``valid_loss`` (None where not measured) are announced.
+        state: As ``Progress.state_at`` gives it: ``step``, ``epoch``, ``train_loss``, ``valid_loss`` and others.
         write_weights: Writes weights and tokenizer into the folder that it is given.
         keep: How many checkpoints stay, this one included.
         best: Name of a checkpoint that stays besides.
@@ -65,7 +67,7 @@ def save_checkpoint(
     seal(temporary)
     temporary.rename(folder)
     _sync(run_dir.checkpoints)
-    metrics = {key: state[key] for key in ("step", "train_loss", "valid_loss") if state.get(key) is not None}
+    metrics = {key: state[key] for key in METRICS if state.get(key) is not None}
     run_dir.log_event(
         "checkpoint",
         "info",

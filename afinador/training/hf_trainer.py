@@ -17,7 +17,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerContr
 from afinador.config.spec import FineTuningSpec
 from afinador.data.batching import forward_passes, pad_id_of, training_batches
 from afinador.data.tokenisation import TokenisedExample, count_targets
-from afinador.models.families import TokenScores
+from afinador.models.classification import scores_of
 from afinador.training.milestones import Milestones
 from afinador.training.optimization import build_optimizer, build_schedule
 from afinador.training.progress import Progress, Step
@@ -49,7 +49,7 @@ def train(
         )
     )
     optimizer = build_optimizer(subject.trained_parameters, settings)
-    scores = TokenScores(subject.model, logits_at_labels_only=settings.logits_at_labels_only)
+    scores = scores_of(subject.model, logits_at_labels_only=settings.logits_at_labels_only)
     milestones = Milestones(
         spec, subject, scores, held_out, passes, steps=len(batches), run_dir=run_dir, progress=progress, stop=stop
     )

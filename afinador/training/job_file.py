@@ -66,7 +66,7 @@ def spec_from_fields(fields: dict[str, Any], folder: Path, name: str) -> FineTun
     model = inspect_model_folder(model_path)
     check_parameter_count(request.model, model.parameters)
     task = resolve_task(request, model.architecture)
-    require_fitting_task(tuning_method, task)
+    require_fitting_task(tuning_method, task, hyperparameters)
     name = request.name or name
     output = request.output_model or slug(f"{model_path.name}-{request.suffix or name}")
     return FineTuningSpec(

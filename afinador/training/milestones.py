@@ -5,7 +5,8 @@ from __future__ import annotations
 from afinador.config.spec import FineTuningSpec
 from afinador.data.batching import pad_id_of
 from afinador.data.tokenisation import TokenisedExample
-from afinador.evals.likelihood import measure_likelihood
+from afinador.evals.measuring import measure
+from afinador.models.classification import ClassScores
 from afinador.models.families import TokenScores
 from afinador.training.checkpoints import checkpoint_name, save_checkpoint
 from afinador.training.progress import Progress, Step
@@ -36,7 +37,7 @@ class Milestones:
         self,
         spec: FineTuningSpec,
         subject: Subject,
-        scores: TokenScores,
+        scores: TokenScores | ClassScores,
         held_out: list[TokenisedExample],
         passes: MicroBatches,
         *,
@@ -86,11 +87,11 @@ class Milestones:
         return is_over
 
     def _measure(self, step: int) -> bool:
-        likelihood = measure_likelihood(
+        measured = measure(
             self._scores,
             self._held_out,
             pad_id=pad_id_of(self._subject.tokenizer),
             tokens_per_pass=self._passes.tokens,
             between_batches=self._stop.raise_if_asked,
         )
-        return self._progress.after_validation(step, likelihood)
+        return self._progress.after_validation(step, measured)

@@ -16,6 +16,7 @@ from afinador.training.early_stopping import EarlyStopping
 from afinador.training.run_dir import RunDir
 
 if TYPE_CHECKING:  # it brings torch, and the first status is written before that is imported
+    from afinador.evals.classification import Classification
     from afinador.evals.likelihood import Likelihood
 
 logger = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ class Step:
     Attributes:
         number: Counted from 1 over all epochs.
         loss_sum: Over all target tokens of the batch, in nats.
-        target_tokens: Tokens that were trained on.
+        target_tokens: Tokens that were trained on; of a classifier, examples.
         input_tokens: All tokens of the batch but the padding.
         gradient_norm: Before clipping.
     """
@@ -105,6 +106,7 @@ class Progress:
         self.seconds_per_epoch: list[float] = []
         self.train_loss: float | None = None
         self.valid_loss: float | None = None
+        self._valid_figures: dict[str, float] = {}
         self._validated_at: int | None = None
         self._step_loss: float | None = None
         self.done_steps = 0
@@ -127,14 +129,17 @@ class Progress:
     def state_at(self, step: int) -> dict[str, Any]:
         """Return how far the training is after a step, as it is kept with a checkpoint and in ``training.json``.
 
-        ``train_loss`` is the last one logged; ``valid_loss`` is None unless it was measured at this very step.
+        ``train_loss`` is the last one logged; ``valid_loss`` is None unless it was measured at this very step, and the
+        other figures of the validation file are left out then.
         """
+        validated = self._validated_at == step
         return {
             "step": step,
             "epoch": self.epoch_at(step),
             "trained_tokens": self._trained_tokens,
             "train_loss": self.train_loss,
-            "valid_loss": self.valid_loss if self._validated_at == step else None,
+            "valid_loss": self.valid_loss if validated else None,
+            **(self._valid_figures if validated else {}),
             "skipped_steps": self.skipped_steps,
             **self.early_stopping.state(),
         }
@@ -168,21 +173,17 @@ class Progress:
         if ends_epoch:
             self._end_epoch(step)
 
-    def after_validation(self, step: int, likelihood: Likelihood) -> bool:
+    def after_validation(self, step: int, measured: Likelihood | Classification) -> bool:
         """Log the figures of the validation file after a step, and return whether its loss is the best so far."""
-        self.valid_loss, self._validated_at = likelihood.loss, step
-        self._status.update(valid_loss=likelihood.loss)
-        logger.info("Step %d of %d: validation loss %.4f.", step, self._steps, likelihood.loss)
+        figures = measured.figures()
+        self.valid_loss, self._validated_at = figures.pop("loss"), step
+        self._valid_figures = figures
+        self._status.update(valid_loss=self.valid_loss)
+        logger.info("Step %d of %d: validation loss %.4f.", step, self._steps, self.valid_loss)
         self._run_dir.log_metrics(
-            {
-                "step": step,
-                "epoch": self.epoch_at(step),
-                "valid_loss": likelihood.loss,
-                "perplexity": likelihood.perplexity,
-                "accuracy": likelihood.accuracy,
-            }
+            {"step": step, "epoch": self.epoch_at(step), "valid_loss": self.valid_loss, **figures}
         )
-        return self.early_stopping.take(step, likelihood.loss)
+        return self.early_stopping.take(step, self.valid_loss)
 
     def _skip(self, step: Step) -> None:
         """Say that a step is left out, unless that has happened too often."""

@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerBase
 
 from afinador.config.hyperparameters import Hyperparameters
 from afinador.config.spec import DataFile, FineTuningSpec
+from afinador.data.classified import TEXT_AS_IT_IS, tokenise_classified
 from afinador.data.shapes import Example
 from afinador.data.templates import template_name
 from afinador.data.tokenisation import TokenisedExample, tokenise_all
@@ -23,8 +24,9 @@ from afinador.data.validation import load_examples
 from afinador.errors import DataError, InvalidRequestError
 from afinador.methods import METHODS
 from afinador.models.families import causal_model_of, context_length_of
-from afinador.models.loading import Precision, load_causal_lm, load_tokenizer
+from afinador.models.loading import Precision
 from afinador.models.publishing import write_weights
+from afinador.training.bases import load_base
 from afinador.training.optimization import STATE_BYTES
 
 CPU_TOKENS_PER_PASS = 4096
@@ -59,11 +61,16 @@ class Computing:
 
 @dataclass(frozen=True)
 class Subject:
-    """The model to train, with its tokenizer."""
+    """The model to train, with its tokenizer.
+
+    Attributes:
+        classes: By their ids; none unless it classifies.
+    """
 
     model: nn.Module
     tokenizer: PreTrainedTokenizerBase
     computing: Computing
+    classes: tuple[str, ...] = ()
 
     @property
     def trained_parameters(self) -> list[nn.Parameter]:
@@ -81,7 +88,7 @@ class Data:
 
     Attributes:
         tokenised: In the order of ``examples``; a long text is several pieces.
-        cut: How many prompts with their answers were longer than ``max_length``.
+        cut: How many prompts with their answers, or texts to be classified, were longer than ``max_length``.
     """
 
     examples: list[Example]
@@ -157,57 +164,46 @@ def load_subject(spec: FineTuningSpec) -> Subject:
     vanish in 16 bits.
 
     Raises:
-        ModelError: See ``afinador.models.loading``.
+        ModelError: See ``load_base``.
+        DataError: See ``load_base``.
         InvalidRequestError: See ``find_computing`` and the method.
     """
     hyperparameters = spec.hyperparameters
     settle_determinism(hyperparameters.deterministic)
     computing = find_computing(hyperparameters.precision)
-    tokenizer = load_tokenizer(spec.base_model.path)
     weights_precision: Precision = "float32" if spec.tuning_method == "full" else computing.precision
-    base = load_causal_lm(
-        spec.base_model.path,
-        precision=weights_precision,
-        device=computing.device,
-        attention=hyperparameters.attention,
-        quantization_bits=hyperparameters.quantization_bits,
-    )
+    base = load_base(spec, spec.base_model.path, precision=weights_precision, device=computing.device)
     seed_everything(spec.seed)
-    model = METHODS[spec.tuning_method](base, hyperparameters)
+    model = METHODS[spec.tuning_method](base.model, base.settings(hyperparameters))
     if hyperparameters.gradient_checkpointing:
         # LLM.int8 keeps its inputs where checkpointing does not find them, unless the first pass records no graph at all.
-        base.activation_checkpointing_enable(
+        base.model.activation_checkpointing_enable(
             activation_checkpointing_kwargs={"use_reentrant": hyperparameters.quantization_bits == 8}
         )
-        base.enable_input_require_grads()  # the frozen embeddings would end the graph before the first adapter
-    return Subject(model, tokenizer, computing)
+        base.model.enable_input_require_grads()  # the frozen embeddings would end the graph before the first adapter
+    return Subject(model, base.tokenizer, computing, base.classes)
 
 
 def load_trained(spec: FineTuningSpec, folder: Path) -> Subject:
     """Load what a run has made, from its folder ``final``, as ``load_subject`` would have left it after training.
 
     Raises:
-        ModelError: See ``afinador.models.loading``.
+        ModelError: See ``load_base``.
     """
-    hyperparameters = spec.hyperparameters
-    settle_determinism(hyperparameters.deterministic)
-    computing, attention = find_computing(hyperparameters.precision), hyperparameters.attention
-    tokenizer = load_tokenizer(folder)
+    settle_determinism(spec.hyperparameters.deterministic)
+    computing = find_computing(spec.hyperparameters.precision)
     if spec.tuning_method == "full":
-        model = load_causal_lm(folder, precision="float32", device=computing.device, attention=attention)
-        return Subject(model, tokenizer, computing)
-    base = load_causal_lm(
-        spec.base_model.path,
-        precision=computing.precision,
-        device=computing.device,
-        attention=attention,
-        quantization_bits=hyperparameters.quantization_bits,
-    )
-    return Subject(PeftModel.from_pretrained(base, str(folder), is_trainable=True), tokenizer, computing)
+        whole = load_base(spec, folder, precision="float32", device=computing.device)
+        return Subject(whole.model, whole.tokenizer, computing, whole.classes)
+    base = load_base(spec, spec.base_model.path, precision=computing.precision, device=computing.device)
+    model = PeftModel.from_pretrained(base.model, str(folder), is_trainable=True)
+    return Subject(model, base.tokenizer, computing, base.classes)
 
 
-def load_data(file: DataFile, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Data:
-    """Read and tokenise a data set.
+def load_data(
+    file: DataFile, tokenizer: PreTrainedTokenizerBase, max_length: int, classes: tuple[str, ...] = ()
+) -> Data:
+    """Read and tokenise a data set; its labels are ids of ``classes`` where there are any.
 
     Raises:
         DataError: A record cannot be used, or there are none.
@@ -215,9 +211,12 @@ def load_data(file: DataFile, tokenizer: PreTrainedTokenizerBase, max_length: in
     examples = load_examples(Path(file.path), file.format)
     if not examples:
         raise DataError(f"{file.name} holds no examples; it needs at least one record.")
-    tokenised = tokenise_all(examples, tokenizer, max_length)
+    if classes:
+        tokenised = tokenise_classified(examples, tokenizer, max_length, classes)
+    else:
+        tokenised = tokenise_all(examples, tokenizer, max_length)
     cut = sum(example.cut_tokens > 0 for example in tokenised)
-    return Data(examples, tokenised, template_name(tokenizer), cut)
+    return Data(examples, tokenised, TEXT_AS_IT_IS if classes else template_name(tokenizer), cut)
 
 
 def usable_length(max_length: int, model: nn.Module) -> int:
@@ -251,10 +250,11 @@ def _free_bytes(subject: Subject, hyperparameters: Hyperparameters) -> float:
 
 
 def _bytes_per_token(subject: Subject, gradient_checkpointing: bool) -> float:
-    config = causal_model_of(subject.model).config
+    model = causal_model_of(subject.model)
+    config = model.config
     value_bytes = 2 if subject.computing.precision == "bfloat16" else 4
     per_layer = _ACTIVATIONS_PER_TOKEN * config.hidden_size * value_bytes / 2
-    logits = config.vocab_size * _BYTES_PER_LOGIT
+    logits = 0 if model.get_output_embeddings() is None else config.vocab_size * _BYTES_PER_LOGIT
     if gradient_checkpointing:
         return config.num_hidden_layers * config.hidden_size * value_bytes + per_layer + logits
     return config.num_hidden_layers * per_layer + logits

@@ -18,7 +18,8 @@ import torch
 
 from afinador import __version__
 from afinador.config.spec import FineTuningSpec
-from afinador.data.prompting import prompt_form
+from afinador.data.classified import TEXT_AS_IT_IS, ClassForm
+from afinador.data.prompting import PromptForm, prompt_form
 from afinador.data.tokenisation import TokenisedExample
 from afinador.models.families import causal_model_of
 from afinador.models.headers import describe_model_folder
@@ -27,6 +28,7 @@ from afinador.models.weights import described_weights
 from afinador.training import accelerate_loop
 from afinador.training.base_against_tuned import compare_with_base
 from afinador.training.checkpoints import checkpoint_name
+from afinador.training.classes import describe_classes
 from afinador.training.progress import Progress
 from afinador.training.run_dir import RunDir, write_atomically
 from afinador.training.setup import (
@@ -54,19 +56,35 @@ def run_stages(spec: FineTuningSpec, run_dir: RunDir, progress: Progress, stop: 
     subject = load_trained(spec, run_dir.final) if trained else load_subject(spec)
     stop.raise_if_asked()
     max_length = usable_length(spec.hyperparameters.max_length, subject.model)
-    data = load_data(spec.training_file, subject.tokenizer, max_length)
-    held_out = load_data(spec.validation_file, subject.tokenizer, max_length) if spec.validation_file else None
+    data, held_out = _load_both(spec, subject, max_length)
     everything = [*data.tokenised, *(held_out.tokenised if held_out else [])]
     longest = max(len(example.input_ids) for example in everything)
     passes = choose_micro_batches(subject, spec.hyperparameters, longest)
     _describe_model(spec, subject, passes, run_dir, seconds=time.monotonic() - started_at)
     _describe_data(data, held_out, max_length, run_dir)
+    if subject.classes:
+        describe_classes(spec, subject, data, held_out, run_dir)
     if trained is None:
         _train(spec, subject, data, held_out.tokenised if held_out else [], passes, run_dir, progress, stop)
     progress.enter("evaluating")
     if run_dir.evaluation() is None:
         compare_with_base(spec, subject, held_out, passes, run_dir, stop)
-    _finish(spec, subject, data, run_dir, duration_seconds=time.monotonic() - started_at)
+    form = _form(subject, data, max_length)
+    _finish(spec, subject, data, form, run_dir, duration_seconds=time.monotonic() - started_at)
+
+
+def _load_both(spec: FineTuningSpec, subject: Subject, max_length: int) -> tuple[Data, Data | None]:
+    data = load_data(spec.training_file, subject.tokenizer, max_length, subject.classes)
+    if spec.validation_file is None:
+        return data, None
+    return data, load_data(spec.validation_file, subject.tokenizer, max_length, subject.classes)
+
+
+def _form(subject: Subject, data: Data, max_length: int) -> PromptForm | ClassForm:
+    """Return how the trained model is to be asked."""
+    if subject.classes:
+        return ClassForm(subject.classes, max_length)
+    return prompt_form(data.examples, subject.tokenizer)
 
 
 def _describe_model(
@@ -107,8 +125,9 @@ def _describe_data(data: Data, held_out: Data | None, max_length: int, run_dir: 
         run_dir.log_event(
             "message",
             "warn",
-            f"{data.cut} of {len(data.examples)} examples are longer than {max_length} tokens and lose the start of "
-            "their prompt. Raise max_length if the model's context allows.",
+            f"{data.cut} of {len(data.examples)} examples are longer than {max_length} tokens and lose "
+            f"{'their end' if data.template == TEXT_AS_IT_IS else 'the start of their prompt'}. "
+            "Raise max_length if the model's context allows.",
             examples=data.cut,
             max_length=max_length,
         )
@@ -196,10 +215,17 @@ def _save_final(spec: FineTuningSpec, subject: Subject, run_dir: RunDir) -> None
     temporary.rename(run_dir.final)
 
 
-def _finish(spec: FineTuningSpec, subject: Subject, data: Data, run_dir: RunDir, *, duration_seconds: float) -> None:
+def _finish(
+    spec: FineTuningSpec,
+    subject: Subject,
+    data: Data,
+    form: PromptForm | ClassForm,
+    run_dir: RunDir,
+    *,
+    duration_seconds: float,
+) -> None:
     """Write the card and what a program wants to know beside the weights, then the result."""
     evaluation = run_dir.evaluation() or {}
-    form = prompt_form(data.examples, subject.tokenizer)
     lineage = spec.model_dump(mode="json", include=_LINEAGE) | {
         "template": data.template,
         "prompt_form": form.to_json(),

@@ -167,7 +167,7 @@ def test_wrong_request_is_refused_by_name_and_writes_nothing(
         ({"parameters": 15_000_000_001}, ModelTooLargeError, "at most 15B"),
         ({"status": "registering"}, ModelError, "still being registered"),
         ({"status": "error", "status_details": "No config.json."}, ModelError, r"No config\.json"),
-        ({"architecture": "BertForMaskedLM"}, UnsupportedModelError, "BertForMaskedLM"),
+        ({"architecture": "T5ForConditionalGeneration"}, UnsupportedModelError, "T5ForConditionalGeneration"),
     ],
 )
 def test_base_model_that_cannot_be_trained_is_refused(
@@ -237,3 +237,56 @@ def test_operators_defaults_reach_the_specification(ready: Workshop, acme: Organ
     job = ready.job(acme)
     assert job.spec["hyperparameters"]["epochs"] == 1
     assert job.spec["sources"]["epochs"] == "operator"
+
+
+CLASSES = [{"text": f"text {n}", "label": ("good", "bad")[n % 2]} for n in range(6)]
+
+
+@pytest.fixture
+def bert(ready: Workshop, acme: Organization) -> Workshop:
+    """A workshop with a base model that classifies, and a file of two classes."""
+    ready.base_model(acme, "bert-base-uncased", architecture="BertForMaskedLM", task="sequence_classification")
+    ready.upload(acme, "classes.jsonl", CLASSES)
+    return ready
+
+
+def test_classification_is_the_task_of_an_encoder_and_may_be_that_of_a_causal_model(
+    bert: Workshop, acme: Organization
+) -> None:
+    assert bert.job(acme, model="bert-base-uncased", training_file="classes").task == "sequence_classification"
+    assert bert.job(acme, training_file="classes").task == "causal_lm"
+    assert bert.job(acme, training_file="classes", task="sequence_classification").spec["task"] == (
+        "sequence_classification"
+    )
+    with pytest.raises(UnsupportedModelError, match="task is 'causal_lm'; BertForMaskedLM is trained for"):
+        bert.job(acme, model="bert-base-uncased", training_file="classes", task="causal_lm")
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([{"text": "a", "label": "same"}, {"text": "b", "label": "same"}], "have the label 'same'"),
+        ([{"text": "a", "label": f"Answer {n}"} for n in range(8)], "8 different labels in 8 records"),
+        ([{"prompt": "a", "completion": "b"}], "of the shape prompt_completion"),
+    ],
+)
+def test_labels_that_are_no_classes_are_refused_before_a_job_is_made(
+    bert: Workshop, acme: Organization, rows: list[dict[str, Any]], said: str
+) -> None:
+    bert.upload(acme, "bad.jsonl", rows)
+    with pytest.raises(DataError, match=said) as refusal:
+        bert.job(acme, model="bert-base-uncased", training_file="bad.jsonl")
+    assert refusal.value.param == "training_file"
+    assert bert.job(acme, training_file="bad.jsonl").status == "queued"  # to a causal model they are answers
+
+
+def test_labels_that_are_only_validated_are_refused_before_a_job_is_made(bert: Workshop, acme: Organization) -> None:
+    bert.upload(acme, "valid.jsonl", [*CLASSES, {"text": "x", "label": "odd"}])
+    with pytest.raises(DataError, match="1 label that the training file does not have: 'odd', in 1 record") as refusal:
+        bert.job(acme, model="bert-base-uncased", training_file="classes", validation_file="valid.jsonl")
+    assert refusal.value.param == "validation_file"
+
+
+def test_verdicts_without_labels_leave_the_judgement_to_the_run(bert: Workshop, acme: Organization) -> None:
+    bert.upload(acme, "long.jsonl", [{"text": "a", "label": "long " * 500 + str(n)} for n in range(40)])
+    assert bert.job(acme, model="bert-base-uncased", training_file="long.jsonl").status == "queued"

@@ -11,7 +11,7 @@ import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import LlamaConfig, LlamaForCausalLM, LlamaForSequenceClassification, PreTrainedTokenizerFast
 
 from afinador.config.resolve import resolve_hyperparameters
 from afinador.config.spec import BaseModelReference, DataFile, FineTuningSpec, Output
@@ -164,6 +164,43 @@ def test_an_adapter_answers_through_pyfunc_too(adapter: Path, base: Path, organi
     mlflow_models.write_mlmodel(adapter, spec_of(organization, base), str(base))
     [text] = mlflow.pyfunc.load_model(str(adapter)).predict(["one two"])
     assert isinstance(text, str)
+
+
+CLASSES = ["bad", "good", "slow"]
+
+
+def classifier(base: Path) -> Any:
+    """A classifier of three classes on the base's body."""
+    torch.manual_seed(4)
+    names: Any = {"id2label": dict(enumerate(CLASSES)), "label2id": {name: at for at, name in enumerate(CLASSES)}}
+    return LlamaForSequenceClassification.from_pretrained(base, num_labels=3, pad_token_id=2, **names).eval()
+
+
+@pytest.mark.parametrize("kind", ["adapter", "model"])
+def test_a_classifier_loads_through_its_champion_with_its_classes(
+    kind: str,
+    experiments: Experiments,
+    organization: str,
+    base: Path,
+    tokenizer: PreTrainedTokenizerFast,
+    tmp_path: Path,
+) -> None:
+    spec, final, trained = spec_of(organization, base, kind), tmp_path / "final", classifier(base)
+    spec.task = "sequence_classification"
+    if kind == "adapter":
+        config = LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False, task_type="SEQ_CLS")
+        trained = get_peft_model(trained, config).eval()
+        trained.get_base_model().config.save_pretrained(final / "base")
+    trained.save_pretrained(final)
+    tokenizer.save_pretrained(final)
+    mlflow_models.write_mlmodel(final, spec, str(base))
+    mlflow_models.write_mlmodel(final, spec, str(base))
+    mlflow_models.create_version(experiments, spec, final.as_uri(), run_id=None, tags={})
+    loaded = load_champion(experiments, organization, "tiny-orders")
+    inputs = tokenizer("one two", return_tensors="pt", return_token_type_ids=False)
+    with torch.no_grad():
+        torch.testing.assert_close(loaded.model(**inputs).logits, trained(**inputs).logits)
+    assert loaded("one two")[0]["label"] == CLASSES[int(trained(**inputs).logits.argmax())]
 
 
 def test_an_mlmodel_may_be_written_again(adapter: Path, base: Path, organization: str) -> None:

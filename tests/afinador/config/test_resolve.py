@@ -77,12 +77,17 @@ def test_qlora_has_the_keys_of_lora_and_its_bits() -> None:
 
 
 @pytest.mark.parametrize("task", ["sequence_classification", "seq2seq_lm"])
-def test_qlora_needs_a_causal_model(task: Any) -> None:
-    require_fitting_task("qlora", "causal_lm")
-    require_fitting_task("lora", task)
+def test_qlora_and_packing_need_a_causal_model(task: Any) -> None:
+    _, plain, _ = resolve()
+    _, packed, _ = resolve(hyperparameters={"packing": True})
+    require_fitting_task("qlora", "causal_lm", packed)
+    require_fitting_task("lora", task, plain)
     with pytest.raises(UnsupportedModelError, match=f"needs task 'causal_lm'; the task is '{task}'") as caught:
-        require_fitting_task("qlora", task)
+        require_fitting_task("qlora", task, plain)
     assert caught.value.param == "tuning_method"
+    with pytest.raises(InvalidRequestError, match=f"the task is '{task}'. Leave packing out") as caught:
+        require_fitting_task("lora", task, packed)
+    assert caught.value.param == "hyperparameters.packing"
 
 
 def test_layers_win_in_order() -> None:
@@ -201,8 +206,21 @@ def test_json_documents_are_read(tmp_path: Path) -> None:
 
 def test_task_comes_from_the_architecture() -> None:
     assert resolve_task(parse_request(BODY), "LlamaForCausalLM") == "causal_lm"
-    with pytest.raises(UnsupportedModelError, match="BertModel"):
-        resolve_task(parse_request(BODY), "BertModel")
+    for architecture in ("BertModel", "BertForMaskedLM", "RobertaForMaskedLM", "DistilBertForSequenceClassification"):
+        assert resolve_task(parse_request(BODY), architecture) == "sequence_classification"
+
+
+def test_task_may_be_asked_for_where_the_architecture_allows_it() -> None:
+    asked = BODY | {"task": "sequence_classification"}
+    assert resolve_task(parse_request(asked), "LlamaForCausalLM") == "sequence_classification"
+    in_file = BODY | {"config": {"task": "sequence_classification"}}
+    assert resolve_task(parse_request(in_file), "LlamaForCausalLM") == "sequence_classification"
+    with pytest.raises(
+        UnsupportedModelError, match=r"'sequence_classification'.*take a base model of.*LlamaForCausalLM"
+    ):
+        resolve_task(parse_request(BODY | {"task": "causal_lm"}), "BertForMaskedLM")
+    with pytest.raises(UnsupportedModelError, match=r"T5ForConditionalGeneration.*LlamaForCausalLM.*BertForMaskedLM"):
+        resolve_task(parse_request(BODY), "T5ForConditionalGeneration")
     with pytest.raises(UnsupportedModelError, match="seq2seq_lm"):
         resolve_task(parse_request(BODY | {"task": "seq2seq_lm"}), "LlamaForCausalLM")
 

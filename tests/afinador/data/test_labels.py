@@ -1,0 +1,73 @@
+"""Labels as classes, and what is none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from afinador.data.labels import MAX_CLASSES, LabelCounts, LabelledFile, classes_of, in_order
+from afinador.data.validation import validate_dataset
+from afinador.errors import DataError
+
+
+def labelled(name: str, labels: list[str]) -> LabelledFile:
+    counts = LabelCounts()
+    for label in labels:
+        counts.add(label)
+    return LabelledFile(name, "text_label", counts)
+
+
+def test_numbers_stand_in_the_order_of_their_values_before_words() -> None:
+    assert in_order(["b", "10", "a", "-1", "2.5", "9", "B", "1e3"]) == ["-1", "2.5", "9", "10", "1e3", "B", "a", "b"]
+
+
+def test_labels_are_counted_by_the_check_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("text,label\nx,yes\ny, yes \nz,no\n")
+    report = validate_dataset(path, path.name)
+    assert report.labels is not None and dict(report.labels.counts) == {"yes": 2, "no": 1}
+    kept = LabelledFile.from_report(path.name, report.to_json())
+    assert kept.can_be_judged and classes_of(kept) == ["no", "yes"]
+
+
+@pytest.mark.parametrize("record", ['{"prompt": "a", "completion": "b"}', '{"text": "a"}'])
+def test_records_without_labels_are_no_classes(record: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(f"{record}\n{record}\n")
+    kept = LabelledFile.from_report(path.name, validate_dataset(path, path.name).to_json())
+    assert kept.can_be_judged
+    with pytest.raises(DataError, match="learns from the fields 'text' and 'label'"):
+        classes_of(kept)
+
+
+def test_many_long_labels_are_not_kept_with_the_verdict_and_cannot_be_judged_by_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("text,label\n" + "".join(f"x,{'long ' * 100}{n}\n" for n in range(60)))
+    report = validate_dataset(path, path.name)
+    assert not LabelledFile.from_report(path.name, report.to_json()).can_be_judged
+    with pytest.raises(DataError, match="60 different labels in 60 records"):
+        classes_of(LabelledFile(path.name, report.shape, report.labels))
+
+
+def test_few_records_of_two_classes_and_two_a_class_are_enough() -> None:
+    assert classes_of(labelled("a", ["x", "y"])) == ["x", "y"]
+    assert classes_of(labelled("a", ["x", "y", "z"] * 2)) == ["x", "y", "z"]
+    with pytest.raises(DataError, match="3 different labels in 4 records"):
+        classes_of(labelled("a", ["x", "y", "z", "x"]))
+
+
+def test_there_is_a_highest_number_of_classes() -> None:
+    names = [f"class {n}" for n in range(MAX_CLASSES)] * 3
+    assert len(classes_of(labelled("a", names))) == MAX_CLASSES
+    with pytest.raises(DataError, match=f"more than {MAX_CLASSES} different labels"):
+        classes_of(labelled("a", [*names, "one more", "and more", "one more"]))
+
+
+def test_unknown_labels_of_a_validation_file_are_named_and_counted() -> None:
+    training = labelled("train", ["x", "y"] * 3)
+    assert classes_of(training, labelled("valid", ["y", " x"])) == ["x", "y"]
+    with pytest.raises(
+        DataError, match="valid has 2 labels that the training file does not have: 'u', 'v', in 3 records"
+    ):
+        classes_of(training, labelled("valid", ["x", "u", "v", "u"]))
