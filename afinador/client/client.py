@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 import httpx
 
-from afinador.client import calls, following, paging, results, uploads
+from afinador.client import calls, following, model_uploads, paging, results, uploads
 from afinador.client.access import Access
 from afinador.client.calls import Call
 from afinador.client.connection import Connection, Progress
@@ -220,9 +220,12 @@ class Jobs(_Noun):
 class Models(_Noun):
     """Base models, and fine-tuned ones as OpenAI lists them."""
 
-    def create(self, name: str, source: str, visibility: str = "private") -> results.Model:
-        """Register a base model: a folder of the service's machine or ``hf://owner/name``. See ``wait``."""
-        return self._ask(calls.create_model(name, source, visibility), results.Model)
+    def create(
+        self, name: str, source: str | Path, visibility: str = "private", on_progress: Progress | None = None
+    ) -> results.Model:
+        """Register a base model: a ``Path`` of ours (sent if need be), a service's folder, or ``hf://…``. See ``wait``."""
+        made = model_uploads.create(self._connection, name, source, visibility, on_progress)
+        return results.Model.model_validate(made)
 
     def wait(self, model: str, timeout_seconds: float = 3600) -> results.Model:
         """Wait until a model's files are there: ``ready`` or ``error``, with the reason in ``status_details``."""

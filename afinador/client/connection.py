@@ -193,6 +193,7 @@ class Connection:
             call.path,
             params={name: value for name, value in call.params.items() if value is not None},
             json=call.body,
+            content=call.content,
             headers={"authorization": f"Bearer {key}"} if key else None,
             **parts,
         )
