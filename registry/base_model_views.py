@@ -14,18 +14,20 @@ from registry.tables import BaseModel
 UNFINISHED = ("uploading", "registering")
 
 
-def to_wire(settings: Settings, row: BaseModel, *, with_files: bool = True) -> Model:
+def to_wire(settings: Settings, row: BaseModel, *, with_files: bool = True, has_its_name: bool = True) -> Model:
     """Return a base model as it is answered; of one that is still coming, how much of it is there.
 
     Args:
         settings: Where the files of unfinished ones lie.
         row: The entry.
         with_files: False leaves the single files out, as lists do.
+        has_its_name: False when the name leads to another model.
     """
     files = _files(own_folder(settings, row), row)
     return Model.model_validate(
         {
-            "id": row.id,
+            "id": row.name if has_its_name else row.id,
+            "model_id": row.id,
             "created": int(row.created_at),
             "created_at": int(row.created_at),
             "owned_by": row.organization_id,

@@ -180,6 +180,7 @@ def _base_reference(base: BaseModel) -> BaseModelReference:
         sha256=base.sha256,
         parameters=base.parameters,
         license=base.license,
+        source=base.source if base.origin == "remote" else None,
     )
 
 

@@ -32,7 +32,7 @@ def create_model(arguments: argparse.Namespace) -> int:
 
             if model["status"] == "registering":
                 render.remark(f"Fetching and checking {model['name']} …")
-            model = await_settled(connection, calls.get_model(model["id"]), "registering")
+            model = await_settled(connection, calls.get_model(model["model_id"]), "registering")
     if arguments.json:
         render.as_json(model)
     else:
@@ -107,7 +107,7 @@ def get_model(arguments: argparse.Namespace) -> None:
 def _facts(model: dict[str, Any]) -> list[tuple[str, Any]]:
     shown = (
         "name",
-        "id",
+        "model_id",
         "type",
         "status",
         "status_details",

@@ -120,9 +120,9 @@ def _put(
     connection: Connection, model: dict[str, Any], path: str, offset: int, piece: bytes, *, as_operator: bool
 ) -> dict[str, Any]:
     try:
-        return connection.json(calls.send_model_file(model["id"], path, offset, piece, as_operator=as_operator))
+        return connection.json(calls.send_model_file(model["model_id"], path, offset, piece, as_operator=as_operator))
     except InvalidRequestError:
-        now = connection.json(calls.get_model(model["id"]))
+        now = connection.json(calls.get_model(model["model_id"]))
         if now["status"] == "uploading":
             raise
         return now  # it took the last piece, and its answer was lost

@@ -5,6 +5,8 @@ Never optimizer states, never a pickle.
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,8 +15,9 @@ import yaml
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from afinador.config.spec import FineTuningSpec
+from afinador.config.spec import BaseModelReference, FineTuningSpec
 from afinador.data.prompting import PromptForm
+from afinador.models.licenses import LICENSE_FILES
 from afinador.storage import require_free_space
 
 
@@ -35,6 +38,24 @@ def write_weights(model: nn.Module, tokenizer: PreTrainedTokenizerBase, folder: 
     cast(PreTrainedModel, model).save_pretrained(str(folder), safe_serialization=True)
     (folder / "README.md").unlink(missing_ok=True)  # PEFT's own card says nothing about this run
     tokenizer.save_pretrained(str(folder))
+
+
+def name_base_model(folder: Path, base: BaseModelReference) -> None:
+    """Write into an adapter's configuration what others call its base, in the place of a folder of this machine.
+
+    ``PeftModel.from_pretrained(base, folder)`` needs neither.
+    """
+    path = folder / "adapter_config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config |= {"base_model_name_or_path": base.public_name, "revision": base.revision}
+    path.write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
+
+
+def pass_on_license(base_folder: Path, folder: Path) -> None:
+    """Copy the texts of the base model's licence: most licences ask for that of whoever passes on what came of it."""
+    for name in (*LICENSE_FILES, "NOTICE"):
+        if (base_folder / name).is_file():
+            shutil.copyfile(base_folder / name, folder / name)
 
 
 def is_adapted(model: nn.Module) -> bool:
@@ -76,7 +97,7 @@ def model_card(spec: FineTuningSpec, evaluation: dict[str, Any], form: PromptFor
             "",
             "| | name | SHA-256 |",
             "|---|---|---|",
-            f"| base model | {base.name} | `{base.sha256}` |",
+            f"| base model | {base.source or base.name} | `{base.sha256}` |",
             f"| training file | {spec.training_file.name} | `{spec.training_file.sha256}` |",
             *_validation_row(spec),
             "",
@@ -89,7 +110,7 @@ def model_card(spec: FineTuningSpec, evaluation: dict[str, Any], form: PromptFor
             form.sentences(),
             "",
             "```python",
-            _HOW_TO_LOAD[spec.output.kind].format(base=base.path),
+            _HOW_TO_LOAD[spec.output.kind].format(base=base.public_name if base.source else f"path/to/{base.name}"),
             "",
             form.code(),
             "```",
@@ -144,7 +165,7 @@ _FIGURES = {
 def _front_matter(spec: FineTuningSpec, evaluation: dict[str, Any]) -> str:
     adapter = spec.output.kind == "adapter"
     metadata: dict[str, Any] = {
-        "base_model": spec.base_model.name,
+        "base_model": spec.base_model.public_name,
         "base_model_relation": "adapter" if adapter else "finetune",
         "license": spec.base_model.license or "unknown",
         "library_name": "peft" if adapter else "transformers",

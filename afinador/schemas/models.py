@@ -64,7 +64,9 @@ class Model(Wire):
     """A model as OpenAI lists it, with the specification's attributes.
 
     Attributes:
+        id: What to pass as ``model``: a name, or an opaque id where another model has the name.
         created: OpenAI's name for ``created_at``.
+        model_id: A base model's opaque id, which it never shares.
         status: Of a base model: ``uploading`` until all its files were sent, ``registering`` while they are fetched
             and checked, then ``ready`` or ``error``.
         parameters: Number of parameters, counted from the safetensors headers.
@@ -97,6 +99,7 @@ class Model(Wire):
     bytes: int | None = None
     bytes_done: int | None = None
     files: list[ModelFile] | None = None
+    model_id: str | None = None
 
 
 class HubFile(Wire):

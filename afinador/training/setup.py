@@ -14,7 +14,7 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from afinador.config.hyperparameters import Hyperparameters
-from afinador.config.spec import DataFile, FineTuningSpec
+from afinador.config.spec import BaseModelReference, DataFile, FineTuningSpec
 from afinador.data.shapes import Example
 from afinador.data.templates import template_name
 from afinador.data.tokenisation import TokenisedExample, tokenise_all
@@ -23,7 +23,7 @@ from afinador.errors import DataError, InvalidRequestError
 from afinador.methods import METHODS
 from afinador.models.families import causal_model_of, context_length_of
 from afinador.models.loading import Precision, load_causal_lm, load_tokenizer
-from afinador.models.publishing import write_weights
+from afinador.models.publishing import is_adapted, name_base_model, write_weights
 
 CPU_TOKENS_PER_PASS = 4096
 """Enough to keep a CPU busy; larger passes mostly take memory."""
@@ -61,6 +61,7 @@ class Subject:
     model: nn.Module
     tokenizer: PreTrainedTokenizerBase
     computing: Computing
+    base: BaseModelReference
 
     @property
     def trained_parameters(self) -> list[nn.Parameter]:
@@ -70,6 +71,8 @@ class Subject:
     def write_weights(self, folder: Path) -> None:
         """Write what was trained, with the tokenizer beside it; see ``afinador.models.publishing.write_weights``."""
         write_weights(self.model, self.tokenizer, folder)
+        if is_adapted(self.model):
+            name_base_model(folder, self.base)
 
 
 @dataclass(frozen=True)
@@ -153,7 +156,7 @@ def load_subject(spec: FineTuningSpec) -> Subject:
     if hyperparameters.gradient_checkpointing:
         base.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
         base.enable_input_require_grads()  # the frozen embeddings would end the graph before the first adapter
-    return Subject(model, tokenizer, computing)
+    return Subject(model, tokenizer, computing, spec.base_model)
 
 
 def load_trained(spec: FineTuningSpec, folder: Path) -> Subject:
@@ -165,9 +168,11 @@ def load_trained(spec: FineTuningSpec, folder: Path) -> Subject:
     computing = find_computing(spec.hyperparameters.precision)
     tokenizer = load_tokenizer(folder)
     if spec.tuning_method == "full":
-        return Subject(load_causal_lm(folder, precision="float32", device=computing.device), tokenizer, computing)
+        whole = load_causal_lm(folder, precision="float32", device=computing.device)
+        return Subject(whole, tokenizer, computing, spec.base_model)
     base = load_causal_lm(spec.base_model.path, precision=computing.precision, device=computing.device)
-    return Subject(PeftModel.from_pretrained(base, str(folder), is_trainable=True), tokenizer, computing)
+    adapted = PeftModel.from_pretrained(base, str(folder), is_trainable=True)
+    return Subject(adapted, tokenizer, computing, spec.base_model)
 
 
 def load_data(file: DataFile, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Data:

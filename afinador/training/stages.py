@@ -20,7 +20,13 @@ from afinador.data.prompting import prompt_form
 from afinador.data.tokenisation import TokenisedExample
 from afinador.models.families import causal_model_of
 from afinador.models.headers import describe_model_folder
-from afinador.models.publishing import cast_weights, count_adapter_parameters, is_adapted, model_card
+from afinador.models.publishing import (
+    cast_weights,
+    count_adapter_parameters,
+    is_adapted,
+    model_card,
+    pass_on_license,
+)
 from afinador.training.accelerate_loop import train
 from afinador.training.base_against_tuned import compare_with_base
 from afinador.training.progress import Progress
@@ -188,10 +194,11 @@ def _finish(spec: FineTuningSpec, subject: Subject, data: Data, run_dir: RunDir,
     """Write the card and what a program wants to know beside the weights, then the result."""
     evaluation = run_dir.evaluation() or {}
     form = prompt_form(data.examples, subject.tokenizer)
-    lineage = spec.model_dump(mode="json", include=_LINEAGE) | {
+    lineage = spec.model_dump(mode="json", include=_LINEAGE, exclude=_PLACES) | {
         "template": data.template,
         "prompt_form": form.to_json(),
     }
+    pass_on_license(Path(spec.base_model.path), run_dir.final)
     write_atomically(run_dir.final / "README.md", model_card(spec, evaluation, form))
     write_atomically(run_dir.final / "afinador.json", json.dumps(lineage, ensure_ascii=False, indent=1))
     run_dir.write_result(
@@ -209,6 +216,8 @@ def _finish(spec: FineTuningSpec, subject: Subject, data: Data, run_dir: RunDir,
     )
 
 
+_PLACES = {name: {"path"} for name in ("base_model", "training_file", "validation_file")}
+"""Folders of this machine mean nothing elsewhere."""
 _LINEAGE = {
     "job_id", "job_name", "task", "tuning_method", "base_model", "training_file", "validation_file",
     "hyperparameters", "seed", "code_version",

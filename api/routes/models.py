@@ -15,7 +15,7 @@ from api.model_uploads import BYTES_BODY, ReceivedPart
 from api.paging import page
 from api.service import TheService
 from registry import base_models, hub
-from registry.tables import Checkpoint, HubVersion
+from registry.tables import BaseModel, Checkpoint, HubVersion
 
 router = APIRouter(prefix="/models", tags=["models"])
 
@@ -33,8 +33,8 @@ def create_model(caller: CurrentCaller, body: JsonObject, service: TheService) -
             session, service.memory, caller.organization.id, request, operator=caller.is_operator
         )
         model = base_models.to_wire(service.memory.settings, row)
-    if model.status == "registering":
-        service.fetch_model(model.id)
+    if row.status == "registering":
+        service.fetch_model(row.id)
     return model
 
 
@@ -53,9 +53,16 @@ def list_models(caller: CurrentCaller, service: TheService) -> Page[Model]:
     """List base models, the organization's and public ones, and the newest version of each hub name; on one page."""
     organization_id = caller.organization.id
     with service.memory.database.reading() as session:
-        rows = base_models.list_all(session, organization_id)
-        bases = [base_models.to_wire(service.memory.settings, row, with_files=False) for row in rows]
         made = [rows for kind in ("model", "adapter") for rows in hub.list_page(session, organization_id, kind)]
+        rows = base_models.list_all(session, organization_id)
+    # As they are found: what was published, then the own ones, then the oldest public one.
+    own_last = sorted(rows, key=lambda row: (row.organization_id == organization_id, -row.created_at))
+    named: dict[str, BaseModel | None] = {row.name: row for row in own_last}
+    named |= dict.fromkeys((versions[0].name for versions in made), None)
+    bases = [
+        base_models.to_wire(service.memory.settings, row, with_files=False, has_its_name=named[row.name] is row)
+        for row in rows
+    ]
     return page([*bases, *(_published_model(rows) for rows in made)])
 
 
@@ -69,7 +76,9 @@ def retrieve_model(model: str, caller: CurrentCaller, service: TheService) -> Mo
         if (rows := _published(session, organization_id, model)) is not None:
             return _published_model(rows)
         row = base_models.find(session, service.memory, organization_id, model)
-        return base_models.to_wire(service.memory.settings, row)
+        named = base_models.find(session, service.memory, organization_id, row.name)
+        is_hidden = named.id != row.id or _published(session, organization_id, row.name) is not None
+        return base_models.to_wire(service.memory.settings, row, has_its_name=not is_hidden)
 
 
 @router.delete("/{model:path}", summary="Delete a model")

@@ -36,7 +36,7 @@ def begin(member: Any, files: dict[str, bytes]) -> dict[str, Any]:
 
 
 def send(member: Any, model: dict[str, Any], path: str, content: bytes, offset: int = 0) -> Any:
-    return member.http.put(f"/v1/models/{model['id']}/files/{path}", params={"offset": offset}, content=content)
+    return member.http.put(f"/v1/models/{model['model_id']}/files/{path}", params={"offset": offset}, content=content)
 
 
 def refused(answer: Any, status: int = 400) -> str:
@@ -63,7 +63,7 @@ def test_a_model_is_ready_when_its_last_file_has_come(member: Any, files: dict[s
     assert answer["status"] == "registering"
     ready = settled(member)
     assert (ready["status"], ready["parameters"], ready["origin"], ready["source"]) == ("ready", 16, "local", "upload")
-    folder = running.memory.settings.home / "base-models" / model["id"]
+    folder = running.memory.settings.home / "base-models" / model["model_id"]
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == files
     assert {model["files"] for model in member.http.get("/v1/models").json()["data"]} == {None}, "lists stay short"
     assert member.http.delete("/v1/models/acme/mine").status_code == 200
@@ -77,7 +77,7 @@ def test_a_file_goes_on_where_it_broke_off(member: Any, files: dict[str, bytes])
         send(member, model, path, files[path])
     assert done(send(member, model, "model.safetensors", weights[:40]).json())["model.safetensors"] == 40
     again = begin(member, files)
-    assert again["id"] == model["id"], "the same announcement is the same upload"
+    assert again["model_id"] == model["model_id"], "the same announcement is the same upload"
     assert done(again)["model.safetensors"] == 40
     assert "go on from 40" in refused(send(member, model, "model.safetensors", weights[60:], 60))
     assert done(send(member, model, "model.safetensors", b"wrong" * 4, 40).json())["model.safetensors"] == 60
@@ -95,7 +95,9 @@ def test_other_bytes_than_announced_end_in_error_and_leave_nothing(
     ended = settled(member)
     assert ended["status"] == "error" and "model.safetensors arrived with other bytes" in ended["status_details"]
     end = time.monotonic() + 10
-    while (running.memory.settings.home / "base-models" / model["id"]).exists():  # removed once the reason is told
+    while (
+        running.memory.settings.home / "base-models" / model["model_id"]
+    ).exists():  # removed once the reason is told
         assert time.monotonic() < end
         time.sleep(0.05)
 
@@ -140,7 +142,7 @@ def test_sizes_are_limited(member: Any, files: dict[str, bytes], running: Any, m
 def test_an_upload_is_its_organizations_own(member: Any, new_member: Any, files: dict[str, bytes]) -> None:
     model, other = begin(member, files), new_member()
     assert "no base model with the id" in refused(send(other, model, "config.json", files["config.json"]), 404)
-    assert begin(other, files)["id"] != model["id"]
+    assert begin(other, files)["model_id"] != model["model_id"]
 
 
 def test_another_model_of_the_name_is_refused_while_one_is_sent(member: Any, files: dict[str, bytes]) -> None:
@@ -164,7 +166,7 @@ def test_what_another_organization_sent_cannot_be_registered_as_a_folder(
     for path, content in files.items():
         send(member, model, path, content)
     assert settled(member)["status"] == "ready"
-    folder = running.memory.settings.home / "base-models" / model["id"]
+    folder = running.memory.settings.home / "base-models" / model["model_id"]
     body = {"name": "stolen", "source": str(folder)}
     assert "lies outside" in refused(new_member().http.post("/v1/models", json=body), 403)
 
@@ -177,11 +179,11 @@ def test_an_upload_that_has_come_is_checked_after_a_restart(
     for path, content in files.items():
         send(member, model, path, content)
     assert member.http.get("/v1/models/acme/mine").json()["status"] == "registering"
-    complete(running.memory, model["id"])
+    complete(running.memory, model["model_id"])
     assert settled(member)["status"] == "ready"
 
 
 def test_a_key_is_needed(running: Any, member: Any, files: dict[str, bytes], tmp_path: Path) -> None:
     model = begin(member, files)
     with running.http(None) as nobody:
-        assert nobody.put(f"/v1/models/{model['id']}/files/config.json", content=b"{}").status_code == 401
+        assert nobody.put(f"/v1/models/{model['model_id']}/files/config.json", content=b"{}").status_code == 401

@@ -83,7 +83,8 @@ def test_a_model_is_found_by_id_and_name_and_answered_with_both(memory: Memory, 
     row = register(memory, acme, tiny, "acme/tiny")
     assert found(memory, acme, row.id).id == found(memory, acme, "acme/tiny").id == row.id
     wire = base_models.to_wire(memory.settings, row)
-    assert (wire.id, wire.name, wire.type, wire.parameters) == (row.id, "acme/tiny", "base", 6)
+    assert (wire.id, wire.name, wire.type, wire.parameters) == ("acme/tiny", "acme/tiny", "base", 6)
+    assert wire.model_id == row.id
     assert wire.created == wire.created_at == int(row.created_at)
 
 
