@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-import fsspec
-
 from afinador.errors import InsufficientStorageError, NotFoundError, StorageError
 
 CHUNK_BYTES = 1 << 20
@@ -61,6 +59,8 @@ class Storage:
     """
 
     def __init__(self, url: str) -> None:
+        import fsspec  # not there where only the SDK is installed, which hashes files too
+
         self.url = url.rstrip("/")
         self._files, root = fsspec.core.url_to_fs(self.url)
         self._root = str(root).rstrip("/")

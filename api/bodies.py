@@ -80,5 +80,17 @@ def parsed(schema: type[Schema], body: dict[str, Any]) -> Schema:
 
 def describes_body(schema: type[BaseModel]) -> dict[str, Any]:
     """Describe the body of a route for the API description (``openapi_extra``)."""
-    content = {"application/json": {"schema": schema.model_json_schema()}}
+    described = schema.model_json_schema()
+    content = {"application/json": {"schema": _inlined(described, described.pop("$defs", {}))}}
     return {"requestBody": {"required": True, "content": content}}
+
+
+def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
+    """Put definitions in the place of references to them, which mean nothing inside a larger document."""
+    if isinstance(schema, list):
+        return [_inlined(entry, definitions) for entry in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _inlined(definitions[schema["$ref"].removeprefix("#/$defs/")], definitions)
+    return {key: _inlined(value, definitions) for key, value in schema.items()}

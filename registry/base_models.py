@@ -1,10 +1,10 @@
-"""Base models: registered from a folder or from the Hugging Face Hub, found by id, name or alias."""
+"""Base models: registered from a folder, from files that are sent or from the Hugging Face Hub; found by any name."""
 
 from __future__ import annotations
 
 import logging
-import shutil
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import ColumnElement, or_, select, update
 from sqlalchemy import delete as delete_from
@@ -16,21 +16,24 @@ from afinador.errors import (
     AfinadorError,
     InUseError,
     InvalidRequestError,
+    ModelError,
     NameTakenError,
     NotFoundError,
     PermissionDeniedError,
     nearest,
 )
-from afinador.models.headers import ModelDescription, describe_model_folder, inspect_model_folder, model_files
+from afinador.models.headers import ModelDescription, describe_model_folder, inspect_model_folder
 from afinador.schemas.jobs import OPEN_STATUSES, Task
-from afinador.schemas.models import BaseModelRequest, Model
-from afinador.settings import Settings
-from registry import hf_downloads
+from afinador.schemas.models import BaseModelRequest
+from registry import base_model_uploads, hf_downloads
+from registry.base_model_folders import allowed_folder, own_folder, remove_own_folder
+from registry.base_model_views import to_wire
 from registry.database import after_commit
 from registry.memory import Memory
 from registry.tables import BaseModel, HubVersion, Job, new_id
 
-HUB_SCHEME = "hf://"
+__all__ = ["complete", "delete", "find", "incomplete", "list_all", "register", "to_wire"]
+
 _NAMES_IN_MESSAGE = 5
 
 logger = logging.getLogger(__name__)
@@ -41,12 +44,16 @@ def register(
 ) -> BaseModel:
     """Write a base model down; ``complete`` has to follow, in the background.
 
+    Asking again for an upload that has not ended returns the same row, so that it can go on.
+
     Returns:
-        The row, status ``registering``. A folder's headers are checked already, a hub's repository is not.
+        The row, status ``registering``, or ``uploading`` when its files are to be sent first. A folder's headers are
+        checked already, a hub's repository is not.
 
     Raises:
         PermissionDeniedError: ``public`` without the operator's key, or a folder outside the allowed roots.
-        InvalidRequestError: The source is neither an absolute folder nor ``hf://owner/name[@revision]``.
+        InvalidRequestError: The source is neither an absolute folder nor ``hf://owner/name[@revision]``, or there is
+            none and no files either; or see ``registry.base_model_uploads``.
         NotFoundError: There is no such folder.
         ModelError: The folder holds no model that can be used, or one that is too large.
         NameTakenError: The organisation has a base model of this name.
@@ -56,21 +63,9 @@ def register(
             "Only the operator registers public base models; leave visibility out, or use the operator's key.",
             param="visibility",
         )
-    row = BaseModel(
-        id=new_id("model_"),
-        organization_id=organization_id,
-        name=request.name,
-        visibility=request.visibility,
-        source=request.source,
-        status="registering",
-    )
-    if request.source.startswith(HUB_SCHEME):
-        hf_downloads.parse_source(request.source)
-        row.origin = "remote"
-    else:
-        folder = _allowed_folder(memory.settings, request.source)
-        row.origin, row.path = "local", str(folder)
-        _describe(row, _checked(request.name, folder))
+    row = _row(memory, organization_id, request)
+    if (begun := _same_upload(session, row)) is not None:
+        return begun
     try:
         with session.begin_nested():
             session.add(row)
@@ -80,6 +75,48 @@ def register(
             param="name",
         ) from error
     return row
+
+
+def _row(memory: Memory, organization_id: str, request: BaseModelRequest) -> BaseModel:
+    if (request.source is None) == (request.files is None):
+        raise InvalidRequestError(
+            "Give either source, a folder on the server or hf://owner/name[@revision], or files, which are sent "
+            "afterwards.",
+            param="source",
+        )
+    row = BaseModel(
+        id=new_id("model_"),
+        organization_id=organization_id,
+        name=request.name,
+        visibility=request.visibility,
+        source=request.source or base_model_uploads.SOURCE,
+        status="registering",
+        origin="local",
+    )
+    if request.files is not None:
+        row.status, row.path = "uploading", str(own_folder(memory.settings, row))
+        row.files = base_model_uploads.announced(memory.settings, request, request.files)
+    elif row.source.startswith(hf_downloads.HUB_SCHEME):
+        hf_downloads.parse_source(row.source)
+        row.origin, row.path = "remote", str(own_folder(memory.settings, row))
+    else:
+        folder = allowed_folder(memory.settings, row.source)
+        row.path = str(folder)
+        _describe(row, _checked(request.name, folder))
+    return row
+
+
+def _same_upload(session: Session, row: BaseModel) -> BaseModel | None:
+    same = (BaseModel.organization_id == row.organization_id, BaseModel.name == row.name)
+    begun = session.scalars(select(BaseModel).where(*same, BaseModel.status == "uploading")).first()
+    if begun is None:
+        return None
+    if row.status == "uploading" and (row.files, row.visibility) == (begun.files, begun.visibility):
+        return begun
+    raise NameTakenError(
+        f"An upload of other files to {row.name!r} has not ended; delete that base model first, or choose another name.",
+        param="name",
+    )
 
 
 def complete(memory: Memory, model_id: str) -> None:
@@ -92,7 +129,7 @@ def complete(memory: Memory, model_id: str) -> None:
     if row is None or row.status != "registering":
         return
     try:
-        _fill(memory.settings, row)
+        _fill(memory, row)
         row.status, row.status_details = "ready", None
     except AfinadorError as error:
         row.status, row.status_details = "error", f"{error.message} Then delete this entry and register it again."
@@ -100,7 +137,7 @@ def complete(memory: Memory, model_id: str) -> None:
         logger.exception("Registering the base model %s failed", model_id)
         row.status, row.status_details = "error", "An unexpected error; the operator finds it in the log of the API."
     if not _write_back(memory, row) or row.status == "error":
-        _remove_download(memory.settings, row)
+        remove_own_folder(memory.settings, row)
 
 
 def incomplete(session: Session) -> list[str]:
@@ -166,69 +203,11 @@ def delete(session: Session, memory: Memory, organization_id: str, name: str, *,
             param="model",
         )
     session.execute(delete_from(BaseModel).where(BaseModel.id == row.id))
-    after_commit(session, lambda: _remove_download(memory.settings, row))
-
-
-def to_wire(row: BaseModel) -> Model:
-    """Return a base model as it is answered."""
-    return Model.model_validate(
-        {
-            "id": row.id,
-            "created": int(row.created_at),
-            "created_at": int(row.created_at),
-            "owned_by": row.organization_id,
-            "organization_id": row.organization_id,
-            "name": row.name,
-            "type": "base",
-            "origin": row.origin,
-            "visibility": row.visibility,
-            "status": row.status,
-            "status_details": row.status_details,
-            "architecture": row.architecture,
-            "task": row.task,
-            "parameters": row.parameters,
-            "sha256": row.sha256,
-            "license": row.license,
-            "source": row.source,
-        }
-    )
+    after_commit(session, lambda: remove_own_folder(memory.settings, row))
 
 
 def _visible_to(organization_id: str) -> ColumnElement[bool]:
     return or_(BaseModel.organization_id == organization_id, BaseModel.visibility == "public")
-
-
-def _allowed_folder(settings: Settings, source: str) -> Path:
-    if "://" in source or not Path(source).is_absolute():
-        raise InvalidRequestError(
-            f"source is {source!r}; give an absolute folder on the server, or hf://owner/name[@revision].",
-            param="source",
-        )
-    try:
-        folder = Path(source).resolve()
-        is_there = folder.is_dir()
-    except (OSError, ValueError) as error:  # such as a name that is too long, or holds a zero byte
-        raise InvalidRequestError(f"source is no folder that there can be: {error}.", param="source") from error
-    _require_below_roots(settings, folder)
-    if not is_there:
-        raise NotFoundError(
-            f"There is no folder {source}; give the one that holds config.json and the safetensors files.",
-            param="source",
-        )
-    for file in model_files(folder) if (folder / "config.json").is_file() else ():
-        _require_below_roots(settings, file.resolve())  # a link inside may lead out
-    return folder
-
-
-def _require_below_roots(settings: Settings, path: Path) -> None:
-    roots = [root.resolve() for root in settings.allowed_model_roots]
-    if not any(path.is_relative_to(root) for root in roots):
-        raise PermissionDeniedError(
-            f"{path} lies outside the folders from which base models may be registered: "
-            f"{', '.join(map(str, roots))}. Move the model there, or let the operator add its folder to "
-            "AFINADOR_MODEL_ROOTS.",
-            param="source",
-        )
 
 
 def _checked(name: str, folder: Path) -> ModelDescription:
@@ -251,14 +230,33 @@ def _task_of(architecture: str) -> Task | None:
     return "sequence_classification" if classifies else None
 
 
-def _fill(settings: Settings, row: BaseModel) -> None:
+def _fill(memory: Memory, row: BaseModel) -> None:
     if row.origin == "remote":
-        row.source = hf_downloads.download(settings, row.source, _download_folder(settings, row))
-        row.path = str(_download_folder(settings, row))
+        wanted = hf_downloads.look_up(memory.settings, row.source)
+        row.files = wanted.files
+        _announce(memory, row)
+        hf_downloads.download(memory.settings, wanted, own_folder(memory.settings, row))
+        row.source = str(wanted.source)
     assert row.path is not None
     _describe(row, _checked(row.name, Path(row.path)))
     folder = inspect_model_folder(Path(row.path))
+    _require_as_announced(row.files or {}, folder.files)
     row.sha256, row.files = folder.sha256, folder.files
+
+
+def _announce(memory: Memory, row: BaseModel) -> None:
+    """Write down what is going to come, so that its progress can be told."""
+    with memory.database.session() as session:
+        session.execute(update(BaseModel).where(BaseModel.id == row.id).values(files=row.files))
+
+
+def _require_as_announced(announced: dict[str, Any], there: dict[str, Any]) -> None:
+    for path, file in announced.items():
+        expected, found = file.get("sha256"), there.get(path, {}).get("sha256")
+        if expected and found and expected != found:
+            raise ModelError(
+                f"{path} arrived with other bytes than were announced: its SHA-256 is {found}, it should be {expected}."
+            )
 
 
 def _write_back(memory: Memory, row: BaseModel) -> bool:
@@ -275,12 +273,3 @@ def _users(session: Session, model_id: str) -> list[str]:
     adapters = select(HubVersion.name).where(HubVersion.base_model_id == model_id, HubVersion.kind == "adapter")
     named = [f"the job {name}" for name in session.scalars(jobs)]
     return named + [f"the adapter {name}" for name in session.scalars(adapters.distinct().order_by(HubVersion.name))]
-
-
-def _download_folder(settings: Settings, row: BaseModel) -> Path:
-    return settings.home / "base-models" / row.id
-
-
-def _remove_download(settings: Settings, row: BaseModel) -> None:
-    if row.origin == "remote":
-        shutil.rmtree(_download_folder(settings, row), ignore_errors=True)

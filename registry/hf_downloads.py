@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from afinador.config.resolve import check_parameter_count
 from afinador.errors import (
@@ -24,6 +24,7 @@ from afinador.storage import require_free_space
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo
 
+HUB_SCHEME = "hf://"
 _SOURCE = re.compile(r"hf://(?P<repository>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>\w[\w./-]*))?")
 _WEIGHTS = re.compile(r"model(-\d+-of-\d+)?\.safetensors(\.index\.json)?")
 _TEXT_SUFFIXES = (".json", ".model", ".txt", ".jinja")
@@ -55,53 +56,87 @@ def parse_source(source: str) -> HubSource:
     return HubSource(match["repository"], match["revision"] or "main")
 
 
-def download(settings: Settings, source: str, folder: Path) -> str:
-    """Fetch a model into a folder; files that are there already are not fetched again.
+@dataclass(frozen=True)
+class Wanted:
+    """What is going to be fetched.
 
-    Returns:
-        The source with the commit that was fetched, ``hf://owner/name@commit``.
+    Attributes:
+        source: With the commit that the revision led to.
+        files: ``{name: {"bytes", "sha256"}}``; the hash where the Hub tells it, which it does for weights.
+    """
+
+    source: HubSource
+    files: dict[str, dict[str, Any]]
+
+
+def look_up(settings: Settings, source: str) -> Wanted:
+    """Ask the Hub for the commit and the files of a model.
 
     Raises:
         NotFoundError: No such repository or revision, or the token may not see it.
         PermissionDeniedError: The repository is gated for this token.
         UnsupportedModelError: It holds no safetensors weights.
         ModelTooLargeError: More than 15B parameters, as far as the Hub tells.
+        ServiceUnavailableError: The Hub does not answer.
+    """
+    from huggingface_hub import HfApi  # half a second to import
+
+    wanted = parse_source(source)
+    with _translated(settings, wanted):
+        api = HfApi(endpoint=settings.hf_endpoint, token=_token(settings))
+        info = api.model_info(wanted.repository, revision=wanted.revision, files_metadata=True)
+    files = _files_to_fetch(info, wanted)
+    if info.safetensors is not None:
+        check_parameter_count(wanted.repository, info.safetensors.total)
+    return Wanted(HubSource(wanted.repository, info.sha or wanted.revision), files)
+
+
+def download(settings: Settings, wanted: Wanted, folder: Path) -> None:
+    """Fetch a model into a folder; files that are there already are not fetched again.
+
+    A connection that breaks is taken up again where it broke. Sizes are checked here, hashes by whoever reads the
+    files anyway.
+
+    Raises:
+        PermissionDeniedError: The repository is gated for this token.
         InsufficientStorageError: The disk is too full.
         ServiceUnavailableError: The Hub does not answer.
     """
-    from huggingface_hub import HfApi, snapshot_download  # half a second to import
+    from huggingface_hub import constants, snapshot_download
     from huggingface_hub.utils import disable_progress_bars
 
     disable_progress_bars()
-    wanted = parse_source(source)
-    # False keeps the client from using the token of whoever is logged in on this machine.
-    token = settings.hf_token.get_secret_value() if settings.hf_token else False
-    with _translated(settings, wanted):
-        api = HfApi(endpoint=settings.hf_endpoint, token=token)
-        info = api.model_info(wanted.repository, revision=wanted.revision, files_metadata=True)
-        sizes = _files_to_fetch(info, wanted)
-        if info.safetensors is not None:
-            check_parameter_count(wanted.repository, info.safetensors.total)
-        require_free_space(folder, sum(sizes.values()), f"Downloading {wanted}")
+    # Plain HTTP goes through HF_ENDPOINT and proxies alone, and leaves bytes on the disk that can be counted.
+    constants.HF_HUB_DISABLE_XET = True
+    total_bytes = sum(file["bytes"] for file in wanted.files.values())
+    require_free_space(folder, total_bytes, f"Downloading {wanted.source}")
+    with _translated(settings, wanted.source):
         folder.mkdir(parents=True, exist_ok=True)
         snapshot_download(
-            wanted.repository,
-            revision=info.sha,
+            wanted.source.repository,
+            revision=wanted.source.revision,
             local_dir=folder,
-            allow_patterns=list(sizes),
+            allow_patterns=list(wanted.files),
             endpoint=settings.hf_endpoint,
-            token=token,
+            token=_token(settings),
         )
     shutil.rmtree(folder / ".cache", ignore_errors=True)
-    return str(HubSource(wanted.repository, info.sha or wanted.revision))
 
 
-def _files_to_fetch(info: ModelInfo, wanted: HubSource) -> dict[str, int]:
-    """Return names and sizes of the files that are read later; other forms of the weights stay where they are."""
-    files = {file.rfilename: file.size or 0 for file in info.siblings or []}
+def _token(settings: Settings) -> str | Literal[False]:
+    """Return the service's token; False keeps the client from using that of whoever is logged in on this machine."""
+    return settings.hf_token.get_secret_value() if settings.hf_token else False
+
+
+def _files_to_fetch(info: ModelInfo, wanted: HubSource) -> dict[str, dict[str, Any]]:
+    """Return the files that are read later; other forms of the weights stay where they are."""
+    files = {
+        file.rfilename: {"bytes": file.size or 0, "sha256": file.lfs.sha256 if file.lfs else None}
+        for file in info.siblings or []
+    }
     chosen = {
-        name: size
-        for name, size in files.items()
+        name: file
+        for name, file in files.items()
         if "/" not in name
         and (_WEIGHTS.fullmatch(name) or name.endswith(_TEXT_SUFFIXES) or name in _DOCUMENTS)
         and not (name.endswith(".index.json") and not _WEIGHTS.fullmatch(name))
@@ -127,17 +162,23 @@ def _translated(settings: Settings, wanted: HubSource) -> Iterator[None]:
             f"{wanted} is gated: accept its terms at {page} and give the service a token of that account as HF_TOKEN."
         ) from error
     except errors.RevisionNotFoundError as error:
-        raise NotFoundError(f"{page} has no revision {wanted.revision!r}.", param="source") from error
-    except errors.RepositoryNotFoundError as error:
         raise NotFoundError(
-            f"There is no {page}, or it is private and the service's HF_TOKEN may not read it.", param="source"
+            f"{page} has no revision {wanted.revision!r}; give a branch, a tag or a commit of it.", param="source"
+        ) from error
+    except errors.RepositoryNotFoundError as error:
+        private = "the service's HF_TOKEN may not read it" if settings.hf_token else "the service has no HF_TOKEN"
+        raise NotFoundError(
+            f"There is no {page}, or it is private and {private}; check the name, or set HF_TOKEN to a token that may "
+            "read it.",
+            param="source",
         ) from error
     except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled) as error:
         raise _away(settings) from error
     except errors.HfHubHTTPError as error:
         status = error.response.status_code if error.response is not None else 0
         if status in (401, 403):
-            raise PermissionDeniedError(f"{page} refuses the service's HF_TOKEN (HTTP {status}).") from error
+            remedy = "set HF_TOKEN to one that is valid" if settings.hf_token else "set HF_TOKEN"
+            raise PermissionDeniedError(f"{page} refuses access (HTTP {status}): {remedy}.") from error
         raise ServiceUnavailableError(f"{page} answers HTTP {status}; try later.") from error
     except (httpx2.HTTPError, OSError) as error:
         raise _away(settings) from error

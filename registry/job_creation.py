@@ -24,6 +24,7 @@ from afinador.data.labels import LabelledFile, classes_of
 from afinador.errors import DataError, InvalidRequestError, ModelError, NameTakenError, UnsupportedModelError
 from afinador.schemas.jobs import JobRequest, TuningMethod
 from registry import base_models, events, files
+from registry.base_model_views import UNFINISHED
 from registry.memory import Memory
 from registry.tables import BaseModel, File, HubVersion, Job, Organization, new_id
 
@@ -117,9 +118,9 @@ def _base_model(session: Session, memory: Memory, organization: Organization, na
             param="model",
         )
     base = base_models.find(session, memory, organization.id, name)
-    if base.status == "registering":
+    if base.status in UNFINISHED:
         raise ModelError(
-            f"The base model {base.name!r} is still being registered; try again when its status is 'ready'.",
+            f"The base model {base.name!r} is still being registered ({base.status}); try again when its status is 'ready'.",
             param="model",
             code="model_not_ready",
         )
@@ -210,6 +211,7 @@ def _base_reference(base: BaseModel) -> BaseModelReference:
         sha256=base.sha256,
         parameters=base.parameters,
         license=base.license,
+        source=base.source if base.origin == "remote" else None,
     )
 
 

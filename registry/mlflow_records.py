@@ -24,6 +24,8 @@ def lineage_tags(spec: FineTuningSpec) -> dict[str, str]:
         "organization": spec.organization_id,
         "base_model": spec.base_model.name,
         "base_model_sha256": spec.base_model.sha256,
+        "base_model_source": spec.base_model.source,
+        "license": spec.base_model.license,
         "dataset": spec.training_file.name,
         "dataset_sha256": spec.training_file.sha256,
         "tuning_method": spec.tuning_method,

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from afinador.cli import render
 from afinador.cli.command import Command, Parser, UsageError
 from afinador.cli.service import ask, ask_all, connect
 from afinador.client import calls
+
+if TYPE_CHECKING:
+    from afinador.client.connection import Connection
+
+UPLOADED = "upload"
+"""The source of a base model whose files were sent."""
 
 
 def create_model(arguments: argparse.Namespace) -> int:
@@ -17,13 +23,16 @@ def create_model(arguments: argparse.Namespace) -> int:
     visibility = "public" if arguments.public else "private"
     with connect() as connection:
         source = _source(arguments.source, has_our_disk=connection.access.is_on_this_machine)
-        model = connection.json(calls.create_model(arguments.name, source, visibility))
+        if isinstance(source, Path):
+            model = _register_folder(connection, arguments.name, source, visibility)
+        else:
+            model = connection.json(calls.create_model(arguments.name, source, visibility))
         if not arguments.no_wait:
             from afinador.client.following import await_settled
 
             if model["status"] == "registering":
                 render.remark(f"Fetching and checking {model['name']} …")
-            model = await_settled(connection, calls.get_model(model["id"]), "registering")
+            model = await_settled(connection, calls.get_model(model["model_id"]), "registering")
     if arguments.json:
         render.as_json(model)
     else:
@@ -34,8 +43,22 @@ def create_model(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _source(source: str, *, has_our_disk: bool) -> str:
-    """Make a folder absolute: the service runs in another one.
+def _register_folder(connection: Connection, name: str, folder: Path, visibility: str) -> dict[str, Any]:
+    """Register a folder of this machine; its files are sent where the service may not read it in place."""
+    from afinador.cli.transfer import bytes_bar
+    from afinador.client import model_uploads
+
+    with bytes_bar(f"Uploading {folder.name}") as report:
+        model = model_uploads.register(connection, name, folder, visibility, report)
+    if model.get("source") == UPLOADED:
+        render.remark(f"Uploaded {len(model['files'])} files of {folder} ({render.size(model['bytes'])}).")
+        for left_out, reason in model_uploads.left_out(folder).items():
+            render.remark(f"Left out: {left_out} ({reason}).")
+    return model
+
+
+def _source(source: str, *, has_our_disk: bool) -> str | Path:
+    """Return a folder of this machine as a path, absolute, and anything else as it is: the service knows it.
 
     Raises:
         UsageError: It is a file; or the service has our disk, and there is nothing.
@@ -47,14 +70,14 @@ def _source(source: str, *, has_our_disk: bool) -> str:
         raise UsageError(f"--source {source!r} is a file; give the folder that holds the model.")
     if has_our_disk and not folder.exists():
         raise UsageError(f"--source {source!r}: there is no such folder ({folder}).")
-    return str(folder) if has_our_disk or folder.is_dir() else source
+    return folder if folder.is_dir() else source
 
 
 def _add_create(parser: Parser) -> None:
     parser.add_argument("name", metavar="NAME", help="for example tiny or owner/name")
     parser.add_argument(
         "--source", required=True, metavar="SOURCE",
-        help="a folder below AFINADOR_MODEL_ROOTS of the service, or hf://owner/name[@revision]",
+        help="a folder, sent where the service may not read it in place, or hf://owner/name[@revision]",
     )  # fmt: skip
     parser.add_argument("--public", action="store_true", help="for every organisation (operator)")
     parser.add_argument("--no-wait", action="store_true", help="do not wait until its files are there")
@@ -84,7 +107,7 @@ def get_model(arguments: argparse.Namespace) -> None:
 def _facts(model: dict[str, Any]) -> list[tuple[str, Any]]:
     shown = (
         "name",
-        "id",
+        "model_id",
         "type",
         "status",
         "status_details",
@@ -97,10 +120,19 @@ def _facts(model: dict[str, Any]) -> list[tuple[str, Any]]:
     return [
         *((name.replace("_", " "), model.get(name)) for name in shown),
         ("parameters", render.count(model["parameters"]) if model.get("parameters") else None),
+        ("size", _size(model)),
         ("sha256", model.get("sha256")),
         ("source", model.get("source")),
+        ("revision", model.get("revision")),
         ("created", render.moment(model["created_at"])),
     ]
+
+
+def _size(model: dict[str, Any]) -> str | None:
+    total_bytes, done_bytes = model.get("bytes"), model.get("bytes_done")
+    if not total_bytes or done_bytes == total_bytes:
+        return render.size(total_bytes) if total_bytes else None
+    return f"{render.size(done_bytes or 0)} of {render.size(total_bytes)} are there"
 
 
 def delete_model(arguments: argparse.Namespace) -> None:
@@ -118,9 +150,14 @@ COMMANDS = (
         ("create", "base-model"), "Register a base model", create_model, _add_create,
         examples=(
             "afinador create base-model tiny --source examples/base_model/model",
+            "afinador create base-model mine --source ~/models/mine",
             "afinador create base-model smollm --source hf://HuggingFaceTB/SmolLM2-135M-Instruct",
         ),
-        details="Waits until its files were fetched and checked. Models up to 15B parameters, as safetensors.",
+        details=(
+            "Waits until its files were fetched and checked. Models up to 15B parameters, as safetensors. A folder below "
+            "one of the service's AFINADOR_MODEL_ROOTS is used in place; of any other one the files are uploaded, 64 GB "
+            "at most. An upload that broke off goes on when the command is given again."
+        ),
     ),
     Command(
         ("list", "base-model"), "List the base models: your own and public ones", list_models,

@@ -21,16 +21,18 @@ class Call:
         path: Below ``/v1``.
         params: The query; None values are left out.
         body: Sent as JSON.
+        content: Sent as it is, instead of a body.
         as_operator: Signed with the operator's key, where there is one.
         is_idempotent: A POST that does no more the second time.
     """
 
-    method: Literal["GET", "POST", "DELETE"]
+    method: Literal["GET", "POST", "PUT", "DELETE"]
     path: str
     params: Mapping[str, Any] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
     as_operator: bool = False
     is_idempotent: bool = False
+    content: bytes | None = None
 
     @property
     def is_repeatable(self) -> bool:
@@ -141,6 +143,18 @@ def create_model(name: str, source: str, visibility: str = "private") -> Call:
     """Register a base model; public ones are the operator's to make."""
     body = {"name": name, "source": source, "visibility": visibility}
     return Call("POST", "/models", body=body, as_operator=visibility == "public")
+
+
+def create_model_of_files(name: str, files: list[dict[str, Any]], visibility: str = "private") -> Call:
+    """Announce the files of a base model; asked again, it says which of them are there already."""
+    body = {"name": name, "files": files, "visibility": visibility}
+    return Call("POST", "/models", body=body, as_operator=visibility == "public")
+
+
+def send_model_file(model_id: str, path: str, offset: int, content: bytes, *, as_operator: bool) -> Call:
+    """Send a piece of an announced file."""
+    where = f"/models/{_named(model_id)}/files/{quote(path)}"
+    return Call("PUT", where, {"offset": offset}, content=content, as_operator=as_operator)
 
 
 def delete_model(model: str) -> Call:

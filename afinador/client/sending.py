@@ -58,6 +58,7 @@ def request_options(call: Call, access: Access) -> dict[str, Any]:
         "url": call.path,
         "params": {name: value for name, value in call.params.items() if value is not None},
         "json": call.body,
+        "content": call.content,
         "headers": {"authorization": f"Bearer {key}"} if key else None,
     }
 

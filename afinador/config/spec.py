@@ -35,6 +35,8 @@ class BaseModelReference(BaseModel):
         path: Local folder, or the prefix in the storage when it starts with ``storage:``.
         sha256: Hash over names and hashes of its files.
         parameters: Number of parameters, from the safetensors headers.
+        license: See ``afinador.models.licenses``.
+        source: ``hf://owner/name@commit`` of one from the Hugging Face Hub, else None.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -46,6 +48,17 @@ class BaseModelReference(BaseModel):
     sha256: str
     parameters: int
     license: str | None = None
+    source: str | None = None
+
+    @property
+    def public_name(self) -> str:
+        """What others know it by: its name on the Hugging Face Hub if it has one, else the registered name."""
+        return self.source.removeprefix("hf://").partition("@")[0] if self.source else self.name
+
+    @property
+    def revision(self) -> str | None:
+        """The commit on the Hugging Face Hub, or None."""
+        return self.source.partition("@")[2] or None if self.source else None
 
 
 class Output(BaseModel):

@@ -13,9 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from afinador.errors import UnsupportedModelError
+from afinador.models.licenses import find_license
 from afinador.storage import sha256_of
 
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy", ".npz")
@@ -45,7 +44,7 @@ class ModelDescription:
     Attributes:
         parameters: Elements of all stored tensors; tied weights are stored, and counted, once.
         bytes: Size of the weight files.
-        license: As the model card's front matter names it, or None.
+        license: See ``afinador.models.licenses``.
         dtype: Of most parameters, torch's name, for example ``bfloat16``.
     """
 
@@ -120,7 +119,7 @@ def describe_model_folder(path: Path) -> ModelDescription:
         model_type=str(config.get("model_type", "")),
         parameters=by_dtype.total(),
         bytes=sum(file.stat().st_size for file in weights),
-        license=_license(path),
+        license=find_license(path),
         dtype=_DTYPES.get(most_common, most_common.lower()),
     )
 
@@ -171,9 +170,25 @@ def model_files(path: Path) -> list[Path]:
         file
         for pattern in ("*", "additional_chat_templates/*.jinja")
         for file in path.glob(pattern)
-        if file.is_file() and (file.suffix in _TEXT_SUFFIXES or file.name in _TEXT_NAMES) and file.name[0] != "."
+        if file.is_file() and _is_text(file.name)
     ]
     return sorted({*weight_files(path), *texts})
+
+
+def is_model_file(path: str) -> bool:
+    """Tell by its name alone whether a file may belong to a model; ``model_files`` says which ones do.
+
+    Args:
+        path: Relative to the model's folder, with forward slashes.
+    """
+    folder, _, name = path.rpartition("/")
+    if folder:
+        return folder == "additional_chat_templates" and name.endswith(".jinja")
+    return name.endswith(".safetensors") or _is_text(name)
+
+
+def _is_text(name: str) -> bool:
+    return name[0] != "." and (name.endswith(_TEXT_SUFFIXES) or name in _TEXT_NAMES)
 
 
 def hash_of_files(files: dict[str, dict[str, Any]]) -> str:
@@ -258,21 +273,3 @@ def _read_header(path: Path) -> dict[str, tuple[str, int]]:
 
 def _damaged(path: Path, why: str) -> UnsupportedModelError:
     return UnsupportedModelError(f"{path} is damaged or incomplete: {why}. Copy or download the model again.")
-
-
-def _license(path: Path) -> str | None:
-    card = path / "README.md"
-    if not card.is_file():
-        return None
-    parts = card.read_text(encoding="utf-8", errors="replace").split("---", 2)
-    if len(parts) < 3 or parts[0].strip():
-        return None
-    try:
-        front_matter = yaml.safe_load(parts[1])
-    except yaml.YAMLError:
-        return None  # a card that nobody can read says nothing about the license
-    if not isinstance(front_matter, dict):
-        return None
-    named = front_matter.get("license_name") if front_matter.get("license") == "other" else None
-    value = named or front_matter.get("license")
-    return str(value) if value else None

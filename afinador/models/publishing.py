@@ -1,30 +1,27 @@
-"""What is published: weights as PEFT or transformers read them, the tokenizer, and a model card.
+"""What is published: weights as PEFT or transformers read them, and the tokenizer. ``model_cards`` describes them.
 
 Never optimizer states, never a pickle.
 """
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
-import yaml
 from peft import load_peft_weights, set_peft_model_state_dict
 from safetensors.torch import load_file
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from afinador.config.spec import FineTuningSpec
-from afinador.data.classified import ClassForm, in_a_cell
-from afinador.data.prompting import PromptForm
+from afinador.config.spec import BaseModelReference
 from afinador.errors import ModelError
 from afinador.models.classification import BASE_FOLDER, is_classifier
 from afinador.models.families import causal_model_of
-from afinador.models.quantisation import form_of_weights
+from afinador.models.licenses import LICENSE_FILES
 from afinador.storage import require_free_space
-
-CLASSES_IN_CARD = 20
 
 
 def write_weights(model: nn.Module, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
@@ -68,6 +65,24 @@ def read_weights(model: nn.Module, folder: Path) -> None:
             weights[name].copy_(tensor)
 
 
+def name_base_model(folder: Path, base: BaseModelReference) -> None:
+    """Write into an adapter's configuration what others call its base, in the place of a folder of this machine.
+
+    ``PeftModel.from_pretrained(base, folder)`` needs neither.
+    """
+    path = folder / "adapter_config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config |= {"base_model_name_or_path": base.public_name, "revision": base.revision}
+    path.write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
+
+
+def pass_on_license(base_folder: Path, folder: Path) -> None:
+    """Copy the texts of the base model's licence: most licences ask for that of whoever passes on what came of it."""
+    for name in (*LICENSE_FILES, "NOTICE"):
+        if (base_folder / name).is_file():
+            shutil.copyfile(base_folder / name, folder / name)
+
+
 def is_adapted(model: nn.Module) -> bool:
     """Return whether a model carries adapters."""
     return hasattr(model, "peft_config")
@@ -83,183 +98,3 @@ def cast_weights(model: nn.Module, dtype: torch.dtype) -> None:
     for parameter in model.parameters():
         if parameter.is_floating_point():
             parameter.data = parameter.data.to(dtype)
-
-
-def model_card(spec: FineTuningSpec, evaluation: dict[str, Any], form: PromptForm | ClassForm) -> str:
-    """Return the README.md of a published version.
-
-    Args:
-        spec: What was asked for.
-        evaluation: As in ``evaluation.json``.
-        form: How prompts were written, or which classes there are.
-    """
-    base = spec.base_model
-    return "\n".join(
-        [
-            _front_matter(spec, evaluation),
-            f"# {spec.output.name}",
-            "",
-            f"{_WHAT[spec.output.kind]} of **{base.name}**, fine-tuned by Afinador {spec.code_version} "
-            f"(job `{spec.job_name}`, `{spec.job_id}`).",
-            "",
-            "| | name | SHA-256 |",
-            "|---|---|---|",
-            f"| base model | {base.name} | `{base.sha256}` |",
-            f"| training file | {spec.training_file.name} | `{spec.training_file.sha256}` |",
-            *_validation_row(spec),
-            "",
-            "## Base against tuned",
-            "",
-            *_figures(evaluation),
-            "",
-            "## How to classify" if isinstance(form, ClassForm) else "## How to prompt",
-            "",
-            form.sentences(),
-            "",
-            "```python",
-            _how_to_load(spec),
-            "",
-            form.code(),
-            "```",
-            "",
-            "## Hyperparameters",
-            "",
-            f"Method `{spec.tuning_method}`, seed {spec.seed}.{_quantisation(spec)}",
-            "",
-            "| name | value |",
-            "|---|---|",
-            *_hyperparameter_rows(spec),
-            "",
-        ]
-    )
-
-
-def _validation_row(spec: FineTuningSpec) -> list[str]:
-    file = spec.validation_file
-    return [f"| validation file | {file.name} | `{file.sha256}` |"] if file else []
-
-
-def _hyperparameter_rows(spec: FineTuningSpec) -> list[str]:
-    values = spec.hyperparameters.model_dump(exclude_none=True)
-    return [f"| {name} | {value} |" for name, value in values.items()]
-
-
-def _quantisation(spec: FineTuningSpec) -> str:
-    bits = spec.hyperparameters.quantization_bits
-    if bits is None:
-        return ""
-    return (
-        f" The base model was held in {form_of_weights(bits, '')} while training; the adapter is in float32 and fits the "
-        "base model as it is, quantised or not."
-    )
-
-
-_WHAT = {"adapter": "A LoRA adapter", "model": "A full fine-tune"}
-
-_HOW_TO_LOAD = {
-    "adapter": """from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer
-
-folder = "path/to/this/folder"
-base = AutoModelForCausalLM.from_pretrained("{base}")
-model = PeftModel.from_pretrained(base, folder)
-tokenizer = AutoTokenizer.from_pretrained(folder)""",
-    "model": """from transformers import AutoModelForCausalLM, AutoTokenizer
-
-folder = "path/to/this/folder"
-model = AutoModelForCausalLM.from_pretrained(folder)
-tokenizer = AutoTokenizer.from_pretrained(folder)""",
-}
-
-_HOW_TO_LOAD_CLASSIFIER = {
-    "adapter": """from peft import PeftModel
-from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
-
-folder = "path/to/this/folder"
-config = AutoConfig.from_pretrained(f"{{folder}}/base")  # the base model's, with num_labels, id2label and label2id
-base = AutoModelForSequenceClassification.from_pretrained("{base}", config=config{options})
-model = PeftModel.from_pretrained(base, folder).eval()
-tokenizer = AutoTokenizer.from_pretrained(folder)""",
-    "model": """from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-folder = "path/to/this/folder"
-model = AutoModelForSequenceClassification.from_pretrained(folder)
-tokenizer = AutoTokenizer.from_pretrained(folder)""",
-}
-
-_FIGURES = {
-    "loss": "loss (nats a token)",
-    "perplexity": "perplexity",
-    "accuracy": "token accuracy",
-    "exact_match": "exact match",
-}
-_CLASSIFIER_FIGURES = {"loss": "loss (nats a text)", "accuracy": "accuracy", "macro_f1": "macro F1"}
-
-
-def _how_to_load(spec: FineTuningSpec) -> str:
-    if spec.task != "sequence_classification":
-        return _HOW_TO_LOAD[spec.output.kind].format(base=spec.base_model.path)
-    # A base made for other classes has a head of another shape, which the adapter replaces.
-    other_head = spec.base_model.architecture.endswith("ForSequenceClassification")
-    options = ", ignore_mismatched_sizes=True" if other_head else ""
-    return _HOW_TO_LOAD_CLASSIFIER[spec.output.kind].format(base=spec.base_model.path, options=options)
-
-
-def _front_matter(spec: FineTuningSpec, evaluation: dict[str, Any]) -> str:
-    adapter = spec.output.kind == "adapter"
-    metadata: dict[str, Any] = {
-        "base_model": spec.base_model.name,
-        "base_model_relation": "adapter" if adapter else "finetune",
-        "license": spec.base_model.license or "unknown",
-        "library_name": "peft" if adapter else "transformers",
-        "pipeline_tag": "text-classification" if spec.task == "sequence_classification" else "text-generation",
-        "tags": ["afinador", spec.tuning_method, *([spec.domain] if spec.domain else []), *spec.tags],
-        "metrics": [
-            "f1" if key == "macro_f1" else key
-            for key in ("perplexity", "accuracy", "exact_match", "macro_f1")
-            if key in evaluation.get("tuned", {})
-        ],
-    }
-    return f"---\n{yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True)}---\n"
-
-
-def _figures(evaluation: dict[str, Any]) -> list[str]:
-    if "tuned" not in evaluation:
-        return [f"Not measured: {evaluation.get('skipped', 'there is no evaluation')}"]
-    base, tuned = evaluation["base"], evaluation["tuned"]
-    rows = [
-        f"| {label} | {base[key]:.4f} | {tuned[key]:.4f} |"
-        for key, label in (_CLASSIFIER_FIGURES if "macro_f1" in tuned else _FIGURES).items()
-        if tuned.get(key) is not None and base.get(key) is not None
-    ]
-    generated = f" ({tuned['generated']} of them answered by generation)" if tuned.get("generated") else ""
-    heading = "base, with an untrained head" if base.get("head") == "untrained" else "base"
-    measured_with = f", with {evaluation['measured_with']}" if "measured_with" in evaluation else ""
-    return [
-        f"On {tuned['examples']} held-out examples{generated}{measured_with}:",
-        "",
-        f"| | {heading} | tuned |",
-        "|---|---|---|",
-        *rows,
-        *_rows_of_classes(evaluation.get("classes") or []),
-    ]
-
-
-def _rows_of_classes(classes: list[dict[str, Any]]) -> list[str]:
-    """Return a table of the tuned model's figures for each class, those that it finds worst first."""
-    if not classes:
-        return []
-    worst_first = sorted(classes, key=lambda row: row["f1"])[:CLASSES_IN_CARD]
-    shown = f", the {len(worst_first)} worst of {len(classes)}" if len(worst_first) < len(classes) else ""
-    return [
-        "",
-        f"Each class of the tuned model{shown}:",
-        "",
-        "| class | examples | precision | recall | F1 |",
-        "|---|---|---|---|---|",
-        *(
-            f"| {in_a_cell(row['class'])} | {row['examples']} | {row['precision']:.4f} | {row['recall']:.4f} "
-            f"| {row['f1']:.4f} |"
-            for row in worst_first
-        ),
-    ]

@@ -13,29 +13,68 @@ HUB_NAME = r"^[A-Za-z0-9._-]{1,96}$"
 Visibility = Literal["private", "public"]
 
 
+class UploadedFile(Wire):
+    """One file of a base model that is about to be sent.
+
+    Attributes:
+        path: Name in the model's folder.
+        sha256: Hex hash of its bytes.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    path: str = Field(min_length=1, max_length=255)
+    bytes: int = Field(ge=0)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
 class BaseModelRequest(Wire):
-    """Registers a base model.
+    """Registers a base model: from a source, or from files that are sent afterwards.
 
     Attributes:
         name: May hold one slash, as on the Hugging Face Hub.
         source: A folder below the allowed roots, or ``hf://owner/name[@revision]``.
+        files: Instead of a source: all files that ``PUT /models/{model_id}/files/{path}`` will bring.
         visibility: ``public`` ones are read by every organisation; only the operator makes them.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field(pattern=r"^[A-Za-z0-9._-]{1,96}(/[A-Za-z0-9._-]{1,96})?$")
-    source: str = Field(min_length=1)
+    source: str | None = Field(None, min_length=1)
+    files: list[UploadedFile] | None = None
     visibility: Visibility = "private"
+
+
+class ModelFile(Wire):
+    """One file of a base model.
+
+    Attributes:
+        sha256: None while the Hugging Face Hub, where it comes from, does not say it.
+        bytes_done: How much of it is there.
+    """
+
+    path: str
+    bytes: int
+    bytes_done: int
+    sha256: str | None = None
 
 
 class Model(Wire):
     """A model as OpenAI lists it, with the specification's attributes.
 
     Attributes:
+        id: What to pass as ``model``: a name, or an opaque id where another model has the name.
         created: OpenAI's name for ``created_at``.
-        status: ``registering`` while its files are fetched, then ``ready`` or ``error``.
+        model_id: A base model's opaque id, which it never shares.
+        status: Of a base model: ``uploading`` until all its files were sent, ``registering`` while they are fetched
+            and checked, then ``ready`` or ``error``.
         parameters: Number of parameters, counted from the safetensors headers.
+        sha256: Hash over names and hashes of its files.
+        revision: The commit of the Hugging Face Hub that ``source`` led to.
+        bytes: Size of its files, once it is known.
+        bytes_done: How many of them are there.
+        files: Left out of lists.
     """
 
     id: str
@@ -48,7 +87,7 @@ class Model(Wire):
     type: Literal["base", "fine-tuned"]
     origin: Literal["local", "remote"]
     visibility: Visibility = "private"
-    status: Literal["registering", "ready", "error"] = "ready"
+    status: Literal["uploading", "registering", "ready", "error"] = "ready"
     status_details: str | None = None
     architecture: str | None = None
     task: Task | None = None
@@ -56,6 +95,11 @@ class Model(Wire):
     sha256: str | None = None
     license: str | None = None
     source: str | None = None
+    revision: str | None = None
+    bytes: int | None = None
+    bytes_done: int | None = None
+    files: list[ModelFile] | None = None
+    model_id: str | None = None
 
 
 class HubFile(Wire):

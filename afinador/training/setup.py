@@ -15,7 +15,7 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from afinador.config.hyperparameters import Hyperparameters
-from afinador.config.spec import DataFile, FineTuningSpec
+from afinador.config.spec import BaseModelReference, DataFile, FineTuningSpec
 from afinador.data.classified import TEXT_AS_IT_IS, tokenise_classified
 from afinador.data.shapes import Example
 from afinador.data.templates import template_name
@@ -25,7 +25,7 @@ from afinador.errors import DataError, InvalidRequestError
 from afinador.methods import METHODS
 from afinador.models.families import causal_model_of, context_length_of
 from afinador.models.loading import Precision
-from afinador.models.publishing import write_weights
+from afinador.models.publishing import is_adapted, name_base_model, write_weights
 from afinador.training.bases import load_base
 from afinador.training.optimization import STATE_BYTES
 
@@ -70,6 +70,7 @@ class Subject:
     model: nn.Module
     tokenizer: PreTrainedTokenizerBase
     computing: Computing
+    base: BaseModelReference
     classes: tuple[str, ...] = ()
 
     @property
@@ -80,6 +81,8 @@ class Subject:
     def write_weights(self, folder: Path) -> None:
         """Write what was trained, with the tokenizer beside it; see ``afinador.models.publishing.write_weights``."""
         write_weights(self.model, self.tokenizer, folder)
+        if is_adapted(self.model):
+            name_base_model(folder, self.base)
 
 
 @dataclass(frozen=True)
@@ -181,7 +184,7 @@ def load_subject(spec: FineTuningSpec) -> Subject:
             activation_checkpointing_kwargs={"use_reentrant": hyperparameters.quantization_bits == 8}
         )
         base.model.enable_input_require_grads()  # the frozen embeddings would end the graph before the first adapter
-    return Subject(model, base.tokenizer, computing, base.classes)
+    return Subject(model, base.tokenizer, computing, spec.base_model, base.classes)
 
 
 def load_trained(spec: FineTuningSpec, folder: Path) -> Subject:
@@ -194,10 +197,10 @@ def load_trained(spec: FineTuningSpec, folder: Path) -> Subject:
     computing = find_computing(spec.hyperparameters.precision)
     if spec.tuning_method == "full":
         whole = load_base(spec, folder, precision="float32", device=computing.device)
-        return Subject(whole.model, whole.tokenizer, computing, whole.classes)
+        return Subject(whole.model, whole.tokenizer, computing, spec.base_model, whole.classes)
     base = load_base(spec, spec.base_model.path, precision=computing.precision, device=computing.device)
     model = PeftModel.from_pretrained(base.model, str(folder), is_trainable=True)
-    return Subject(model, base.tokenizer, computing, base.classes)
+    return Subject(model, base.tokenizer, computing, spec.base_model, base.classes)
 
 
 def load_data(

@@ -23,7 +23,8 @@ from afinador.data.prompting import PromptForm, prompt_form
 from afinador.data.tokenisation import TokenisedExample
 from afinador.models.families import causal_model_of
 from afinador.models.headers import describe_model_folder
-from afinador.models.publishing import cast_weights, is_adapted, model_card, read_weights
+from afinador.models.model_cards import model_card
+from afinador.models.publishing import cast_weights, is_adapted, pass_on_license, read_weights
 from afinador.models.weights import described_weights
 from afinador.training import accelerate_loop
 from afinador.training.base_against_tuned import compare_with_base
@@ -226,10 +227,11 @@ def _finish(
 ) -> None:
     """Write the card and what a program wants to know beside the weights, then the result."""
     evaluation = run_dir.evaluation() or {}
-    lineage = spec.model_dump(mode="json", include=_LINEAGE) | {
+    lineage = spec.model_dump(mode="json", include=_LINEAGE, exclude=_PLACES) | {
         "template": data.template,
         "prompt_form": form.to_json(),
     }
+    pass_on_license(Path(spec.base_model.path), run_dir.final)
     write_atomically(run_dir.final / "README.md", model_card(spec, evaluation, form))
     write_atomically(run_dir.final / "afinador.json", json.dumps(lineage, ensure_ascii=False, indent=1))
     run_dir.write_result(
@@ -248,6 +250,8 @@ def _finish(
     )
 
 
+_PLACES = {name: {"path"} for name in ("base_model", "training_file", "validation_file")}
+"""Folders of this machine mean nothing elsewhere."""
 _LINEAGE = {
     "job_id", "job_name", "task", "tuning_method", "base_model", "training_file", "validation_file",
     "hyperparameters", "seed", "code_version",

@@ -13,10 +13,11 @@ from afinador.schemas.base import Deleted, Page
 from afinador.schemas.models import BaseModelRequest, Model
 from api.bodies import JsonObject, describes_body, parsed
 from api.keys import CurrentCaller
+from api.model_uploads import BYTES_BODY, ReceivedPart
 from api.paging import page
 from api.service import TheService
 from registry import base_models, hub
-from registry.tables import Checkpoint, HubVersion
+from registry.tables import BaseModel, Checkpoint, HubVersion
 
 router = APIRouter(prefix="/models", tags=["models"])
 
@@ -29,16 +30,28 @@ OfType = Annotated[
 def create_model(caller: CurrentCaller, body: JsonObject, service: TheService) -> Model:
     """Register a base model from a folder below the allowed roots, or from the Hugging Face Hub (``hf://owner/name``).
 
-    Its files are fetched and hashed in the background: see ``status``. Only the operator makes public ones.
+    Its files are fetched and hashed in the background: see ``status``. With ``files`` instead of ``source`` they are
+    sent afterwards, 64 GB at most. Only the operator makes public ones.
     """
     request = parsed(BaseModelRequest, body)
     with service.memory.database.session() as session:
         row = base_models.register(
             session, service.memory, caller.organization.id, request, operator=caller.is_operator
         )
-        model = base_models.to_wire(row)
-    service.fetch_model(model.id)
+        model = base_models.to_wire(service.memory.settings, row)
+    if row.status == "registering":
+        service.fetch_model(row.id)
     return model
+
+
+@router.put("/{model}/files/{path:path}", summary="Send a file of a base model", openapi_extra=BYTES_BODY)
+def send_file(row: ReceivedPart, service: TheService) -> Model:
+    """Send a file that was announced, whole or in parts that follow one another; ``model`` is the model's id.
+
+    Doing it again replaces what lies behind ``offset``; ``files[].bytes_done`` of the model says where to go on. When
+    all files are there, their hashes are checked in the background.
+    """
+    return base_models.to_wire(service.memory.settings, row)
 
 
 @router.get("", summary="List models")
@@ -46,8 +59,16 @@ def list_models(caller: CurrentCaller, service: TheService, type: OfType = None)
     """List base models, the organization's and public ones, and the newest version of each hub name; on one page."""
     organization_id = caller.organization.id
     with service.memory.database.reading() as session:
-        bases = [base_models.to_wire(row) for row in base_models.list_all(session, organization_id)]
         made = [rows for kind in ("model", "adapter") for rows in hub.list_page(session, organization_id, kind)]
+        rows = base_models.list_all(session, organization_id)
+    # As they are found: what was published, then the own ones, then the oldest public one.
+    own_last = sorted(rows, key=lambda row: (row.organization_id == organization_id, -row.created_at))
+    named: dict[str, BaseModel | None] = {row.name: row for row in own_last}
+    named |= dict.fromkeys((versions[0].name for versions in made), None)
+    bases = [
+        base_models.to_wire(service.memory.settings, row, with_files=False, has_its_name=named[row.name] is row)
+        for row in rows
+    ]
     asked = "fine-tuned" if type == "fined-tuned" else type
     listed = [*bases, *(_published_model(rows) for rows in made)]
     return page([model for model in listed if asked in (None, model.type)])
@@ -62,7 +83,10 @@ def retrieve_model(model: str, caller: CurrentCaller, service: TheService) -> Mo
             return _checkpoint_model(checkpoint)
         if (rows := _published(session, organization_id, model)) is not None:
             return _published_model(rows)
-        return base_models.to_wire(base_models.find(session, service.memory, organization_id, model))
+        row = base_models.find(session, service.memory, organization_id, model)
+        named = base_models.find(session, service.memory, organization_id, row.name)
+        is_hidden = named.id != row.id or _published(session, organization_id, row.name) is not None
+        return base_models.to_wire(service.memory.settings, row, has_its_name=not is_hidden)
 
 
 @router.delete("/{model:path}", summary="Delete a model")

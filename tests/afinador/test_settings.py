@@ -54,7 +54,7 @@ def test_bad_values_are_said_in_our_words(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_env_file_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("AFINADOR_PORT=8123\nHF_TOKEN=from-file\n")
+    (tmp_path / ".env").write_text("AFINADOR_PORT=8123\nTOKEN_HUGGING_FACE=from-file\n")
     monkeypatch.chdir(tmp_path)
     settings = Settings()
     assert settings.port == 8123

@@ -38,7 +38,7 @@ def test_base_model_is_registered_at_once_and_ready_a_little_later(member, publi
     assert ready["sha256"]
     assert ready["owned_by"] == ready["organization_id"] == member.organization["id"]
     assert member.http.get("/v1/models/acme/mine").json()["id"] == ready["id"]
-    assert member.http.get(f"/models/{ready['id']}").json()["name"] == "acme/mine"
+    assert member.http.get(f"/models/{ready['model_id']}").json()["name"] == ready["id"] == "acme/mine"
 
 
 def test_base_model_can_be_deleted_and_its_folder_stays(member, public_base_model, source):
@@ -75,6 +75,22 @@ def test_operator_acts_for_the_organization_of_the_header(operator, public_base_
     assert public_base_model in [model["name"] for model in listed["data"]]
     error = refused(operator.get("/v1/models", headers={"openai-organization": "nobody-here"}), 404)
     assert error["code"] == "organization_not_found"
+
+
+def test_ids_of_the_list_are_what_one_passes_as_model(member, public_base_model, source, publish):
+    def listed() -> dict:
+        models = member.openai.models.list().data
+        assert len({model.id for model in models}) == len(models)
+        return {model.model_id: model.id for model in models}
+
+    public = member.http.get(f"/v1/models/{public_base_model}").json()["model_id"]
+    assert listed()[public] == public_base_model
+    own = register(member, source, public_base_model)["model_id"]
+    assert (listed()[public], listed()[own]) == (public, public_base_model), "the own one hides the public one"
+    assert member.openai.models.retrieve(public).id == public
+    publish(member, public_base_model)
+    assert listed()[own] == own, "the published one hides both"
+    assert member.openai.models.retrieve(own).id == own
 
 
 def test_base_model_in_use_cannot_be_deleted(member, public_base_model, source):

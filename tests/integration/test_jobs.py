@@ -171,3 +171,13 @@ def test_second_up_on_the_same_home_says_so(stack: Any) -> None:
     assert str(stack.process.pid) in again.stderr + again.stdout
     with stack.http() as http:
         assert http.get("/models").status_code == 200
+
+
+def test_a_folder_of_ones_own_is_uploaded_and_ready(stack: Any, root: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(root / "examples" / "base_model" / "model", tmp_path / "mine")
+    made = stack.command_line("create", "base-model", "my-own", "--source", str(folder), "--json")
+    assert made.returncode == 0, made.stderr
+    model = json.loads(made.stdout)
+    assert (model["status"], model["source"]) == ("ready", "upload")
+    with stack.http() as http:
+        assert http.get("/models/tiny").json()["sha256"] == model["sha256"], "the same bytes, whichever way they came"

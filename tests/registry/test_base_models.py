@@ -82,8 +82,9 @@ def test_a_folder_is_described_at_once_and_ready_when_hashed(memory: Memory, acm
 def test_a_model_is_found_by_id_and_name_and_answered_with_both(memory: Memory, acme: Organization, tiny: Path) -> None:
     row = register(memory, acme, tiny, "acme/tiny")
     assert found(memory, acme, row.id).id == found(memory, acme, "acme/tiny").id == row.id
-    wire = base_models.to_wire(row)
-    assert (wire.id, wire.name, wire.type, wire.parameters) == (row.id, "acme/tiny", "base", 6)
+    wire = base_models.to_wire(memory.settings, row)
+    assert (wire.id, wire.name, wire.type, wire.parameters) == ("acme/tiny", "acme/tiny", "base", 6)
+    assert wire.model_id == row.id
     assert wire.created == wire.created_at == int(row.created_at)
 
 
@@ -209,7 +210,7 @@ def test_a_model_that_broke_before_it_was_hashed_ends_in_error(memory: Memory, a
     row = found(memory, acme, "tiny")
     assert row.status == "error"
     assert "damaged or incomplete" in (row.status_details or "")
-    assert base_models.to_wire(row).status_details == row.status_details
+    assert base_models.to_wire(memory.settings, row).status_details == row.status_details
 
 
 def test_completing_twice_or_after_deletion_changes_nothing(memory: Memory, acme: Organization, tiny: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 from pydantic import SecretStr
 
 from afinador.errors import InvalidRequestError
-from afinador.schemas.models import BaseModelRequest
+from afinador.schemas.models import BaseModelRequest, Model
 from registry import base_models
 from registry.hf_downloads import parse_source
 from registry.memory import Memory
@@ -27,6 +29,14 @@ TOKEN = "hf-secret-word"
 def weights(parameters: int) -> bytes:
     header = json.dumps({"a": {"dtype": "BF16", "shape": [parameters], "data_offsets": [0, 2 * parameters]}}).encode()
     return len(header).to_bytes(8, "little") + header + bytes(2 * parameters)
+
+
+HALF = 20_000_000
+
+
+def is_lfs(name: str) -> bool:
+    """Tell whether the Hub keeps a file in its large file storage, by SHA-256."""
+    return name.endswith(".safetensors")
 
 
 GOOD_FILES = {
@@ -50,6 +60,11 @@ class Hub(ThreadingHTTPServer):
         self.error: tuple[int, str] | None = None
         self.parameters: int | None = None
         self.fetched: list[str] = []
+        self.ranges: list[str] = []
+        self.breaks_after: int | None = None
+        self.may_end = threading.Event()
+        self.may_end.set()
+        self.announced_hash: str | None = None
         self.tokens: set[str | None] = set()
 
     @property
@@ -85,17 +100,44 @@ class Answers(BaseHTTPRequestHandler):
         elif path.startswith("/api/models/acme/tiny/tree/"):
             entries = [
                 {"type": "file", "path": name, "size": len(content), "oid": hashlib.sha1(content).hexdigest()}
+                | ({"lfs": {"oid": self._hash(name), "size": len(content), "pointerSize": 130}} if is_lfs(name) else {})
                 for name, content in self.server.files.items()
             ]
             self._send(200, json.dumps(entries).encode())
         else:
             name = path.split("/", 5)[5]
             content = self.server.files[name]
-            self.server.fetched.append(name)
-            self._send(200, content, {"X-Repo-Commit": COMMIT, "ETag": f'"{hashlib.sha1(content).hexdigest()}"'})
+            if self.command == "GET":
+                self.server.fetched.append(name)
+            headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{self._hash(name)}"'}
+            if wanted := self.headers.get("Range"):
+                self.server.ranges.append(wanted)
+                first = int(wanted.removeprefix("bytes=").partition("-")[0])
+                headers["Content-Range"] = f"bytes {first}-{len(content) - 1}/{len(content)}"
+                self._send(206, content[first:], headers)
+            elif is_lfs(name) and self.server.breaks_after is not None and self.command == "GET":
+                self._send(200, content[: self.server.breaks_after], headers | {"Content-Length": str(len(content))})
+                self.server.breaks_after = None
+                self.close_connection = True
+            elif is_lfs(name) and not self.server.may_end.is_set():
+                self._send(200, content[:HALF], headers | {"Content-Length": str(len(content))})
+                self.server.may_end.wait(20)
+                self.wfile.write(content[HALF:])
+            else:
+                self._send(200, content, headers)
+
+    def _hash(self, name: str) -> str:
+        content = self.server.files[name]
+        if not is_lfs(name):
+            return hashlib.sha1(content).hexdigest()
+        return self.server.announced_hash or hashlib.sha256(content).hexdigest()
 
     def _info(self) -> bytes:
-        siblings = [{"rfilename": name, "size": len(content)} for name, content in self.server.files.items()]
+        siblings = [
+            {"rfilename": name, "size": len(content)}
+            | ({"lfs": {"sha256": self._hash(name), "size": len(content), "pointerSize": 130}} if is_lfs(name) else {})
+            for name, content in self.server.files.items()
+        ]
         info: dict[str, Any] = {"id": "acme/tiny", "sha": COMMIT, "private": False, "siblings": siblings}
         if self.server.parameters is not None:
             info["safetensors"] = {"parameters": {"BF16": self.server.parameters}, "total": self.server.parameters}
@@ -162,6 +204,70 @@ def test_the_token_is_sent_when_there_is_one_and_no_other_ever(memory: Memory, a
     assert f"Bearer {TOKEN}" in hub.tokens
 
 
+def test_a_broken_connection_is_taken_up_where_it_broke(memory: Memory, acme: Organization, hub: Hub) -> None:
+    hub.files["model.safetensors"] = weights(HALF)
+    hub.breaks_after = HALF
+    row = registered(memory, acme)
+    assert (row.status, row.status_details) == ("ready", None)
+    [again_from] = hub.ranges  # the client keeps pieces of 10 MB
+    assert 0 < int(again_from.removeprefix("bytes=").removesuffix("-")) <= HALF
+    assert (folder_of(memory, row) / "model.safetensors").read_bytes() == hub.files["model.safetensors"]
+
+
+def test_what_an_ended_process_has_fetched_is_not_fetched_again(
+    memory: Memory, acme: Organization, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end(_: object) -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(base_models, "inspect_model_folder", end)
+    with pytest.raises(SystemExit):
+        registered(memory, acme)
+    monkeypatch.undo()
+    with memory.database.reading() as session:
+        [unfinished] = base_models.incomplete(session)
+    hub.fetched.clear()
+    base_models.complete(memory, unfinished)
+    with memory.database.reading() as session:
+        assert session.get_one(BaseModel, unfinished).status == "ready"
+    assert "model.safetensors" not in hub.fetched
+
+
+def test_bytes_of_another_hash_than_the_hub_tells_are_refused(memory: Memory, acme: Organization, hub: Hub) -> None:
+    hub.announced_hash = "a" * 64
+    row = registered(memory, acme)
+    assert row.status == "error"
+    assert "model.safetensors arrived with other bytes" in (row.status_details or "")
+    assert not folder_of(memory, row).exists()
+
+
+def test_progress_and_commit_are_seen_from_outside(memory: Memory, acme: Organization, hub: Hub) -> None:
+    hub.files["model.safetensors"] = weights(HALF)
+    hub.may_end.clear()
+    with memory.database.session() as session:
+        request = BaseModelRequest(name="acme/tiny", source="hf://acme/tiny@v1")
+        model_id = base_models.register(session, memory, acme.id, request, operator=False).id
+    thread = threading.Thread(target=base_models.complete, args=(memory, model_id))
+    thread.start()
+
+    def look() -> Model:
+        with memory.database.reading() as session:
+            return base_models.to_wire(memory.settings, session.get_one(BaseModel, model_id))
+
+    assert look().status == "registering" and look().revision is None
+    end = time.monotonic() + 20
+    while (seen := look()).bytes_done in (None, 0) or (seen.bytes_done or 0) < HALF / 2:
+        assert time.monotonic() < end, seen
+        time.sleep(0.05)
+    assert seen.status == "registering"
+    assert HALF / 2 < (seen.bytes_done or 0) < (seen.bytes or 0) and (seen.bytes or 0) > 2 * HALF
+    hub.may_end.set()
+    thread.join()
+    done = look()
+    assert (done.status, done.bytes_done, done.revision) == ("ready", done.bytes, COMMIT)
+    assert done.source == f"hf://acme/tiny@{COMMIT}"
+
+
 def test_deleting_removes_what_was_fetched(memory: Memory, acme: Organization, hub: Hub) -> None:
     row = registered(memory, acme, f"hf://acme/tiny@{COMMIT}")
     with memory.database.session() as session:
@@ -172,7 +278,7 @@ def test_deleting_removes_what_was_fetched(memory: Memory, acme: Organization, h
 @pytest.mark.parametrize(
     ("source", "error", "said"),
     [
-        ("hf://acme/other", None, "There is no http"),
+        ("hf://acme/other", None, "check the name, or set HF_TOKEN"),
         ("hf://acme/tiny@v9", None, "no revision 'v9'"),
         ("hf://acme/tiny", (401, "RepoNotFound"), "HF_TOKEN may not read it"),
         ("hf://acme/tiny", (403, "GatedRepo"), "accept its terms"),
@@ -181,15 +287,34 @@ def test_deleting_removes_what_was_fetched(memory: Memory, acme: Organization, h
     ],
 )
 def test_a_repository_that_cannot_be_had_says_why(
-    memory: Memory, acme: Organization, hub: Hub, source: str, error: tuple[int, str] | None, said: str
+    memory: Memory,
+    acme: Organization,
+    hub: Hub,
+    source: str,
+    error: tuple[int, str] | None,
+    said: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level(logging.DEBUG)
     hub.error = error
     memory.settings.hf_token = SecretStr(TOKEN)
     row = registered(memory, acme, source)
     assert row.status == "error"
     assert said in (row.status_details or "")
-    assert TOKEN not in (row.status_details or "")
+    assert TOKEN not in (row.status_details or "") + caplog.text
     assert not folder_of(memory, row).exists()
+
+
+@pytest.mark.parametrize(("code", "said"), [("RepoNotFound", "the service has no HF_TOKEN"), ("", "set HF_TOKEN")])
+def test_a_missing_token_is_named(memory: Memory, acme: Organization, hub: Hub, code: str, said: str) -> None:
+    hub.error = (401, code)
+    assert said in (registered(memory, acme).status_details or "")
+
+
+def test_a_gated_repository_names_the_page_of_its_terms(memory: Memory, acme: Organization, hub: Hub) -> None:
+    hub.error = (403, "GatedRepo")
+    details = registered(memory, acme).status_details or ""
+    assert f"accept its terms at {hub.url}/acme/tiny" in details and "HF_TOKEN" in details
 
 
 def test_a_hub_that_is_away_says_so(memory: Memory, acme: Organization) -> None:

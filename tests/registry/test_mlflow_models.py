@@ -213,6 +213,7 @@ def test_an_mlmodel_may_be_written_again(adapter: Path, base: Path, organization
 
 def test_a_version_carries_its_lineage(experiments: Experiments, organization: str, base: Path) -> None:
     spec = spec_of(organization, base)
+    spec.base_model.license, spec.base_model.source = "mit", "hf://acme/tiny@c0ffee"
     run_id = experiments.start_run(spec)
     version = mlflow_models.create_version(
         experiments, spec, "s3://bucket/a", run_id=run_id, tags={"manifest_sha256": "c" * 64}
@@ -221,6 +222,7 @@ def test_a_version_carries_its_lineage(experiments: Experiments, organization: s
         found = client.get_model_version_by_alias("tiny-orders", "champion")
     assert (str(found.version), found.run_id, found.source) == (version, run_id, "s3://bucket/a")
     lineage = ("job", "base_model", "base_model_sha256", "dataset_sha256", "code_version", "kind", "manifest_sha256")
+    assert (found.tags["license"], found.tags["base_model_source"]) == ("mit", "hf://acme/tiny@c0ffee")
     assert [found.tags[key] for key in lineage] == [
         "ftjob-1", "tiny", "b" * 64, "a" * 64, "1.2.3", "adapter", "c" * 64,
     ]  # fmt: skip

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from afinador.client import calls, results
-from afinador.client.asynchronous import following
+from afinador.client.asynchronous import following, model_uploads
 from afinador.client.asynchronous.downloads import FileProgress, download_hub
 from afinador.client.asynchronous.nouns import AsyncListing, AsyncNoun
+from afinador.client.sending import Progress
 from afinador.schemas.base import Deleted
 from afinador.schemas.models import HubFile
 
@@ -15,9 +16,12 @@ from afinador.schemas.models import HubFile
 class AsyncModels(AsyncNoun):
     """Base models, and fine-tuned ones as OpenAI lists them."""
 
-    async def create(self, name: str, source: str, visibility: str = "private") -> results.Model:
-        """Register a base model: a folder of the service's machine or ``hf://owner/name``. See ``wait``."""
-        return await self._ask(calls.create_model(name, source, visibility), results.Model)
+    async def create(
+        self, name: str, source: str | Path, visibility: str = "private", on_progress: Progress | None = None
+    ) -> results.Model:
+        """Register a base model: a ``Path`` of ours (sent if need be), a service's folder, or ``hf://…``. See ``wait``."""
+        made = await model_uploads.create(self._connection, name, source, visibility, on_progress)
+        return results.Model.model_validate(made)
 
     async def wait(self, model: str, timeout_seconds: float = 3600) -> results.Model:
         """Wait until a model's files are there: ``ready`` or ``error``, with the reason in ``status_details``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -190,7 +191,7 @@ def test_a_whole_request_may_be_in_the_file(online: Run, dataset: Path, elsewher
         ("create job -basemodel tiny -dataset orders -epochs 50", 2, "from 1 to 10"),
         ("create job -basemodel tiny -dataset orders --set epoks=3", 2, "epochs"),
         ("create job -basemodel tiny -dataset orders -name mine", 1, "mine"),
-        ("create base-model m --source /etc", 4, "/etc"),
+        ("create base-model m --source /etc", 1, "/etc holds no config.json"),
         ("list job --status sleeping", 2, "sleeping"),
     ],
 )
@@ -383,10 +384,30 @@ def test_a_folder_of_a_base_model_is_looked_for_where_the_command_runs(
     monkeypatch.setenv("HOME", str(service.models))
     ran = online("create", "base-model", "second", "--source", f"~/{service.organization}")
     assert ran.code == 0, ran.err
+
+
+def test_a_folder_that_the_service_may_not_read_is_uploaded(online: Run, service: Any, elsewhere: Path) -> None:
     outside = elsewhere / "outside"
-    outside.mkdir()
-    ran = online("create", "base-model", "third", "--source", "outside")
-    assert ran.code == 4 and str(outside) in ran.err and "AFINADOR_MODEL_ROOTS" in ran.err
+    shutil.copytree(service.models / service.organization, outside)
+    (outside / "pytorch_model.bin").write_bytes(b"pickle")
+    (outside / "modeling_mine.py").write_text("raise SystemExit")
+    ran = online("create", "base-model", "third", "--source", "outside", "--json")
+    assert ran.code == 0, ran.err
+    model = json.loads(ran.out)
+    assert (model["status"], model["source"], model["bytes_done"]) == ("ready", "upload", model["bytes"])
+    assert "Left out: pytorch_model.bin (this form of weights can run code when it is read)." in ran.err
+    assert "Left out: modeling_mine.py (a model's own code is never run)." in ran.err
+    in_place = online("get", "base-model", "tiny", "--json")
+    assert json.loads(in_place.out)["sha256"] == model["sha256"], "where the bytes came from makes no difference"
+    assert online("create", "job", "-basemodel", "third", "-dataset", "nothing").code == 3, "only the data are missing"
+
+
+def test_a_folder_without_safetensors_is_refused_before_it_is_sent(online: Run, service: Any, elsewhere: Path) -> None:
+    shutil.copytree(service.models / service.organization, elsewhere / "old")
+    (elsewhere / "old" / "model.safetensors").rename(elsewhere / "old" / "pytorch_model.bin")
+    ran = online("create", "base-model", "old", "--source", "old")
+    assert ran.code == 1 and "pytorch_model.bin" in ran.err and "save_pretrained" in ran.err
+    assert online("get", "base-model", "old").code == 3
 
 
 def test_the_operator_makes_organizations_and_keys(online: Run, service: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,6 +100,25 @@ def test_pickled_copies_beside_safetensors_are_never_listed(folder: Path) -> Non
 
 
 @pytest.mark.parametrize(
+    ("name", "text", "license_name"),
+    [
+        ("LICENSE", "\n                  Apache License\n            Version 2.0, January 2004\n", "apache-2.0"),
+        ("LICENSE.md", "MIT License\n\nCopyright (c) 2026", "mit"),
+        ("LICENSE", "LLAMA 3.1 COMMUNITY LICENSE AGREEMENT\n", "llama3.1"),
+        ("LICENSE.txt", "House rules: be kind.", "other"),
+    ],
+)
+def test_without_a_card_the_license_is_what_its_text_begins_like(
+    folder: Path, name: str, text: str, license_name: str
+) -> None:
+    (folder / name).write_text(text)
+    assert describe_model_folder(folder).license == license_name
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"license": "gemma"}))
+    assert describe_model_folder(folder).license == "gemma", "what somebody wrote down comes before a guess"
+
+
+@pytest.mark.parametrize(
     ("card", "license_name"),
     [
         ("---\nlicense: apache-2.0\n---\n# A model", "apache-2.0"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from afinador.config.spec import DataFile, FineTuningSpec
 from afinador.errors import DataError, InvalidRequestError, ModelTooLargeError, NotFoundError, TrainingError
+from afinador.models.headers import inspect_model_folder
 from afinador.training import FineTuner
 from afinador.training.checkpoints import verify
 from afinador.training.run_dir import RunDir
@@ -143,6 +145,28 @@ def test_model_card_names_base_data_figures_and_settings(make_spec: MakeSpec, tm
         assert told in body
 
 
+def test_licence_and_name_of_the_base_are_passed_on_and_no_folder_of_this_machine(
+    make_spec: MakeSpec, base_model: Path, tmp_path: Path
+) -> None:
+    licensed = Path(shutil.copytree(base_model, tmp_path / "licensed"))
+    (licensed / "LICENSE").write_text("ACME COMMUNITY LICENSE AGREEMENT\nYou may do much.\n")
+    (licensed / "README.md").write_text("---\nlicense: other\nlicense_name: acme-community\n---\n")
+    first = make_spec("full", base=licensed, validate=False)
+    first.base_model.license = inspect_model_folder(licensed).license
+    whole = FineTuner(first, tmp_path / "first").run().model_path
+    second = make_spec("lora", base=whole, validate=False)
+    second.base_model.license = inspect_model_folder(whole).license
+    second.base_model.source = f"hf://acme/animals@{'c' * 40}"
+    adapter = FineTuner(second, tmp_path / "second").run().model_path
+    for folder, base in ((whole, "tiny-llama"), (adapter, "acme/animals")):
+        card = yaml.safe_load((folder / "README.md").read_text().split("---\n", 2)[1])
+        assert (card["license"], card["base_model"]) == ("acme-community", base)
+        assert (folder / "LICENSE").read_text().startswith("ACME COMMUNITY")
+        assert not [path.name for path in folder.iterdir() if str(tmp_path).encode() in path.read_bytes()]
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    assert (config["base_model_name_or_path"], config["revision"]) == ("acme/animals", "c" * 40)
+
+
 def _data_of_shape(shape: str, path: Path) -> DataFile:
     records = {
         "conversation": {
@@ -179,7 +203,8 @@ def test_card_tells_the_prompt_form_of_the_data_and_its_example_runs(
     assert ("Human:" in card) == (shape == "question")
     assert "System: {system}" in card or shape != "conversation"
     names: dict[str, Any] = {}
-    exec(card.split("```python\n")[1].split("```")[0].replace("path/to/this/folder", str(final)), names)
+    code = card.split("```python\n")[1].split("```")[0].replace("path/to/this/folder", str(final))
+    exec(code.replace("path/to/tiny-llama", spec.base_model.path), names)
     assert names["output"].shape[1] > names["inputs"]["input_ids"].shape[1]
     if shape != "text":
         filled = prompt.format(system="You are a helpful assistant.", prompt="What can you do for me?")

@@ -1,0 +1,78 @@
+"""The licence of a model folder: what its card says, else its configuration, else the text that lies beside it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+LICENSE_FILES = ("LICENSE", "LICENCE", "LICENSE.md", "LICENSE.txt", "LICENCE.txt")
+_BEGINNING_CHARACTERS = 2000
+_TEXTS = {
+    "apache-2.0": r"Apache License\s+Version 2\.0",
+    "mit": r"MIT License|Permission is hereby granted, free of charge, to any person",
+    "gpl-3.0": r"GNU GENERAL PUBLIC LICENSE\s+Version 3",
+    "agpl-3.0": r"GNU AFFERO GENERAL PUBLIC LICENSE\s+Version 3",
+    "cc-by-nc-4.0": r"Attribution-NonCommercial 4\.0 International",
+    "cc-by-sa-4.0": r"Attribution-ShareAlike 4\.0 International",
+    "cc-by-4.0": r"Attribution 4\.0 International",
+    "gemma": r"Gemma Terms of Use",
+    "llama3": r"META LLAMA 3 COMMUNITY LICENSE",
+    "llama3.1": r"LLAMA 3\.1 COMMUNITY LICENSE",
+    "llama3.2": r"LLAMA 3\.2 COMMUNITY LICENSE",
+}
+"""How the licences that models mostly have begin, by the names that the Hugging Face Hub gives them."""
+
+
+def find_license(folder: Path) -> str | None:
+    """Return the licence of a model folder by the name that the Hugging Face Hub gives it.
+
+    Returns:
+        ``license`` (or ``license_name``) of the front matter of README.md; else ``license`` of config.json; else what
+        a file LICENSE begins like, ``other`` when that is none of the usual ones. None when nothing is said.
+    """
+    return _of_card(folder / "README.md") or _of_config(folder / "config.json") or _of_text(folder)
+
+
+def _of_card(card: Path) -> str | None:
+    if not card.is_file():
+        return None
+    parts = card.read_text(encoding="utf-8", errors="replace").split("---", 2)
+    if len(parts) < 3 or parts[0].strip():
+        return None
+    try:
+        front_matter = yaml.safe_load(parts[1])
+    except yaml.YAMLError:
+        return None  # a card that nobody can read says nothing about the license
+    if not isinstance(front_matter, dict):
+        return None
+    named = front_matter.get("license_name") if front_matter.get("license") == "other" else None
+    return _as_name(named or front_matter.get("license"))
+
+
+def _of_config(config: Path) -> str | None:
+    try:
+        document = json.loads(config.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None  # whoever needs the configuration says so
+    return _as_name(document.get("license")) if isinstance(document, dict) else None
+
+
+def _of_text(folder: Path) -> str | None:
+    for name in LICENSE_FILES:
+        if (folder / name).is_file():
+            with (folder / name).open(encoding="utf-8", errors="replace") as stream:
+                beginning = stream.read(_BEGINNING_CHARACTERS)
+            found = (license for license, text in _TEXTS.items() if re.search(text, beginning, re.IGNORECASE))
+            return next(found, "other")
+    return None
+
+
+def _as_name(value: Any) -> str | None:
+    """Return one name: some cards list several."""
+    if isinstance(value, list):
+        value = ", ".join(map(str, value))
+    return str(value)[:255] if value else None
