@@ -27,8 +27,9 @@ from afinador.schemas.models import BaseModelRequest, Model
 from afinador.settings import Settings
 from registry import hf_downloads
 from registry.database import after_commit
+from registry.ids import new_id
 from registry.memory import Memory
-from registry.tables import BaseModel, HubVersion, Job, new_id
+from registry.tables import BaseModel, HubVersion, Job
 
 HUB_SCHEME = "hf://"
 _NAMES_IN_MESSAGE = 5

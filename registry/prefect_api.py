@@ -123,6 +123,10 @@ class Prefect:
             self._call("POST", f"/deployments/{self.deployment_id(deployment)}/create_flow_run", body).json()["id"]
         )
 
+    def emit(self, events: list[dict[str, Any]]) -> None:
+        """Record events, each with ``id``, ``event``, ``occurred``, ``resource``, ``related`` and ``payload``."""
+        self._call("POST", "/events", events)
+
     def run_states(self, run_ids: list[str]) -> dict[str, RunState]:
         """Return the states of some runs of the fine-tuning flow, and of all its other runs that have not ended.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prefect import task
 
 from afinador.settings import read_settings
-from registry import runs
+from registry import dataset_updates, runs
 from registry.memory import Memory
 
 
@@ -15,4 +15,5 @@ def settle_jobs() -> str:
     memory = Memory.open(read_settings())
     runs.settle(memory)
     submitted = runs.submit_waiting(memory)
-    return f"Settled; {submitted} waiting jobs submitted."
+    told = dataset_updates.send(memory)
+    return f"Settled; {submitted} waiting jobs submitted, {told} new versions of files announced."

@@ -63,6 +63,7 @@ class Afinador:
         )
         self.files = Files(self.connection)
         self.jobs = Jobs(self.connection, self.files)
+        self.job_specs = JobSpecs(self.connection)
         self.models = Models(self.connection)
         self.hub = Hub(self.connection)
         self.organizations = Organizations(self.connection)
@@ -215,6 +216,29 @@ class Jobs(_Noun):
         for look in following.follow(self._connection, job, poll_seconds=poll_seconds):
             for event in look.events:
                 yield results.Event.model_validate(event)
+
+
+class JobSpecs(_Noun):
+    """Saved requests of jobs, for schedules, triggers and repetition."""
+
+    def create(self, name: str, request: Mapping[str, Any], retrain_on_update: bool = True) -> results.JobSpec:
+        """Save the request of a job; a file that it gives by name means the newest version each time.
+
+        ``retrain_on_update``: whether a new version of such a file starts a job.
+        """
+        return self._ask(calls.create_job_spec(name, request, retrain_on_update), results.JobSpec)
+
+    def list(self) -> Listing[results.JobSpec]:
+        """List the saved specs, newest first."""
+        return Listing(self._connection, calls.list_job_specs(), results.JobSpec)
+
+    def get(self, job_spec: str) -> results.JobSpec:
+        """Get a saved spec by name or id."""
+        return self._ask(calls.get_job_spec(job_spec), results.JobSpec)
+
+    def delete(self, job_spec: str) -> Deleted:
+        """Delete a saved spec; its jobs stay."""
+        return self._ask(calls.delete_job_spec(job_spec), Deleted)
 
 
 class Models(_Noun):
