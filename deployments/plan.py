@@ -14,9 +14,8 @@ from afinador.errors import ServiceUnavailableError
 from afinador.settings import Settings
 from deployments.definition import Definition
 from deployments.parts import Part
+from registry import submissions
 from registry.prefect_api import Prefect
-
-SUBMISSION_POOL = "submission"
 
 
 class Plan:
@@ -99,7 +98,7 @@ class Plan:
 
     def _submission_worker(self, needs: list[str]) -> Part:
         """Return the worker of what Prefect starts by itself; jobs of the API do not wait for it."""
-        part = self._worker(SUBMISSION_POOL)
+        part = self._worker(submissions.POOL)
         part.needs, part.is_essential = tuple(needs), False
         return part
 

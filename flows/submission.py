@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from prefect import flow
+from prefect import flow, runtime
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
@@ -28,7 +28,7 @@ def submit_fine_tune(organization: str, request: SavedSpec | JobForm) -> State:
         organization: Name of the organisation whose job it is.
         request: A whole request, or the name of a saved one.
     """
-    return _outcome(lambda: [create_job(organization, request)])
+    return _outcome(lambda: [create_job(organization, request, str(runtime.flow_run.id))])
 
 
 @flow(

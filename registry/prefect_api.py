@@ -150,6 +150,16 @@ class Prefect:
                 break
         return states
 
+    def busy_runs(self, pool: str) -> dict[str, RunState]:
+        """Return the states of a pool's runs that should have a process, at most 200 of them."""
+        body = {
+            "work_pools": {"name": {"any_": [pool]}},
+            "flow_runs": {"state": {"type": {"any_": ["PENDING", "RUNNING", "CANCELLING"]}}},
+            "limit": _PAGE,
+        }
+        page = self._call("POST", "/flow_runs/filter", body).json()
+        return {run["id"]: RunState.parse(run["state"]) for run in page}
+
     def state_history(self, run_id: str) -> list[RunState]:
         """Return all states that a run has been in, oldest first."""
         states = self._call("GET", f"/flow_run_states/?flow_run_id={run_id}").json()

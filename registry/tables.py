@@ -167,6 +167,7 @@ class Job(Owned, Table):
         request_state: What the flow that runs is asked to do: ``cancel``, ``pause``, ``hold`` or None.
         steps_done: Names of the flow's steps that need no repetition.
         job_spec_id: The saved spec that it was made from; the spec may be gone.
+        submission_run_id: The Prefect run that made it, if one did; executed again, it makes no second job.
         submission: How often the job was given to Prefect under a new idempotency key.
         process_started_at: Start time of the process ``process_id``, which tells it from a later one of that number.
         cursors: Bytes read so far of the run directory's journals: ``{"events", "metrics"}``.
@@ -202,6 +203,7 @@ class Job(Owned, Table):
     pool: Mapped[str | None]
     job_spec_id: Mapped[str | None] = mapped_column(index=True)
     job_spec: Mapped[str | None]
+    submission_run_id: Mapped[str | None] = mapped_column(index=True)
     attempt: Mapped[int] = mapped_column(default=0)
     request_state: Mapped[str | None]
     steps_done: Mapped[list[str]] = mapped_column(default=list)

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from afinador.config.resolve import parse_request
 from afinador.errors import InvalidRequestError, UnknownFieldError, nearest
 from afinador.settings import read_settings
-from registry import job_specs, jobs, organisations, runs, spec_jobs
+from registry import job_specs, jobs, organisations, runs, spec_jobs, submissions
 from registry.memory import Memory
 from registry.spec_jobs import Started
 from registry.tables import Job, Organization
@@ -42,8 +42,10 @@ class Submission:
 
 
 @task(task_run_name="create job", persist_result=False)
-def create_job(organization: str, request: Any) -> Submission:
+def create_job(organization: str, request: Any, run_id: str) -> Submission:
     """Create a job of a whole request, or of the saved one that ``job_spec`` names, and submit it.
+
+    The run ``run_id`` may be executed again: it finds the job that it has made.
 
     Raises:
         AfinadorError: It cannot be created. A saved spec that cannot be run leaves a failed job instead.
@@ -53,8 +55,15 @@ def create_job(organization: str, request: Any) -> Submission:
     memory = Memory.open(read_settings())
     with memory.database.session() as session:
         owner = organisations.get(session, organization)
-        started = _start(session, memory, owner, {key: value for key, value in request.items() if value is not None})
+        made = submissions.job_of(session, owner.id, run_id)
+        started = Started(made, is_new=True) if made else _start(session, memory, owner, _given(request))
+        if started.is_new:
+            started.job.submission_run_id = run_id
     return _submit(memory, started)
+
+
+def _given(request: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in request.items() if value is not None}
 
 
 def _start(session: Session, memory: Memory, owner: Organization, request: dict[str, Any]) -> Started:

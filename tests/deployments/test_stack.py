@@ -6,6 +6,7 @@ import os
 import signal
 import stat
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -77,14 +78,40 @@ def test_everything_binds_to_this_machine_alone(running: Any, supervisor: Any) -
 
 def test_prefect_has_what_prefect_yaml_says(prefect: httpx.Client) -> None:
     found = {each["name"]: each for each in prefect.post("/deployments/filter", json={}).json()}
-    assert found.keys() == {"gpu", "cpu", "settle"}
+    assert found.keys() == {"gpu", "cpu", "settle", "form", "scheduled", "on-new-version"}
     assert found["cpu"]["entrypoint"] == "flows.fine_tuning.fine_tune"
     assert found["cpu"]["job_variables"]["stream_output"] is False
     assert found["cpu"]["job_variables"]["command"].endswith("-m prefect.engine")
     assert list(found["cpu"]["parameter_openapi_schema"]["properties"]) == ["job_id"]
     assert found["settle"]["paused"] is True
     assert found["settle"]["schedules"][0]["schedule"]["cron"] == "* * * * *"
+    assert found["scheduled"]["paused"] is True
+    assert found["scheduled"]["parameters"] == {"organization": "default", "request": {"job_spec": "nightly"}}
+    assert list(found["form"]["parameter_openapi_schema"]["properties"]) == ["organization", "request"]
     assert prefect.get("/work_pools/cpu").json()["concurrency_limit"] == 1
+    (automation,) = prefect.post("/automations/filter", json={}).json()
+    assert automation["trigger"]["expect"] == ["afinador.dataset.updated"]
+    assert automation["actions"][0]["deployment_id"] == found["on-new-version"]["id"]
+
+
+def test_what_people_set_in_prefect_outlives_an_update(prefect: httpx.Client, running: Any, supervisor: Any) -> None:
+    place = f"/deployments/{prefect.get('/deployments/name/submit-fine-tune/scheduled').json()['id']}"
+    mine = {"schedule": {"cron": "30 4 * * *"}, "active": True, "slug": "mine"}
+    prefect.post(f"{place}/schedules", json=[mine]).raise_for_status()
+    prefect.patch(place, json={"parameters": {"organization": "acme"}, "paused": False}).raise_for_status()
+    (automation,) = prefect.post("/automations/filter", json={}).json()
+    prefect.patch(f"/automations/{automation['id']}", json={"enabled": False}).raise_for_status()
+    environment = psutil.Process(supervisor.record()["parts"]["api"]["pid"]).environ()
+    apply = [sys.executable, "-m", "deployments", "apply"]
+    subprocess.run(apply, cwd=supervisor.root, env=environment, check=True, capture_output=True, timeout=120)
+    after = prefect.get(place).json()
+    assert {each["slug"]: each["schedule"]["cron"] for each in after["schedules"]} == {
+        "nightly": "0 2 * * *",
+        "mine": "30 4 * * *",
+    }
+    assert (after["parameters"], after["paused"]) == ({"organization": "acme"}, False)
+    (again,) = prefect.post("/automations/filter", json={}).json()
+    assert (again["id"], again["enabled"]) == (automation["id"], False)
 
 
 def test_a_second_supervisor_says_where_the_first_is(running: Any, supervisor: Any) -> None:

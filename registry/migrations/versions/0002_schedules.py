@@ -25,11 +25,15 @@ def upgrade() -> None:
     op.add_column('job_specs', sa.Column('retrain_on_update', sa.Boolean(), nullable=False, server_default=sa.true()))
     op.add_column('jobs', sa.Column('job_spec_id', sa.String(length=255), nullable=True))
     op.add_column('jobs', sa.Column('job_spec', sa.String(length=255), nullable=True))
+    op.add_column('jobs', sa.Column('submission_run_id', sa.String(length=255), nullable=True))
+    op.create_index(op.f('ix_jobs_submission_run_id'), 'jobs', ['submission_run_id'], unique=False)
     op.create_index(op.f('ix_jobs_job_spec_id'), 'jobs', ['job_spec_id'], unique=False)
 
 
 def downgrade() -> None:
     op.drop_index(op.f('ix_jobs_job_spec_id'), table_name='jobs')
+    op.drop_index(op.f('ix_jobs_submission_run_id'), table_name='jobs')
+    op.drop_column('jobs', 'submission_run_id')
     op.drop_column('jobs', 'job_spec')
     op.drop_column('jobs', 'job_spec_id')
     op.drop_column('job_specs', 'retrain_on_update')
