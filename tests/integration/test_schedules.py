@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -21,19 +22,23 @@ TIMEOUT_SECONDS = 150
 
 def prefect(stack: Any, method: str, path: str, body: Any = None) -> Any:
     """Ask Prefect, again while its SQLite file is locked."""
-    end = time.monotonic() + 60
+    end = time.monotonic() + 90
     while True:
-        answer = httpx.request(method, f"{stack.prefect_url}{path}", json=body, timeout=30)
+        try:
+            answer = httpx.request(method, f"{stack.prefect_url}{path}", json=body, timeout=20)
+        except httpx.ReadTimeout:
+            assert time.monotonic() < end
+            continue
         if answer.status_code != 503 or time.monotonic() > end:
             return answer.raise_for_status().json() if answer.content else None
         time.sleep(0.3)
 
 
-def start_run(stack: Any, deployment: str, parameters: dict[str, Any]) -> dict[str, Any]:
-    """Start a run as the UI's form does, and wait for its end."""
-    identity = prefect(stack, "GET", f"/deployments/name/{deployment}")["id"]
-    run = prefect(stack, "POST", f"/deployments/{identity}/create_flow_run", {"parameters": parameters})
-    return ended(stack, run["id"])
+def start_run(stack: Any, request: Any, organization: str = "default") -> str:
+    """Start a run of the form's deployment, as the UI does, and return its id."""
+    identity = prefect(stack, "GET", "/deployments/name/submit-fine-tune/form")["id"]
+    body = {"parameters": {"organization": organization, "request": request}, "idempotency_key": uuid4().hex}
+    return str(prefect(stack, "POST", f"/deployments/{identity}/create_flow_run", body)["id"])
 
 
 def ended(stack: Any, run_id: str) -> dict[str, Any]:
@@ -111,9 +116,7 @@ def each_minute(stack: Any, lines: list[str]) -> Iterator[None]:
 def test_the_form_of_prefect_creates_a_job_and_links_to_its_run(stack: Any, lines: list[str]) -> None:
     upload(stack, "form.jsonl", lines)
     request = {"base_model": "tiny", "dataset": "form", "hyperparameters": QUICK, "pool": WAITS_FOR_A_GPU}
-    run = start_run(
-        stack, "submit-fine-tune/form", {"organization": "default", "request": request | {"name": "from-the-form"}}
-    )
+    run = ended(stack, start_run(stack, request | {"name": "from-the-form"}))
     assert run["state"]["type"] == "COMPLETED", run["state"]
     with stack.http() as http:
         job = http.get("/fine_tuning/jobs/from-the-form").raise_for_status().json()
@@ -125,14 +128,12 @@ def test_the_form_of_prefect_creates_a_job_and_links_to_its_run(stack: Any, line
 
 
 def test_what_is_wrong_with_a_form_is_the_last_sentence_of_its_run(stack: Any, lines: list[str]) -> None:
-    identity = prefect(stack, "GET", "/deployments/name/submit-fine-tune/form")["id"]
     wrong = {
         "it must be from 1 to 10": {"base_model": "tiny", "dataset": "form", "hyperparameters": {"epochs": 99}},
         "Did you mean 'clock'": {"job_spec": "clokc"},
     }
-    bodies = [{"parameters": {"organization": "default", "request": request}} for request in wrong.values()]
-    bodies.append({"parameters": {"organization": "defualt", "request": {"job_spec": "clock"}}})
-    made = [prefect(stack, "POST", f"/deployments/{identity}/create_flow_run", body)["id"] for body in bodies]
+    made = [start_run(stack, request) for request in wrong.values()]
+    made.append(start_run(stack, {"job_spec": "clock"}, "defualt"))
     for said, run_id in zip([*wrong, "Did you mean 'default'"], made, strict=True):
         state = ended(stack, run_id)["state"]
         assert state["type"] == "FAILED" and said in state["message"], state
@@ -177,7 +178,7 @@ def test_a_spec_whose_file_is_gone_fails_in_prefect_and_in_the_ledger(stack: Any
     save(stack, "orphan", "soon-gone")
     with stack.http() as http:
         http.delete(f"/files/{file['id']}").raise_for_status()
-    run = start_run(stack, "submit-fine-tune/form", {"organization": "default", "request": {"job_spec": "orphan"}})
+    run = ended(stack, start_run(stack, {"job_spec": "orphan"}))
     (job,) = jobs_of(stack, "orphan")
     assert run["state"]["type"] == "FAILED" and job["status"] == "failed"
     assert "soon-gone" in job["error"]["message"] and job["error"]["message"] == run["state"]["message"]

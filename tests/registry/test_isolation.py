@@ -23,13 +23,14 @@ from registry import (
     job_specs,
     jobs,
     organisations,
+    submissions,
 )
 from registry.tables import ApiKey, HubVersion, Job, Organization, Table
 
 if TYPE_CHECKING:
     from tests.registry.conftest import Workshop
 
-MODULES = (base_models, checkpoints, dataset_updates, events, files, hub, job_specs, jobs, organisations)
+MODULES = (base_models, checkpoints, dataset_updates, events, files, hub, job_specs, jobs, organisations, submissions)
 MAKES_ITS_OWN = {"base_models.register", "files.create", "organisations.create_key"}
 """Functions that only add to the organisation they are given."""
 
@@ -84,6 +85,7 @@ class Belongings:
             self.checkpoint = checkpoint = checkpoints.register(session, job, 1, "key", {}, 1)
             version = published(job)
             session.add(version)
+            session.get_one(Job, job.id).submission_run_id = "run-of-secret"
         assert metric is not None
         unreached: Any = SimpleNamespace(connect=lambda: None)
         key = self.key
@@ -99,6 +101,7 @@ class Belongings:
                 lambda s, o: files.find(s, o, "secret"),
             ],
             "files.find_deleted": [lambda s, o: refused_if_none(files.find_deleted(s, o, deleted.filename))],
+            "submissions.job_of": [lambda s, o: refused_if_none(submissions.job_of(s, o, "run-of-secret"))],
             "job_specs.get": [lambda s, o: job_specs.get(s, o, spec.id), lambda s, o: job_specs.get(s, o, spec.name)],
             "job_specs.delete": [lambda s, o: job_specs.delete(s, o, spec.name)],
             "files.delete": [lambda s, o: files.delete(s, memory, o, file.id)],
@@ -126,6 +129,7 @@ class Belongings:
             "dataset_updates.specs_naming": [lambda s, o: dataset_updates.specs_naming(s, o, "secret.jsonl")],
             "hub.list_page": [lambda s, o: hub.list_page(s, o, "adapter")],
             "job_specs.list_page": [lambda s, o: job_specs.list_page(s, o)[0]],
+            "submissions.job_of": [lambda s, o: submissions.job_of(s, o, "run-of-secret")],
             "jobs.list_page": [
                 lambda s, o: jobs.list_page(s, o)[0],
                 lambda s, o: jobs.list_page(s, o, status="running", metadata="null")[0],

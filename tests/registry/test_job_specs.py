@@ -12,7 +12,7 @@ import pytest
 
 from afinador.errors import AfinadorError, NameTakenError, NotFoundError, ServiceUnavailableError
 from afinador.schemas.job_specs import JobSpecRequest
-from registry import dataset_updates, events, files, job_attempts, job_specs, jobs, spec_jobs
+from registry import dataset_updates, events, files, job_attempts, job_specs, jobs, spec_jobs, submissions
 from registry.memory import Memory
 from registry.spec_jobs import Started
 from registry.tables import BaseModel, DatasetUpdate, File, Job, JobSpec, Organization
@@ -295,3 +295,22 @@ def test_nothing_is_lost_while_prefect_is_away(
     assert len({event["id"] for event in told}) == 150
     with memory.database.reading() as session:
         assert session.query(DatasetUpdate).count() == 0
+
+
+def test_a_submission_finds_its_job_again_but_not_one_that_failed_before_it_began(
+    ready: Workshop, acme: Organization, globex: Organization, memory: Memory
+) -> None:
+    good = start(ready, acme, save(ready, acme)).job
+    ready.upload(acme, "gone.jsonl")
+    orphan = save(ready, acme, "orphan", dataset="gone.jsonl")
+    delete_file(ready, acme, "gone.jsonl")
+    bad = start(ready, acme, orphan).job
+    assert bad.status == "failed"
+    with memory.database.session() as session:
+        for job, run_id in ((good, "run-1"), (bad, "run-2")):
+            session.get_one(Job, job.id).submission_run_id = run_id
+    with memory.database.reading() as session:
+        found = submissions.job_of(session, acme.id, "run-1")
+        assert found is not None and found.id == good.id
+        assert submissions.job_of(session, acme.id, "run-2") is None
+        assert submissions.job_of(session, globex.id, "run-1") is None
