@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, and_, select
 from sqlalchemy.orm import Session
 
 from afinador.config.resolve import parse_request, slug
@@ -51,7 +51,7 @@ def start(
         organization: Whose spec it is.
         spec: The spec.
         cause: Why the job is made, a sentence for its events.
-        once: Make no job either when any job of the spec for the same files was made before, whatever came of it.
+        once: Make no job either when one of the spec for the same files has ever begun.
 
     Raises:
         AfinadorError: The spec cannot be run, and there is not even a trace of its training file to tie a job to.
@@ -62,11 +62,13 @@ def start(
     validation_file = _newest(session, organization.id, spec.request.get("validation_file"))
     data = (training_file.id if training_file else None, validation_file.id if validation_file else None)
     existing = _of_data(session, spec, data, once)
-    if existing is not None:
+    if existing is not None and not _never_began(existing):
         return Started(existing, is_new=False)
     try:
         job = jobs.create(session, memory, organization, parse_request(spec.request), job_spec=spec)
     except AfinadorError as error:
+        if existing is not None:
+            return Started(existing, is_new=False)
         if training_file is None:
             raise
         job = _failed(session, spec, data, error)
@@ -117,7 +119,12 @@ def _of_data(session: Session, spec: JobSpec, data: DataIds, once: bool) -> Job 
     query = query.where(Job.validation_file_id.is_not_distinct_from(validation_file_id))
     if not once:
         query = query.where(Job.status.in_(WAITING_STATUSES))
-    return session.scalars(query.order_by(Job.created_at.desc())).first()
+    never_began = and_(Job.status == "failed", Job.attempt == 0)
+    return session.scalars(query.order_by(never_began, Job.created_at.desc())).first()
+
+
+def _never_began(job: Job) -> bool:
+    return job.status == "failed" and job.attempt == 0
 
 
 def _supersede(session: Session, spec: JobSpec, job: Job) -> list[Job]:

@@ -216,6 +216,17 @@ def test_a_deleted_file_is_told_once_by_a_trigger(ready: Workshop, acme: Organiz
     assert [job.status for job in all_jobs(ready, acme)] == ["failed"]
 
 
+def test_what_failed_before_it_began_is_tried_again_once_its_cause_is_gone(
+    ready: Workshop, acme: Organization, memory: Memory
+) -> None:
+    save(ready, acme, hyperparameters={"epochs": 9})
+    memory.operator["limits"] = {"epochs": {"maximum": 5}}
+    assert [retrain(ready, acme)[0].job.status for _ in range(2)] == ["failed", "failed"]
+    del memory.operator["limits"]
+    assert [retrain(ready, acme)[0].is_new for _ in range(2)] == [True, False]
+    assert [job.status for job in all_jobs(ready, acme)] == ["queued", "failed"]
+
+
 def test_a_name_that_means_another_file_by_now_starts_nothing(ready: Workshop, acme: Organization) -> None:
     save(ready, acme, dataset="train")
     ready.upload(acme, "train.json", rows=OTHER_ROWS)
