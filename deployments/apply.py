@@ -81,9 +81,8 @@ async def _apply_trigger(client: PrefectClient, deployment_id: UUID, wanted: dic
     trigger = DeploymentEventTrigger.model_validate(wanted)
     trigger.set_deployment_id(deployment_id)
     automation = trigger.as_automation()
-    found = await client.read_automations_by_name(automation.name)
-    if found:
-        automation.enabled = found[0].enabled
-        await client.update_automation(found[0].id, automation)
-    else:
-        await client.create_automation(automation)
+    outdated = await client.read_automations_by_name(automation.name)
+    automation.enabled = all(each.enabled for each in outdated)
+    await client.create_automation(automation)
+    for each in outdated:  # afterwards: an event may start two runs in between, but is not lost
+        await client.delete_automation(each.id)
