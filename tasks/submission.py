@@ -19,7 +19,7 @@ from registry.memory import Memory
 from registry.spec_jobs import Started
 from registry.tables import Job, Organization
 
-RUN_PAGE_SECONDS = 10.0
+RUN_PAGE_SECONDS = 30.0
 """How long to wait for the page of a job's run; a job whose files are still being checked has none."""
 
 logger = logging.getLogger(__name__)

@@ -114,7 +114,10 @@ def each_minute(stack: Any, lines: list[str]) -> Iterator[None]:
 
 
 def test_the_form_of_prefect_creates_a_job_and_links_to_its_run(stack: Any, lines: list[str]) -> None:
-    upload(stack, "form.jsonl", lines)
+    file = upload(stack, "form.jsonl", lines)
+    with stack.http() as http:
+        while http.get(f"/files/{file['id']}").json()["status"] == "uploaded":
+            time.sleep(0.1)
     request = {"base_model": "tiny", "dataset": "form", "hyperparameters": QUICK, "pool": WAITS_FOR_A_GPU}
     run = ended(stack, start_run(stack, request | {"name": "from-the-form"}))
     assert run["state"]["type"] == "COMPLETED", run["state"]
