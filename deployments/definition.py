@@ -74,6 +74,10 @@ def _digest(root: Path, content: Any) -> str:
     digest = hashlib.sha256(repr(content).encode())
     for package in ("prefect", "afinador"):
         digest.update(importlib.metadata.version(package).encode())
-    for path in sorted((root / "flows").glob("*.py")):
+    schemas = [
+        root / "afinador" / "config" / "hyperparameters.py",
+        *(root / "afinador" / "config").glob("defaults/*.yaml"),
+    ]
+    for path in sorted([*(root / "flows").glob("*.py"), *schemas]):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

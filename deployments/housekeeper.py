@@ -7,7 +7,7 @@ import threading
 
 from afinador.errors import AfinadorError
 from afinador.settings import Settings
-from registry import runs
+from registry import dataset_updates, runs, submissions
 from registry.memory import Memory
 
 ROUND_SECONDS = 2.0
@@ -49,6 +49,8 @@ class Housekeeper:
         try:
             runs.settle(self.memory, since=self._since)
             runs.submit_waiting(self.memory)
+            submissions.settle(self.memory, since=self._since)
+            dataset_updates.send(self.memory)
             self._last_fault = ""
         except AfinadorError as error:
             if error.message != self._last_fault:

@@ -14,6 +14,7 @@ from afinador.errors import ServiceUnavailableError
 from afinador.settings import Settings
 from deployments.definition import Definition
 from deployments.parts import Part
+from registry import submissions
 from registry.prefect_api import Prefect
 
 
@@ -51,9 +52,11 @@ class Plan:
         """Return all parts, with one worker for each of the pools, those that matter most first."""
         workers = [self._worker(pool) for pool in pools]
         essential = [self._database(), self._prefect(), self._api(), self._deployments(), *workers]
-        if self.mlflow_port is None:
-            return essential
-        return [*essential, self._mlflow([part.name for part in essential])]
+        names = [part.name for part in essential]
+        later = [self._submission_worker(names)]
+        if self.mlflow_port is not None:
+            later.append(self._mlflow(names))
+        return [*essential, *later]
 
     def _module(self, *words: str) -> list[str]:
         return [self.python, "-m", *words]
@@ -92,6 +95,12 @@ class Plan:
             answers=lambda: self._is_online(pool, name),
             url=f"{self.prefect_url}/work-pools/work-pool/{pool}",
         )
+
+    def _submission_worker(self, needs: list[str]) -> Part:
+        """Return the worker of what Prefect starts by itself; jobs of the API do not wait for it."""
+        part = self._worker(submissions.POOL)
+        part.needs, part.is_essential = tuple(needs), False
+        return part
 
     def _mlflow(self, needs: list[str]) -> Part:
         server = self._module(

@@ -27,7 +27,11 @@ HOLD_SECONDS = 20.0
 STOP_SECONDS = 8.0
 TRAINER_SECONDS = 10.0
 """How long a trainer whose flow is gone has to end by itself."""
-STOP_ORDER = (("api", "mlflow", "database", "deployments"), ("worker-gpu", "worker-cpu"), ("prefect",))
+STOP_ORDER = (
+    ("api", "mlflow", "database", "deployments"),
+    ("worker-gpu", "worker-cpu", "worker-submission"),
+    ("prefect",),
+)
 
 logger = logging.getLogger(__name__)
 

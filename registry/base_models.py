@@ -29,8 +29,9 @@ from registry import base_model_uploads, hf_downloads
 from registry.base_model_folders import allowed_folder, own_folder, remove_own_folder
 from registry.base_model_views import to_wire
 from registry.database import after_commit
+from registry.ids import new_id
 from registry.memory import Memory
-from registry.tables import BaseModel, HubVersion, Job, new_id
+from registry.tables import BaseModel, HubVersion, Job
 
 __all__ = ["complete", "delete", "find", "incomplete", "list_all", "register", "to_wire"]
 

@@ -13,13 +13,15 @@ from sqlalchemy.orm import Session
 from afinador.errors import InUseError, InvalidRequestError, NotFoundError, StorageError, nearest
 from afinador.schemas import files as wire
 from afinador.schemas.jobs import OPEN_STATUSES
+from registry import dataset_updates
 from registry.database import after_commit, changes
 from registry.file_checks import check, unchecked
+from registry.ids import new_id
 from registry.memory import Memory
 from registry.pages import page
-from registry.tables import File, Job, Organization, new_id
+from registry.tables import File, Job, Organization
 
-__all__ = ["check", "create", "delete", "find", "list_page", "to_wire", "unchecked"]
+__all__ = ["check", "create", "delete", "find", "find_deleted", "list_page", "to_wire", "unchecked"]
 
 LONGEST_NAME = 255
 RESULT_PURPOSE = "fine-tune-results"
@@ -37,7 +39,7 @@ def create(
     sha256: str,
     size: int,
 ) -> File:
-    """Move a local file into the storage and write its row; a known name makes a new version.
+    """Move a local file into the storage and write its row; a known name makes a new version, which Prefect hears of.
 
     The bytes are copied before the transaction's first statement here, so hand in a fresh one: a large file holds
     nobody up. Files of the purpose ``fine-tune-results`` are ours and need no check.
@@ -89,6 +91,25 @@ def find(session: Session, organization_id: str, reference: str, *, param: str =
     by_id = session.scalars(query.where(File.id == reference)).first()
     if by_id is not None:
         return by_id
+    by_name = _newest_named(session, query, reference)
+    if by_name is not None:
+        return by_name
+    names = session.scalars(_live(organization_id).with_only_columns(File.filename).distinct().limit(1000))
+    raise NotFoundError(
+        f"There is no file {reference!r} in this organization.{nearest(reference, names)} Upload it first.",
+        param=param,
+        code="file_not_found",
+    )
+
+
+def find_deleted(session: Session, organization_id: str, reference: str) -> File | None:
+    """Return what a reference meant before its file was deleted: the newest version; None if it never meant any."""
+    query = select(File).where(File.organization_id == organization_id, File.deleted_at.is_not(None))
+    by_id = session.scalars(query.where(File.id == reference)).first()
+    return by_id or _newest_named(session, query, reference)
+
+
+def _newest_named(session: Session, query: Select[Any], reference: str) -> File | None:
     exact = session.scalars(query.where(File.filename == reference).order_by(File.version.desc())).first()
     if exact is not None:
         return exact
@@ -97,12 +118,7 @@ def find(session: Session, organization_id: str, reference: str, *, param: str =
     for file in session.scalars(candidates.order_by(File.created_at.desc(), File.version.desc())):
         if PurePosixPath(file.filename).stem == reference:
             return file
-    names = session.scalars(_live(organization_id).with_only_columns(File.filename).distinct().limit(1000))
-    raise NotFoundError(
-        f"There is no file {reference!r} in this organization.{nearest(reference, names)} Upload it first.",
-        param=param,
-        code="file_not_found",
-    )
+    return None
 
 
 def list_page(
@@ -201,6 +217,8 @@ def _insert_as_newest(session: Session, file: File) -> None:
     file.version = (session.scalar(select(func.max(File.version)).where(*same_name)) or 0) + 1
     session.add(file)
     session.flush()
+    if file.version > 1 and file.purpose != RESULT_PURPOSE:
+        dataset_updates.note(session, file)
 
 
 def _delete_bytes(memory: Memory, key: str) -> None:

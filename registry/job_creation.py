@@ -25,8 +25,9 @@ from afinador.errors import DataError, InvalidRequestError, ModelError, NameTake
 from afinador.schemas.jobs import JobRequest, TuningMethod
 from registry import base_models, events, files
 from registry.base_model_views import UNFINISHED
+from registry.ids import new_id
 from registry.memory import Memory
-from registry.tables import BaseModel, File, HubVersion, Job, Organization, new_id
+from registry.tables import BaseModel, File, HubVersion, Job, JobSpec, Organization
 
 SHORT_ID_LENGTH = 8
 LONGEST_HUB_NAME = 96
@@ -42,8 +43,22 @@ _FORMATS: dict[str, Literal["csv", "json", "jsonl", "text"]] = {
 }
 
 
-def create(session: Session, memory: Memory, organization: Organization, request: JobRequest) -> Job:
+def create(
+    session: Session,
+    memory: Memory,
+    organization: Organization,
+    request: JobRequest,
+    *,
+    job_spec: JobSpec | None = None,
+) -> Job:
     """Write a job down, with its whole resolved specification.
+
+    Args:
+        session: The transaction to write in.
+        memory: Ledger, storage and the operator's limits.
+        organization: Whose job it is.
+        request: What is asked for.
+        job_spec: The saved spec that the request comes from.
 
     Returns:
         The job: ``queued``, or ``validating_files`` while the check of its files is under way.
@@ -54,6 +69,29 @@ def create(session: Session, memory: Memory, organization: Organization, request
         DataError: A file was checked and is no good, or its labels are no classes and the task wants such.
         NameTakenError: The organisation has a job of this name.
         InvalidRequestError: A hyperparameter or another field is wrong; see ``afinador.config.resolve``.
+    """
+    spec, data_files = resolve(session, memory, organization, request)
+    job = _row(spec, request, data_files, _method(memory, spec.tuning_method, spec.hyperparameters))
+    if job_spec is not None:
+        job.job_spec_id, job.job_spec = job_spec.id, job_spec.name
+    _insert(session, job)
+    events.append(session, job.id, f"Created fine-tuning job: {job.id}")
+    if job.status == "validating_files":
+        names = ", ".join(file.filename for file in data_files if file.status == "uploaded")
+        events.append(session, job.id, f"Validating files: {names}")
+    return job
+
+
+def resolve(
+    session: Session, memory: Memory, organization: Organization, request: JobRequest
+) -> tuple[FineTuningSpec, list[File]]:
+    """Look up and check all that a request names, and write nothing.
+
+    Returns:
+        The specification of a job that would be created now, and its one or two files.
+
+    Raises:
+        AfinadorError: As ``create`` does, but for a name that is taken.
     """
     _check_extras(request)
     _resolved(memory, request)  # whoever is to upload a file yet hears of all else first
@@ -66,13 +104,7 @@ def create(session: Session, memory: Memory, organization: Organization, request
     data_files = [file for file in (training_file, validation_file) if file is not None]
     if spec.task == "sequence_classification":
         _check_classes(data_files)
-    job = _row(spec, request, data_files, _method(memory, spec.tuning_method, spec.hyperparameters))
-    _insert(session, job)
-    events.append(session, job.id, f"Created fine-tuning job: {job.id}")
-    if job.status == "validating_files":
-        names = ", ".join(file.filename for file in data_files if file.status == "uploaded")
-        events.append(session, job.id, f"Validating files: {names}")
-    return job
+    return spec, data_files
 
 
 def _resolved(memory: Memory, request: JobRequest) -> tuple[TuningMethod, Hyperparameters, dict[str, str]]:

@@ -39,6 +39,7 @@ def to_wire(row: Job) -> wire.Job:
         domain=row.domain,
         tags=row.tags,
         pool=row.pool,
+        job_spec=row.job_spec,
         attempt=row.attempt,
         progress=row.progress,
         metrics=row.metrics or {},

@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 from afinador.errors import NameTakenError, NotFoundError, nearest
 from afinador.schemas import organizations as wire
 from afinador.settings import Settings
-from registry.tables import ApiKey, OperatorKey, Organization, random_text
+from registry.ids import random_text
+from registry.tables import ApiKey, OperatorKey, Organization
 
 FIRST_ORGANIZATION = "default"
 

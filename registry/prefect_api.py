@@ -123,6 +123,10 @@ class Prefect:
             self._call("POST", f"/deployments/{self.deployment_id(deployment)}/create_flow_run", body).json()["id"]
         )
 
+    def emit(self, events: list[dict[str, Any]]) -> None:
+        """Record events, each with ``id``, ``event``, ``occurred``, ``resource``, ``related`` and ``payload``."""
+        self._call("POST", "/events", events)
+
     def run_states(self, run_ids: list[str]) -> dict[str, RunState]:
         """Return the states of some runs of the fine-tuning flow, and of all its other runs that have not ended.
 
@@ -145,6 +149,16 @@ class Prefect:
             if len(page) < _PAGE:
                 break
         return states
+
+    def busy_runs(self, pool: str) -> dict[str, RunState]:
+        """Return the states of a pool's runs that should have a process, at most 200 of them."""
+        body = {
+            "work_pools": {"name": {"any_": [pool]}},
+            "flow_runs": {"state": {"type": {"any_": ["PENDING", "RUNNING", "CANCELLING"]}}},
+            "limit": _PAGE,
+        }
+        page = self._call("POST", "/flow_runs/filter", body).json()
+        return {run["id"]: RunState.parse(run["state"]) for run in page}
 
     def state_history(self, run_id: str) -> list[RunState]:
         """Return all states that a run has been in, oldest first."""

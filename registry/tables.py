@@ -1,30 +1,19 @@
 """The ledger's tables. Every one but ``organizations`` and ``operator_keys`` belongs to an organisation.
 
-Times are Unix seconds. Ids are a prefix and 24 random letters and digits, so that they cannot be guessed.
+Times are Unix seconds.
 """
 
 from __future__ import annotations
 
-import secrets
-import string
 import time
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 from sqlalchemy import JSON, BigInteger, Float, ForeignKey, Index, MetaData, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-_ALPHABET = string.ascii_lowercase + string.digits
-
-
-def random_text(length: int) -> str:
-    """Return random lower-case letters and digits, fit for secrets."""
-    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
-
-
-def new_id(prefix: str) -> str:
-    """Return an id such as ``ftjob-…``; ``prefix`` holds its own separator."""
-    return f"{prefix}{random_text(24)}"
+from registry.ids import new_id
 
 
 def _id(prefix: str) -> Callable[[], str]:
@@ -143,7 +132,7 @@ class BaseModel(Owned, Table):
 
 
 class JobSpec(Owned, Table):
-    """A saved request, for schedules and triggers."""
+    """A saved request, for schedules and triggers; ``retrain_on_update``: a new version of its data starts a job."""
 
     __tablename__ = "job_specs"
     __table_args__ = (UniqueConstraint("organization_id", "name"),)
@@ -151,6 +140,19 @@ class JobSpec(Owned, Table):
     id: Mapped[str] = mapped_column(primary_key=True, default=_id("spec_"))
     name: Mapped[str]
     request: Mapped[dict[str, Any]]
+    retrain_on_update: Mapped[bool] = mapped_column(default=True)
+    created_at: Mapped[float] = mapped_column(default=time.time)
+
+
+class DatasetUpdate(Owned, Table):
+    """A new version of a file that Prefect has not been told of yet; the row goes when it was."""
+
+    __tablename__ = "dataset_updates"
+
+    id: Mapped[str] = mapped_column(primary_key=True, default=lambda: str(uuid4()))
+    file_id: Mapped[str] = mapped_column(ForeignKey("files.id"))
+    filename: Mapped[str]
+    version: Mapped[int]
     created_at: Mapped[float] = mapped_column(default=time.time)
 
 
@@ -164,6 +166,8 @@ class Job(Owned, Table):
         attempt: Counted up by each claim; the fence behind which older attempts can write nothing.
         request_state: What the flow that runs is asked to do: ``cancel``, ``pause``, ``hold`` or None.
         steps_done: Names of the flow's steps that need no repetition.
+        job_spec_id: The saved spec that it was made from; the spec may be gone.
+        submission_run_id: The Prefect run that made it, if one did; executed again, it makes no second job.
         submission: How often the job was given to Prefect under a new idempotency key.
         process_started_at: Start time of the process ``process_id``, which tells it from a later one of that number.
         cursors: Bytes read so far of the run directory's journals: ``{"events", "metrics"}``.
@@ -197,6 +201,9 @@ class Job(Owned, Table):
     spec: Mapped[dict[str, Any]]
     method: Mapped[dict[str, Any] | None]
     pool: Mapped[str | None]
+    job_spec_id: Mapped[str | None] = mapped_column(index=True)
+    job_spec: Mapped[str | None]
+    submission_run_id: Mapped[str | None] = mapped_column(index=True)
     attempt: Mapped[int] = mapped_column(default=0)
     request_state: Mapped[str | None]
     steps_done: Mapped[list[str]] = mapped_column(default=list)

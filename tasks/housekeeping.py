@@ -5,7 +5,7 @@ from __future__ import annotations
 from prefect import task
 
 from afinador.settings import read_settings
-from registry import runs
+from registry import dataset_updates, runs, submissions
 from registry.memory import Memory
 
 
@@ -14,5 +14,7 @@ def settle_jobs() -> str:
     """Bring ledger and Prefect together again, submit what waits, and say what was done."""
     memory = Memory.open(read_settings())
     runs.settle(memory)
+    submissions.settle(memory)
     submitted = runs.submit_waiting(memory)
-    return f"Settled; {submitted} waiting jobs submitted."
+    told = dataset_updates.send(memory)
+    return f"Settled; {submitted} waiting jobs submitted, {told} new versions of files announced."

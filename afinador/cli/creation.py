@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from afinador.cli import render
 from afinador.cli.command import Command, Parser, UsageError
-from afinador.cli.service import assignment, connect, setting, typed
+from afinador.cli.service import ask, assignment, connect, setting, typed
+from afinador.client import calls
 from afinador.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def add_arguments(parser: Parser) -> None:
     add("--tag", "--tags", dest="tags", action="append", metavar="TAG", help="may be given again")
     add("--metadata", action="append", type=assignment, metavar="KEY=VALUE", help="may be given again")
     add("--config", metavar="FILE", help="YAML or JSON with hyperparameters, or a whole request; options win over it")
+    add("--spec", metavar="NAME", help="begin with a saved job spec; --config and options win over it")
     add("--set", action="append", type=setting, metavar="KEY=VALUE", help="any key; the value is read as YAML")
     add("--watch", action="store_true", help="follow the job until it has ended")
     _add_hyperparameters(parser)
@@ -73,7 +75,7 @@ def _add_hyperparameters(parser: Parser) -> None:
 def create(arguments: argparse.Namespace) -> int:
     """Create the job; upload data sets first, watch it afterwards where that is asked for."""
     body = _request(arguments)
-    local = _local_files(body)
+    local = local_data_sets(body)
     with connect() as connection:
         job = _created(connection, body, local)
         render.remark(f"Created job {job['name']} ({job['id']}); it is {job['status']}.")
@@ -96,7 +98,7 @@ def _created(connection: Connection, body: dict[str, Any], local: dict[str, Path
         NotFoundError: Among other things, a data set that is neither here nor there.
     """
     from afinador.cli.files import upload_once
-    from afinador.client import calls, uploads
+    from afinador.client import uploads
 
     try:
         if local:
@@ -116,9 +118,16 @@ def _created(connection: Connection, body: dict[str, Any], local: dict[str, Path
 
 
 def _request(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return the body. Weakest first: the configuration file, ``--set``, the options."""
-    body = _from_file(Path(arguments.config)) if arguments.config else {}
-    hyperparameters: dict[str, Any] = {}
+    """Return the body. Weakest first: the saved spec, the configuration file, ``--set``, the options."""
+    body = _from_spec(arguments.spec) if arguments.spec else {}
+    hyperparameters = dict(body.pop("hyperparameters", None) or {})
+    if arguments.config:
+        file = request_in_file(Path(arguments.config))
+        advanced = file.pop("config", None) or {}
+        hyperparameters = {key: value for key, value in hyperparameters.items() if key not in advanced}
+        body |= file
+        if advanced:
+            body["config"] = {**(body.get("config") or {}), **advanced}
     for key, value in _settings(arguments.set or []).items():
         (body if _is_field(key) else hyperparameters)[key] = value
     given = vars(arguments)
@@ -162,7 +171,13 @@ def _is_field(key: str) -> bool:
     return key in JobRequest.model_fields or key in _OPENAI_NAMES.values()
 
 
-def _from_file(path: Path) -> dict[str, Any]:
+def _from_spec(name: str) -> dict[str, Any]:
+    """Fetch a saved request from the service, in the words of the command line."""
+    request = ask(calls.get_job_spec(name))["request"]
+    return {_OPENAI_NAMES.get(key, key): value for key, value in request.items()}
+
+
+def request_in_file(path: Path) -> dict[str, Any]:
     """Read a configuration file: fields of a request as such, all else as the advanced configuration.
 
     Its data sets are looked for beside it.
@@ -189,7 +204,7 @@ def _from_file(path: Path) -> dict[str, Any]:
     return body | {"config": advanced} if advanced else body
 
 
-def _local_files(body: dict[str, Any]) -> dict[str, Path]:
+def local_data_sets(body: dict[str, Any]) -> dict[str, Path]:
     """Return those data sets that are files on this disk; all others are for the service to find.
 
     Raises:
@@ -220,9 +235,10 @@ COMMANDS = (
             "afinador create fine-tune-job -basemodel tiny -dataset train.jsonl -output-model bot -epochs 3 --watch",
             "afinador create fine-tune-job -basemodel tiny -dataset qa_data -validation-dataset qa_test -lora-rank 16",
             "afinador create job --config job.yaml --set warmup_steps=100 -lora-rank 8",
+            "afinador create job --spec nightly -epochs 5",
         ),
-        details="Prints the job's name. Strongest first: options, --set, the --config file, the operator's defaults, "
-        "ours.\nLocal data sets are uploaded when the rest of the job is in order, and only if the service has not "
+        details="Prints the job's name. Strongest first: options, --set, the --config file, the saved spec, the operator's "
+        "defaults, ours.\nLocal data sets are uploaded when the rest of the job is in order, and only if the service has not "
         "got the same\nbytes under the same name.",
     ),
 )

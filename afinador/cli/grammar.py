@@ -9,6 +9,7 @@ from afinador.errors import nearest
 
 SPELLINGS: dict[str, tuple[str, ...]] = {
     "fine-tune-job": ("fine-tuning-job", "job"),
+    "job-spec": ("spec",),
     "hub-model": (),
     "hub-adapter": (),
     "base-model": (),

@@ -129,6 +129,27 @@ def job_logs(job: str, *, follow: bool = False) -> Call:
     return Call("GET", f"/fine_tuning/jobs/{_named(job)}/logs", {"follow": "true" if follow else None})
 
 
+def create_job_spec(name: str, request: Mapping[str, Any], retrain_on_update: bool = True) -> Call:
+    """Save the request of a job under a name."""
+    body = {"name": name, "request": dict(request), "retrain_on_update": retrain_on_update}
+    return Call("POST", "/fine_tuning/job_specs", body=body)
+
+
+def list_job_specs() -> Call:
+    """List saved job specs, newest first."""
+    return Call("GET", "/fine_tuning/job_specs")
+
+
+def get_job_spec(job_spec: str) -> Call:
+    """Get one saved job spec, by name or id."""
+    return Call("GET", f"/fine_tuning/job_specs/{_named(job_spec)}")
+
+
+def delete_job_spec(job_spec: str) -> Call:
+    """Delete a saved job spec."""
+    return Call("DELETE", f"/fine_tuning/job_specs/{_named(job_spec)}")
+
+
 def list_models(type: str | None = None) -> Call:
     """List base and fine-tuned models, or those of one type."""
     return Call("GET", "/models", {"type": type})

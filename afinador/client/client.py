@@ -12,6 +12,7 @@ from afinador.client.access import Access
 from afinador.client.connection import Connection
 from afinador.client.files import Files
 from afinador.client.hub import Hub, Models
+from afinador.client.job_specs import JobSpecs
 from afinador.client.jobs import Jobs
 from afinador.client.organizations import ApiKeys, Organizations
 from afinador.schemas.health import Health
@@ -57,6 +58,7 @@ class Afinador:
         )
         self.files = Files(self.connection)
         self.jobs = Jobs(self.connection, self.files)
+        self.job_specs = JobSpecs(self.connection)
         self.models = Models(self.connection)
         self.hub = Hub(self.connection)
         self.organizations = Organizations(self.connection)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from afinador.schemas import checkpoints, events, files, jobs, models, organizations
+from afinador.schemas import checkpoints, events, files, job_specs, jobs, models, organizations
 
 
 class File(files.File):
@@ -38,6 +38,12 @@ class Event(events.Event):
 
 class Checkpoint(checkpoints.Checkpoint):
     """State of a job after an optimizer step."""
+
+    created_at: datetime
+
+
+class JobSpec(job_specs.JobSpec):
+    """A saved request."""
 
     created_at: datetime
 

@@ -70,6 +70,7 @@ class Job(Wire):
             attempt that runs, or the last one that ran; None before the first.
         metrics: Final figures, base against tuned; empty until evaluated.
         spec: The whole resolved specification of the run, but for the folder of the base model.
+        job_spec: Name of the saved spec that it was made from by a schedule, a trigger or the Prefect UI.
         run_url: The job's page in the Prefect UI, once it has a run.
     """
 
@@ -102,6 +103,7 @@ class Job(Wire):
     domain: str | None = None
     tags: list[str] = Field(default_factory=list)
     pool: str | None = None
+    job_spec: str | None = None
     attempt: int = 0
     progress: dict[str, Any] | None = None
     metrics: dict[str, Any] = Field(default_factory=dict)

@@ -26,7 +26,7 @@ WITHOUT_NULLS: dict[str, Any] = {"response_model_exclude_none": True}
 def create_file(organization: CurrentOrganization, upload: ReceivedUpload, service: TheService) -> File:
     """Upload CSV, JSON, JSONL or TEXT, up to 1 GB. It is checked in the background: see ``status``.
 
-    A new file under a known name is a new version.
+    A new file under a known name is a new version, and starts the saved job specs that give the file by name.
     """
     with service.memory.database.session() as session:
         row = files.create(
@@ -34,6 +34,8 @@ def create_file(organization: CurrentOrganization, upload: ReceivedUpload, servi
         )  # fmt: skip
         created = files.to_wire(row)
     service.check_file(created.id)
+    if created.version > 1:
+        service.tell_prefect()
     return created
 
 

@@ -25,6 +25,8 @@ ROUTES = {
     "/v1/fine_tuning/jobs/{job}/checkpoints": "get",
     "/v1/fine_tuning/jobs/{job}/metrics": "get",
     "/v1/fine_tuning/jobs/{job}/logs": "get",
+    "/v1/fine_tuning/job_specs": "get post",
+    "/v1/fine_tuning/job_specs/{job_spec}": "delete get",
     "/v1/models": "get post",
     "/v1/models/{model}": "delete get",
     "/v1/hub/models": "get",

@@ -25,6 +25,9 @@ BY_THING = [
     ("POST", "/fine_tuning/jobs/{job}/pause"),
     ("POST", "/fine_tuning/jobs/{job}/resume"),
     ("DELETE", "/fine_tuning/jobs/{job}"),
+    ("GET", "/fine_tuning/job_specs/secret-spec"),
+    ("GET", "/fine_tuning/job_specs/{job_spec}"),
+    ("DELETE", "/fine_tuning/job_specs/secret-spec"),
     ("GET", "/models/{base}"),
     ("GET", "/models/secret-base"),
     ("GET", "/models/{alias}"),
@@ -43,6 +46,7 @@ LISTS = [
     "/files",
     "/fine_tuning/jobs",
     "/fine_tuning/jobs?metadata[team]=secret",
+    "/fine_tuning/job_specs",
     "/models",
     "/hub/models",
     "/hub/adapters",
@@ -70,6 +74,8 @@ def things(owner, running, publish, public_base_model, request) -> dict[str, str
         "metadata": {"team": "secret"},
     }
     job = owner.http.post("/v1/fine_tuning/jobs", json=body).json()
+    request = {"model": public_base_model, "training_file": "secret.jsonl"}
+    job_spec = owner.http.post("/v1/fine_tuning/job_specs", json={"name": "secret-spec", "request": request}).json()
     published = publish(owner, "secret-orders")
     model = {"name": "secret-base", "source": str(running.models / "tiny")}
     base = owner.http.post("/v1/models", json=model).json()
@@ -78,6 +84,7 @@ def things(owner, running, publish, public_base_model, request) -> dict[str, str
         checkpoint = checkpoints.register(session, row, 5, "c/5", {}, 1).name
     return {
         "file": file["id"], "filename": "secret.jsonl", "job": job["id"], "job_name": "secret-job", "base": base["id"],
+        "job_spec": job_spec["id"],
         "alias": published["fine_tuned_model"], "checkpoint": checkpoint,
     }  # fmt: skip
 
@@ -89,7 +96,12 @@ def test_what_is_not_ours_does_not_exist(owner, stranger, things):
         assert answer.status_code == 404, (method, place, answer.text)
         assert owner.organization["id"] not in answer.text
         assert "Did you mean" not in answer.text, (method, place, answer.text)
-    for place in ("/v1/fine_tuning/jobs/secret-job", f"/v1/files/{things['file']}", "/v1/hub/adapters/secret-orders"):
+    for place in (
+        "/v1/fine_tuning/jobs/secret-job",
+        f"/v1/files/{things['file']}",
+        "/v1/hub/adapters/secret-orders",
+        "/v1/fine_tuning/job_specs/secret-spec",
+    ):
         assert owner.http.get(place).status_code == 200
     assert owner.http.get("/v1/fine_tuning/jobs/secret-job").json()["status"] == "queued"
 
@@ -118,6 +130,8 @@ def test_jobs_cannot_use_what_is_not_ours(stranger, things, public_base_model):
         {"model": "secret-base", "training_file": mine},
     ):
         assert stranger.http.post("/v1/fine_tuning/jobs", json=body).status_code == 404, body
+        wanted = {"name": "mine", "request": body}
+        assert stranger.http.post("/v1/fine_tuning/job_specs", json=wanted).status_code == 404, body
 
 
 def test_organizations_and_keys_are_the_operators(stranger, owner):

@@ -6,6 +6,7 @@ import os
 import signal
 import stat
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -31,6 +32,15 @@ def running(supervisor: Any) -> Iterator[list[subprocess.Popen[bytes]]]:
 def prefect(running: Any, supervisor: Any) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=f"{supervisor.record()['urls']['prefect']}/api") as client:
         yield client
+
+
+def asked(prefect: httpx.Client, method: str, path: str, body: Any = None) -> Any:
+    """Ask Prefect, again while its SQLite file is locked (503)."""
+    end = time.monotonic() + 60
+    while (answer := prefect.request(method, path, json=body, timeout=60)).status_code == 503:
+        assert time.monotonic() < end, answer.text
+        time.sleep(0.3)
+    return answer.raise_for_status().json() if answer.content else None
 
 
 def test_each_part_answers_and_is_shown(running: Any, supervisor: Any) -> None:
@@ -76,15 +86,42 @@ def test_everything_binds_to_this_machine_alone(running: Any, supervisor: Any) -
 
 
 def test_prefect_has_what_prefect_yaml_says(prefect: httpx.Client) -> None:
-    found = {each["name"]: each for each in prefect.post("/deployments/filter", json={}).json()}
-    assert found.keys() == {"gpu", "cpu", "settle"}
+    found = {each["name"]: each for each in asked(prefect, "POST", "/deployments/filter", {})}
+    assert found.keys() == {"gpu", "cpu", "settle", "form", "scheduled", "on-new-version"}
     assert found["cpu"]["entrypoint"] == "flows.fine_tuning.fine_tune"
     assert found["cpu"]["job_variables"]["stream_output"] is False
     assert found["cpu"]["job_variables"]["command"].endswith("-m prefect.engine")
     assert list(found["cpu"]["parameter_openapi_schema"]["properties"]) == ["job_id"]
     assert found["settle"]["paused"] is True
     assert found["settle"]["schedules"][0]["schedule"]["cron"] == "* * * * *"
+    assert found["scheduled"]["paused"] is True
+    assert found["scheduled"]["parameters"] == {"organization": "default", "request": {"job_spec": "nightly"}}
+    assert list(found["form"]["parameter_openapi_schema"]["properties"]) == ["organization", "request"]
     assert prefect.get("/work_pools/cpu").json()["concurrency_limit"] == 1
+    (automation,) = asked(prefect, "POST", "/automations/filter", {})
+    assert automation["trigger"]["expect"] == ["afinador.dataset.updated"]
+    assert automation["actions"][0]["deployment_id"] == found["on-new-version"]["id"]
+
+
+def test_what_people_set_in_prefect_outlives_an_update(prefect: httpx.Client, running: Any, supervisor: Any) -> None:
+    place = f"/deployments/{asked(prefect, 'GET', '/deployments/name/submit-fine-tune/scheduled')['id']}"
+    mine = {"schedule": {"cron": "30 4 * * *"}, "active": True, "slug": "mine"}
+    asked(prefect, "POST", f"{place}/schedules", [mine])
+    asked(prefect, "PATCH", place, {"parameters": {"organization": "acme"}, "paused": False})
+    (automation,) = asked(prefect, "POST", "/automations/filter", {})
+    asked(prefect, "PATCH", f"/automations/{automation['id']}", {"enabled": False})
+    environment = psutil.Process(supervisor.record()["parts"]["api"]["pid"]).environ()
+    apply = [sys.executable, "-m", "deployments", "apply"]
+    done = subprocess.run(apply, cwd=supervisor.root, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    after = asked(prefect, "GET", place)
+    assert {each["slug"]: each["schedule"]["cron"] for each in after["schedules"]} == {
+        "nightly": "0 2 * * *",
+        "mine": "30 4 * * *",
+    }
+    assert (after["parameters"], after["paused"]) == ({"organization": "acme"}, False)
+    (again,) = asked(prefect, "POST", "/automations/filter", {})
+    assert again["enabled"] is False
 
 
 def test_a_second_supervisor_says_where_the_first_is(running: Any, supervisor: Any) -> None:

@@ -11,13 +11,26 @@ import pytest
 from sqlalchemy.orm import Session
 
 from afinador.errors import InvalidRequestError, NotFoundError
-from registry import base_models, checkpoints, events, files, hub, job_attempts, jobs, organisations
+from afinador.schemas.job_specs import JobSpecRequest
+from registry import (
+    base_models,
+    checkpoints,
+    dataset_updates,
+    events,
+    files,
+    hub,
+    job_attempts,
+    job_specs,
+    jobs,
+    organisations,
+    submissions,
+)
 from registry.tables import ApiKey, HubVersion, Job, Organization, Table
 
 if TYPE_CHECKING:
     from tests.registry.conftest import Workshop
 
-MODULES = (base_models, checkpoints, events, files, hub, jobs, organisations)
+MODULES = (base_models, checkpoints, dataset_updates, events, files, hub, job_specs, jobs, organisations, submissions)
 MAKES_ITS_OWN = {"base_models.register", "files.create", "organisations.create_key"}
 """Functions that only add to the organisation they are given."""
 
@@ -46,6 +59,12 @@ def published(job: Job) -> HubVersion:
     )
 
 
+def refused_if_none(found: object) -> None:
+    """Raise as other functions do, where one answers with None."""
+    if found is None:
+        raise NotFoundError("There is none.")
+
+
 class Belongings:
     """One thing of each kind, all of one organisation."""
 
@@ -53,13 +72,20 @@ class Belongings:
         self.memory = memory = workshop.memory
         self.base = base = workshop.base_model(owner, "secret-base")
         self.file = file = workshop.upload(owner, "secret.jsonl")
+        deleted = workshop.upload(owner, "deleted.jsonl")
+        with memory.database.session() as session:
+            files.delete(session, memory, owner.id, deleted.id)
         self.job = job = workshop.running_job(owner, model="secret-base", training_file="secret.jsonl", name="secret")
         with memory.database.session() as session:
+            request = {"model": "secret-base", "training_file": "secret.jsonl"}
+            wanted = JobSpecRequest(name="secret-spec", request=request)
+            self.spec = spec = job_specs.create(session, memory, owner, wanted)
             self.key, _ = organisations.create_key(session, owner.id, "laptop")
             metric = events.append(session, job.id, "Step 1", type="metrics", data={"step": 1})
             self.checkpoint = checkpoint = checkpoints.register(session, job, 1, "key", {}, 1)
             version = published(job)
             session.add(version)
+            session.get_one(Job, job.id).submission_run_id = "run-of-secret"
         assert metric is not None
         unreached: Any = SimpleNamespace(connect=lambda: None)
         key = self.key
@@ -74,6 +100,10 @@ class Belongings:
                 lambda s, o: files.find(s, o, file.filename),
                 lambda s, o: files.find(s, o, "secret"),
             ],
+            "files.find_deleted": [lambda s, o: refused_if_none(files.find_deleted(s, o, deleted.filename))],
+            "submissions.job_of": [lambda s, o: refused_if_none(submissions.job_of(s, o, "run-of-secret"))],
+            "job_specs.get": [lambda s, o: job_specs.get(s, o, spec.id), lambda s, o: job_specs.get(s, o, spec.name)],
+            "job_specs.delete": [lambda s, o: job_specs.delete(s, o, spec.name)],
             "files.delete": [lambda s, o: files.delete(s, memory, o, file.id)],
             "hub.get": [
                 lambda s, o: hub.get(s, o, version.name),
@@ -87,6 +117,7 @@ class Belongings:
             "organisations.revoke_key": [lambda s, o: organisations.revoke_key(s, o, key.id)],
             # A row of somebody else is no place from which to go on, either.
             "files.list_page": [lambda s, o: files.list_page(s, o, after=file.id)],
+            "job_specs.list_page": [lambda s, o: job_specs.list_page(s, o, after=spec.id)],
             "jobs.list_page": [lambda s, o: jobs.list_page(s, o, after=job.id)],
             "events.list_page": [lambda s, o: events.list_page(s, o, job.id, after=metric.id)],
             "checkpoints.list_page": [lambda s, o: checkpoints.list_page(s, o, job.id, after=checkpoint.id)],
@@ -94,7 +125,11 @@ class Belongings:
         self.listed: dict[str, list[Look]] = {
             "base_models.list_all": [base_models.list_all],
             "files.list_page": [lambda s, o: files.list_page(s, o)[0]],
+            "files.find_deleted": [lambda s, o: files.find_deleted(s, o, deleted.filename)],
+            "dataset_updates.specs_naming": [lambda s, o: dataset_updates.specs_naming(s, o, "secret.jsonl")],
             "hub.list_page": [lambda s, o: hub.list_page(s, o, "adapter")],
+            "job_specs.list_page": [lambda s, o: job_specs.list_page(s, o)[0]],
+            "submissions.job_of": [lambda s, o: submissions.job_of(s, o, "run-of-secret")],
             "jobs.list_page": [
                 lambda s, o: jobs.list_page(s, o)[0],
                 lambda s, o: jobs.list_page(s, o, status="running", metadata="null")[0],

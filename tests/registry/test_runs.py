@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from afinador.errors import ServiceUnavailableError
-from registry import events, jobs, runs, settling
+from registry import events, jobs, runs, settling, submissions
 from registry.memory import Memory
 from registry.prefect_api import Prefect, RunState
 from registry.tables import Job, Organization
@@ -72,7 +72,7 @@ def asked(method: str, url: str, **sent: Any) -> httpx.Response:
 
 def _make_deployments(url: str) -> None:
     flow = asked("POST", f"{url}/flows/", json={"name": "fine-tune"}).json()["id"]
-    for pool in ("gpu", "cpu"):
+    for pool in ("gpu", "cpu", "submission"):
         asked("POST", f"{url}/work_pools/", json={"name": pool, "type": "process"})
         body = {"flow_id": flow, "name": pool, "entrypoint": "flows.fine_tuning.fine_tune", "work_pool_name": pool}
         asked("POST", f"{url}/deployments/", json=body)
@@ -463,3 +463,21 @@ def test_a_run_left_cancelling_by_a_dead_flow_is_closed(
         assert jobs.finish(session, job.id, job.attempt, "cancelled")
     runs.settle(served)
     assert state_of(prefect, submitted).type == "CANCELLED"
+
+
+def test_a_submission_whose_process_died_is_executed_again(served: Memory, prefect: Prefect) -> None:
+    dead, cancelled = (
+        prefect.create_run(
+            "fine-tune/submission", parameters={}, name=name, tags=[], idempotency_key=name, work_queue="default"
+        )
+        for name in ("dead", "cancelled")
+    )
+    for run_id, type in ((dead, "RUNNING"), (cancelled, "RUNNING"), (cancelled, "CANCELLING")):
+        prefect.set_state(run_id, type, type.title(), "Set by a test.")
+    submissions.settle(served)
+    assert set(prefect.busy_runs("submission")) == {dead, cancelled}, "they have only just begun"
+    submissions.settle(served, since=time.time() + 1)
+    states = {run_id: prefect.state_history(run_id)[-1] for run_id in (dead, cancelled)}
+    assert (states[dead].type, states[dead].name) == ("SCHEDULED", "AwaitingRetry")
+    assert states[cancelled].type == "CANCELLED"
+    assert prefect.busy_runs("submission") == {}

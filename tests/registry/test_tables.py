@@ -7,8 +7,9 @@ import re
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+from registry.ids import new_id
 from registry.memory import Memory
-from registry.tables import File, Job, Table, new_id
+from registry.tables import File, Job, Table
 
 
 def test_every_table_but_organizations_and_operator_keys_has_an_owner() -> None:

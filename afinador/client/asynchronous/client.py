@@ -11,6 +11,7 @@ from afinador.client.access import Access
 from afinador.client.asynchronous.connection import AsyncConnection
 from afinador.client.asynchronous.files import AsyncFiles
 from afinador.client.asynchronous.hub import AsyncHub, AsyncModels
+from afinador.client.asynchronous.job_specs import AsyncJobSpecs
 from afinador.client.asynchronous.jobs import AsyncJobs
 from afinador.client.asynchronous.organizations import AsyncApiKeys, AsyncOrganizations
 from afinador.schemas.health import Health
@@ -56,6 +57,7 @@ class AsyncAfinador:
         )
         self.files = AsyncFiles(self.connection)
         self.jobs = AsyncJobs(self.connection, self.files)
+        self.job_specs = AsyncJobSpecs(self.connection)
         self.models = AsyncModels(self.connection)
         self.hub = AsyncHub(self.connection)
         self.organizations = AsyncOrganizations(self.connection)

@@ -346,6 +346,27 @@ def test_the_hub_is_shown_fetched_and_listed(
         assert (tmp_path / "bot" / path).read_bytes() == content
 
 
+def test_a_saved_spec_is_made_of_a_file_and_starts_jobs(online: Run, dataset: Path, elsewhere: Path) -> None:
+    request = elsewhere / "job.yaml"
+    request.write_text(f"base_model: tiny\ndataset: {dataset}\noutput_model: bot\nwarmup_steps: 7\nepochs: 2\n")
+    saved = online("create", "job-spec", "nightly", request)
+    assert (saved.code, saved.out) == (0, "nightly\n"), saved.err
+    assert "Uploaded" in saved.err and "--spec nightly" in saved.err
+    assert online("create", "spec", "nightly", request, "--no-retrain").code == 1
+    listed = online("list", "job-specs")
+    assert "nightly" in listed.out and dataset.name in listed.out
+    shown = json.loads(online("get", "job-spec", "nightly", "--json").out)
+    assert shown["request"]["training_file"] == dataset.name, "by name, for the newest version each time"
+    assert shown["request"]["config"] == {"warmup_steps": 7, "epochs": 2} and shown["retrain_on_update"] is True
+    assert "on a new version" in online("get", "spec", "nightly").out
+    job = json.loads(online("create", "job", "--spec", "nightly", "-epochs", "3", "--json").out)
+    assert (job["output_model"], job["hyperparameters"]["epochs"]) == ("bot", 3)
+    assert job["spec"]["hyperparameters"]["warmup_steps"] == 7
+    assert online("create", "job", "--spec", "nigthly").code == 3
+    assert online("delete", "job-spec", "nightly").out == "Deleted job spec nightly.\n"
+    assert online("get", "job-spec", "nightly").code == 3
+
+
 def test_files_are_uploaded_checked_fetched_and_deleted(online: Run, dataset: Path, elsewhere: Path) -> None:
     ran = online("create", "file", dataset)
     file_id = ran.out.strip()

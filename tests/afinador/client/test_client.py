@@ -216,6 +216,17 @@ def test_the_operator_makes_organizations_and_keys(connect: Connect, client: Any
             theirs.jobs.list().first(1)
 
 
+def test_specs_are_saved_listed_and_deleted(client: Any, dataset: Path) -> None:
+    client.files.create(dataset)
+    saved = client.job_specs.create("nightly", {"base_model": "tiny", "dataset": dataset.name}, retrain_on_update=False)
+    assert saved.created_at.tzinfo is not None and not saved.retrain_on_update
+    assert [spec.name for spec in client.job_specs.list()] == ["nightly"]
+    assert client.job_specs.get(saved.id) == client.job_specs.get("nightly") == saved
+    assert client.job_specs.delete("nightly").deleted
+    with pytest.raises(NotFoundError, match="no job spec 'nightly'"):
+        client.job_specs.get("nightly")
+
+
 def test_models_are_registered_listed_and_deleted(client: Any, service: Any) -> None:
     folder = service.models / service.organization
     model = client.models.wait(client.models.create("second", str(folder)).id)

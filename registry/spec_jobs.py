@@ -1,0 +1,175 @@
+"""Jobs made of saved specs by schedules and triggers: one for each state of the data, the newest wins."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from sqlalchemy import Select, and_, select
+from sqlalchemy.orm import Session
+
+from afinador.config.resolve import parse_request, slug
+from afinador.errors import AfinadorError, NotFoundError
+from afinador.schemas.jobs import JobRequest
+from registry import dataset_updates, events, files, jobs
+from registry.ids import new_id
+from registry.job_creation import SHORT_ID_LENGTH
+from registry.memory import Memory
+from registry.tables import File, Job, JobSpec, Organization
+
+WAITING_STATUSES = ("validating_files", "queued")
+DataIds = tuple[str | None, str | None]
+"""Ids of the training and the validation file."""
+
+
+@dataclass
+class Started:
+    """What has come of a saved spec.
+
+    Attributes:
+        job: The job; ``failed`` when the spec cannot be run, with the reason.
+        is_new: Whether it was made now, or was there already.
+        superseded: Jobs of the spec for older data that had not begun, cancelled now; their runs are to be taken back.
+    """
+
+    job: Job
+    is_new: bool
+    superseded: list[Job] = field(default_factory=list)
+
+
+def start(
+    session: Session, memory: Memory, organization: Organization, spec: JobSpec, cause: str, *, once: bool = False
+) -> Started:
+    """Make a job of a saved spec, for the newest versions of the files that it gives by name.
+
+    No second job is made while one of the spec for the same files waits. Waiting ones for older versions are cancelled.
+    A spec that cannot be run leaves a failed job that says why.
+
+    Args:
+        session: The transaction to write in.
+        memory: Ledger, storage and the operator's limits.
+        organization: Whose spec it is.
+        spec: The spec.
+        cause: Why the job is made, a sentence for its events.
+        once: Make no job either when one of the spec for the same files has ever begun.
+
+    Raises:
+        AfinadorError: The spec cannot be run, and there is not even a trace of its training file to tie a job to.
+    """
+    # Where the database knows row locks, jobs of one spec are made one after the other.
+    session.execute(select(JobSpec.id).where(JobSpec.id == spec.id).with_for_update())
+    training_file = _newest(session, organization.id, spec.request["training_file"])
+    validation_file = _newest(session, organization.id, spec.request.get("validation_file"))
+    data = (training_file.id if training_file else None, validation_file.id if validation_file else None)
+    existing = _of_data(session, spec, data, once)
+    if existing is not None and not _never_began(existing):
+        return Started(existing, is_new=False)
+    try:
+        job = jobs.create(session, memory, organization, parse_request(spec.request), job_spec=spec)
+    except AfinadorError as error:
+        if existing is not None:
+            return Started(existing, is_new=False)
+        if training_file is None:
+            raise
+        job = _failed(session, spec, data, error)
+        return Started(job, is_new=True)
+    events.append(session, job.id, cause, data={"job_spec": spec.name})
+    return Started(job, is_new=True, superseded=_supersede(session, spec, job))
+
+
+def retrain(session: Session, memory: Memory, organization: Organization, filename: str, version: int) -> list[Started]:
+    """Make a job of each saved spec that gives a file by name and retrains, now that the file has a new version.
+
+    It may be called any number of times for a version: see ``start``, ``once``.
+    """
+    cause = f"Made from a saved spec, because {filename!r} has a new version ({version})"
+    return [
+        start(session, memory, organization, spec, cause, once=True)
+        for spec in dataset_updates.specs_naming(session, organization.id, filename)
+        if _means(session, spec, filename)
+    ]
+
+
+def _means(session: Session, spec: JobSpec, filename: str) -> bool:
+    """Tell whether a spec's words mean this file: ``orders`` may mean orders.csv by now, and not orders.jsonl."""
+    found = [
+        _newest(session, spec.organization_id, spec.request.get(field))
+        for field in ("training_file", "validation_file")
+    ]
+    return any(file is not None and file.filename == filename for file in found)
+
+
+def _newest(session: Session, organization_id: str, reference: str | None) -> File | None:
+    """Return the file that a reference means now, or if it was deleted, what it meant last."""
+    if reference is None:
+        return None
+    try:
+        return files.find(session, organization_id, reference)
+    except NotFoundError:
+        return files.find_deleted(session, organization_id, reference)
+
+
+def _of_spec(spec: JobSpec) -> Select[tuple[Job]]:
+    return select(Job).where(Job.organization_id == spec.organization_id, Job.job_spec_id == spec.id)
+
+
+def _of_data(session: Session, spec: JobSpec, data: DataIds, once: bool) -> Job | None:
+    training_file_id, validation_file_id = data
+    query = _of_spec(spec).where(Job.training_file_id == training_file_id)
+    query = query.where(Job.validation_file_id.is_not_distinct_from(validation_file_id))
+    if not once:
+        query = query.where(Job.status.in_(WAITING_STATUSES))
+    never_began = and_(Job.status == "failed", Job.attempt == 0)
+    return session.scalars(query.order_by(never_began, Job.created_at.desc())).first()
+
+
+def _never_began(job: Job) -> bool:
+    return job.status == "failed" and job.attempt == 0
+
+
+def _supersede(session: Session, spec: JobSpec, job: Job) -> list[Job]:
+    older = _of_spec(spec).where(Job.id != job.id, Job.attempt == 0, Job.status.in_(WAITING_STATUSES))
+    cancelled = []
+    for waiting in session.scalars(older).all():
+        message = f"Superseded by {job.name}, which takes a newer version of the data"
+        events.append(session, waiting.id, message, data={"job": job.id})
+        cancelled.append(jobs.request_cancel(session, job.organization_id, waiting.id))
+    return cancelled
+
+
+def _failed(session: Session, spec: JobSpec, data: DataIds, error: AfinadorError) -> Job:
+    """Write a job down that has failed before it began, and can never be attempted."""
+    training_file_id, validation_file_id = data
+    request = JobRequest.model_construct(**spec.request)
+    now, id = time.time(), new_id("ftjob-")
+    message = f"The saved spec {spec.name!r} cannot be run: {error.message}"
+    job = Job(
+        id=id,
+        organization_id=spec.organization_id,
+        name=f"{slug(request.output_model or spec.name)}-{id[-SHORT_ID_LENGTH:]}",
+        status="failed",
+        created_at=now,
+        finished_at=now,
+        base_model_id="",
+        base_model=request.model,
+        training_file_id=training_file_id,
+        validation_file_id=validation_file_id,
+        tuning_method=request.tuning_method or (request.config or {}).get("tuning_method") or "lora",
+        task=request.task or "causal_lm",
+        output_model=request.output_model,
+        suffix=request.suffix,
+        seed=request.seed or 0,
+        metadata_=request.metadata,
+        tags=request.tags,
+        domain=request.domain,
+        request=spec.request,
+        spec={"hyperparameters": {**(request.hyperparameters or {}), "max_attempts": 0}},
+        pool=request.pool,
+        job_spec_id=spec.id,
+        job_spec=spec.name,
+        error={"code": error.code, "message": message, "param": error.param},
+    )
+    session.add(job)
+    session.flush()
+    events.append(session, job.id, message, level="error", data={"job_spec": spec.name})
+    return job

@@ -1,0 +1,140 @@
+"""From the parameters of a Prefect run to jobs, by the same code as the API's."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from prefect import task
+from prefect.artifacts import create_markdown_artifact
+from sqlalchemy.orm import Session
+
+from afinador.config.resolve import parse_request
+from afinador.errors import InvalidRequestError, UnknownFieldError, nearest
+from afinador.settings import read_settings
+from registry import job_specs, jobs, organisations, runs, spec_jobs, submissions
+from registry.memory import Memory
+from registry.spec_jobs import Started
+from registry.tables import Job, Organization
+
+RUN_PAGE_SECONDS = 30.0
+"""How long to wait for the page of a job's run; a job whose files are still being checked has none."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What has come of a request.
+
+    Attributes:
+        error: Why the job failed before it began.
+        is_new: Whether the job was made now; else one for the same data was there.
+    """
+
+    job_id: str
+    organization_id: str
+    name: str
+    error: str | None
+    is_new: bool
+
+
+@task(task_run_name="create job", persist_result=False)
+def create_job(organization: str, request: Any, run_id: str) -> Submission:
+    """Create a job of a whole request, or of the saved one that ``job_spec`` names, and submit it.
+
+    The run ``run_id`` may be executed again: it finds the job that it has made.
+
+    Raises:
+        AfinadorError: It cannot be created. A saved spec that cannot be run leaves a failed job instead.
+    """
+    if not isinstance(request, dict):
+        raise InvalidRequestError(f"request is {request!r}; it must be an object with the fields of a job.")
+    memory = Memory.open(read_settings())
+    with memory.database.session() as session:
+        owner = organisations.get(session, organization)
+        made = submissions.job_of(session, owner.id, run_id)
+        started = Started(made, is_new=True) if made else _start(session, memory, owner, _given(request))
+        if started.is_new:
+            started.job.submission_run_id = run_id
+    return _submit(memory, started)
+
+
+def _given(request: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in request.items() if value is not None}
+
+
+def _start(session: Session, memory: Memory, owner: Organization, request: dict[str, Any]) -> Started:
+    if "job_spec" not in request:
+        job = jobs.create(session, memory, owner, parse_request(request))
+        return Started(job, is_new=True)
+    for key in request:
+        if key != "job_spec":
+            raise UnknownFieldError(
+                f"request names the saved spec {request['job_spec']!r} and also gives {key!r}; give one or the other."
+                f"{nearest(key, ['job_spec'])}",
+                param=key,
+            )
+    spec = job_specs.get(session, owner.id, str(request["job_spec"]))
+    return spec_jobs.start(session, memory, owner, spec, f"Made from the saved spec {spec.name!r}")
+
+
+@task(task_run_name="start the specs that name {name}", persist_result=False)
+def retrain_specs(organization: str, name: str, version: int) -> list[Submission]:
+    """Start every saved spec that gives the file by name, unless that was done for its newest version.
+
+    Raises:
+        NotFoundError: There is no such organisation.
+    """
+    memory = Memory.open(read_settings())
+    with memory.database.session() as session:
+        owner = organisations.get(session, organization)
+        all_started = spec_jobs.retrain(session, memory, owner, name, version)
+    return [_submit(memory, started) for started in all_started]
+
+
+def _submit(memory: Memory, started: Started) -> Submission:
+    """Give a new job to Prefect, and take back the runs of those that it supersedes."""
+    for older in started.superseded:
+        runs.cancel(memory, older)
+    job = started.job
+    if started.is_new and job.status == "queued":
+        runs.submit(memory, job.id)
+    error = str((job.error or {}).get("message")) if job.status == "failed" else None
+    return Submission(job.id, job.organization_id, job.name, error, started.is_new)
+
+
+@task(task_run_name="link to the jobs", persist_result=False)
+def link_to_jobs(submissions: list[Submission]) -> str:
+    """Put links to the runs of the jobs onto this run's page, and return the sentence that ends the run."""
+    if not submissions:
+        return "No saved spec of this organization gives the file by name and retrains; nothing was to be done."
+    memory = Memory.open(read_settings())
+    urls = {each.job_id: _run_page(memory, each) for each in submissions if not each.error}
+    lines = [
+        f"- {f'[{each.name}]({url})' if (url := urls.get(each.job_id)) else each.name} (`{each.job_id}`)"
+        f"{f': {each.error}' if each.error else ''}"
+        for each in submissions
+    ]
+    create_markdown_artifact("\n".join(lines), description="Jobs of this run")
+    return " ".join(_told(each, urls.get(each.job_id)) for each in submissions)
+
+
+def _told(submission: Submission, url: str | None) -> str:
+    if submission.error:
+        return submission.error
+    what = "Created job" if submission.is_new else "The same spec and data have a job already:"
+    return f"{what} {submission.name}{f', see {url}' if url else ''}."
+
+
+def _run_page(memory: Memory, submission: Submission) -> str | None:
+    """Return the page of a job's run, as soon as there is one."""
+    deadline = time.monotonic() + RUN_PAGE_SECONDS
+    while True:
+        with memory.database.reading() as session:
+            job: Job = jobs.get(session, submission.organization_id, submission.job_id)
+        if job.flow_run_url or job.status not in spec_jobs.WAITING_STATUSES or time.monotonic() > deadline:
+            return job.flow_run_url
+        time.sleep(0.3)

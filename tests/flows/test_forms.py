@@ -1,0 +1,39 @@
+"""The form that the Prefect UI draws, and the requests that the API takes, are one."""
+
+from __future__ import annotations
+
+from prefect.utilities.callables import parameter_schema
+
+from afinador.config.hyperparameters import METHODS_TODAY, Hyperparameters
+from afinador.config.resolve import parse_request, resolve_request
+from afinador.schemas.jobs import JobRequest
+from flows import forms
+from flows.submission import submit_fine_tune
+
+OTHER_NAMES = {"base_model": "model", "dataset": "training_file", "validation_dataset": "validation_file"}
+
+
+def test_every_field_of_the_form_is_a_field_of_a_request() -> None:
+    names = {OTHER_NAMES.get(name, name) for name in forms.JobForm.model_fields}
+    assert names <= JobRequest.model_fields.keys()
+    assert forms.Hyperparameters.model_fields.keys() <= Hyperparameters.model_fields.keys()
+
+
+def test_a_form_filled_in_with_its_own_types_is_a_good_request() -> None:
+    numbers = forms.Hyperparameters(
+        epochs=1, learning_rate=1e-4, batch_size=8, lora_rank=8, lora_alpha=16.0, lora_dropout=0.0
+    )
+    form = forms.JobForm(base_model="tiny", dataset="train", tuning_method="lora", hyperparameters=numbers, pool="cpu")
+    resolve_request(parse_request(form.model_dump(exclude_none=True)))
+
+
+def test_what_may_stay_empty_has_a_description_and_no_null() -> None:
+    definitions = parameter_schema(submit_fine_tune).model_dump()["definitions"]
+    assert definitions.keys() == {"SavedSpec", "JobForm", "Hyperparameters"}
+    for definition in definitions.values():
+        for name, field in definition["properties"].items():
+            assert field["description"], name
+            assert "default" not in field and "anyOf" not in field, name
+    assert definitions["JobForm"]["required"] == ["base_model", "dataset"]
+    assert definitions["JobForm"]["properties"]["tuning_method"]["enum"] == list(METHODS_TODAY)
+    assert "default: 3" in definitions["Hyperparameters"]["properties"]["epochs"]["description"]
