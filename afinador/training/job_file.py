@@ -23,6 +23,7 @@ from afinador.config.spec import BaseModelReference, DataFile, FineTuningSpec, O
 from afinador.data.validation import require_valid, validate_dataset
 from afinador.errors import InvalidRequestError, NotFoundError
 from afinador.models.headers import inspect_model_folder
+from afinador.schemas.jobs import JobRequest, TuningMethod
 from afinador.storage import sha256_of
 
 LOCAL = "local"
@@ -68,7 +69,6 @@ def spec_from_fields(fields: dict[str, Any], folder: Path, name: str) -> FineTun
     task = resolve_task(request, model.architecture)
     require_fitting_task(tuning_method, task, hyperparameters)
     name = request.name or name
-    output = request.output_model or slug(f"{model_path.name}-{request.suffix or name}")
     return FineTuningSpec(
         job_id=LOCAL,
         job_name=name,
@@ -88,11 +88,7 @@ def spec_from_fields(fields: dict[str, Any], folder: Path, name: str) -> FineTun
         validation_file=(
             _data_file(folder, request.validation_file, "validation_dataset") if request.validation_file else None
         ),
-        output=Output(
-            name=output,
-            kind="model" if tuning_method == "full" else "adapter",
-            alias=f"ft:{model_path.name}:{LOCAL}:{re.sub(r'[^A-Za-z0-9._-]+', '-', request.suffix or name)}:{LOCAL}",
-        ),
+        output=_output(request, tuning_method, model_path.name, name),
         hyperparameters=hyperparameters,
         seed=DEFAULT_SEED if request.seed is None else request.seed,
         sources=sources,
@@ -100,6 +96,15 @@ def spec_from_fields(fields: dict[str, Any], folder: Path, name: str) -> FineTun
         domain=request.domain,
         tags=request.tags,
         metadata=request.metadata,
+    )
+
+
+def _output(request: JobRequest, tuning_method: TuningMethod, model: str, name: str) -> Output:
+    suffix = request.suffix or name
+    return Output(
+        name=request.output_model or slug(f"{model}-{suffix}"),
+        kind="model" if tuning_method == "full" else "adapter",
+        alias=f"ft:{model}:{LOCAL}:{re.sub(r'[^A-Za-z0-9._-]+', '-', suffix)}:{LOCAL}",
     )
 
 
