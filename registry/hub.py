@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-from itertools import groupby
 
+from sqlalchemy import Select, event, func, select, tuple_
 from sqlalchemy import delete as delete_from
-from sqlalchemy import event, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from afinador.errors import AfinadorError, NotFoundError, nearest
 from afinador.schemas.models import HubEntry, HubFile
@@ -16,9 +15,21 @@ from registry.database import after_commit
 from registry.experiments import Experiments
 from registry.hub_publishing import publish
 from registry.memory import Memory
+from registry.pages import page
 from registry.tables import HubVersion, Organization
 
-__all__ = ["delete", "file_key", "files_of", "get", "list_page", "publish", "to_wire"]
+__all__ = [
+    "delete",
+    "file_key",
+    "files_of",
+    "find",
+    "get",
+    "list_page",
+    "newest_versions",
+    "publish",
+    "to_wire",
+    "uri_of",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -32,31 +43,64 @@ def get(session: Session, organization_id: str, name: str) -> list[HubVersion]:
     Raises:
         NotFoundError: There is no such name or alias; tells the nearest.
     """
+    rows = find(session, organization_id, name)
+    if not rows:
+        known = session.scalars(select(HubVersion.name).where(HubVersion.organization_id == organization_id).distinct())
+        raise NotFoundError(
+            f"There is no {name!r} in the hub.{nearest(name, known)}", param="name", code="model_not_found"
+        )
+    return rows
+
+
+def find(session: Session, organization_id: str, name: str) -> list[HubVersion]:
+    """Return what ``get`` does, or nothing where that raises."""
     mine = HubVersion.organization_id == organization_id
     asked = session.scalars(select(HubVersion).where(mine, HubVersion.alias == name)).first()
     query = select(HubVersion).where(mine, HubVersion.name == (asked.name if asked else name))
     rows = list(session.scalars(query.order_by(HubVersion.version.desc())))
-    if not rows:
-        known = session.scalars(select(HubVersion.name).where(mine).distinct())
-        raise NotFoundError(
-            f"There is no {name!r} in the hub.{nearest(name, known)}", param="name", code="model_not_found"
-        )
     return [asked, *(row for row in rows if row.id != asked.id)] if asked else rows
 
 
-def list_page(session: Session, organization_id: str, kind: str) -> list[list[HubVersion]]:
-    """Return the names whose newest version is of a kind, newest first, each with its versions as ``get`` does.
+def list_page(
+    session: Session, organization_id: str, kind: str, *, after: str | None = None, limit: int = 100
+) -> tuple[list[list[HubVersion]], bool]:
+    """Return a page of the names whose newest version is of a kind, newest first, each with its versions as in ``get``.
 
     Args:
         session: The transaction to read in.
         organization_id: Whose.
         kind: ``model`` or ``adapter``.
+        after: Alias of the last newest version of the page before.
+        limit: Names of a page, 1 to 100.
+
+    Returns:
+        The page, and whether there are older ones.
+
+    Raises:
+        InvalidRequestError: ``after`` is none of them, or ``limit`` is not from 1 to 100.
     """
-    query = select(HubVersion).where(HubVersion.organization_id == organization_id)
-    rows = session.scalars(query.order_by(HubVersion.name, HubVersion.version.desc()))
-    names = [list(versions) for _, versions in groupby(rows, key=lambda row: row.name)]
-    chosen = [versions for versions in names if versions[0].kind == kind]
-    return sorted(chosen, key=lambda versions: versions[0].created_at, reverse=True)
+    query = _newest(organization_id).where(HubVersion.kind == kind)
+    order = [HubVersion.created_at, HubVersion.id]
+    newest, has_more = page(session, query, order, key=HubVersion.alias, after=after, limit=limit)
+    mine, names = HubVersion.organization_id == organization_id, [row.name for row in newest]
+    query = select(HubVersion).where(mine, HubVersion.name.in_(names)).order_by(HubVersion.version.desc())
+    versions: dict[str, list[HubVersion]] = {name: [] for name in names}
+    for row in session.scalars(query):
+        versions[row.name].append(row)
+    return list(versions.values()), has_more
+
+
+def newest_versions(session: Session, organization_id: str) -> list[HubVersion]:
+    """Return the newest version of every name, newest first, without its figures and files."""
+    query = _newest(organization_id).order_by(HubVersion.created_at.desc(), HubVersion.id.desc())
+    heavy = (HubVersion.parameters, HubVersion.metrics, HubVersion.files)
+    return list(session.scalars(query.options(*(defer(column, raiseload=True) for column in heavy))))
+
+
+def _newest(organization_id: str) -> Select[tuple[HubVersion]]:
+    mine = HubVersion.organization_id == organization_id
+    newest = select(HubVersion.name, func.max(HubVersion.version)).where(mine).group_by(HubVersion.name)
+    return select(HubVersion).where(mine, tuple_(HubVersion.name, HubVersion.version).in_(newest))
 
 
 def files_of(session: Session, organization_id: str, name: str, *, version: int | None = None) -> list[HubFile]:
@@ -109,6 +153,11 @@ def delete(session: Session, memory: Memory, experiments: Experiments, organizat
         mlflow_models.delete_model(experiments, organization, rows[0].name)
 
 
+def uri_of(row: HubVersion) -> str:
+    """Return what MLflow calls a version."""
+    return f"models:/{row.name}/{row.mlflow_model_version}"
+
+
 def to_wire(rows: list[HubVersion]) -> HubEntry:
     """Return a version as it is answered.
 
@@ -136,7 +185,7 @@ def to_wire(rows: list[HubVersion]) -> HubEntry:
             "parameters": row.parameters,
             "metrics": row.metrics,
             "files": [{"path": path, **row.files[path]} for path in sorted(row.files)],
-            "uri": f"models:/{row.name}/{row.mlflow_model_version}",
+            "uri": uri_of(row),
             "path": row.storage_prefix,
             "domain": row.domain,
             "tags": row.tags,

@@ -177,6 +177,7 @@ class Job(Owned, Table):
     __table_args__ = (
         UniqueConstraint("organization_id", "name"),
         Index(None, "organization_id", "created_at"),
+        Index(None, "organization_id", "status", "created_at"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True, default=_id("ftjob-"))
@@ -244,7 +245,7 @@ class Checkpoint(OfJob, Table):
     """A complete checkpoint in the storage; ``name`` is its name as a model, ``…:ckpt-step-N``."""
 
     __tablename__ = "checkpoints"
-    __table_args__ = (UniqueConstraint("job_id", "step_number"),)
+    __table_args__ = (UniqueConstraint("job_id", "step_number"), Index(None, "organization_id", "name"))
 
     id: Mapped[str] = mapped_column(primary_key=True, default=_id("ftckpt_"))
     name: Mapped[str] = mapped_column(Text)

@@ -13,8 +13,8 @@ from fastapi.responses import Response
 from afinador.schemas.base import Deleted, Page
 from afinador.schemas.models import HubEntry, HubFile
 from api.keys import CurrentOrganization
-from api.paging import page
-from api.service import TheService
+from api.paging import After, page
+from api.service import Service, TheService
 from api.streams import stored_file
 from registry import hub
 
@@ -24,17 +24,19 @@ Version = Annotated[int | None, Query(description="The newest by default.")]
 
 
 @router.get("/models", summary="List hub models")
-def list_models(organization: CurrentOrganization, service: TheService) -> Page[HubEntry]:
-    """List the models that jobs made, each name once with its newest version."""
-    with service.memory.database.reading() as session:
-        return page([hub.to_wire(rows) for rows in hub.list_page(session, organization.id, "model")])
+def list_models(
+    organization: CurrentOrganization, service: TheService, after: After = None, limit: int = 100
+) -> Page[HubEntry]:
+    """List the models that jobs made, each name once with its newest version, newest first."""
+    return _list(service, organization.id, "model", after, limit)
 
 
 @router.get("/adapters", summary="List hub adapters")
-def list_adapters(organization: CurrentOrganization, service: TheService) -> Page[HubEntry]:
-    """List the adapters that jobs made, each name once with its newest version."""
-    with service.memory.database.reading() as session:
-        return page([hub.to_wire(rows) for rows in hub.list_page(session, organization.id, "adapter")])
+def list_adapters(
+    organization: CurrentOrganization, service: TheService, after: After = None, limit: int = 100
+) -> Page[HubEntry]:
+    """List the adapters that jobs made, each name once with its newest version, newest first."""
+    return _list(service, organization.id, "adapter", after, limit)
 
 
 @router.get("/models/{name:path}/files/{path:path}", summary="Get a file of a hub model", response_class=Response)
@@ -76,3 +78,9 @@ def delete_entry(name: str, organization: CurrentOrganization, service: TheServi
     with service.memory.database.session() as session:
         hub.delete(session, service.memory, experiments, organization.id, name)
     return Deleted(id=name, object=f"hub.{kind}")
+
+
+def _list(service: Service, organization_id: str, kind: str, after: str | None, limit: int) -> Page[HubEntry]:
+    with service.memory.database.reading() as session:
+        names, has_more = hub.list_page(session, organization_id, kind, after=after, limit=limit)
+        return page([hub.to_wire(versions) for versions in names], has_more=has_more)

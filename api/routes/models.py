@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from afinador.errors import InvalidRequestError, NotFoundError
+from afinador.errors import InvalidRequestError
 from afinador.schemas.base import Deleted, Page
 from afinador.schemas.models import BaseModelRequest, Model
 from api.bodies import JsonObject, describes_body, parsed
@@ -56,21 +56,24 @@ def send_file(row: ReceivedPart, service: TheService) -> Model:
 
 @router.get("", summary="List models")
 def list_models(caller: CurrentCaller, service: TheService, type: OfType = None) -> Page[Model]:
-    """List base models, the organization's and public ones, and the newest version of each hub name; on one page."""
+    """List base models, the organization's and public ones, and the newest version of each hub name; on one page.
+
+    OpenAI's clients ask for no further page of this list.
+    """
     organization_id = caller.organization.id
     with service.memory.database.reading() as session:
-        made = [rows for kind in ("model", "adapter") for rows in hub.list_page(session, organization_id, kind)]
+        made = hub.newest_versions(session, organization_id)
         rows = base_models.list_all(session, organization_id)
     # As they are found: what was published, then the own ones, then the oldest public one.
     own_last = sorted(rows, key=lambda row: (row.organization_id == organization_id, -row.created_at))
     named: dict[str, BaseModel | None] = {row.name: row for row in own_last}
-    named |= dict.fromkeys((versions[0].name for versions in made), None)
+    named |= dict.fromkeys((version.name for version in made), None)
     bases = [
         base_models.to_wire(service.memory.settings, row, with_files=False, has_its_name=named[row.name] is row)
         for row in rows
     ]
     asked = "fine-tuned" if type == "fined-tuned" else type
-    listed = [*bases, *(_published_model(rows) for rows in made)]
+    listed = [*bases, *map(_published_model, made)]
     return page([model for model in listed if asked in (None, model.type)])
 
 
@@ -81,8 +84,8 @@ def retrieve_model(model: str, caller: CurrentCaller, service: TheService) -> Mo
     with service.memory.database.reading() as session:
         if (checkpoint := _checkpoint(session, organization_id, model)) is not None:
             return _checkpoint_model(checkpoint)
-        if (rows := _published(session, organization_id, model)) is not None:
-            return _published_model(rows)
+        if (version := _published(session, organization_id, model)) is not None:
+            return _published_model(version)
         row = base_models.find(session, service.memory, organization_id, model)
         named = base_models.find(session, service.memory, organization_id, row.name)
         is_hidden = named.id != row.id or _published(session, organization_id, row.name) is not None
@@ -111,34 +114,31 @@ def _checkpoint(session: Session, organization_id: str, name: str) -> Checkpoint
     return session.scalars(select(Checkpoint).where(*mine)).first()
 
 
-def _published(session: Session, organization_id: str, name: str) -> list[HubVersion] | None:
-    """Return the versions of a hub name or alias, None if it is neither; it wins over a base model of its name.
+def _published(session: Session, organization_id: str, name: str) -> HubVersion | None:
+    """Return the version that a hub name or alias means, None if it is neither; it wins over a base model of its name.
 
     Raises:
         NotFoundError: It has the form of an alias, which no base model can have, and is none.
     """
-    try:
-        return hub.get(session, organization_id, name)
-    except NotFoundError:
-        if name.startswith("ft:"):
-            raise
-        return None
+    found = (
+        hub.get(session, organization_id, name) if name.startswith("ft:") else hub.find(session, organization_id, name)
+    )
+    return found[0] if found else None
 
 
-def _published_model(rows: list[HubVersion]) -> Model:
-    entry = hub.to_wire(rows)
+def _published_model(row: HubVersion) -> Model:
     return Model(
-        id=entry.id,
-        created=entry.created_at,
-        created_at=entry.created_at,
-        owned_by=entry.organization_id,
-        organization_id=entry.organization_id,
-        name=entry.name,
+        id=row.alias,
+        created=int(row.created_at),
+        created_at=int(row.created_at),
+        owned_by=row.organization_id,
+        organization_id=row.organization_id,
+        name=row.name,
         type="fine-tuned",
-        origin=entry.origin,
-        visibility=entry.visibility,
-        task=entry.task,
-        source=entry.uri,
+        origin="local",
+        visibility=row.visibility,
+        task=row.task,
+        source=hub.uri_of(row),
     )
 
 

@@ -261,10 +261,26 @@ def test_lists_are_by_kind_of_the_newest_version(
     publish(ready.job(acme, output_model="orders", tuning_method="full"))
     with memory.database.reading() as session:
         listed = {
-            kind: [hub.to_wire(rows).name for rows in hub.list_page(session, acme.id, kind)]
+            kind: [hub.to_wire(rows).name for rows in hub.list_page(session, acme.id, kind)[0]]
             for kind in ("adapter", "model")
         }
     assert listed == {"adapter": ["letters"], "model": ["orders"]}
+
+
+def test_lists_are_read_page_by_page_newest_first(
+    memory: Memory, ready: Any, acme: Organization, publish: Publish
+) -> None:
+    for name in ("first", "second", "third", "second"):
+        publish(ready.job(acme, output_model=name))
+    pages, after, has_more = [], None, True
+    with memory.database.reading() as session:
+        while has_more:
+            rows, has_more = hub.list_page(session, acme.id, "adapter", after=after, limit=1)
+            pages.append([(versions[0].name, hub.to_wire(versions).versions) for versions in rows])
+            after = rows[-1][0].alias
+        newest = [(row.name, row.version) for row in hub.newest_versions(session, acme.id)]
+    assert pages == [[("second", [2, 1])], [("third", [1])], [("first", [1])]]
+    assert newest == [("second", 2), ("third", 1), ("first", 1)]
 
 
 def test_no_organization_sees_or_deletes_what_another_one_made(
@@ -272,7 +288,7 @@ def test_no_organization_sees_or_deletes_what_another_one_made(
 ) -> None:
     row = publish(ready.job(acme, output_model="orders"))
     with memory.database.session() as session:
-        assert hub.list_page(session, globex.id, "adapter") == []
+        assert hub.list_page(session, globex.id, "adapter") == ([], False)
         for name in ("orders", row.alias):
             with pytest.raises(NotFoundError):
                 hub.get(session, globex.id, name)

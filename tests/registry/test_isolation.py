@@ -105,6 +105,10 @@ class Belongings:
             "job_specs.get": [lambda s, o: job_specs.get(s, o, spec.id), lambda s, o: job_specs.get(s, o, spec.name)],
             "job_specs.delete": [lambda s, o: job_specs.delete(s, o, spec.name)],
             "files.delete": [lambda s, o: files.delete(s, memory, o, file.id)],
+            "checkpoints.find": [
+                lambda s, o: checkpoints.find(s, o, job.id, checkpoint.id),
+                lambda s, o: checkpoints.find(s, o, job.id, "1"),
+            ],
             "hub.get": [
                 lambda s, o: hub.get(s, o, version.name),
                 lambda s, o: hub.get(s, o, version.alias),
@@ -120,6 +124,7 @@ class Belongings:
             "job_specs.list_page": [lambda s, o: job_specs.list_page(s, o, after=spec.id)],
             "jobs.list_page": [lambda s, o: jobs.list_page(s, o, after=job.id)],
             "events.list_page": [lambda s, o: events.list_page(s, o, job.id, after=metric.id)],
+            "hub.list_page": [lambda s, o: hub.list_page(s, o, "adapter", after=version.alias)],
             "checkpoints.list_page": [lambda s, o: checkpoints.list_page(s, o, job.id, after=checkpoint.id)],
         }
         self.listed: dict[str, list[Look]] = {
@@ -127,7 +132,9 @@ class Belongings:
             "files.list_page": [lambda s, o: files.list_page(s, o)[0]],
             "files.find_deleted": [lambda s, o: files.find_deleted(s, o, deleted.filename)],
             "dataset_updates.specs_naming": [lambda s, o: dataset_updates.specs_naming(s, o, "secret.jsonl")],
-            "hub.list_page": [lambda s, o: hub.list_page(s, o, "adapter")],
+            "hub.list_page": [lambda s, o: hub.list_page(s, o, "adapter")[0]],
+            "hub.newest_versions": [hub.newest_versions],
+            "hub.find": [lambda s, o: hub.find(s, o, version.name), lambda s, o: hub.find(s, o, version.alias)],
             "job_specs.list_page": [lambda s, o: job_specs.list_page(s, o)[0]],
             "submissions.job_of": [lambda s, o: submissions.job_of(s, o, "run-of-secret")],
             "jobs.list_page": [

@@ -15,7 +15,7 @@ from transformers import Gemma2Config, Gemma2ForCausalLM, PreTrainedTokenizerFas
 from afinador.config.spec import FineTuningSpec
 from afinador.errors import InvalidRequestError
 from afinador.models.families import causal_model_of
-from afinador.models.loading import load_causal_lm
+from afinador.models.loading import load_causal_lm, load_tokenizer
 from afinador.training import FineTuner, setup
 from afinador.training.checkpoints import complete_checkpoints
 from afinador.training.job_file import spec_from_file
@@ -52,7 +52,7 @@ def test_max_length_cuts_prompts(make_spec: MakeSpec, tmp_path: Path) -> None:
 def test_answers_are_no_longer_than_asked_for(make_spec: MakeSpec, tmp_path: Path) -> None:
     spec = make_spec(generation_max_new_tokens=2, generation_examples=3, batch_size=32)
     tuner = run(spec, tmp_path / "run")
-    tokenizer = setup.load_tokenizer(spec.base_model.path)
+    tokenizer = load_tokenizer(spec.base_model.path)
     answers = [sample["tuned"] for sample in tuner.run_dir.evaluation()["samples"]]
     assert len(answers) == 3
     assert max(len(tokenizer(answer, add_special_tokens=False)["input_ids"]) for answer in answers) <= 2
