@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,7 @@ def test_micro_batch_of_deterministic_runs_does_not_follow_the_free_memory(
 ) -> None:
     subject = setup.load_subject(make_spec())
     monkeypatch.setattr(setup, "_free_bytes", lambda *_: 1e15)
-    on_gpu = setup.Subject(subject.model, subject.tokenizer, setup.Computing(torch.device("cuda"), "float32"))
+    on_gpu = replace(subject, computing=setup.Computing(torch.device("cuda"), "float32"))
     sizes = [
         setup.choose_micro_batches(on_gpu, make_spec(deterministic=fixed, batch_size=256).hyperparameters, 100).examples
         for fixed in (True, False)
