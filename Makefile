@@ -21,8 +21,8 @@ test: $(STAMP)   ## All tests that need no GPU and no internet
 check: $(STAMP)  ## Format, lint, types, import contracts, generated documents
 	@$(VENV)/bin/ruff format --check . && $(VENV)/bin/ruff check . && $(VENV)/bin/mypy && $(VENV)/bin/lint-imports && $(RUN) docs/generate.py --check
 
-bench: $(STAMP)  ## What the service costs beside the training, side by side in one run
-	@$(RUN) bench/service.py
+bench: $(STAMP)  ## The measurements of bench/README.md, one after the other
+	@for each in command_line api_answers service training; do echo "$$each:"; $(RUN) -m bench.$$each || exit 1; done
 
 docs: $(STAMP)   ## Write the generated references again
 	@$(RUN) docs/generate.py

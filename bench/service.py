@@ -1,6 +1,6 @@
 """What the service costs beside the training itself: start-up, memory, waiting, overhead of a job.
 
-``python bench/service.py [--repeat 5]`` starts ``afinador up`` on an empty home and again on the same one, measures how
+``python -m bench.service [--repeat 5]`` starts ``afinador up`` on an empty home and again on the same one, measures how
 long both take to be ready and what all processes weigh, submits jobs one after the other, and runs the same
 specification with ``afinador train``. All in one run, on one machine: quote the ratios and differences, not the seconds.
 """

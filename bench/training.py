@@ -1,6 +1,6 @@
 """Training speed and memory, side by side with TRL's ``SFTTrainer`` and the plain ``transformers.Trainer``.
 
-``python bench/training.py [--records 240] [--repeat 1]`` makes a workload of mixed-length instruction records and a model of 15M
+``python -m bench.training [--records 240] [--repeat 1]`` makes a workload of mixed-length instruction records and a model of 15M
 parameters with random weights and a vocabulary of 32,000; installs the peers into an environment of their own
 (``.bench/peers``, once); checks that all engines have the same first losses from the same adapter on the same batch;
 then trains two epochs of LoRA with each in turn and measures the second. All compute in float32 on a CPU and in bfloat16 on a

@@ -1,6 +1,6 @@
 """How fast the API answers with a full ledger: p50, p95 and the slowest of every GET.
 
-``python bench/api.py [--jobs 10000] [--versions 1000] [--requests 100]`` starts the API on an empty home, makes one job through
+``python -m bench.api_answers [--jobs 10000] [--versions 1000] [--requests 100]`` starts the API on an empty home, makes one job through
 it, copies that job's rows (40 events and 3 checkpoints each) and one published version of the hub until the ledger is full,
 and asks every GET in turn, one request at a time, as the organisation that owns them all.
 """
