@@ -57,6 +57,8 @@ def _hyperparameters(row: Job) -> dict[str, Any]:
 
 def _public_spec(spec: dict[str, Any]) -> dict[str, Any]:
     """Return the specification without the folder of the base model: where things lie on a server is its own affair."""
+    if "base_model" not in spec:  # of a request that could not be resolved
+        return spec
     return {**spec, "base_model": {key: value for key, value in spec["base_model"].items() if key != "path"}}
 
 

@@ -50,7 +50,7 @@ LEDGER: dict[str, tuple[type[Table], dict[str, Callable[[Any], Any] | str]]] = {
     "Checkpoint": (Checkpoint, {}),
     "Event": (Event, {}),
     "File": (File, {"path": "storage_key"}),
-    "Model": (BaseModel, {"type": lambda row: "base"}),
+    "Model": (BaseModel, {"id": "name", "type": lambda row: "base"}),
     "Adapter": (HubVersion, {"id": "alias", "model_id": "base_model_id", "dataset": "training_file_id"}),
 }
 """Where each lies, and the columns that have another name there."""

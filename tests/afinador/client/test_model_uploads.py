@@ -10,7 +10,14 @@ import pytest
 
 from afinador import Afinador
 from afinador.client import model_uploads
+from afinador.client.asynchronous import model_uploads as asynchronous_uploads
 from afinador.errors import InvalidRequestError, ModelTooLargeError, NotFoundError, UnsupportedModelError
+
+
+def patch(monkeypatch: pytest.MonkeyPatch, name: str, value: Any) -> None:
+    """Change what both clients use."""
+    for module in (model_uploads, asynchronous_uploads):
+        monkeypatch.setattr(module, name, value)
 
 
 @pytest.fixture
@@ -30,7 +37,7 @@ def test_a_folder_below_the_roots_is_used_in_place(client: Afinador, service: An
 def test_another_folder_is_sent_and_an_upload_that_broke_off_goes_on(
     client: Afinador, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(model_uploads, "PART_BYTES", 50)
+    patch(monkeypatch, "PART_BYTES", 50)
     total = sum(path.stat().st_size for path in folder.iterdir())
 
     def break_off(done_bytes: int, total_bytes: int) -> None:
@@ -93,6 +100,6 @@ def test_a_lost_answer_to_the_last_piece_does_no_harm(
 
 
 def test_a_service_that_takes_nothing_is_heard(client: Afinador, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_uploads, "_pieces", lambda file, offset: [(offset + 7, b"x")])
+    patch(monkeypatch, "_pieces", lambda file, offset: [(offset + 7, b"x")])
     with pytest.raises(InvalidRequestError, match="go on from 0"):
         client.models.create("mine", folder)

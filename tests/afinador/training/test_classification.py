@@ -201,11 +201,12 @@ def logits_of(model: torch.nn.Module, tokenizer: Any, texts: list[str]) -> torch
         return torch.cat([model(**tokenizer(text, return_tensors="pt")).logits for text in texts])
 
 
-def run_card(final: Path) -> dict[str, Any]:
+def run_card(final: Path, base: BaseModelReference) -> dict[str, Any]:
     """Run the card's own example."""
     names: dict[str, Any] = {}
     card = (final / "README.md").read_text()
-    exec(card.split("```python\n")[1].split("```")[0].replace("path/to/this/folder", str(final)), names)
+    code = card.split("```python\n")[1].split("```")[0].replace("path/to/this/folder", str(final))
+    exec(code.replace(f"path/to/{base.name}", base.path), names)
     return names
 
 
@@ -227,7 +228,7 @@ def test_published_classifier_loads_with_public_libraries_and_has_the_figures_to
     spec = classifying(base, method)
     final = FineTuner(spec, tmp_path / "run").run().model_path
     evaluation = RunDir(tmp_path / "run").evaluation()
-    loaded = run_card(final)
+    loaded = run_card(final, spec.base_model)
     assert capsys.readouterr().out.strip().splitlines()[-1] in WORDS
     model, tokenizer, rows = loaded["model"].eval(), loaded["tokenizer"], rows_of(spec.validation_file)
     names = sorted(WORDS)
@@ -344,7 +345,7 @@ def test_base_of_other_classes_gets_a_new_head_and_says_so(
     tuner = FineTuner(spec, tmp_path / "run")
     metrics = tuner.run().metrics
     assert metrics["base"]["head"] == "untrained" and "gets a new head" in messages(tuner.run_dir)
-    loaded = run_card(tuner.run_dir.final)
+    loaded = run_card(tuner.run_dir.final, spec.base_model)
     assert sorted(loaded["model"].config.id2label.values()) == sorted(labels)
 
 

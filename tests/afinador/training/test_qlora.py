@@ -85,7 +85,7 @@ def test_adapter_fits_the_base_as_it_is(run_dir: RunDir) -> None:
     names = {path.name for path in run_dir.final.iterdir()}
     assert {"adapter_config.json", "adapter_model.safetensors"} <= names and "config.json" not in names
     config = json.loads((run_dir.final / "adapter_config.json").read_text())
-    assert config["base_model_name_or_path"] == spec.base_model.path
+    assert config["base_model_name_or_path"] == spec.base_model.name
     assert not [key for key in config if "quantization" in key]
     base = AutoModelForCausalLM.from_pretrained(spec.base_model.path).eval()
     untuned = loss_of(base, spec)
