@@ -32,7 +32,7 @@ from transformers import (
     set_seed,
 )
 
-from afinador.config.spec import DataFile, FineTuningSpec
+from afinador.config.spec import BaseModelReference, DataFile, FineTuningSpec
 from afinador.data.batching import epoch_batches
 from afinador.errors import DataError, ModelError
 from afinador.training import FineTuner
