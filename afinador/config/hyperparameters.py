@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from afinador.config.promotion import Condition
 from afinador.errors import ConfigurationError, InvalidRequestError, OutOfRangeError, UnknownFieldError, nearest
@@ -76,6 +76,12 @@ class Hyperparameters(BaseModel):
     target_modules: str | list[str] | None = None
     modules_to_save: list[str] | None = None
     quantization_bits: Literal[4, 8] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_older_versions_meant_it(cls, values: Any) -> Any:
+        """Fill in what a specification that an older version stored does not name yet."""
+        return {key: entry["default"] for key, entry in _shipped("base").items()} | values
 
 
 @cache

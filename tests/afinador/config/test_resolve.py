@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from afinador.config.documents import read_document
-from afinador.config.hyperparameters import METHODS_TODAY, limits_of, resolve_hyperparameters
+from afinador.config.hyperparameters import METHODS_TODAY, Hyperparameters, limits_of, resolve_hyperparameters
 from afinador.config.operator import read_operator_config
 from afinador.config.resolve import (
     check_parameter_count,
@@ -241,3 +241,10 @@ def test_hyperparameters_stay_what_they_are_when_resolved_twice(method: str) -> 
 def test_method_defaults_to_lora_and_may_come_from_the_file() -> None:
     assert resolve_method(parse_request(BODY))[0] == "lora"
     assert resolve_method(parse_request(BODY | {"config": {"tuning_method": "full"}}))[0] == "full"
+
+
+def test_specification_stored_by_an_older_version_is_read() -> None:
+    _, values, _ = resolve(hyperparameters={"epochs": 2})
+    newer = {"optimizer", "attention", "engine", "packing", "deterministic", "max_skipped_steps", "promote_if"}
+    stored = {key: value for key, value in values.model_dump().items() if key not in newer}
+    assert Hyperparameters.model_validate(stored) == values
