@@ -33,6 +33,7 @@ _PATTERNS = {
     r"^[A-Za-z0-9._-]{1,96}$": f"1 to 96 {_MARKS}",
     r"^[A-Za-z0-9._-]{1,96}(/[A-Za-z0-9._-]{1,96})?$": f"1 to 96 {_MARKS}, once with a slash between two such names",
     r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$": f"1 to 128 {_MARKS}, and begin with a letter or a digit",
+    r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$": f"1 to 96 {_MARKS}, and begin with a letter or a digit",
     r"^[0-9a-f]{64}$": "64 hexadecimal digits in small letters",
     r"^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$": "2 to 63 small letters, digits and dashes, with no dash at either end",
 }

@@ -46,6 +46,7 @@ class Hyperparameters(BaseModel):
     lora_rank: int = _hyperparameter("lora_rank")
     lora_alpha: float = _hyperparameter("lora_alpha")
     lora_dropout: float = _hyperparameter("lora_dropout")
+    quantization_bits: int = _hyperparameter("quantization_bits")
 
 
 class JobForm(BaseModel):
@@ -58,6 +59,7 @@ class JobForm(BaseModel):
     validation_dataset: str = _optional("Held-out data, given in the same ways; without it nothing is evaluated.")
     output_model: str = _optional("Hub name of the result. Default: made of base model and suffix.")
     tuning_method: str = _optional("Default: lora.", enum=list(METHODS_TODAY))
+    task: str = _optional("Default: by the base model's architecture.", enum=["causal_lm", "sequence_classification"])
     hyperparameters: Hyperparameters = _optional("What stays empty has its default.")
     config: dict[str, Any] = _optional("The advanced configuration: any hyperparameter, as JSON.")
     name: str = _optional("The job's name, unique in the organization. Default: made up.")

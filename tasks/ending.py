@@ -24,8 +24,8 @@ class UnforeseenError(AfinadorError):
 def unforeseen(error: Exception) -> UnforeseenError:
     """Put a fault of ours into words that a person can pass on to the operator."""
     return UnforeseenError(
-        f"The service made an error: {type(error).__name__}: {error}. The log of the job's run in Prefect has the "
-        "details; creating the job again may help, otherwise tell the operator."
+        f"The service made an error ({type(error).__name__}). The log of the job's run in Prefect has the details; "
+        "creating the job again may help, otherwise tell the operator."
     )
 
 

@@ -38,7 +38,7 @@ def add_arguments(parser: Parser) -> None:
     add("--name", metavar="NAME", help="the job's name (default: made up)")
     add("--suffix", metavar="TEXT", help="part of the name ft:… of the result")
     add("--seed", type=typed, metavar="N", help="of everything random")
-    add("--tuning-method", "--method", metavar="METHOD", help="lora (default) or full")
+    add("--tuning-method", "--method", metavar="METHOD", help="lora (default), qlora or full")
     add(
         "--task",
         metavar="TASK",
@@ -120,14 +120,15 @@ def _created(connection: Connection, body: dict[str, Any], local: dict[str, Path
 def _request(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the body. Weakest first: the saved spec, the configuration file, ``--set``, the options."""
     body = _from_spec(arguments.spec) if arguments.spec else {}
-    hyperparameters = dict(body.pop("hyperparameters", None) or {})
+    saved = dict(body.pop("hyperparameters", None) or {})
     if arguments.config:
         file = request_in_file(Path(arguments.config))
         advanced = file.pop("config", None) or {}
-        hyperparameters = {key: value for key, value in hyperparameters.items() if key not in advanced}
+        saved = _less(saved, advanced)
         body |= file
         if advanced:
-            body["config"] = {**(body.get("config") or {}), **advanced}
+            body["config"] = {**_less(body.get("config") or {}, advanced), **advanced}
+    hyperparameters: dict[str, Any] = {}
     for key, value in _settings(arguments.set or []).items():
         (body if _is_field(key) else hyperparameters)[key] = value
     given = vars(arguments)
@@ -137,6 +138,7 @@ def _request(arguments: argparse.Namespace) -> dict[str, Any]:
         for name, value in given.items()
         if name.startswith(_HYPERPARAMETER) and value is not None
     }
+    hyperparameters = _less(saved, hyperparameters) | hyperparameters
     if hyperparameters:
         body["hyperparameters"] = hyperparameters
     if arguments.metadata:
@@ -172,9 +174,24 @@ def _is_field(key: str) -> bool:
 
 
 def _from_spec(name: str) -> dict[str, Any]:
-    """Fetch a saved request from the service, in the words of the command line."""
+    """Fetch a saved request from the service, in the words of the command line; all its hyperparameters in one place."""
+    from afinador.config.hyperparameters import ALIASES
+
     request = ask(calls.get_job_spec(name))["request"]
-    return {_OPENAI_NAMES.get(key, key): value for key, value in request.items()}
+    body = {_OPENAI_NAMES.get(key, key): value for key, value in request.items()}
+    supervised = (body.pop("method", None) or {}).get("supervised") or {}
+    given = {**(supervised.get("hyperparameters") or {}), **(body.pop("hyperparameters", None) or {})}
+    return body | {"hyperparameters": {ALIASES.get(key, key): value for key, value in given.items()}}
+
+
+def _less(weaker: dict[str, Any], stronger: dict[str, Any]) -> dict[str, Any]:
+    """Return those of the weaker settings that the stronger ones leave standing."""
+    from afinador.config.hyperparameters import ALIASES
+
+    given = {ALIASES.get(key, key) for key in stronger}
+    rivals = {"learning_rate", "learning_rate_multiplier"}  # which may not be given together
+    gone = given | rivals if given & rivals else given
+    return {key: value for key, value in weaker.items() if ALIASES.get(key, key) not in gone}
 
 
 def request_in_file(path: Path) -> dict[str, Any]:

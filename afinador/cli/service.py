@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from afinador.cli.command import Parser
+from afinador.errors import InvalidRequestError
 
 if TYPE_CHECKING:
     from afinador.client.calls import Call
@@ -84,10 +85,10 @@ def typed(text: str) -> Any:
     Raises:
         ArgumentTypeError: It is not YAML.
     """
-    import yaml
+    from afinador.config.documents import read_value
 
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not good YAML") from error
+        value = read_value(text)
+    except InvalidRequestError as error:
+        raise argparse.ArgumentTypeError(error.message) from error
     return float(value) if isinstance(value, str) and _SCIENTIFIC.fullmatch(value) else value

@@ -15,7 +15,7 @@ def read_document(path: Path) -> dict[str, Any]:
     """Read a YAML or JSON file that must hold an object.
 
     Raises:
-        InvalidRequestError: It cannot be read, is neither, holds something else, or gives a key twice.
+        InvalidRequestError: It cannot be read, is neither, holds something else, gives a key twice, or one that is no text.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -35,6 +35,18 @@ def read_document(path: Path) -> dict[str, Any]:
     return document
 
 
+def read_value(text: str) -> Any:
+    """Read one value as YAML does, but for dates, which stay texts.
+
+    Raises:
+        InvalidRequestError: It is not YAML, or an object with a key twice or one that is no text.
+    """
+    try:
+        return yaml.load(text, Loader=_UniqueKeysLoader)
+    except yaml.YAMLError as error:
+        raise InvalidRequestError(f"{text!r} is not good YAML") from error
+
+
 def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Make an object of its pairs; the ``object_pairs_hook`` of ``json.loads``, which would take the last silently.
 
@@ -50,15 +62,27 @@ def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 class _UniqueKeysLoader(yaml.SafeLoader):
+    """Reads what JSON can say too: keys are texts, each once, and no value is a date."""
+
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key_node, _ in node.value:
-            if key_node.value in seen and isinstance(key_node, yaml.ScalarNode):
-                line = key_node.start_mark.line + 1
+            line = key_node.start_mark.line + 1
+            if key_node.tag not in ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"):
+                written = key_node.value if isinstance(key_node, yaml.ScalarNode) else key_node.id
+                raise InvalidRequestError(
+                    f"The key {written!r} in line {line} is no text; if it is meant as one, put it between quotes.",
+                    param=str(written),
+                )
+            if key_node.value in seen:
                 raise InvalidRequestError(
                     f"The key {key_node.value!r} is given twice, the second time in line {line}; keep one of them.",
                     param=key_node.value,
                 )
-            if isinstance(key_node, yaml.ScalarNode):
-                seen.add(key_node.value)
+            seen.add(key_node.value)
         return super().construct_mapping(node, deep)

@@ -21,6 +21,9 @@ from afinador.errors import InvalidRequestError, nearest
 METRICS = ("valid_loss", "loss", "perplexity", "accuracy", "macro_f1", "exact_match")
 """Figures that a condition may name, of the evaluation on the validation file; ``valid_loss`` is ``loss``."""
 
+NOT_MEASURED = {"causal_lm": ("macro_f1",), "sequence_classification": ("perplexity", "exact_match")}
+"""Those that a task does not have."""
+
 _COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
     "<=": operator.le,

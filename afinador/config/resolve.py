@@ -8,6 +8,7 @@ from typing import Any, cast
 from pydantic import ValidationError
 
 from afinador.config.hyperparameters import METHODS_TODAY, Hyperparameters, resolve_hyperparameters
+from afinador.config.promotion import METRICS, NOT_MEASURED, Condition
 from afinador.errors import (
     InvalidRequestError,
     ModelTooLargeError,
@@ -212,12 +213,21 @@ def tasks_of(architecture: str) -> tuple[Task, ...]:
 
 
 def require_fitting_task(tuning_method: TuningMethod, task: Task, hyperparameters: Hyperparameters) -> None:
-    """Refuse what this version does for causal language models alone.
+    """Refuse what this version does for causal language models alone, and a figure that the task does not have.
 
     Raises:
         UnsupportedModelError: ``qlora`` for another task.
-        InvalidRequestError: ``packing`` for another task.
+        InvalidRequestError: ``packing`` for another task, or ``promote_if`` with a figure that is never measured.
     """
+    if hyperparameters.promote_if is not None:
+        metric = Condition.parse(hyperparameters.promote_if).metric
+        if metric in NOT_MEASURED.get(task, ()):
+            measured = [name for name in METRICS if name not in NOT_MEASURED[task]]
+            raise InvalidRequestError(
+                f"promote_if names {metric!r}, which is not measured for the task {task!r}; there are: "
+                f"{', '.join(measured)}.",
+                param="hyperparameters.promote_if",
+            )
     if task == "causal_lm":
         return
     if tuning_method == "qlora":

@@ -79,11 +79,16 @@ def test_command_line_runs_a_job_from_a_path_to_a_folder(stack: Any, quick: tupl
 
 
 def test_two_jobs_at_once_both_succeed(stack: Any, uploaded: None) -> None:
-    first, second = create(stack, output_model="twin-a"), create(stack, output_model="twin-b", tuning_method="full")
+    quantised = {"tuning_method": "qlora", "config": {"quantization_bits": 4}}
+    first = create(stack, output_model="twin-a", **quantised)
+    second = create(stack, output_model="twin-b", tuning_method="full")
     ended = [stack.wait(job["id"]) for job in (first, second)]
     assert [job["status"] for job in ended] == ["succeeded", "succeeded"], [job["error"] for job in ended]
     with stack.http() as http:
         model = http.get("/hub/models/twin-b").raise_for_status().json()
+        adapter = http.get("/hub/adapters/twin-a").raise_for_status().json()
+    assert (adapter["kind"], adapter["tuning_method"]) == ("adapter", "qlora")
+    assert any("4-bit nf4 with double quantisation" in message for message in stack.messages(first["id"]))
     assert model["kind"] == "model" and "model.safetensors" in {file["path"] for file in model["files"]}
 
 

@@ -363,6 +363,14 @@ def test_a_saved_spec_is_made_of_a_file_and_starts_jobs(online: Run, dataset: Pa
     assert (job["output_model"], job["hyperparameters"]["epochs"]) == ("bot", 3)
     assert job["spec"]["hyperparameters"]["warmup_steps"] == 7
     assert online("create", "job", "--spec", "nigthly").code == 3
+    request.write_text(
+        f"base_model: tiny\ndataset: {dataset}\nhyperparameters: {{n_epochs: 2, learning_rate_multiplier: 2}}\n"
+    )
+    assert online("create", "job-spec", "other", request).code == 0
+    ran = online("create", "job", "--spec", "other", "-epochs", "3", "-learning-rate", "1e-4", "--json")
+    assert ran.code == 0, ran.err
+    given = json.loads(ran.out)["spec"]["hyperparameters"]
+    assert (given["epochs"], given["learning_rate"]) == (3, 1e-4)
     assert online("delete", "job-spec", "nightly").out == "Deleted job spec nightly.\n"
     assert online("get", "job-spec", "nightly").code == 3
 

@@ -248,3 +248,34 @@ def test_specification_stored_by_an_older_version_is_read() -> None:
     newer = {"optimizer", "attention", "engine", "packing", "deterministic", "max_skipped_steps", "promote_if"}
     stored = {key: value for key, value in values.model_dump().items() if key not in newer}
     assert Hyperparameters.model_validate(stored) == values
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{{ name }}: 1", "The key 'mapping' in line 1 is no text"),
+        ("a: 1\n? [b]\n: 2", "The key 'sequence' in line 2 is no text"),
+        ("on: 3", "The key 'on' in line 1 is no text; if it is meant as one, put it between quotes"),
+        ("1: 3", "The key '1' in line 1 is no text"),
+    ],
+)
+def test_keys_of_a_file_are_texts(text: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "job.yaml"
+    path.write_text(text)
+    with pytest.raises(InvalidRequestError, match=said):
+        read_document(path)
+
+
+def test_dates_in_a_file_are_texts_as_json_would_have_them(tmp_path: Path) -> None:
+    path = tmp_path / "job.yaml"
+    path.write_text("name: 2026-11-21")
+    assert read_document(path) == {"name": "2026-11-21"}
+
+
+@pytest.mark.parametrize(("task", "metric"), [("causal_lm", "macro_f1"), ("sequence_classification", "exact_match")])
+def test_champion_is_not_chosen_by_a_figure_that_the_task_does_not_have(task: Any, metric: str) -> None:
+    _, values, _ = resolve(validation_file="held-out", hyperparameters={"promote_if": f"{metric} > 0.5"})
+    with pytest.raises(
+        InvalidRequestError, match=f"'{metric}', which is not measured for the task '{task}'; there are: v"
+    ):
+        require_fitting_task("lora", task, values)
