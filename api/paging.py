@@ -12,7 +12,6 @@ from afinador.schemas.base import Page
 Item = TypeVar("Item", bound=BaseModel)
 
 After = Annotated[str | None, Query(description="Id of the last item of the page before.")]
-Limit20 = Annotated[int, Query(alias="limit", ge=1, le=1000, description="Items a page.")]
 
 
 def page(items: list[Item], *, has_more: bool = False, empty_id: str | None = None) -> Page[Item]:

@@ -60,6 +60,7 @@ class FineTuningConfig:
         dataset_path: The prepared data set.
         output_dir: The job gets a folder of its own in it, with the model in ``final/``.
         validation_dataset_path: Data on which base and tuned model are compared.
+        task: ``causal_lm`` or ``sequence_classification``; by the model's architecture if left out.
         hyperparameters: Any further ones, by name.
     """
 
@@ -77,6 +78,7 @@ class FineTuningConfig:
     lora_dropout: float | None = None
     quantization_bits: int | None = None
     seed: int | None = None
+    task: str | None = None
     hyperparameters: dict[str, Any] = field(default_factory=dict)
 
     def given_hyperparameters(self) -> dict[str, Any]:

@@ -128,6 +128,7 @@ class ModelFineTuner:
             "tuning_method": chosen(FineTuningMethod, config.method, "method").value,
             "hyperparameters": config.given_hyperparameters(),
             "seed": config.seed,
+            "task": config.task,
             "output_model": slug(f"{model.name}-{job_id.removeprefix('ftjob-')}"),
         }
         spec = spec_from_fields(fields, Path.cwd(), job_id)
