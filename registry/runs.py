@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import func, select, update
 
@@ -16,24 +16,11 @@ from registry.prefect_api import FLOW, Prefect
 from registry.settling import settle
 from registry.tables import Job, Organization
 
-__all__ = ["POOLS", "Runs", "cancel", "health", "hold", "settle", "submit", "submit_waiting"]
+__all__ = ["POOLS", "cancel", "health", "hold", "settle", "submit", "submit_waiting"]
 
 POOLS = ("gpu", "cpu")
 
 logger = logging.getLogger(__name__)
-
-
-class Runs(Protocol):
-    """What others ask of this module; the module itself obeys it."""
-
-    def submit(self, memory: Memory, job_id: str) -> bool:
-        """See ``submit`` of this module."""
-
-    def cancel(self, memory: Memory, job: Job) -> None:
-        """See ``cancel`` of this module."""
-
-    def health(self, settings: Settings) -> dict[str, Any]:
-        """See ``health`` of this module."""
 
 
 def submit(memory: Memory, job_id: str) -> bool:

@@ -109,7 +109,7 @@ class File(Owned, Table):
 
 
 class BaseModel(Owned, Table):
-    """A registered base model; ``status`` is registering, ready or error."""
+    """A registered base model; ``status`` is uploading, registering, ready or error."""
 
     __tablename__ = "base_models"
     __table_args__ = (UniqueConstraint("organization_id", "name"),)
