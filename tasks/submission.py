@@ -112,7 +112,8 @@ def link_to_jobs(submissions: list[Submission]) -> str:
     if not submissions:
         return "No saved spec of this organization gives the file by name and retrains; nothing was to be done."
     memory = Memory.open(read_settings())
-    urls = {each.job_id: _run_page(memory, each) for each in submissions if not each.error}
+    deadline = time.monotonic() + RUN_PAGE_SECONDS
+    urls = {each.job_id: _run_page(memory, each, deadline) for each in submissions if not each.error}
     lines = [
         f"- {f'[{each.name}]({url})' if (url := urls.get(each.job_id)) else each.name} (`{each.job_id}`)"
         f"{f': {each.error}' if each.error else ''}"
@@ -129,9 +130,8 @@ def _told(submission: Submission, url: str | None) -> str:
     return f"{what} {submission.name}{f', see {url}' if url else ''}."
 
 
-def _run_page(memory: Memory, submission: Submission) -> str | None:
-    """Return the page of a job's run, as soon as there is one."""
-    deadline = time.monotonic() + RUN_PAGE_SECONDS
+def _run_page(memory: Memory, submission: Submission, deadline: float) -> str | None:
+    """Return the page of a job's run, as soon as there is one; after the deadline what there is."""
     while True:
         with memory.database.reading() as session:
             job: Job = jobs.get(session, submission.organization_id, submission.job_id)

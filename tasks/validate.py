@@ -35,11 +35,14 @@ def validate_dataset(attempt: Attempt) -> None:
     attempt.check()
     spec = attempt.spec.model_copy(deep=True)
     files = []
-    for data_file in filter(None, (spec.training_file, spec.validation_file)):
+    for field in ("training_file", "validation_file"):
+        data_file: DataFile | None = getattr(spec, field)
+        if data_file is None:
+            continue
         with said(attempt, "Reading the data"):
-            data_file.path = str(_local_copy(attempt, data_file))
+            data_file.path = str(_local_copy(attempt, data_file, field))
         report = check_dataset(Path(data_file.path), data_file.name)
-        require_valid(report, data_file.name)
+        require_valid(report, data_file.name, param=field)
         files.append(LabelledFile(data_file.name, report.shape, report.labels))
         attempt.say(f"{data_file.name}: {report.records} records, all usable.", key=f"validated:{data_file.sha256}")
     if spec.task == "sequence_classification":
@@ -49,7 +52,7 @@ def validate_dataset(attempt: Attempt) -> None:
     attempt.mark_done("validate")
 
 
-def _local_copy(attempt: Attempt, data_file: DataFile) -> Path:
+def _local_copy(attempt: Attempt, data_file: DataFile, field: str) -> Path:
     """Return a local path of the file, fetched once, with the hash that it was uploaded with."""
     storage = attempt.memory.storage
     local = storage.local_path(data_file.path)
@@ -62,13 +65,13 @@ def _local_copy(attempt: Attempt, data_file: DataFile) -> Path:
         storage.check()  # gone, or is the whole storage away?
         raise DataError(
             f"The bytes of {data_file.name} ({data_file.file_id}) are gone from the storage. Upload the file again.",
-            param="training_file",
+            param=field,
         )
     if sha256_of(local) != data_file.sha256:
         if attempt.run.path in local.parents:
             shutil.rmtree(local.parent)
         raise DataError(
             f"{data_file.name} ({data_file.file_id}) is not what was uploaded: its hash has changed. Upload it again.",
-            param="training_file",
+            param=field,
         )
     return local

@@ -154,14 +154,15 @@ def _judge(found: Record | Problem, report: Report, doubts: Doubts) -> None:
         report.add_warning(warning)
 
 
-def require_valid(report: Report, name: str) -> None:
+def require_valid(report: Report, name: str, *, param: str | None = None) -> None:
     """Do nothing if a file may be trained on.
 
     Raises:
         DataError: It may not; the message is the summary, ``problems`` has a sentence for each error kept.
     """
     if not report.is_valid:
-        raise DataError(f"{name}: {report.summary()}", problems=[problem.message for problem in report.errors])
+        problems = [problem.message for problem in report.errors]
+        raise DataError(f"{name}: {report.summary()}", param=param, problems=problems)
 
 
 def load_examples(path: Path, format: Format) -> list[Example]:

@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 from afinador.config.hyperparameters import Hyperparameters
+from afinador.config.spec import FineTuningSpec
 from afinador.errors import AfinadorError, InsufficientStorageError, TrainingError
+from afinador.training.job_file import LOCAL
 
 _DISK_FULL = 28  # errno.ENOSPC
+
+
+def told(error: Exception, spec: FineTuningSpec) -> AfinadorError:
+    """Return what ``explained`` does; of a service's base model the name stands in it, not the folder on its machine."""
+    failure = explained(error, spec.hyperparameters)
+    if spec.job_id != LOCAL and spec.base_model.path:
+        failure.message = failure.message.replace(spec.base_model.path, repr(spec.base_model.name))
+        failure.args = (failure.message,)
+    return failure
 
 
 def explained(error: Exception, hyperparameters: Hyperparameters) -> AfinadorError:

@@ -156,10 +156,10 @@ class FineTuner:
             self._progress.enter("stopped", reason=str(reason))
             raise
         except Exception as error:
-            from afinador.training.failures import explained
+            from afinador.training.failures import told
 
             logger.exception("The run failed.")
-            failure = explained(error, self.spec.hyperparameters)
+            failure = told(error, self.spec)
             self.run_dir.log_event("message", "error", failure.message, code=failure.code)
             self._progress.enter("failed")
             self.run_dir.write_result(

@@ -104,6 +104,7 @@ def test_failing_job_says_why_everywhere_and_publishes_nothing(stack: Any, uploa
     job = stack.wait(create(stack, base_model="breaks", output_model="never")["id"])
     assert job["status"] == "failed" and job["fine_tuned_model"] is None
     assert job["error"]["code"] and "Traceback" not in job["error"]["message"]
+    assert "'breaks'" in job["error"]["message"] and str(folder) not in job["error"]["message"]
     assert job["error"]["message"] in stack.messages(job["id"])[-1]
     with stack.http() as http:
         assert http.get("/hub/adapters/never").status_code == 404

@@ -163,7 +163,8 @@ def test_what_does_not_fit_is_not_written(format: Any, rows: list[dict[str, Any]
 
 
 def test_a_folder_of_the_datasets_library_is_read(tmp_path: Path) -> None:
-    datasets = pytest.importorskip("datasets")
+    import datasets
+
     rows = datasets.Dataset.from_list(
         [{"text": "a", "label": "b", "note": None}, {"text": "c", "label": "d", "note": "e"}]
     )
