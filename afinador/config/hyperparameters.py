@@ -56,6 +56,7 @@ class Hyperparameters(BaseModel):
     engine: Literal["accelerate_loop", "hf_trainer"]
     deterministic: bool
     save_steps: int
+    save_each_epoch: bool
     save_total_limit: int
     eval_steps: int | None
     logging_steps: int

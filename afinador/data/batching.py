@@ -91,12 +91,68 @@ def epoch_batches(
     return batches + short
 
 
-def training_batches(
-    lengths: Sequence[int], batch_size: int, *, epochs: int, seed: int, group_by_length: bool
-) -> Iterator[list[int]]:
-    """Yield the batches of all epochs, one after the other: one for each optimizer step."""
-    for epoch in range(epochs):
-        yield from epoch_batches(lengths, batch_size, seed=seed, epoch=epoch, group_by_length=group_by_length)
+class BatchOrder:
+    """The batches of all epochs: one for each optimizer step, in an order that the seed decides.
+
+    Args:
+        lengths: Tokens of each example.
+        batch_size: Examples of one step.
+        epochs: How often each example comes.
+        seed: Of the order.
+        group_by_length: See ``epoch_batches``.
+    """
+
+    def __init__(
+        self, lengths: Sequence[int], batch_size: int, *, epochs: int, seed: int, group_by_length: bool
+    ) -> None:
+        self._lengths, self._batch_size, self._epochs = lengths, batch_size, epochs
+        self._seed, self._group_by_length = seed, group_by_length
+        self._current: tuple[int, list[list[int]]] | None = None
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps of one epoch."""
+        return -(-len(self._lengths) // self._batch_size)
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of all epochs."""
+        return self._epochs * self.steps_per_epoch
+
+    def after(self, steps_done: int) -> Iterator[list[int]]:
+        """Yield the batches that are still to come after so many steps."""
+        for step in range(steps_done, self.steps):
+            epoch, position = divmod(step, self.steps_per_epoch)
+            yield self._batches(epoch)[position]
+
+    def order_after(self, steps_done: int) -> list[int]:
+        """Return all examples of the epoch that the next step belongs to, in their order; none after the last step."""
+        if steps_done >= self.steps:
+            return []
+        return [index for batch in self._batches(steps_done // self.steps_per_epoch) for index in batch]
+
+    def keep_order(self, steps_done: int, order: list[int]) -> None:
+        """Take the order of the epoch that the next step belongs to from a checkpoint.
+
+        Raises:
+            DataError: It is no order of these examples.
+        """
+        if steps_done >= self.steps:
+            return
+        if sorted(order) != list(range(len(self._lengths))):
+            raise DataError(
+                f"The checkpoint was made on {len(order)} examples; the data set gives {len(self._lengths)}. "
+                "A run goes on only with the data that it began with."
+            )
+        self._current = (steps_done // self.steps_per_epoch, _cut(order, self._batch_size))
+
+    def _batches(self, epoch: int) -> list[list[int]]:
+        if self._current is None or self._current[0] != epoch:
+            batches = epoch_batches(
+                self._lengths, self._batch_size, seed=self._seed, epoch=epoch, group_by_length=self._group_by_length
+            )
+            self._current = (epoch, batches)
+        return self._current[1]
 
 
 def forward_passes(

@@ -7,33 +7,40 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
 import torch
-from peft import load_peft_weights, set_peft_model_state_dict
-from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from afinador.config.spec import BaseModelReference
-from afinador.errors import ModelError
 from afinador.models.classification import BASE_FOLDER, is_classifier
 from afinador.models.families import causal_model_of
 from afinador.models.licenses import LICENSE_FILES
 from afinador.storage import require_free_space
 
 
-def write_weights(model: nn.Module, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+def write_weights(
+    model: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    folder: Path,
+    *,
+    dtype: torch.dtype | None = None,
+    trained: Mapping[str, Tensor] | None = None,
+) -> None:
     """Write a PEFT directory for an adapted model, else a transformers directory, with the tokenizer beside.
 
     An adapter of a classifier gets a folder with the configuration that its base is to be loaded with: it knows the
     classes, which the base model's own does not.
 
     Args:
-        model: As trained; the files hold its weights in the precision they have in memory.
+        model: As trained; of an adapted one only the adapters are written.
         tokenizer: With its chat template, if it has one.
         folder: Made if it is not there.
+        dtype: Of the weights in the files; by default the one that they have in memory.
+        trained: Weights by name, in the place of those that the model has now.
 
     Raises:
         InsufficientStorageError: The disk would have less than the margin left.
@@ -41,28 +48,27 @@ def write_weights(model: nn.Module, tokenizer: PreTrainedTokenizerBase, folder: 
     folder.mkdir(parents=True, exist_ok=True)
     parts = model.parameters() if not is_adapted(model) else (p for p in model.parameters() if p.requires_grad)
     require_free_space(folder, sum(part.numel() * part.element_size() for part in parts), f"Writing {folder.name}")
-    cast(PreTrainedModel, model).save_pretrained(str(folder), safe_serialization=True)
+    weights = _weights(model, trained or {}, dtype)
+    cast(PreTrainedModel, model).save_pretrained(str(folder), safe_serialization=True, state_dict=weights)
     (folder / "README.md").unlink(missing_ok=True)  # PEFT's own card says nothing about this run
     if is_adapted(model) and is_classifier(model):
         causal_model_of(model).config.save_pretrained(str(folder / BASE_FOLDER))
+    if dtype is not None:
+        _change_config(folder / "config.json", dtype=str(dtype).removeprefix("torch."))
     tokenizer.save_pretrained(str(folder))
 
 
-def read_weights(model: nn.Module, folder: Path) -> None:
-    """Put back into a model what ``write_weights`` has written of it; whatever was not written stays as it is.
-
-    Raises:
-        ModelError: The folder holds weights of another model.
-    """
-    if is_adapted(model):
-        set_peft_model_state_dict(model, load_peft_weights(str(folder), device="cpu"))
-        return
-    weights = model.state_dict()
-    for file in sorted(folder.glob("*.safetensors")):
-        for name, tensor in load_file(file).items():
-            if name not in weights:
-                raise ModelError(f"{folder} holds the weight {name!r}, which {type(model).__name__} does not have.")
-            weights[name].copy_(tensor)
+def _weights(model: nn.Module, trained: Mapping[str, Tensor], dtype: torch.dtype | None) -> dict[str, Tensor]:
+    """Return the weights to be written by name; names of one tensor keep sharing one."""
+    held = dict(model.named_parameters(remove_duplicate=False)) if is_adapted(model) else model.state_dict()
+    replaced = {p.data_ptr(): trained[name] for name, p in model.named_parameters() if name in trained}
+    parameters = {p.data_ptr() for p in model.parameters() if p.is_floating_point()}
+    written: dict[int, Tensor] = {}
+    for tensor in held.values():
+        place = tensor.data_ptr()
+        new = replaced.get(place, tensor).detach()
+        written.setdefault(place, new.to(dtype) if dtype is not None and place in parameters else new)
+    return {name: written[tensor.data_ptr()] for name, tensor in held.items()}
 
 
 def name_base_model(folder: Path, base: BaseModelReference) -> None:
@@ -70,9 +76,11 @@ def name_base_model(folder: Path, base: BaseModelReference) -> None:
 
     ``PeftModel.from_pretrained(base, folder)`` needs neither.
     """
-    path = folder / "adapter_config.json"
-    config = json.loads(path.read_text(encoding="utf-8"))
-    config |= {"base_model_name_or_path": base.public_name, "revision": base.revision}
+    _change_config(folder / "adapter_config.json", base_model_name_or_path=base.public_name, revision=base.revision)
+
+
+def _change_config(path: Path, **changed: str | None) -> None:
+    config = json.loads(path.read_text(encoding="utf-8")) | changed
     path.write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
 
 

@@ -12,15 +12,17 @@ import torch
 from accelerate import Accelerator
 
 from afinador.config.spec import FineTuningSpec
-from afinador.data.batching import forward_passes, pad_id_of, training_batches
+from afinador.data.batching import BatchOrder, forward_passes, pad_id_of
 from afinador.data.tokenisation import TokenisedExample, count_targets
 from afinador.models.classification import scores_of
 from afinador.training.milestones import Milestones
 from afinador.training.optimization import build_optimizer, build_schedule
 from afinador.training.progress import Progress, Step
 from afinador.training.run_dir import RunDir
+from afinador.training.saving import Saver
 from afinador.training.setup import Data, MicroBatches, Subject
 from afinador.training.stopping import StopSign
+from afinador.training.training_state import TrainingState
 
 
 def train(
@@ -33,6 +35,7 @@ def train(
     run_dir: RunDir,
     progress: Progress,
     stop: StopSign,
+    state: TrainingState | None = None,
 ) -> None:
     """Train ``subject.model`` in place, measuring and saving checkpoints on the way.
 
@@ -45,9 +48,10 @@ def train(
         run_dir: Where checkpoints go.
         progress: Where measurements go.
         stop: Looked at before each step.
+        state: Of the checkpoint to go on from; None begins with the first step.
 
     Raises:
-        Stopped: See ``StopSign``.
+        Stopped: See ``StopSign``; a checkpoint is there.
         TrainingError: Losses or gradients are no numbers any more.
         InsufficientStorageError: A checkpoint does not fit on the disk.
     """
@@ -55,43 +59,42 @@ def train(
     pad_id = pad_id_of(subject.tokenizer)
     row_tokens = passes.row_tokens if settings.packing else None
     parameters = subject.trained_parameters
-    steps = settings.epochs * -(-len(examples) // settings.batch_size)
-
     on_cpu = subject.computing.device.type == "cpu"
     accelerator = Accelerator(cpu=on_cpu, mixed_precision="bf16" if subject.computing.precision == "bfloat16" else "no")
     optimizer = build_optimizer(parameters, settings)
-    schedule = build_schedule(optimizer, settings, steps)
-    scores = scores_of(subject.model, logits_at_labels_only=settings.logits_at_labels_only)
-    scores, optimizer = accelerator.prepare(scores, optimizer)
-    scores.train()
-    milestones = Milestones(
-        spec, subject, scores, held_out, passes, steps=steps, run_dir=run_dir, progress=progress, stop=stop
-    )
-    progress.start_training(steps, settings)
-
-    batches = training_batches(
+    batches = BatchOrder(
         data.lengths,
         settings.batch_size,
         epochs=settings.epochs,
         seed=spec.seed,
         group_by_length=settings.group_by_length,
     )
-    for number, batch in enumerate(batches, start=1):
-        stop.raise_if_asked()
-        target_tokens = sum(count_targets(examples[index]) for index in batch)
-        input_tokens = sum(len(examples[index].input_ids) for index in batch)
-        loss_sum = torch.zeros((), device=accelerator.device)
-        for part in forward_passes(examples, batch, pad_id, rows=passes.examples, row_tokens=row_tokens):
-            part_loss = scores(**part.to(accelerator.device)).loss_sum()
-            accelerator.backward(part_loss / target_tokens)
-            loss_sum += part_loss.detach()
-        gradient_norm = accelerator.clip_grad_norm_(parameters, settings.max_grad_norm)
-        learning_rate = float(schedule.get_last_lr()[0])
-        step = Step(number, loss_sum.item(), target_tokens, input_tokens, learning_rate, float(gradient_norm))
-        if step.is_usable:
-            optimizer.step()
-        schedule.step()
-        optimizer.zero_grad()
-        if milestones.after(step):
-            break
+    schedule = build_schedule(optimizer, settings, batches.steps)
+    scores = scores_of(subject.model, logits_at_labels_only=settings.logits_at_labels_only)
+    scores, optimizer = accelerator.prepare(scores, optimizer)
+    scores.train()
+    saver = Saver(
+        spec, subject, optimizer, schedule, batches=batches, passes=passes, run_dir=run_dir, progress=progress
+    )
+    progress.start_training(batches.steps, settings)
+    with Milestones(
+        spec, subject, scores, held_out, passes, saver=saver, run_dir=run_dir, progress=progress, stop=stop
+    ) as milestones:
+        for number, batch in milestones.steps_after(state):
+            target_tokens = sum(count_targets(examples[index]) for index in batch)
+            input_tokens = sum(len(examples[index].input_ids) for index in batch)
+            loss_sum = torch.zeros((), device=accelerator.device)
+            for part in forward_passes(examples, batch, pad_id, rows=passes.examples, row_tokens=row_tokens):
+                part_loss = scores(**part.to(accelerator.device)).loss_sum()
+                accelerator.backward(part_loss / target_tokens)
+                loss_sum += part_loss.detach()
+            gradient_norm = accelerator.clip_grad_norm_(parameters, settings.max_grad_norm)
+            learning_rate = float(schedule.get_last_lr()[0])
+            step = Step(number, loss_sum.item(), target_tokens, input_tokens, learning_rate, float(gradient_norm))
+            if step.is_usable:
+                optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
+            if milestones.after(step):
+                break
     accelerator.free_memory()

@@ -1,6 +1,7 @@
 """Checkpoints of a run: complete or absent.
 
-A checkpoint holds weights as they are published, the tokenizer and ``trainer_state.json`` (how far the run was).
+A checkpoint holds weights as they are published, the tokenizer, ``trainer_state.json`` (how far the run was) and
+``training_state/`` (all that is needed to go on; see ``training_state.py``).
 ``manifest.json``, the last file, names all others with size and hash; the folder gets its name only when that is on
 the disk. Whoever only reads checkpoints needs no torch for it.
 """
@@ -34,35 +35,34 @@ def checkpoint_name(step: int) -> str:
     return f"step-{step:06d}"
 
 
-def save_checkpoint(
-    run_dir: RunDir,
-    state: dict[str, Any],
-    write_weights: Callable[[Path], None],
-    *,
-    keep: int,
-    best: str | None = None,
-) -> Path:
+def is_complete(run_dir: RunDir, step: int) -> bool:
+    """Return whether there is a complete checkpoint of a step."""
+    return (run_dir.checkpoints / checkpoint_name(step) / MANIFEST).is_file()
+
+
+def save_checkpoint(run_dir: RunDir, state: dict[str, Any], write: Callable[[Path], None], *, keep: int) -> Path:
     """Write the checkpoint of ``state["step"]``, announce it, and remove the oldest beyond ``keep``.
 
-    A complete checkpoint of that step, of an earlier attempt, stays as it is and is not announced again.
+    The one with the least validation loss stays besides. A complete checkpoint of that step, of an earlier attempt,
+    stays as it is and is not announced again.
 
     Args:
         run_dir: Where it goes and where the event is logged.
         state: As ``Progress.state_at`` gives it: ``step``, ``epoch``, ``train_loss``, ``valid_loss`` and others.
-        write_weights: Writes weights and tokenizer into the folder that it is given.
+        write: Writes all but ``trainer_state.json`` into the folder that it is given.
         keep: How many checkpoints stay, this one included.
-        best: Name of a checkpoint that stays besides.
 
     Raises:
         InsufficientStorageError: The disk is too full.
     """
     folder = run_dir.checkpoints / checkpoint_name(state["step"])
-    if (folder / MANIFEST).is_file():
+    if is_complete(run_dir, state["step"]):
         return folder
     temporary = run_dir.checkpoints / f".{folder.name}.tmp"
     for leftover in (temporary, folder):
         shutil.rmtree(leftover, ignore_errors=True)
-    write_weights(temporary)
+    temporary.mkdir(parents=True)
+    write(temporary)
     write_atomically(temporary / "trainer_state.json", json.dumps(state, indent=1))
     seal(temporary)
     temporary.rename(folder)
@@ -76,10 +76,49 @@ def save_checkpoint(
         path=f"checkpoints/{folder.name}",
         metrics=metrics,
     )
+    best = best_checkpoint(run_dir)
     for old in complete_checkpoints(run_dir)[:-keep]:
-        if old.name != best:
-            shutil.rmtree(old)
+        if old != best:
+            _remove(old)
     return folder
+
+
+def best_checkpoint(run_dir: RunDir) -> Path | None:
+    """Return the folder of the complete checkpoint with the least validation loss, the earliest of several."""
+    losses = [(_valid_loss(folder), folder) for folder in complete_checkpoints(run_dir)]
+    measured = [(loss, folder) for loss, folder in losses if loss is not None]
+    return min(measured, default=(None, None))[1]
+
+
+def newest_intact(run_dir: RunDir) -> Path | None:
+    """Return the newest checkpoint that is what its manifest says; damaged ones are put aside, and an event tells it."""
+    for folder in reversed(complete_checkpoints(run_dir)):
+        try:
+            verify(folder)
+        except CheckpointDamagedError as error:
+            aside = folder.with_name(f".damaged-{folder.name}")
+            shutil.rmtree(aside, ignore_errors=True)
+            folder.rename(aside)
+            run_dir.log_event(
+                "message", "warn", f"The checkpoint {folder.name} is damaged and put aside: {error.message}"
+            )
+            continue
+        return folder
+    return None
+
+
+def _valid_loss(folder: Path) -> float | None:
+    try:
+        loss: float | None = json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))["valid_loss"]
+    except (OSError, ValueError, KeyError):
+        return None
+    return loss
+
+
+def _remove(folder: Path) -> None:
+    """Remove a checkpoint, its manifest first: what is half removed is not complete."""
+    (folder / MANIFEST).unlink()
+    shutil.rmtree(folder)
 
 
 def complete_checkpoints(run_dir: RunDir) -> list[Path]:

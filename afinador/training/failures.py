@@ -31,14 +31,20 @@ def explained(error: Exception, hyperparameters: Hyperparameters) -> AfinadorErr
             "or gradient_checkpointing: true; or choose a smaller base model.",
             code="out_of_memory",
         )
-    if isinstance(error, OSError) and error.errno == _DISK_FULL:
-        return InsufficientStorageError(f"The disk is full: {error.filename or error}. Free some space and try again.")
+    if _is_disk_full(error):
+        place = getattr(error, "filename", None) or error
+        return InsufficientStorageError(f"The disk is full: {place}. Free some space and try again.")
     first_line = (str(error).strip() or "no message").splitlines()[0]
     return TrainingError(
         f"Training ended unexpectedly with {type(error).__name__}: {first_line[:300]}. "
         "The run's log holds the whole story; starting the job again may help.",
         code="internal_error",
     )
+
+
+def _is_disk_full(error: Exception) -> bool:
+    """Safetensors has no number for it, only the sentence of the system."""
+    return (isinstance(error, OSError) and error.errno == _DISK_FULL) or "No space left on device" in str(error)
 
 
 def _is_out_of_memory(error: Exception) -> bool:

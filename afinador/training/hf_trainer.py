@@ -15,15 +15,17 @@ from torch.utils.data import DataLoader, SequentialSampler
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from afinador.config.spec import FineTuningSpec
-from afinador.data.batching import forward_passes, pad_id_of, training_batches
+from afinador.data.batching import BatchOrder, forward_passes, pad_id_of
 from afinador.data.tokenisation import TokenisedExample, count_targets
 from afinador.models.classification import scores_of
 from afinador.training.milestones import Milestones
 from afinador.training.optimization import build_optimizer, build_schedule
 from afinador.training.progress import Progress, Step
 from afinador.training.run_dir import RunDir
+from afinador.training.saving import Saver
 from afinador.training.setup import Data, MicroBatches, Subject
 from afinador.training.stopping import StopSign
+from afinador.training.training_state import TrainingState, put_random, take_random
 
 
 def train(
@@ -36,37 +38,46 @@ def train(
     run_dir: RunDir,
     progress: Progress,
     stop: StopSign,
+    state: TrainingState | None = None,
 ) -> None:
     """Train ``subject.model`` in place; arguments and errors are those of ``accelerate_loop.train``."""
     settings = spec.hyperparameters
-    batches = list(
-        training_batches(
-            data.lengths,
-            settings.batch_size,
-            epochs=settings.epochs,
-            seed=spec.seed,
-            group_by_length=settings.group_by_length,
-        )
+    batches = BatchOrder(
+        data.lengths,
+        settings.batch_size,
+        epochs=settings.epochs,
+        seed=spec.seed,
+        group_by_length=settings.group_by_length,
     )
     optimizer = build_optimizer(subject.trained_parameters, settings)
+    schedule = build_schedule(optimizer, settings, batches.steps)
     scores = scores_of(subject.model, logits_at_labels_only=settings.logits_at_labels_only)
-    milestones = Milestones(
-        spec, subject, scores, held_out, passes, steps=len(batches), run_dir=run_dir, progress=progress, stop=stop
+    saver = Saver(
+        spec, subject, optimizer, schedule, batches=batches, passes=passes, run_dir=run_dir, progress=progress
     )
-    progress.start_training(len(batches), settings)
-    random_state = torch.random.get_rng_state()
-    trainer = _BatchTrainer(
-        scores,
-        _arguments(spec, subject, run_dir.path),
-        train_dataset=batches,  # type: ignore[arg-type]
-        data_collator=_only_one,  # type: ignore[arg-type]
-        optimizers=(optimizer, build_schedule(optimizer, settings, len(batches))),
-    )
-    trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(_AfterStep(trainer, milestones))
-    trainer.take(spec, subject, data, passes, stop=stop, random_state=random_state)
-    trainer.train()
-    trainer.accelerator.free_memory()
+    progress.start_training(batches.steps, settings)
+    with Milestones(
+        spec, subject, scores, held_out, passes, saver=saver, run_dir=run_dir, progress=progress, stop=stop
+    ) as milestones:
+        steps_done = milestones.resume(state)
+        remaining = list(batches.after(steps_done))
+        if not remaining:
+            return
+        random_states = take_random()
+        trainer = _BatchTrainer(
+            scores,
+            _arguments(spec, subject, run_dir.path),
+            train_dataset=remaining,  # type: ignore[arg-type]
+            data_collator=_only_one,  # type: ignore[arg-type]
+            optimizers=(optimizer, schedule),
+        )
+        trainer.remove_callback(PrinterCallback)
+        trainer.add_callback(_AfterStep(trainer, milestones))
+        trainer.take(
+            spec, subject, data, passes, milestones=milestones, steps_done=steps_done, random_states=random_states
+        )
+        trainer.train()
+        trainer.accelerator.free_memory()
 
 
 def _arguments(spec: FineTuningSpec, subject: Subject, folder: Path) -> TrainingArguments:
@@ -103,8 +114,9 @@ class _BatchTrainer(Trainer):
         data: Data,
         passes: MicroBatches,
         *,
-        stop: StopSign,
-        random_state: torch.Tensor,
+        milestones: Milestones,
+        steps_done: int,
+        random_states: tuple[dict[str, torch.Tensor], dict[str, Any]],
     ) -> None:
         """Take what a step needs.
 
@@ -113,13 +125,15 @@ class _BatchTrainer(Trainer):
             subject: The model with its tokenizer.
             data: Examples that batches name by index.
             passes: How a batch is cut.
-            stop: Looked at before each step.
-            random_state: Of torch, before the Trainer seeded it anew: dropout goes on from the method's first weights.
+            milestones: Looked at before each step.
+            steps_done: By earlier attempts.
+            random_states: As they were before the Trainer seeded them anew: dropout goes on from there.
         """
         self.settings = spec.hyperparameters
-        self.subject, self.examples, self.passes, self.stop = subject, data.tokenised, passes, stop
+        self.subject, self.examples, self.passes = subject, data.tokenised, passes
+        self.milestones, self.steps_done = milestones, steps_done
         self.pad_id = pad_id_of(subject.tokenizer)
-        self.random_state: torch.Tensor | None = random_state
+        self.random_states: tuple[dict[str, torch.Tensor], dict[str, Any]] | None = random_states
         self.step: Step | None = None
 
     def get_train_dataloader(self) -> DataLoader[Any]:
@@ -131,10 +145,10 @@ class _BatchTrainer(Trainer):
         self, model: torch.nn.Module, inputs: Any, num_items_in_batch: torch.Tensor | int | None = None
     ) -> torch.Tensor:
         """Take the gradients of one batch, part by part, and return its mean loss."""
-        self.stop.raise_if_asked()
-        if self.random_state is not None:
-            torch.random.set_rng_state(self.random_state)
-            self.random_state = None
+        self.milestones.before_step()
+        if self.random_states is not None:
+            put_random(*self.random_states)
+            self.random_states = None
         model.train()
         batch: list[int] = inputs
         target_tokens = sum(count_targets(self.examples[index]) for index in batch)
@@ -149,9 +163,8 @@ class _BatchTrainer(Trainer):
         norm = self.accelerator.clip_grad_norm_(self.subject.trained_parameters, self.settings.max_grad_norm)
         assert self.lr_scheduler is not None and self.optimizer is not None
         learning_rate = float(self.lr_scheduler.get_last_lr()[0])
-        self.step = Step(
-            self.state.global_step + 1, loss_sum.item(), target_tokens, input_tokens, learning_rate, float(norm)
-        )
+        number = self.steps_done + self.state.global_step + 1
+        self.step = Step(number, loss_sum.item(), target_tokens, input_tokens, learning_rate, float(norm))
         if not self.step.is_usable:
             self.optimizer.zero_grad()  # the optimizer passes over parameters without a gradient
         return loss_sum / target_tokens

@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from afinador.config.hyperparameters import Hyperparameters
@@ -23,6 +23,10 @@ logger = logging.getLogger(__name__)
 
 STATUS_INTERVAL_SECONDS = 0.5
 """Least time between two writes of ``status.json`` within one state."""
+_KEPT = ("skipped_steps", "seconds_per_epoch", "checkpoint_seconds", "train_loss", "valid_loss", "done_steps")
+_KEPT_BEHIND = ("trained_tokens", "valid_figures", "validated_at", "step_loss")
+_WINDOWS = ("window", "epoch", "training")
+"""Attributes of ``Progress`` that a checkpoint keeps: public ones, private ones, and sums with their time."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,21 @@ class _Window:
         """Mean over the tokens; None where all steps were skipped."""
         return self.loss_sum / self.target_tokens if self.target_tokens else None
 
+    @property
+    def seconds(self) -> float:
+        """How long it is open, time between attempts left out."""
+        return time.monotonic() - self.started_at
+
+    def document(self) -> dict[str, Any]:
+        """Return it as it is kept with a checkpoint: a time of this process means nothing to another one."""
+        return asdict(self) | {"started_at": None, "seconds": self.seconds}
+
+    @classmethod
+    def parse(cls, document: dict[str, Any]) -> _Window:
+        """Read what ``document`` gave, in whichever process."""
+        sums = {key: document[key] for key in ("loss_sum", "target_tokens", "input_tokens")}
+        return cls(**sums, started_at=time.monotonic() - document["seconds"])
+
 
 class Progress:
     """Writes status and measurements of one attempt.
@@ -77,6 +96,9 @@ class Progress:
         run_dir: Where they go.
         attempt: Number of the attempt.
         callback: Called with each status written.
+
+    Attributes:
+        checkpoint_seconds: How long training has waited for its checkpoints.
     """
 
     def __init__(
@@ -101,9 +123,10 @@ class Progress:
         self._max_skipped_steps, self.skipped_steps = hyperparameters.max_skipped_steps, 0
         self.early_stopping = EarlyStopping(hyperparameters.early_stopping_patience)
         self._trained_tokens = 0
-        self._window, self._epoch = _Window(), _Window()
-        self._started_at = time.monotonic()
+        self._window, self._epoch, self._training = _Window(), _Window(), _Window()
+        self._started_at, self._started_after = time.monotonic(), 0
         self.seconds_per_epoch: list[float] = []
+        self.checkpoint_seconds = 0.0
         self.train_loss: float | None = None
         self.valid_loss: float | None = None
         self._valid_figures: dict[str, float] = {}
@@ -111,6 +134,43 @@ class Progress:
         self._step_loss: float | None = None
         self.done_steps = 0
         self.enter("training", step=0, steps=steps, epoch=0.0, tokens=0, eta_seconds=None)
+
+    def document(self) -> dict[str, Any]:
+        """Return all that a later attempt must know to go on counting where this one is."""
+        return {name: getattr(self, f"_{name}") for name in _KEPT_BEHIND} | {
+            **{name: getattr(self, name) for name in _KEPT},
+            **{name: getattr(self, f"_{name}").document() for name in _WINDOWS},
+            "early_stopping": asdict(self.early_stopping),
+        }
+
+    def resume(self, document: dict[str, Any]) -> None:
+        """Go on counting where an earlier attempt was; follows ``start_training``."""
+        for name in _KEPT_BEHIND:
+            setattr(self, f"_{name}", document[name])
+        for name in _KEPT:
+            setattr(self, name, document[name])
+        for name in _WINDOWS:
+            setattr(self, f"_{name}", _Window.parse(document[name]))
+        for name, value in document["early_stopping"].items():
+            setattr(self.early_stopping, name, value)
+        self._started_after = self.done_steps
+        self.enter("training", **self._position())
+
+    def _position(self) -> dict[str, Any]:
+        done = self.done_steps
+        seconds_per_step = (time.monotonic() - self._started_at) / max(1, done - self._started_after)
+        return {
+            "step": done,
+            "epoch": self.epoch_at(done),
+            "tokens": self._trained_tokens,
+            "eta_seconds": round(seconds_per_step * (self._steps - done), 1) if done > self._started_after else None,
+            "train_loss": self._step_loss,  # of this step alone; rows are means since the row before
+        }
+
+    @property
+    def training_seconds(self) -> float:
+        """How long was trained so far, by all attempts."""
+        return self._training.seconds
 
     @property
     def steps(self) -> int:
@@ -161,13 +221,7 @@ class Progress:
         ends_epoch = step.number * self._epochs % self._steps == 0
         if step.number == 1 or step.number % self._logging_steps == 0 or ends_epoch:
             self._log(step)
-        self._status.update(
-            step=step.number,
-            epoch=self.epoch_at(step.number),
-            tokens=self._trained_tokens,
-            eta_seconds=round((time.monotonic() - self._started_at) / step.number * (self._steps - step.number), 1),
-            train_loss=self._step_loss,  # of this step alone; rows are means since the row before
-        )
+        self._status.update(self._position())
         if time.monotonic() - self._written_at > STATUS_INTERVAL_SECONDS or step.number == self._steps:
             self._write_status()
         if ends_epoch:
@@ -204,6 +258,7 @@ class Progress:
             "warn",
             f"Step {step.number} is skipped, for its {what} is no number "
             f"({self.skipped_steps} of at most {self._max_skipped_steps}). {advice}",
+            once=f"skipped step {step.number}",
             step=step.number,
             skipped_steps=self.skipped_steps,
         )
@@ -211,7 +266,7 @@ class Progress:
     def _log(self, step: Step) -> None:
         if self._window.loss is None:
             return
-        seconds = max(time.monotonic() - self._window.started_at, 1e-9)
+        seconds = max(self._window.seconds, 1e-9)
         self.train_loss = self._window.loss
         logger.info(
             "Step %d of %d: loss %.4f, learning rate %.3g.",
@@ -234,13 +289,14 @@ class Progress:
         self._window = _Window()
 
     def _end_epoch(self, step: Step) -> None:
-        self.seconds_per_epoch.append(round(time.monotonic() - self._epoch.started_at, 3))
+        self.seconds_per_epoch.append(round(self._epoch.seconds, 3))
         number, loss = len(self.seconds_per_epoch), self._epoch.loss
         said = "every step was skipped" if loss is None else f"mean training loss {loss:.4f}"
         self._run_dir.log_event(
             "epoch",
             "info",
             f"Epoch {number} of {self._epochs} done: {said}.",
+            once=f"epoch {number}",
             epoch=number,
             step=step.number,
             train_loss=loss,

@@ -10,6 +10,7 @@ import fcntl
 import json
 import logging
 import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from pydantic import ValidationError
 
 from afinador.config.spec import FineTuningSpec
 from afinador.errors import InvalidRequestError, TrainingError
+from afinador.training.journals import append_row, now_ms, rows_after
 from afinador.wording import complaint
 
 logger = logging.getLogger(__name__)
@@ -29,6 +31,8 @@ REQUESTS = ("pause", "cancel", "hold")
 """What ``control.json`` may ask for; all of them stop the process after the step it is in."""
 
 _LOCK_RETRY_SECONDS = 0.2
+_TIMES = {"timestamp_ms", "tokens_per_second"}
+"""What of a measurement is another one each time."""
 _LOG_LEVELS = {"info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 
 
@@ -54,7 +58,9 @@ class RunDir:
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
-        self._logged: dict[str, set[tuple[int, bool]]] = {}
+        self._measured: dict[tuple[int, bool], dict[str, Any]] | None = None
+        self._differs = False
+        self._writing = threading.RLock()
 
     @property
     def checkpoints(self) -> Path:
@@ -155,62 +161,78 @@ class RunDir:
 
     # Journals
 
-    def log_event(self, type: str, level: str, message: str, **data: Any) -> None:
-        """Append an event, and say it to the log too.
+    def log_event(self, type: str, level: str, message: str, *, once: str | None = None, **data: Any) -> None:
+        """Append an event, and say it to the log too; safe in threads.
 
         Args:
             type: ``message``, ``model_loaded``, ``checkpoint``, ``epoch`` or ``evaluation``.
             level: info, warn or error.
             message: For people.
+            once: What the event is about; a second one about the same is left out, also one of a later attempt.
             **data: For programs.
         """
-        rows, _ = _rows_after(self.path / "events.jsonl", 0)
-        sequence = 1 + max((row["sequence"] for row in rows), default=0)
-        event = {"sequence": sequence, "type": type, "level": level, "message": message}
-        self._append("events.jsonl", {**event, "timestamp_ms": _now_ms(), "data": data})
+        with self._writing:
+            rows, _ = rows_after(self.path / "events.jsonl", 0)
+            if once is not None and any(row.get("once") == once for row in rows):
+                return
+            sequence = 1 + max((row["sequence"] for row in rows), default=0)
+            event = {"sequence": sequence, "type": type, "level": level, "message": message}
+            if once is not None:
+                event["once"] = once
+            self._append("events.jsonl", {**event, "timestamp_ms": now_ms(), "data": data})
         logger.log(_LOG_LEVELS[level], "%s", message)
 
     def log_metrics(self, row: dict[str, Any]) -> bool:
         """Append the measurements of a step, unless the journal holds them already.
 
-        A row with ``valid_loss`` and one without are two different rows of a step. The time is that of the call.
+        A row with ``valid_loss`` and one without are two different rows of a step. The time is that of the call. A
+        step that an earlier attempt has measured is compared instead; an event says so, once, where it differs.
 
         Returns:
             Whether the row was written.
         """
-        if "metrics.jsonl" not in self._logged:
-            known, _ = self.metrics_after(0)
-            self._logged["metrics.jsonl"] = {(old["step"], "valid_loss" in old) for old in known}
-        key = (row["step"], "valid_loss" in row)
-        if key in self._logged["metrics.jsonl"]:
+        if self._measured is None:
+            self._measured = {_place(old): old for old in self.metrics_after(0)[0]}
+        known = self._measured.get(_place(row))
+        if known is not None:
+            self._compare(known, row)
             return False
-        self._logged["metrics.jsonl"].add(key)
-        self._append("metrics.jsonl", {**row, "timestamp_ms": _now_ms()})
+        self._measured[_place(row)] = row
+        self._append("metrics.jsonl", {**row, "timestamp_ms": now_ms()})
         return True
+
+    def _compare(self, before: dict[str, Any], now: dict[str, Any]) -> None:
+        other = {key: (before.get(key), now[key]) for key in now.keys() - _TIMES if before.get(key) != now[key]}
+        if not other or self._differs:
+            return
+        self._differs = True
+        said = ", ".join(f"{key} was {old!r} and is {new!r}" for key, (old, new) in sorted(other.items()))
+        self.log_event(
+            "message",
+            "warn",
+            f"Step {now['step']} was made again and is not the same: {said}. From here on this run is exact in the order of its data only.",
+            step=now["step"],
+        )
 
     def log_resources(self, row: dict[str, Any]) -> None:
         """Append what the process uses."""
-        self._append("resources.jsonl", {**row, "timestamp_ms": _now_ms()})
+        self._append("resources.jsonl", {**row, "timestamp_ms": now_ms()})
 
     def events_after(self, cursor: int) -> tuple[list[dict[str, Any]], int]:
         """Return the events behind a byte cursor, and the cursor behind them; whole lines only."""
-        return _rows_after(self.path / "events.jsonl", cursor)
+        return rows_after(self.path / "events.jsonl", cursor)
 
     def metrics_after(self, cursor: int) -> tuple[list[dict[str, Any]], int]:
         """Return the measurements behind a byte cursor, and the cursor behind them; whole lines only."""
-        return _rows_after(self.path / "metrics.jsonl", cursor)
+        return rows_after(self.path / "metrics.jsonl", cursor)
 
     def resources_after(self, cursor: int) -> tuple[list[dict[str, Any]], int]:
         """Return the resource rows behind a byte cursor, and the cursor behind them; whole lines only."""
-        return _rows_after(self.path / "resources.jsonl", cursor)
+        return rows_after(self.path / "resources.jsonl", cursor)
 
     def _append(self, name: str, row: dict[str, Any]) -> None:
-        self.path.mkdir(parents=True, exist_ok=True)
-        line = json.dumps(row, ensure_ascii=False) + "\n"
-        with (self.path / name).open("ab+") as stream:
-            if stream.tell() and not _ends_with_newline(stream.name):
-                line = "\n" + line  # a process was killed in the middle of a line; readers leave its rest out
-            stream.write(line.encode())
+        with self._writing:
+            append_row(self.path / name, row)
 
     @contextmanager
     def locked(self, timeout_seconds: float) -> Iterator[None]:
@@ -247,28 +269,5 @@ def write_atomically(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
-def _ends_with_newline(path: str) -> bool:
-    with open(path, "rb") as stream:
-        stream.seek(-1, os.SEEK_END)
-        return stream.read(1) == b"\n"
-
-
-def _rows_after(path: Path, cursor: int) -> tuple[list[dict[str, Any]], int]:
-    try:
-        with path.open("rb") as stream:
-            stream.seek(cursor)
-            block = stream.read()
-    except FileNotFoundError:
-        return [], cursor
-    whole = block[: block.rfind(b"\n") + 1]
-    rows = []
-    for line in whole.splitlines():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            continue  # the rest of a line whose writer was killed
-    return rows, cursor + len(whole)
+def _place(row: dict[str, Any]) -> tuple[int, bool]:
+    return row["step"], "valid_loss" in row

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import os
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import torch
 from peft import PeftModel
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from afinador.config.hyperparameters import Hyperparameters
@@ -24,6 +25,7 @@ from afinador.data.validation import load_examples
 from afinador.errors import DataError, InvalidRequestError
 from afinador.methods import METHODS
 from afinador.models.families import causal_model_of, context_length_of
+from afinador.models.headers import describe_model_folder
 from afinador.models.loading import Precision
 from afinador.models.publishing import is_adapted, name_base_model, write_weights
 from afinador.training.bases import load_base
@@ -78,9 +80,20 @@ class Subject:
         """Parameters that the optimizer changes."""
         return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
 
-    def write_weights(self, folder: Path) -> None:
-        """Write what was trained, with the tokenizer beside it; see ``afinador.models.publishing.write_weights``."""
-        write_weights(self.model, self.tokenizer, folder)
+    @property
+    def published_dtype(self) -> torch.dtype | None:
+        """The precision in which a whole model is published, which is that of its base; None of an adapter."""
+        if is_adapted(self.model):
+            return None
+        dtype: torch.dtype = getattr(torch, describe_model_folder(Path(self.base.path)).dtype, torch.float32)
+        return dtype
+
+    def write_weights(self, folder: Path, *, trained: Mapping[str, Tensor] | None = None) -> None:
+        """Write what was trained as it is published, with the tokenizer beside it.
+
+        ``trained`` replaces weights of the model; see ``afinador.models.publishing.write_weights``.
+        """
+        write_weights(self.model, self.tokenizer, folder, dtype=self.published_dtype, trained=trained)
         if is_adapted(self.model):
             name_base_model(folder, self.base)
 

@@ -6,30 +6,27 @@
 from __future__ import annotations
 
 import json
-import platform
 import shutil
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from afinador import __version__
 from afinador.config.spec import FineTuningSpec
 from afinador.data.classified import TEXT_AS_IT_IS, ClassForm
 from afinador.data.prompting import PromptForm, prompt_form
 from afinador.data.tokenisation import TokenisedExample
 from afinador.models.families import causal_model_of
-from afinador.models.headers import describe_model_folder
 from afinador.models.model_cards import model_card
-from afinador.models.publishing import cast_weights, is_adapted, pass_on_license, read_weights
+from afinador.models.publishing import cast_weights, pass_on_license
 from afinador.models.weights import described_weights
 from afinador.training import accelerate_loop
 from afinador.training.base_against_tuned import compare_with_base
-from afinador.training.checkpoints import checkpoint_name
+from afinador.training.checkpoints import checkpoint_name, newest_intact
 from afinador.training.classes import describe_classes
+from afinador.training.environment import environment_of, versions
 from afinador.training.progress import Progress
 from afinador.training.run_dir import RunDir, write_atomically
 from afinador.training.setup import (
@@ -43,6 +40,7 @@ from afinador.training.setup import (
     usable_length,
 )
 from afinador.training.stopping import StopSign
+from afinador.training.training_state import TrainingState, restore_weights
 
 
 def run_stages(spec: FineTuningSpec, run_dir: RunDir, progress: Progress, stop: StopSign) -> None:
@@ -60,13 +58,17 @@ def run_stages(spec: FineTuningSpec, run_dir: RunDir, progress: Progress, stop: 
     data, held_out = _load_both(spec, subject, max_length)
     everything = [*data.tokenised, *(held_out.tokenised if held_out else [])]
     longest = max(len(example.input_ids) for example in everything)
+    state = None if trained else _newest_state(run_dir)
     passes = choose_micro_batches(subject, spec.hyperparameters, longest)
+    if state is not None:  # free memory is never quite the same
+        passes = MicroBatches(**state.document["micro_batches"])
     _describe_model(spec, subject, passes, run_dir, seconds=time.monotonic() - started_at)
     _describe_data(data, held_out, max_length, run_dir)
     if subject.classes:
         describe_classes(spec, subject, data, held_out, run_dir)
     if trained is None:
-        _train(spec, subject, data, held_out.tokenised if held_out else [], passes, run_dir, progress, stop)
+        held_out_pieces = held_out.tokenised if held_out else []
+        _train(spec, subject, data, held_out_pieces, passes, run_dir, progress, stop, state)
     progress.enter("evaluating")
     if run_dir.evaluation() is None:
         compare_with_base(spec, subject, held_out, passes, run_dir, stop)
@@ -154,9 +156,10 @@ def _train(
     run_dir: RunDir,
     progress: Progress,
     stop: StopSign,
+    state: TrainingState | None,
 ) -> None:
-    started_at = time.monotonic()
-    _engine_of(spec)(spec, subject, data, held_out, passes, run_dir=run_dir, progress=progress, stop=stop)
+    train = _engine_of(spec)
+    train(spec, subject, data, held_out, passes, run_dir=run_dir, progress=progress, stop=stop, state=state)
     progress.enter("saving")
     published = _take_best(subject, run_dir, progress)
     _save_final(spec, subject, run_dir)
@@ -170,9 +173,20 @@ def _train(
             **published,
             "skipped_steps": progress.skipped_steps,
             "seconds_per_epoch": progress.seconds_per_epoch,
-            "seconds": round(time.monotonic() - started_at, 3),
+            "seconds": round(progress.training_seconds, 3),
+            "checkpoint_seconds": round(progress.checkpoint_seconds, 3),
         },
     )
+
+
+def _newest_state(run_dir: RunDir) -> TrainingState | None:
+    """Read the newest checkpoint that is whole; None to begin at the beginning."""
+    folder = newest_intact(run_dir)
+    if folder is None:
+        return None
+    state = TrainingState.read(folder)
+    torch.set_num_threads(state.document["environment"]["threads"])  # sums over other parts round otherwise
+    return state
 
 
 def _engine_of(spec: FineTuningSpec) -> Callable[..., None]:
@@ -190,11 +204,12 @@ def _take_best(subject: Subject, run_dir: RunDir, progress: Progress) -> dict[st
     if best.patience is None or best.best_step is None:
         return last
     if best.best_step != progress.done_steps:
-        read_weights(subject.model, run_dir.checkpoints / checkpoint_name(best.best_step))
+        restore_weights(TrainingState.read(run_dir.checkpoints / checkpoint_name(best.best_step)), subject.model)
     run_dir.log_event(
         "message",
         "info",
         f"What is published is the best checkpoint, of step {best.best_step}: validation loss {best.best_loss:.4f}.",
+        once="best checkpoint",
         **best.state(),
     )
     return {"valid_loss": best.best_loss, "published_step": best.best_step}
@@ -205,14 +220,11 @@ def _save_final(spec: FineTuningSpec, subject: Subject, run_dir: RunDir) -> None
     temporary = run_dir.path / ".final.tmp"
     for leftover in (temporary, run_dir.final):
         shutil.rmtree(leftover, ignore_errors=True)
-    if not is_adapted(subject.model):
-        stored = getattr(torch, describe_model_folder(Path(spec.base_model.path)).dtype, torch.float32)
+    subject.write_weights(temporary)
+    if subject.published_dtype is not None:  # the evaluation sees the published, rounded weights
         computed = next(subject.model.parameters()).dtype
-        cast_weights(subject.model, stored)
-        subject.write_weights(temporary)
-        cast_weights(subject.model, computed)  # the evaluation sees the published, rounded weights
-    else:
-        subject.write_weights(temporary)
+        cast_weights(subject.model, subject.published_dtype)
+        cast_weights(subject.model, computed)
     temporary.rename(run_dir.final)
 
 
@@ -241,11 +253,8 @@ def _finish(
         duration_seconds=round(duration_seconds, 3),
         device=subject.computing.device_name,
         model=run_dir.read_document("model.json"),
-        versions={
-            "python": platform.python_version(),
-            "afinador": __version__,
-            **{name: version(name) for name in ("torch", "transformers", "peft", "accelerate", "bitsandbytes")},
-        },
+        environment=environment_of(subject.computing),
+        versions=versions(),
         error=None,
     )
 

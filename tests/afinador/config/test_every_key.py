@@ -43,6 +43,7 @@ KEYS: dict[str, tuple[Any, Any, Any, str, str]] = {
     "lora_bias": ("none", "all", "some", "none, all, lora_only", "tests/afinador/methods/test_methods.py::test_lora_bias_decides_which_biases_are_trained"),
     "modules_to_save": ([], ["lm_head"], 3, "an array", "tests/afinador/methods/test_methods.py::test_modules_to_save_are_trained_whole"),
     "save_steps": (500, 100, 0, "from 1", f"{TRAINING}/test_every_key.py::test_numbers_of_steps"),
+    "save_each_epoch": (False, True, 3, "true or false", f"{TRAINING}/test_exact_resume.py::test_checkpoint_may_be_kept_after_each_epoch"),
     "save_total_limit": (2, 3, 0, "from 1", f"{TRAINING}/test_every_key.py::test_numbers_of_steps"),
     "eval_steps": (None, 50, 0, "from 1", f"{TRAINING}/test_every_key.py::test_numbers_of_steps"),
     "logging_steps": (100, 10, 0, "from 1", f"{TRAINING}/test_every_key.py::test_numbers_of_steps"),

@@ -29,7 +29,7 @@ def save(run_dir: RunDir, step: int, *, keep: int = 2) -> Path:
     return save_checkpoint(
         run_dir,
         state,
-        lambda folder: (folder.mkdir(parents=True), (folder / "weights").write_text(f"{step}")),
+        lambda folder: (folder / "weights").write_text(f"{step}"),
         keep=keep,
     )
 

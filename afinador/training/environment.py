@@ -1,0 +1,53 @@
+"""What a run computes on: two runs on the same ground give the same bits."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from afinador import __version__
+from afinador.training.setup import Computing
+
+LIBRARIES = ("torch", "transformers", "peft", "accelerate", "bitsandbytes")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python, of Afinador and of what computes."""
+    return {
+        "python": platform.python_version(),
+        "afinador": __version__,
+        **{name: version(name) for name in LIBRARIES},
+    }
+
+
+def environment_of(computing: Computing) -> dict[str, Any]:
+    """Return device, processor, precision, threads and versions, as they are kept with every checkpoint."""
+    return {
+        "device": computing.device_name,
+        "processor": _processor(),
+        "precision": computing.precision,
+        "threads": torch.get_num_threads(),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "cuda": torch.version.cuda if computing.device.type == "cuda" else None,
+        "versions": versions(),
+    }
+
+
+def differences(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """Say where two environments differ, or return an empty text."""
+    flat = [{**each, **each["versions"]} for each in (before, now)]
+    names = [name for name in flat[1] if name != "versions" and flat[0].get(name) != flat[1][name]]
+    return ", ".join(f"{name} {flat[0].get(name)} became {flat[1][name]}" for name in names)
+
+
+def _processor() -> str:
+    """Return the processor's name; kernels are chosen by what it can."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())

@@ -1,0 +1,227 @@
+"""The whole state of a training between two steps: taken, written down and put back, to the bit.
+
+Trained weights in the form that training holds them, the optimizer, the schedule, all random generators, and the order
+of the data. Frozen weights are named by the hash of their base model, never copied. Tensors go to safetensors, the
+rest to JSON; there is no pickle. ``docs/training.md`` lists the files.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler
+
+from afinador.errors import TrainingError
+from afinador.training.run_dir import write_atomically
+
+STATE_FOLDER = "training_state"
+FORMAT = 1
+"""Raised when a reader of today could not read what is written."""
+_BETWEEN = "/"
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """What a training process must know to make the next step as if nothing had happened.
+
+    Attributes:
+        weights: Trained parameters and floating-point buffers, by their names in the model.
+        optimizer: Tensors of the optimizer, by ``number of the parameter/key``.
+        random: ``torch`` and ``cuda:0``…, the states of torch's generators on this rank.
+        order: Examples of the current epoch in the order of training, int64.
+        document: All that is no tensor.
+    """
+
+    weights: dict[str, Tensor]
+    optimizer: dict[str, Tensor]
+    random: dict[str, Tensor]
+    order: Tensor
+    document: dict[str, Any]
+
+    @property
+    def bytes(self) -> int:
+        """Of all tensors."""
+        return sum(tensor.nbytes for tensor in (*self.weights.values(), *self.optimizer.values(), self.order))
+
+    def write(self, folder: Path) -> None:
+        """Write all files of the state into ``folder/training_state``."""
+        place = folder / STATE_FOLDER
+        place.mkdir(parents=True, exist_ok=True)
+        save_file(self.weights, place / "weights.safetensors")
+        save_file(self.optimizer, place / "optimizer.safetensors")
+        save_file(self.random, place / "random-00000.safetensors")
+        save_file({"order": self.order}, place / "data.safetensors")
+        write_atomically(place / "state.json", json.dumps(self.document, indent=1))
+
+    @classmethod
+    def read(cls, folder: Path) -> TrainingState:
+        """Read what ``write`` has written.
+
+        Raises:
+            TrainingError: The checkpoint holds no training state, or one of a newer form.
+        """
+        place = folder / STATE_FOLDER
+        if not (place / "state.json").is_file():
+            raise TrainingError(
+                f"The checkpoint {folder.name} holds weights only, no state of the training; no run can go on from it.",
+                code="checkpoint_without_state",
+            )
+        document = json.loads((place / "state.json").read_text(encoding="utf-8"))
+        if document["format"] > FORMAT:
+            raise TrainingError(
+                f"The checkpoint {folder.name} was written by a newer version of Afinador (its form is "
+                f"{document['format']}, this version reads {FORMAT}). Update this machine.",
+                code="checkpoint_of_newer_version",
+            )
+        return cls(
+            weights=load_file(place / "weights.safetensors"),
+            optimizer=load_file(place / "optimizer.safetensors"),
+            random=load_file(place / "random-00000.safetensors"),
+            order=load_file(place / "data.safetensors")["order"],
+            document=document,
+        )
+
+
+def bytes_of_state(model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
+    """Return how much memory ``take_state`` needs for its copies."""
+    tensors = (*_trained(model).values(), *_flat(optimizer.state_dict()["state"], tensors=True).values())
+    return sum(tensor.nbytes for tensor in tensors)
+
+
+def take_state(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    schedule: LRScheduler,
+    order: list[int],
+    document: dict[str, Any],
+    *,
+    copy: bool = True,
+) -> TrainingState:
+    """Take the state as it is between two steps.
+
+    Args:
+        model: With its trained parameters.
+        optimizer: After its step.
+        schedule: After its step.
+        order: See ``TrainingState``.
+        document: What else is to be kept, JSON.
+        copy: Copy tensors, so that training may go on while they are written; False only where it waits for that.
+    """
+    taken = optimizer.state_dict()
+    generators, words = take_random()
+    return TrainingState(
+        weights={name: _taken(tensor, copy=copy) for name, tensor in _trained(model).items()},
+        optimizer={name: _taken(tensor, copy=copy) for name, tensor in _flat(taken["state"], tensors=True).items()},
+        random=generators,
+        order=torch.tensor(order, dtype=torch.int64),
+        document={
+            "format": FORMAT,
+            "optimizer": {"state": _flat(taken["state"], tensors=False), "param_groups": taken["param_groups"]},
+            "schedule": schedule.state_dict(),
+            "random": words,
+            **document,
+        },
+    )
+
+
+def restore_weights(state: TrainingState, model: nn.Module) -> None:
+    """Put trained weights back into a model.
+
+    Raises:
+        TrainingError: The state is that of another model or method.
+    """
+    mine = _trained(model)
+    different = sorted(
+        name
+        for name in mine.keys() | state.weights.keys()
+        if name not in mine or name not in state.weights or mine[name].shape != state.weights[name].shape
+    )
+    if different:
+        raise TrainingError(
+            f"The checkpoint does not fit the model: {len(different)} trained weights differ in name or shape, such as "
+            f"{different[0]!r}. It was made from another base model, or with other hyperparameters.",
+            code="checkpoint_does_not_fit",
+        )
+    with torch.no_grad():
+        for name, tensor in mine.items():
+            tensor.copy_(state.weights[name])
+
+
+def restore_optimizer(state: TrainingState, optimizer: torch.optim.Optimizer, schedule: LRScheduler) -> None:
+    """Put the states of optimizer and schedule back."""
+    kept = state.document["optimizer"]
+    now = optimizer.state_dict()["param_groups"]
+    groups = [
+        {key: tuple(value) if isinstance(old.get(key), tuple) else value for key, value in group.items()}
+        for group, old in zip(kept["param_groups"], now, strict=True)
+    ]
+    optimizer.load_state_dict({"state": _nested({**kept["state"], **state.optimizer}), "param_groups": groups})
+    schedule.load_state_dict(dict(state.document["schedule"]))
+
+
+def take_random() -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the states of all random generators: torch's as tensors, those of Python and NumPy as JSON."""
+    numpy_state: Any = numpy.random.get_state(legacy=False)
+    numpy_state["state"]["key"] = numpy_state["state"]["key"].tolist()
+    devices = {f"cuda:{number}": state for number, state in enumerate(_cuda_states())}
+    return {"torch": torch.get_rng_state(), **devices}, {"python": random.getstate(), "numpy": numpy_state}
+
+
+def put_random(generators: dict[str, Tensor], words: dict[str, Any]) -> None:
+    """Put the states of all random generators back; the last thing before the next step."""
+    version, python, gauss = words["python"]
+    random.setstate((version, tuple(python), gauss))
+    kept = words["numpy"]
+    key = numpy.array(kept["state"]["key"], dtype=numpy.uint32)
+    numpy.random.set_state({**kept, "state": {**kept["state"], "key": key}})
+    torch.set_rng_state(generators["torch"])
+    for number in range(len(_cuda_states())):
+        if f"cuda:{number}" in generators:
+            torch.cuda.set_rng_state(generators[f"cuda:{number}"], number)
+
+
+def _trained(model: nn.Module) -> dict[str, Tensor]:
+    """Return what training changes: trained parameters, and buffers, which some position embeddings adapt."""
+    trained: dict[str, Tensor] = {name: p.data for name, p in model.named_parameters() if p.requires_grad}
+    return trained | {name: buffer for name, buffer in model.named_buffers() if buffer.is_floating_point()}
+
+
+def _taken(tensor: Tensor, *, copy: bool) -> Tensor:
+    return tensor.detach().to("cpu", copy=copy).contiguous()
+
+
+def _cuda_states() -> list[Tensor]:
+    return torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+
+
+def _flat(state: dict[Any, Any], *, tensors: bool) -> dict[str, Any]:
+    """Return the entries that are tensors, or all others, of a nested state under joined names."""
+    return {_BETWEEN.join(path): value for path, value in _entries(state) if isinstance(value, Tensor) is tensors}
+
+
+def _entries(state: dict[Any, Any], *path: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for key, value in state.items():
+        if isinstance(value, dict):
+            yield from _entries(value, *path, str(key))
+        else:
+            yield (*path, str(key)), value
+
+
+def _nested(flat: dict[str, Any]) -> dict[int, dict[str, Any]]:
+    nested: dict[int, dict[str, Any]] = {}
+    for name, value in flat.items():
+        number, *path, key = name.split(_BETWEEN)
+        place = nested.setdefault(int(number), {})
+        for part in path:
+            place = place.setdefault(part, {})
+        place[key] = value
+    return nested
