@@ -19,7 +19,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from afinador.config.spec import BaseModelReference
 from afinador.errors import ModelError
 from afinador.models.classification import BASE_FOLDER, is_classifier
-from afinador.models.families import causal_model_of
+from afinador.models.families import pretrained_model_of
 from afinador.models.licenses import LICENSE_FILES
 from afinador.storage import require_free_space
 
@@ -44,7 +44,7 @@ def write_weights(model: nn.Module, tokenizer: PreTrainedTokenizerBase, folder: 
     cast(PreTrainedModel, model).save_pretrained(str(folder), safe_serialization=True)
     (folder / "README.md").unlink(missing_ok=True)  # PEFT's own card says nothing about this run
     if is_adapted(model) and is_classifier(model):
-        causal_model_of(model).config.save_pretrained(str(folder / BASE_FOLDER))
+        pretrained_model_of(model).config.save_pretrained(str(folder / BASE_FOLDER))
     tokenizer.save_pretrained(str(folder))
 
 
