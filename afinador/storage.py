@@ -32,9 +32,9 @@ def require_free_space(folder: Path, needed_bytes: int, what: str) -> None:
     free_bytes = shutil.disk_usage(place).free
     if free_bytes < needed_bytes + FREE_MARGIN_BYTES:
         raise InsufficientStorageError(
-            f"{what} needs {needed_bytes / 1e6:.0f} MB and a margin of {FREE_MARGIN_BYTES / 1e6:.0f} MB on the disk of "
-            f"{folder}; {free_bytes / 1e6:.0f} MB are free. Free some space, or move AFINADOR_HOME or "
-            "AFINADOR_STORAGE_URL to a larger disk."
+            f"{what} needs {needed_bytes / 1e6:.0f} MB and a margin of {FREE_MARGIN_BYTES / 1e6:.0f} MB on the disk; "
+            f"{free_bytes / 1e6:.0f} MB are free. Free some space, or move AFINADOR_HOME or AFINADOR_STORAGE_URL to a "
+            "larger disk."
         )
 
 

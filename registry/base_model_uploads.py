@@ -128,7 +128,9 @@ class Part:
             self._stream.flush()
         except OSError as error:
             if error.errno == errno.ENOSPC:
-                raise InsufficientStorageError(f"The disk of {self._part} is full; free some space.") from error
+                raise InsufficientStorageError(
+                    f"The service's disk is full, so that {self._path} of {self.row.name!r} does not fit; free some space."
+                ) from error
             raise
 
     def finish(self) -> bool:

@@ -201,9 +201,12 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UnsupportedModelError(f"{path} cannot be read as JSON: {error}") from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise UnsupportedModelError(f"{path.name} in {path.parent} cannot be read as JSON: {why}.") from error
     if not isinstance(document, dict):
-        raise UnsupportedModelError(f"{path} must hold an object; it holds {type(document).__name__}.")
+        raise UnsupportedModelError(
+            f"{path.name} in {path.parent} must hold an object; it holds {type(document).__name__}."
+        )
     return document
 
 
@@ -237,7 +240,7 @@ def _refuse_adapters_and_foreign_code(path: Path, config: dict[str, Any]) -> Non
 def _shards(path: Path) -> list[Path]:
     weight_map = _read_json(path / _INDEX).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
-        raise UnsupportedModelError(f"{path / _INDEX} has no weight_map; copy or download the model again.")
+        raise UnsupportedModelError(f"{_INDEX} in {path} has no weight_map; copy or download the model again.")
     names = sorted({str(name) for name in weight_map.values()})
     for name in names:
         if Path(name).name != name or not name.endswith(".safetensors"):
@@ -272,4 +275,6 @@ def _read_header(path: Path) -> dict[str, tuple[str, int]]:
 
 
 def _damaged(path: Path, why: str) -> UnsupportedModelError:
-    return UnsupportedModelError(f"{path} is damaged or incomplete: {why}. Copy or download the model again.")
+    return UnsupportedModelError(
+        f"{path.name} in {path.parent} is damaged or incomplete: {why}. Copy or download the model again."
+    )

@@ -71,6 +71,7 @@ class Model(Wire):
             and checked, then ``ready`` or ``error``.
         parameters: Number of parameters, counted from the safetensors headers.
         sha256: Hash over names and hashes of its files.
+        source: Of a base model: ``hf://owner/name@commit``, ``upload``, or ``folder`` for one of the server's.
         revision: The commit of the Hugging Face Hub that ``source`` led to.
         bytes: Size of its files, once it is known.
         bytes_done: How many of them are there.
