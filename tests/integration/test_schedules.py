@@ -188,6 +188,7 @@ def test_a_spec_whose_file_is_gone_fails_in_prefect_and_in_the_ledger(stack: Any
     assert stack.messages(job["id"]) == [job["error"]["message"]]
     shown = stack.command_line("get", "job", job["id"])
     assert shown.returncode == 0 and "soon-gone" in shown.stdout
+    assert "All others are defaults" not in shown.stdout
 
 
 def test_the_clock_starts_a_job_each_minute_and_no_second_one_while_it_waits(stack: Any) -> None:
