@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from afinador.errors import UnsupportedModelError
-from afinador.models.licenses import find_license
+from afinador.models.licenses import find_license, is_terms
 from afinador.storage import sha256_of
 
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy", ".npz")
@@ -23,7 +23,6 @@ PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib",
 _WEIGHTS = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
 _TEXT_SUFFIXES = (".json", ".model", ".txt", ".jinja", ".md")
-_TEXT_NAMES = ("LICENSE", "LICENCE", "NOTICE")
 _TOKENIZERS = (
     ("tokenizer.json",),
     ("tokenizer.model",),
@@ -188,7 +187,7 @@ def is_model_file(path: str) -> bool:
 
 
 def _is_text(name: str) -> bool:
-    return name[0] != "." and (name.endswith(_TEXT_SUFFIXES) or name in _TEXT_NAMES)
+    return name[0] != "." and (name.endswith(_TEXT_SUFFIXES) or is_terms(name))
 
 
 def hash_of_files(files: dict[str, dict[str, Any]]) -> str:

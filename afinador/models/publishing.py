@@ -20,7 +20,7 @@ from afinador.config.spec import BaseModelReference
 from afinador.errors import ModelError
 from afinador.models.classification import BASE_FOLDER, is_classifier
 from afinador.models.families import pretrained_model_of
-from afinador.models.licenses import LICENSE_FILES
+from afinador.models.licenses import terms_of
 from afinador.storage import require_free_space
 
 
@@ -78,9 +78,8 @@ def name_base_model(folder: Path, base: BaseModelReference) -> None:
 
 def pass_on_license(base_folder: Path, folder: Path) -> None:
     """Copy the texts of the base model's licence: most licences ask for that of whoever passes on what came of it."""
-    for name in (*LICENSE_FILES, "NOTICE"):
-        if (base_folder / name).is_file():
-            shutil.copyfile(base_folder / name, folder / name)
+    for file in terms_of(base_folder):
+        shutil.copyfile(file, folder / file.name)
 
 
 def is_adapted(model: nn.Module) -> bool:
