@@ -122,11 +122,6 @@ class Storage:
             raise StorageError(f"Cannot read {key!r} from {self.url}: {error}") from error
         temporary.rename(target)
 
-    def get_folder(self, prefix: str, target: Path) -> None:
-        """Copy all files below a prefix out; names below ``target`` are those below the prefix."""
-        for key in self.list(prefix):
-            self.get_file(key, target / key[len(prefix.rstrip("/")) + 1 :])
-
     def open(self, key: str) -> BinaryIO:
         """Open a file for reading.
 

@@ -123,15 +123,6 @@ def describe_model_folder(path: Path) -> ModelDescription:
     )
 
 
-def count_parameters(path: Path) -> int:
-    """Return the number of parameters of a model folder, without hashing it.
-
-    Raises:
-        UnsupportedModelError: See ``describe_model_folder``.
-    """
-    return describe_model_folder(path).parameters
-
-
 def weight_files(path: Path) -> list[Path]:
     """Return the safetensors files that loading reads: the single one, or the shards of the index.
 

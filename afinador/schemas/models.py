@@ -9,7 +9,6 @@ from pydantic import ConfigDict, Field
 from afinador.schemas.base import Wire
 from afinador.schemas.jobs import Task
 
-HUB_NAME = r"^[A-Za-z0-9._-]{1,96}$"
 Visibility = Literal["private", "public"]
 
 
