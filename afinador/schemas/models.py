@@ -67,7 +67,7 @@ class Model(Wire):
         created: OpenAI's name for ``created_at``.
         model_id: A base model's opaque id, which it never shares.
         status: Of a base model: ``uploading`` until all its files were sent, ``registering`` while they are fetched
-            and checked, then ``ready`` or ``error``.
+            and checked, then ``ready`` or ``error``. An upload of which nothing comes for a day ends in ``error``.
         parameters: Number of parameters, counted from the safetensors headers.
         sha256: Hash over names and hashes of its files.
         source: Of a base model: ``hf://owner/name@commit``, ``upload``, or ``folder`` for one of the server's.
