@@ -30,6 +30,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class AfinadorError(Exception):
@@ -48,6 +49,14 @@ class AfinadorError(Exception):
         self.param = param
         if code is not None:
             self.code = code
+
+    def name_instead_of(self, folder: Path | str, name: str) -> None:
+        """Let the message tell a name where it tells a folder, and files relative to it.
+
+        Where things lie on a server is its own affair.
+        """
+        self.message = self.message.replace(f"{folder}/", "").replace(str(folder), name)
+        self.args = (self.message,)
 
 
 class InvalidRequestError(AfinadorError):

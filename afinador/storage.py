@@ -32,9 +32,9 @@ def require_free_space(folder: Path, needed_bytes: int, what: str) -> None:
     free_bytes = shutil.disk_usage(place).free
     if free_bytes < needed_bytes + FREE_MARGIN_BYTES:
         raise InsufficientStorageError(
-            f"{what} needs {needed_bytes / 1e6:.0f} MB and a margin of {FREE_MARGIN_BYTES / 1e6:.0f} MB on the disk of "
-            f"{folder}; {free_bytes / 1e6:.0f} MB are free. Free some space, or move AFINADOR_HOME or "
-            "AFINADOR_STORAGE_URL to a larger disk."
+            f"{what} needs {needed_bytes / 1e6:.0f} MB and a margin of {FREE_MARGIN_BYTES / 1e6:.0f} MB on the disk; "
+            f"{free_bytes / 1e6:.0f} MB are free. Free some space, or move AFINADOR_HOME or AFINADOR_STORAGE_URL to a "
+            "larger disk."
         )
 
 
@@ -121,11 +121,6 @@ class Storage:
         except OSError as error:
             raise StorageError(f"Cannot read {key!r} from {self.url}: {error}") from error
         temporary.rename(target)
-
-    def get_folder(self, prefix: str, target: Path) -> None:
-        """Copy all files below a prefix out; names below ``target`` are those below the prefix."""
-        for key in self.list(prefix):
-            self.get_file(key, target / key[len(prefix.rstrip("/")) + 1 :])
 
     def open(self, key: str) -> BinaryIO:
         """Open a file for reading.

@@ -7,7 +7,7 @@ import threading
 
 from afinador.errors import AfinadorError
 from afinador.settings import Settings
-from registry import dataset_updates, runs, submissions
+from registry import base_model_uploads, dataset_updates, runs, submissions
 from registry.memory import Memory
 
 ROUND_SECONDS = 2.0
@@ -51,6 +51,7 @@ class Housekeeper:
             runs.submit_waiting(self.memory)
             submissions.settle(self.memory, since=self._since)
             dataset_updates.send(self.memory)
+            base_model_uploads.end_abandoned(self.memory)
             self._last_fault = ""
         except AfinadorError as error:
             if error.message != self._last_fault:

@@ -116,7 +116,7 @@ def _spelled(action: argparse.Action) -> str:
 
 def configuration() -> Lines:
     """Yield the environment variables, from the settings, and the hyperparameters, from their files of defaults."""
-    from afinador.cli.hyperparameters import described
+    from afinador.config.described import described
 
     yield from ("# Configuration", "", "## Environment", "")
     yield "Read once at start, also from a file `.env` in the working directory; an empty variable counts as unset."

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from afinador.cli.hyperparameters import described
+from afinador.config.described import described
 from afinador.config.hyperparameters import METHODS_TODAY
 
 _DESCRIBED = {each.key: each for each in described()}

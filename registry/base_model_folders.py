@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from afinador.errors import InvalidRequestError, NotFoundError, PermissionDeniedError
+from afinador.errors import AfinadorError, InvalidRequestError, NotFoundError, PermissionDeniedError
 from afinador.models.headers import model_files
 from afinador.settings import Settings
 from registry.tables import BaseModel
@@ -31,14 +33,25 @@ def part_of(folder: Path, path: str) -> Path:
     return folder / f"{path}.part"
 
 
-def allowed_folder(settings: Settings, source: str) -> Path:
-    """Return the folder that a source names, without links.
+@contextmanager
+def told_by_name(folder: Path, name: str) -> Iterator[None]:
+    """Let errors name the base model, not the folder that it lies in."""
+    try:
+        yield
+    except AfinadorError as error:
+        error.name_instead_of(folder, repr(name))
+        raise
+
+
+def allowed_folder(settings: Settings, name: str, source: str) -> Path:
+    """Return the folder that the source of a base model names, without links.
 
     Raises:
         InvalidRequestError: It is no absolute path.
         PermissionDeniedError: It, or a file of the model in it, lies outside the allowed roots or belongs to another
             entry.
         NotFoundError: There is no such folder.
+        UnsupportedModelError: Its weights are pickled, or some are missing.
     """
     if "://" in source or not Path(source).is_absolute():
         raise InvalidRequestError(
@@ -49,25 +62,28 @@ def allowed_folder(settings: Settings, source: str) -> Path:
         folder = Path(source).resolve()
         is_there = folder.is_dir()
     except (OSError, ValueError) as error:  # such as a name that is too long, or holds a zero byte
-        raise InvalidRequestError(f"source is no folder that there can be: {error}.", param="source") from error
-    _require_below_roots(settings, folder)
+        why = error.strerror if isinstance(error, OSError) else error
+        raise InvalidRequestError(f"source is no folder that there can be: {why}.", param="source") from error
+    _require_below_roots(settings, folder, source)
     if not is_there:
         raise NotFoundError(
             f"There is no folder {source}; give the one that holds config.json and the safetensors files.",
             param="source",
         )
-    for file in model_files(folder) if (folder / "config.json").is_file() else ():
-        _require_below_roots(settings, file.resolve())  # a link inside may lead out
+    with told_by_name(folder, name):
+        for file in model_files(folder) if (folder / "config.json").is_file() else ():
+            # A link inside may lead out.
+            _require_below_roots(settings, file.resolve(), f"{file.relative_to(folder).as_posix()} of {name!r}")
     return folder
 
 
-def _require_below_roots(settings: Settings, path: Path) -> None:
+def _require_below_roots(settings: Settings, path: Path, said: str) -> None:
     roots = [root.resolve() for root in settings.allowed_model_roots]
     if not any(path.is_relative_to(root) for root in roots) or _belongs_to_an_entry(settings, path):
         raise PermissionDeniedError(
-            f"{path} lies outside the folders from which base models may be registered: "
-            f"{', '.join(map(str, roots))}. Move the model there, or let the operator add its folder to "
-            "AFINADOR_MODEL_ROOTS; 'afinador create base-model' sends a folder of your own machine.",
+            f"{said} lies outside the folders from which base models may be registered, which are the service's "
+            "AFINADOR_MODEL_ROOTS. Move the model there, or let the operator add its folder to them; "
+            "'afinador create base-model' sends a folder of your own machine.",
             param="source",
             code=OUTSIDE_ROOTS,
         )

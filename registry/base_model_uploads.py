@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -21,7 +22,7 @@ from afinador.models.headers import is_model_file
 from afinador.schemas.models import BaseModelRequest, UploadedFile
 from afinador.settings import Settings
 from afinador.storage import require_free_space
-from registry.base_model_folders import own_folder, part_of
+from registry.base_model_folders import own_folder, part_of, remove_own_folder
 from registry.database import changes
 from registry.memory import Memory
 from registry.tables import BaseModel
@@ -30,6 +31,8 @@ SOURCE = "upload"
 MAX_BYTES = 64_000_000_000
 """Of all files of a model: 15B parameters in 32 bits, the largest that is trained, take 60 GB."""
 MAX_FILES = 500
+ABANDONED_AFTER_SECONDS = 24 * 60 * 60
+"""An upload of which nothing has come for so long is ended."""
 _NAME = re.compile(r"(additional_chat_templates/)?[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
 
 
@@ -60,6 +63,36 @@ def announced(settings: Settings, request: BaseModelRequest, files: list[Uploade
         )
     require_free_space(settings.home, total_bytes, f"The base model {request.name}")
     return by_path
+
+
+def end_abandoned(memory: Memory) -> int:
+    """End the uploads of all organisations of which nothing has come for a day, and remove what had; for housekeeping.
+
+    Returns:
+        How many there were.
+    """
+    before = time.time() - ABANDONED_AFTER_SECONDS
+    query = select(BaseModel).where(BaseModel.status == "uploading", BaseModel.created_at < before)
+    with memory.database.reading() as session:
+        begun = list(session.scalars(query))
+    ended = [row for row in begun if _last_came_at(own_folder(memory.settings, row)) < before and _end(memory, row)]
+    for row in ended:
+        remove_own_folder(memory.settings, row)
+    return len(ended)
+
+
+def _last_came_at(folder: Path) -> float:
+    return max((path.stat().st_mtime for path in (folder, *folder.rglob("*")) if path.exists()), default=0.0)
+
+
+def _end(memory: Memory, row: BaseModel) -> bool:
+    mine = update(BaseModel).where(BaseModel.id == row.id, BaseModel.status == "uploading")
+    message = (
+        f"Nothing of it has come for {ABANDONED_AFTER_SECONDS // 3600} hours, so the upload was ended and what had come "
+        "was removed. Delete this entry and register it again."
+    )
+    with memory.database.session() as session:
+        return changes(session, mine.values(status="error", status_details=message))
 
 
 class Part:
@@ -128,7 +161,9 @@ class Part:
             self._stream.flush()
         except OSError as error:
             if error.errno == errno.ENOSPC:
-                raise InsufficientStorageError(f"The disk of {self._part} is full; free some space.") from error
+                raise InsufficientStorageError(
+                    f"The service's disk is full, so that {self._path} of {self.row.name!r} does not fit; free some space."
+                ) from error
             raise
 
     def finish(self) -> bool:

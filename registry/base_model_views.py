@@ -12,6 +12,8 @@ from registry.hf_downloads import HUB_SCHEME, parse_source
 from registry.tables import BaseModel
 
 UNFINISHED = ("uploading", "registering")
+FOLDER = "folder"
+"""Told as the source of a base model that was registered from one: where things lie on a server is its own affair."""
 
 
 def to_wire(settings: Settings, row: BaseModel, *, with_files: bool = True, has_its_name: bool = True) -> Model:
@@ -43,7 +45,7 @@ def to_wire(settings: Settings, row: BaseModel, *, with_files: bool = True, has_
             "parameters": row.parameters,
             "sha256": row.sha256,
             "license": row.license,
-            "source": row.source,
+            "source": FOLDER if Path(row.source).is_absolute() else row.source,
             "revision": _revision(row),
             "bytes": sum(file.bytes for file in files) if files else None,
             "bytes_done": sum(file.bytes_done for file in files) if files else None,

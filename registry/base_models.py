@@ -26,7 +26,7 @@ from afinador.models.headers import ModelDescription, describe_model_folder, ins
 from afinador.schemas.jobs import OPEN_STATUSES, Task
 from afinador.schemas.models import BaseModelRequest
 from registry import base_model_uploads, hf_downloads
-from registry.base_model_folders import allowed_folder, own_folder, remove_own_folder
+from registry.base_model_folders import allowed_folder, own_folder, remove_own_folder, told_by_name
 from registry.base_model_views import to_wire
 from registry.database import after_commit
 from registry.ids import new_id
@@ -101,7 +101,7 @@ def _row(memory: Memory, organization_id: str, request: BaseModelRequest) -> Bas
         hf_downloads.parse_source(row.source)
         row.origin, row.path = "remote", str(own_folder(memory.settings, row))
     else:
-        folder = allowed_folder(memory.settings, row.source)
+        folder = allowed_folder(memory.settings, row.name, row.source)
         row.path = str(folder)
         _describe(row, _checked(request.name, folder))
     return row
@@ -212,7 +212,8 @@ def _visible_to(organization_id: str) -> ColumnElement[bool]:
 
 
 def _checked(name: str, folder: Path) -> ModelDescription:
-    description = describe_model_folder(folder)
+    with told_by_name(folder, name):
+        description = describe_model_folder(folder)
     check_parameter_count(name, description.parameters)
     return description
 
@@ -240,7 +241,8 @@ def _fill(memory: Memory, row: BaseModel) -> None:
         row.source = str(wanted.source)
     assert row.path is not None
     _describe(row, _checked(row.name, Path(row.path)))
-    folder = inspect_model_folder(Path(row.path))
+    with told_by_name(Path(row.path), row.name):
+        folder = inspect_model_folder(Path(row.path))
     _require_as_announced(row.files or {}, folder.files)
     row.sha256, row.files = folder.sha256, folder.files
 

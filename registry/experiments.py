@@ -71,15 +71,6 @@ class Experiments:
             self._enter(client, organization)
             yield client
 
-    def ensure_workspace(self, organization: str) -> None:
-        """Make the organisation's workspace unless it is there.
-
-        Raises:
-            InvalidRequestError: MLflow does not take this name.
-        """
-        with self.workspace(organization):
-            pass
-
     def start_run(
         self, spec: FineTuningSpec, existing_run_id: str | None = None, *, tags: dict[str, str] | None = None
     ) -> str:

@@ -1,4 +1,4 @@
-"""Base models from the Hugging Face Hub, or a mirror of it: safetensors, configuration and tokenizer, nothing else."""
+"""Base models from the Hugging Face Hub, or a mirror of it: safetensors, configuration, tokenizer, card and terms."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from afinador.errors import (
     ServiceUnavailableError,
     UnsupportedModelError,
 )
+from afinador.models.licenses import is_terms
 from afinador.settings import Settings
 from afinador.storage import require_free_space
 
@@ -28,7 +29,6 @@ HUB_SCHEME = "hf://"
 _SOURCE = re.compile(r"hf://(?P<repository>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>\w[\w./-]*))?")
 _WEIGHTS = re.compile(r"model(-\d+-of-\d+)?\.safetensors(\.index\.json)?")
 _TEXT_SUFFIXES = (".json", ".model", ".txt", ".jinja")
-_DOCUMENTS = ("README.md", "LICENSE", "LICENSE.md", "NOTICE")
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def _files_to_fetch(info: ModelInfo, wanted: HubSource) -> dict[str, dict[str, A
         name: file
         for name, file in files.items()
         if "/" not in name
-        and (_WEIGHTS.fullmatch(name) or name.endswith(_TEXT_SUFFIXES) or name in _DOCUMENTS)
+        and (_WEIGHTS.fullmatch(name) or name.endswith(_TEXT_SUFFIXES) or name == "README.md" or is_terms(name))
         and not (name.endswith(".index.json") and not _WEIGHTS.fullmatch(name))
     }
     if not any(name.endswith(".safetensors") for name in chosen):

@@ -17,6 +17,7 @@ from afinador.storage import require_free_space, sha256_of
 from registry import events, mlflow_models, promotion
 from registry.experiments import Experiments
 from registry.memory import Memory
+from registry.mlflow_classifiers import FOR_MLFLOW_ALONE
 from registry.tables import HubVersion, Job
 
 _NEEDED = {"adapter": ("adapter_config.json", "adapter_model.safetensors"), "model": ("config.json",)}
@@ -100,9 +101,11 @@ def _require_publishable(folder: Path, kind: str) -> None:
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != _NOT_OURS)
+    files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
     return {
-        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256_of(path)} for path in files
+        name: {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
+        for name, path in files.items()
+        if path.name != _NOT_OURS and name not in FOR_MLFLOW_ALONE
     }
 
 
@@ -131,7 +134,7 @@ def _row(spec: FineTuningSpec, files: dict[str, Any], metrics: dict[str, Any]) -
 def _store(memory: Memory, folder: Path, row: HubVersion) -> None:
     if (place := memory.storage.local_path(row.storage_prefix)) is not None:
         require_free_space(place, sum(file["bytes"] for file in row.files.values()), f"Publishing {row.name}")
-    for path in row.files:
+    for path in (*row.files, *(name for name in FOR_MLFLOW_ALONE if (folder / name).is_file())):
         memory.storage.put_file(folder / path, f"{row.storage_prefix}/{path}")
 
 

@@ -7,6 +7,9 @@ from typing import Any
 from afinador.schemas import jobs as wire
 from registry.tables import Job
 
+UNRESOLVED = "unresolved"
+"""Key in the ``spec`` of a job whose request could not be resolved: the hyperparameters that it names itself."""
+
 
 def to_wire(row: Job) -> wire.Job:
     """Return a job as it is answered."""
@@ -49,7 +52,9 @@ def to_wire(row: Job) -> wire.Job:
 
 
 def _hyperparameters(row: Job) -> dict[str, Any]:
-    """Return the resolved numbers under OpenAI's names and ours."""
+    """Return the resolved numbers under OpenAI's names and ours; of a request that could not be resolved its own."""
+    if UNRESOLVED in row.spec:
+        return dict(row.spec[UNRESOLVED]["hyperparameters"])
     resolved = row.spec["hyperparameters"]
     in_openai_words = (row.method or {}).get("supervised", {}).get("hyperparameters", {})
     return {**in_openai_words, **{key: value for key, value in resolved.items() if value is not None}}
@@ -57,8 +62,8 @@ def _hyperparameters(row: Job) -> dict[str, Any]:
 
 def _public_spec(spec: dict[str, Any]) -> dict[str, Any]:
     """Return the specification without the folder of the base model: where things lie on a server is its own affair."""
-    if "base_model" not in spec:  # of a request that could not be resolved
-        return spec
+    if UNRESOLVED in spec:
+        return dict(spec[UNRESOLVED])
     return {**spec, "base_model": {key: value for key, value in spec["base_model"].items() if key != "path"}}
 
 

@@ -5,16 +5,15 @@ MLflow's own ``log_model`` is of no use here: it saves the base model again, and
 
 from __future__ import annotations
 
-import json
 import platform
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from afinador.config.spec import FineTuningSpec
 from afinador.errors import InvalidRequestError
-from afinador.models.headers import weight_map
 from registry.experiments import Experiments
+from registry.mlflow_classifiers import write_base_for_mlflow
 from registry.mlflow_records import lineage_tags
 from registry.mlflow_store import prepare_environment
 
@@ -52,7 +51,7 @@ def write_mlmodel(folder: Path, spec: FineTuningSpec, base_path: str) -> None:
         folder: A PEFT directory, or a transformers one for whole weights; tokenizer included.
         spec: What was trained.
         base_path: Folder of the base model, which an adapter names. Where it lies elsewhere:
-            ``mlflow.transformers.load_model(uri, base_model_path=…)``, but for classifiers, whose ``base/`` names it.
+            ``mlflow.transformers.load_model(uri, base_model_path=…)``, but for classifiers (see ``registry.mlflow_classifiers``).
     """
     prepare_environment()
     from mlflow.models import Model
@@ -66,7 +65,10 @@ def write_mlmodel(folder: Path, spec: FineTuningSpec, base_path: str) -> None:
     classifies = spec.task == "sequence_classification"
     weights = {"model_binary": "."}
     if spec.output.kind == "adapter":
-        weights = _adapter_on_classifier(folder, base_path) if classifies else _adapter_on(base_path)
+        weights = {"peft_adaptor": ".", "local_base_model_path": base_path}
+        if classifies:
+            write_base_for_mlflow(folder, base_path)
+            weights = {"peft_adaptor": ".", "model_binary": "base"}
     description = Model(run_id=None, metadata={"job": spec.job_id, "base_model": spec.base_model.name})
     description.add_flavor(
         FLAVOR_NAME,
@@ -167,22 +169,6 @@ def delete_model(experiments: Experiments, organization: str, name: str) -> None
     """Delete a name with all its versions; nothing happens when there is no such name."""
     with experiments.workspace(organization) as client:
         _delete_name(client, name)
-
-
-def _adapter_on(base_path: str) -> dict[str, Any]:
-    return {"peft_adaptor": ".", "local_base_model_path": base_path}
-
-
-def _adapter_on_classifier(folder: Path, base_path: str) -> dict[str, Any]:
-    """Let MLflow load the base with the classes of the adapter, for which it has no option.
-
-    The folder ``base`` of the adapter holds a configuration that knows them; an index beside it says where the base
-    model's weights lie.
-    """
-    files = {name: str(file.absolute()) for name, file in weight_map(Path(base_path)).items()}
-    index = {"metadata": {}, "weight_map": files}
-    (folder / "base" / "model.safetensors.index.json").write_text(json.dumps(index, indent=1), encoding="utf-8")
-    return {"model_binary": "base", "peft_adaptor": "."}
 
 
 def _make_model(client: MlflowClient, name: str, tags: dict[str, str]) -> None:

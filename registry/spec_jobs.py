@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from sqlalchemy import Select, and_, select
 from sqlalchemy.orm import Session
 
-from afinador.config.resolve import parse_request, slug
+from afinador.config.resolve import asked_for, parse_request, slug
 from afinador.errors import AfinadorError, NotFoundError
 from afinador.schemas.jobs import JobRequest
 from registry import dataset_updates, events, files, jobs
 from registry.ids import new_id
 from registry.job_creation import SHORT_ID_LENGTH
+from registry.job_views import UNRESOLVED
 from registry.memory import Memory
 from registry.tables import File, Job, JobSpec, Organization
 
@@ -138,9 +139,10 @@ def _supersede(session: Session, spec: JobSpec, job: Job) -> list[Job]:
 
 
 def _failed(session: Session, spec: JobSpec, data: DataIds, error: AfinadorError) -> Job:
-    """Write a job down that has failed before it began, and can never be attempted."""
+    """Write a job down that has failed before it began, with what was asked for; it can never be attempted."""
     training_file_id, validation_file_id = data
     request = JobRequest.model_construct(**spec.request)
+    hyperparameters, sources = asked_for(request)
     now, id = time.time(), new_id("ftjob-")
     message = f"The saved spec {spec.name!r} cannot be run: {error.message}"
     job = Job(
@@ -163,7 +165,11 @@ def _failed(session: Session, spec: JobSpec, data: DataIds, error: AfinadorError
         tags=request.tags,
         domain=request.domain,
         request=spec.request,
-        spec={"hyperparameters": {**(request.hyperparameters or {}), "max_attempts": 0}},
+        spec={
+            "hyperparameters": {"max_attempts": 0},  # what a claim looks at
+            UNRESOLVED: {"hyperparameters": hyperparameters, "sources": sources},
+        },
+        method=request.method,
         pool=request.pool,
         job_spec_id=spec.id,
         job_spec=spec.name,

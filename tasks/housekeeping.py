@@ -5,7 +5,7 @@ from __future__ import annotations
 from prefect import task
 
 from afinador.settings import read_settings
-from registry import dataset_updates, runs, submissions
+from registry import base_model_uploads, dataset_updates, runs, submissions
 from registry.memory import Memory
 
 
@@ -17,4 +17,8 @@ def settle_jobs() -> str:
     submissions.settle(memory)
     submitted = runs.submit_waiting(memory)
     told = dataset_updates.send(memory)
-    return f"Settled; {submitted} waiting jobs submitted, {told} new versions of files announced."
+    ended = base_model_uploads.end_abandoned(memory)
+    return (
+        f"Settled; {submitted} waiting jobs submitted, {told} new versions of files announced, {ended} abandoned uploads "
+        "ended."
+    )

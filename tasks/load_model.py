@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
@@ -10,7 +12,13 @@ from tasks.attempt import Attempt
 from tasks.leasing import take_lease
 
 
-@task(task_run_name="load model", cache_policy=NO_CACHE, persist_result=False)
+def _task_run_name(parameters: dict[str, Any]) -> str:
+    """Say in the Prefect UI whether the model is quantised."""
+    attempt: Attempt = parameters["attempt"]
+    return "load model" if attempt.spec.hyperparameters.quantization_bits is None else "load/quantize model"
+
+
+@task(task_run_name=_task_run_name, cache_policy=NO_CACHE, persist_result=False)  # type: ignore[arg-type]
 def load_model(attempt: Attempt) -> following.Follower:
     """Start training's process and follow it until the model is in memory.
 

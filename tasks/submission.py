@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from afinador.config.resolve import parse_request
 from afinador.errors import InvalidRequestError, UnknownFieldError, nearest
 from afinador.settings import read_settings
+from afinador.wording import shown
 from registry import job_specs, jobs, organisations, runs, spec_jobs, submissions
 from registry.memory import Memory
 from registry.spec_jobs import Started
@@ -50,8 +51,8 @@ def create_job(organization: str, request: Any, run_id: str) -> Submission:
     Raises:
         AfinadorError: It cannot be created. A saved spec that cannot be run leaves a failed job instead.
     """
-    if not isinstance(request, dict):
-        raise InvalidRequestError(f"request is {request!r}; it must be an object with the fields of a job.")
+    _require(str, "a string, the name of an organization", organization=organization)
+    _require(dict, "an object with the fields of a job", request=request)
     memory = Memory.open(read_settings())
     with memory.database.session() as session:
         owner = organisations.get(session, organization)
@@ -60,6 +61,13 @@ def create_job(organization: str, request: Any, run_id: str) -> Submission:
         if started.is_new:
             started.job.submission_run_id = run_id
     return _submit(memory, started)
+
+
+def _require(type: type[object], words: str, **parameters: object) -> None:
+    """Check the types of parameters, which anybody may have typed into Prefect's UI."""
+    for name, value in parameters.items():
+        if not isinstance(value, type):
+            raise InvalidRequestError(f"{name} is {shown(value)}; it must be {words}.", param=name)
 
 
 def _given(request: dict[str, Any]) -> dict[str, Any]:
@@ -86,12 +94,16 @@ def retrain_specs(organization: str, name: str, version: int) -> list[Submission
     """Start every saved spec that gives the file by name, unless that was done for its newest version.
 
     Raises:
+        InvalidRequestError: A parameter is of another type than it should be.
         NotFoundError: There is no such organisation.
     """
+    _require(str, "a string", organization=organization, name=name)
+    if not str(version).isdecimal():  # a trigger's template makes text of a number
+        raise InvalidRequestError(f"version is {shown(version)}; it must be a whole number.", param="version")
     memory = Memory.open(read_settings())
     with memory.database.session() as session:
         owner = organisations.get(session, organization)
-        all_started = spec_jobs.retrain(session, memory, owner, name, version)
+        all_started = spec_jobs.retrain(session, memory, owner, name, int(version))
     return [_submit(memory, started) for started in all_started]
 
 

@@ -56,7 +56,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def _add_hyperparameters(parser: Parser) -> None:
-    from afinador.cli.hyperparameters import described  # pydantic and YAML, needed by this command alone
+    from afinador.config.described import described  # pydantic and YAML, needed by this command alone
 
     group = parser.add_argument_group("hyperparameters (an operator may have set other defaults and ranges)")
     for each in described():

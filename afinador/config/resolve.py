@@ -148,16 +148,35 @@ def resolve_request(
             validation file.
     """
     tuning_method, given = resolve_method(request)
-    config = request.config or {}
-    from_file = {key: value for key, value in config.items() if key not in _FIELDS_IN_CONFIG}
     hyperparameters, sources = resolve_hyperparameters(
-        tuning_method, [("file", from_file), ("request", given)], operator
+        tuning_method, [("file", _config_of(request)), ("request", given)], operator
     )
     if request.validation_file is None:
         _do_without_validation(hyperparameters, sources)
     if request.seed is not None:
-        sources["seed"] = "file" if config.get("seed") == request.seed else "request"
+        sources["seed"] = _source_of_seed(request)
     return tuning_method, hyperparameters, sources
+
+
+def asked_for(request: JobRequest) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the hyperparameters that a request names itself, and where, unchecked: of one that cannot be resolved."""
+    config = _config_of(request)
+    try:
+        _, given = resolve_method(request)
+    except InvalidRequestError:
+        given = request.hyperparameters or {}
+    sources = {**dict.fromkeys(config, "file"), **dict.fromkeys(given, "request")}
+    if request.seed is not None:
+        sources["seed"] = _source_of_seed(request)
+    return {**config, **given}, sources
+
+
+def _config_of(request: JobRequest) -> dict[str, Any]:
+    return {key: value for key, value in (request.config or {}).items() if key not in _FIELDS_IN_CONFIG}
+
+
+def _source_of_seed(request: JobRequest) -> str:
+    return "file" if (request.config or {}).get("seed") == request.seed else "request"
 
 
 def _do_without_validation(hyperparameters: Hyperparameters, sources: dict[str, str]) -> None:

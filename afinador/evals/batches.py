@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from afinador.data.batching import collate
 from afinador.data.tokenisation import TokenisedExample
 from afinador.models.classification import ClassScores
-from afinador.models.families import ScoredTokens, TokenScores
+from afinador.models.families import ScoredTargets, TokenScores
 
 
 def batches_by_tokens(lengths: list[int], tokens_per_pass: int) -> list[list[int]]:
@@ -31,7 +31,7 @@ def scored_batches(
     pad_id: int,
     tokens_per_pass: int,
     between_batches: Callable[[], None] = lambda: None,
-) -> Iterator[tuple[list[int], ScoredTokens]]:
+) -> Iterator[tuple[list[int], ScoredTargets]]:
     """Score examples in batches, in evaluation mode, and leave the model in its former mode.
 
     Args:

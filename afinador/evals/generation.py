@@ -12,7 +12,7 @@ from transformers import GenerationConfig, PreTrainedTokenizerBase
 from afinador.data.batching import pad_id_of
 from afinador.data.templates import stop_ids
 from afinador.evals.batches import batches_by_tokens
-from afinador.models.families import causal_model_of, context_length_of
+from afinador.models.families import context_length_of, pretrained_model_of
 
 
 @torch.no_grad()
@@ -57,7 +57,7 @@ def exact_match(answers: list[str], expected: list[str]) -> float:
 
 def _greedy(model: nn.Module, tokenizer: PreTrainedTokenizerBase, max_new_tokens: int) -> GenerationConfig:
     """Everything that a model's own generation_config.json might set otherwise is said here."""
-    own: Any = getattr(causal_model_of(model).generation_config, "eos_token_id", None)
+    own: Any = getattr(pretrained_model_of(model).generation_config, "eos_token_id", None)
     ends = {*stop_ids(tokenizer), *(own if isinstance(own, list) else [own])} - {None}
     return GenerationConfig(
         max_new_tokens=max_new_tokens,

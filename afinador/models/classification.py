@@ -18,7 +18,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrai
 
 from afinador.config.resolve import CAUSAL_ARCHITECTURES, CLASSIFICATION_ARCHITECTURES
 from afinador.data.batching import pad_id_of
-from afinador.models.families import ScoredTokens, TokenScores, causal_model_of
+from afinador.models.families import ScoredTargets, TokenScores, pretrained_model_of
 from afinador.models.loading import Precision, load_checked, require_trained_architecture
 
 POOLER = "pooler"
@@ -56,12 +56,12 @@ class ClassScores(nn.Module):
         super().__init__()
         self.model = model
         # A causal body would keep keys and values that nobody asks for.
-        self._options: dict[str, Any] = {"use_cache": False} if _pools_last_token(causal_model_of(model)) else {}
+        self._options: dict[str, Any] = {"use_cache": False} if _pools_last_token(pretrained_model_of(model)) else {}
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor) -> ScoredTokens:
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor) -> ScoredTargets:
         """Score a batch of right-padded texts, (B, T); ``labels`` are the ids of their classes, (B, 1)."""
         logits_BC = self.model(input_ids=input_ids, attention_mask=attention_mask, **self._options).logits
-        return ScoredTokens(logits_BC, labels[:, 0])
+        return ScoredTargets(logits_BC, labels[:, 0])
 
 
 def scores_of(model: nn.Module, *, logits_at_labels_only: bool) -> TokenScores | ClassScores:
@@ -73,7 +73,7 @@ def scores_of(model: nn.Module, *, logits_at_labels_only: bool) -> TokenScores |
 
 def is_classifier(model: nn.Module) -> bool:
     """Return whether a model, or the one inside PEFT's wrapper, classifies texts."""
-    return type(causal_model_of(model)).__name__.endswith("ForSequenceClassification")
+    return type(pretrained_model_of(model)).__name__.endswith("ForSequenceClassification")
 
 
 def load_classifier(

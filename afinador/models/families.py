@@ -1,6 +1,7 @@
-"""How causal language models are scored: the loss of the labelled tokens, and the logits it needs.
+"""How models are scored: the loss of what they should predict, and the logits it needs.
 
-Legend: B examples, T positions, H width of the hidden states, V vocabulary, N scored positions.
+Legend: B examples, T positions, H width of the hidden states, V vocabulary or classes, N targets: scored positions, or
+texts to be classified.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from afinador.data.tokenisation import NOT_TRAINED
 
 
 @dataclass(frozen=True)
-class ScoredTokens:
-    """Predictions and what should have been predicted; of a classifier N are texts, and V are classes.
+class ScoredTargets:
+    """Predictions and what should have been predicted.
 
     Attributes:
         logits_NV: Raw scores.
@@ -58,7 +59,7 @@ class TokenScores(nn.Module):
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor, position_ids: Tensor | None = None
-    ) -> ScoredTokens:
+    ) -> ScoredTargets:
         """Score a batch of right-padded rows; all are (B, T), labels are not shifted.
 
         With ``position_ids`` a row holds several examples, each of which begins with 0. Transformers derives the
@@ -68,16 +69,16 @@ class TokenScores(nn.Module):
         targets_BT = labels[:, 1:]
         if not self.logits_at_labels_only:
             logits_BTV = self.model(input_ids=input_ids, **seen, use_cache=False).logits
-            return ScoredTokens(logits_BTV[:, :-1].flatten(0, 1), targets_BT.flatten())
-        base = causal_model_of(self.model)
+            return ScoredTargets(logits_BTV[:, :-1].flatten(0, 1), targets_BT.flatten())
+        base = pretrained_model_of(self.model)
         body = getattr(base, base.base_model_prefix)
         hidden_BTH = body(input_ids=input_ids, **seen, use_cache=False).last_hidden_state
         labelled_BT = targets_BT != NOT_TRAINED
         hidden_NH = hidden_BTH[:, :-1][labelled_BT]
-        return ScoredTokens(logits_of(base, hidden_NH), targets_BT[labelled_BT])
+        return ScoredTargets(logits_of(base, hidden_NH), targets_BT[labelled_BT])
 
 
-def causal_model_of(model: nn.Module) -> PreTrainedModel:
+def pretrained_model_of(model: nn.Module) -> PreTrainedModel:
     """Return the transformers model itself, without PEFT's wrapper; adapter layers stay in it."""
     without_wrapper = getattr(model, "get_base_model", lambda: model)
     return cast(PreTrainedModel, without_wrapper())
@@ -96,7 +97,7 @@ def logits_of(model: PreTrainedModel, hidden: Tensor) -> Tensor:
 
 def context_length_of(model: nn.Module) -> int | None:
     """Return how many positions a model was made for, or None if its configuration does not say."""
-    config = causal_model_of(model).config
+    config = pretrained_model_of(model).config
     if config.model_type == "roberta":  # its positions are counted from behind the padding's own
         return int(config.max_position_embeddings) - int(config.pad_token_id) - 1
     return getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)

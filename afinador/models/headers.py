@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from afinador.errors import UnsupportedModelError
-from afinador.models.licenses import find_license
+from afinador.models.licenses import find_license, is_terms
 from afinador.storage import sha256_of
 
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy", ".npz")
@@ -23,7 +23,6 @@ PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib",
 _WEIGHTS = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
 _TEXT_SUFFIXES = (".json", ".model", ".txt", ".jinja", ".md")
-_TEXT_NAMES = ("LICENSE", "LICENCE", "NOTICE")
 _TOKENIZERS = (
     ("tokenizer.json",),
     ("tokenizer.model",),
@@ -124,15 +123,6 @@ def describe_model_folder(path: Path) -> ModelDescription:
     )
 
 
-def count_parameters(path: Path) -> int:
-    """Return the number of parameters of a model folder, without hashing it.
-
-    Raises:
-        UnsupportedModelError: See ``describe_model_folder``.
-    """
-    return describe_model_folder(path).parameters
-
-
 def weight_files(path: Path) -> list[Path]:
     """Return the safetensors files that loading reads: the single one, or the shards of the index.
 
@@ -188,7 +178,7 @@ def is_model_file(path: str) -> bool:
 
 
 def _is_text(name: str) -> bool:
-    return name[0] != "." and (name.endswith(_TEXT_SUFFIXES) or name in _TEXT_NAMES)
+    return name[0] != "." and (name.endswith(_TEXT_SUFFIXES) or is_terms(name))
 
 
 def hash_of_files(files: dict[str, dict[str, Any]]) -> str:
@@ -201,9 +191,12 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UnsupportedModelError(f"{path} cannot be read as JSON: {error}") from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise UnsupportedModelError(f"{path.name} in {path.parent} cannot be read as JSON: {why}.") from error
     if not isinstance(document, dict):
-        raise UnsupportedModelError(f"{path} must hold an object; it holds {type(document).__name__}.")
+        raise UnsupportedModelError(
+            f"{path.name} in {path.parent} must hold an object; it holds {type(document).__name__}."
+        )
     return document
 
 
@@ -237,7 +230,7 @@ def _refuse_adapters_and_foreign_code(path: Path, config: dict[str, Any]) -> Non
 def _shards(path: Path) -> list[Path]:
     weight_map = _read_json(path / _INDEX).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
-        raise UnsupportedModelError(f"{path / _INDEX} has no weight_map; copy or download the model again.")
+        raise UnsupportedModelError(f"{_INDEX} in {path} has no weight_map; copy or download the model again.")
     names = sorted({str(name) for name in weight_map.values()})
     for name in names:
         if Path(name).name != name or not name.endswith(".safetensors"):
@@ -272,4 +265,6 @@ def _read_header(path: Path) -> dict[str, tuple[str, int]]:
 
 
 def _damaged(path: Path, why: str) -> UnsupportedModelError:
-    return UnsupportedModelError(f"{path} is damaged or incomplete: {why}. Copy or download the model again.")
+    return UnsupportedModelError(
+        f"{path.name} in {path.parent} is damaged or incomplete: {why}. Copy or download the model again."
+    )

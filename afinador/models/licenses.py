@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-LICENSE_FILES = ("LICENSE", "LICENCE", "LICENSE.md", "LICENSE.txt", "LICENCE.txt")
+_TERMS = re.compile(r"(LICEN[SC]E|NOTICE|USE_POLICY)(\.(md|txt))?", re.IGNORECASE)
 _BEGINNING_CHARACTERS = 2000
 _TEXTS = {
     "apache-2.0": r"Apache License\s+Version 2\.0",
@@ -25,6 +25,16 @@ _TEXTS = {
     "llama3.2": r"LLAMA 3\.2 COMMUNITY LICENSE",
 }
 """How the licences that models mostly have begin, by the names that the Hugging Face Hub gives them."""
+
+
+def is_terms(name: str) -> bool:
+    """Tell by a file's name whether it holds terms, which have to travel with the model wherever it goes."""
+    return _TERMS.fullmatch(name) is not None
+
+
+def terms_of(folder: Path) -> list[Path]:
+    """Return the files of a model folder that hold terms, sorted."""
+    return sorted(file for file in folder.iterdir() if is_terms(file.name) and file.is_file())
 
 
 def find_license(folder: Path) -> str | None:
@@ -62,9 +72,9 @@ def _of_config(config: Path) -> str | None:
 
 
 def _of_text(folder: Path) -> str | None:
-    for name in LICENSE_FILES:
-        if (folder / name).is_file():
-            with (folder / name).open(encoding="utf-8", errors="replace") as stream:
+    for file in terms_of(folder):
+        if file.name.upper().startswith("LICEN"):
+            with file.open(encoding="utf-8", errors="replace") as stream:
                 beginning = stream.read(_BEGINNING_CHARACTERS)
             found = (license for license, text in _TEXTS.items() if re.search(text, beginning, re.IGNORECASE))
             return next(found, "other")

@@ -76,7 +76,7 @@ def load_causal_lm(
         AutoModelForCausalLM, folder, precision=precision, device=device, attention=attention, **options
     )
     if quantization_bits is not None:
-        settle_quantised(model, folder.name)
+        settle_quantised(model, str(folder))
     return model.to(device).eval()
 
 
@@ -90,10 +90,10 @@ def require_trained_architecture(folder: Path, architectures: Sequence[str]) -> 
     description = describe_model_folder(folder)
     if description.architecture not in architectures:
         raise UnsupportedModelError(
-            f"{folder.name} is a {description.architecture!r}; this version trains: {', '.join(architectures)}.",
+            f"{folder} is a {description.architecture!r}; this version trains: {', '.join(architectures)}.",
             param="model",
         )
-    check_parameter_count(folder.name, description.parameters)
+    check_parameter_count(str(folder), description.parameters)
 
 
 def load_checked(

@@ -17,8 +17,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from afinador.config.spec import BaseModelReference
 from afinador.models.classification import BASE_FOLDER, is_classifier
-from afinador.models.families import causal_model_of
-from afinador.models.licenses import LICENSE_FILES
+from afinador.models.families import pretrained_model_of
+from afinador.models.licenses import terms_of
 from afinador.storage import require_free_space
 
 
@@ -52,7 +52,7 @@ def write_weights(
     cast(PreTrainedModel, model).save_pretrained(str(folder), safe_serialization=True, state_dict=weights)
     (folder / "README.md").unlink(missing_ok=True)  # PEFT's own card says nothing about this run
     if is_adapted(model) and is_classifier(model):
-        causal_model_of(model).config.save_pretrained(str(folder / BASE_FOLDER))
+        pretrained_model_of(model).config.save_pretrained(str(folder / BASE_FOLDER))
     if dtype is not None:
         _change_config(folder / "config.json", dtype=str(dtype).removeprefix("torch."))
     tokenizer.save_pretrained(str(folder))
@@ -86,9 +86,8 @@ def _change_config(path: Path, **changed: str | None) -> None:
 
 def pass_on_license(base_folder: Path, folder: Path) -> None:
     """Copy the texts of the base model's licence: most licences ask for that of whoever passes on what came of it."""
-    for name in (*LICENSE_FILES, "NOTICE"):
-        if (base_folder / name).is_file():
-            shutil.copyfile(base_folder / name, folder / name)
+    for file in terms_of(base_folder):
+        shutil.copyfile(file, folder / file.name)
 
 
 def is_adapted(model: nn.Module) -> bool:

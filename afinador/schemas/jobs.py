@@ -69,7 +69,8 @@ class Job(Wire):
         progress: ``{"state", "step", "steps", "epoch", "tokens", "eta_seconds", "train_loss", "valid_loss"}`` of the
             attempt that runs, or the last one that ran; None before the first.
         metrics: Final figures, base against tuned; empty until evaluated.
-        spec: The whole resolved specification of the run, but for the folder of the base model.
+        spec: The whole resolved specification of the run, but for the folder of the base model; of a saved spec that
+            could not be resolved the hyperparameters that it names.
         job_spec: Name of the saved spec that it was made from by a schedule, a trigger or the Prefect UI.
         run_url: The job's page in the Prefect UI, once it has a run.
     """

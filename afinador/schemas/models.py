@@ -9,7 +9,6 @@ from pydantic import ConfigDict, Field
 from afinador.schemas.base import Wire
 from afinador.schemas.jobs import Task
 
-HUB_NAME = r"^[A-Za-z0-9._-]{1,96}$"
 Visibility = Literal["private", "public"]
 
 
@@ -68,9 +67,10 @@ class Model(Wire):
         created: OpenAI's name for ``created_at``.
         model_id: A base model's opaque id, which it never shares.
         status: Of a base model: ``uploading`` until all its files were sent, ``registering`` while they are fetched
-            and checked, then ``ready`` or ``error``.
+            and checked, then ``ready`` or ``error``. An upload of which nothing comes for a day ends in ``error``.
         parameters: Number of parameters, counted from the safetensors headers.
         sha256: Hash over names and hashes of its files.
+        source: Of a base model: ``hf://owner/name@commit``, ``upload``, or ``folder`` for one of the server's.
         revision: The commit of the Hugging Face Hub that ``source`` led to.
         bytes: Size of its files, once it is known.
         bytes_done: How many of them are there.

@@ -81,16 +81,16 @@ def train(
         spec, subject, scores, held_out, passes, saver=saver, run_dir=run_dir, progress=progress, stop=stop
     ) as milestones:
         for number, batch in milestones.steps_after(state):
-            target_tokens = sum(count_targets(examples[index]) for index in batch)
+            targets = sum(count_targets(examples[index]) for index in batch)
             input_tokens = sum(len(examples[index].input_ids) for index in batch)
             loss_sum = torch.zeros((), device=accelerator.device)
             for part in forward_passes(examples, batch, pad_id, rows=passes.examples, row_tokens=row_tokens):
                 part_loss = scores(**part.to(accelerator.device)).loss_sum()
-                accelerator.backward(part_loss / target_tokens)
+                accelerator.backward(part_loss / targets)
                 loss_sum += part_loss.detach()
             gradient_norm = accelerator.clip_grad_norm_(parameters, settings.max_grad_norm)
             learning_rate = float(schedule.get_last_lr()[0])
-            step = Step(number, loss_sum.item(), target_tokens, input_tokens, learning_rate, float(gradient_norm))
+            step = Step(number, loss_sum.item(), targets, input_tokens, learning_rate, float(gradient_norm))
             if step.is_usable:
                 optimizer.step()
             schedule.step()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from afinador.config.hyperparameters import Hyperparameters
 from afinador.config.spec import FineTuningSpec
 from afinador.errors import AfinadorError, InsufficientStorageError, TrainingError
@@ -10,12 +12,13 @@ from afinador.training.job_file import LOCAL
 _DISK_FULL = 28  # errno.ENOSPC
 
 
-def told(error: Exception, spec: FineTuningSpec) -> AfinadorError:
+def told(error: Exception, spec: FineTuningSpec, run_folder: Path) -> AfinadorError:
     """Return what ``explained`` does; of a service's base model the name stands in it, not the folder on its machine."""
     failure = explained(error, spec.hyperparameters)
-    if spec.job_id != LOCAL and spec.base_model.path:
-        failure.message = failure.message.replace(spec.base_model.path, repr(spec.base_model.name))
-        failure.args = (failure.message,)
+    if spec.job_id != LOCAL:
+        failure.name_instead_of(run_folder, "the run directory")
+        if spec.base_model.path:
+            failure.name_instead_of(spec.base_model.path, repr(spec.base_model.name))
     return failure
 
 

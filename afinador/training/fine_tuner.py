@@ -159,7 +159,7 @@ class FineTuner:
             from afinador.training.failures import told
 
             logger.exception("The run failed.")
-            failure = told(error, self.spec)
+            failure = told(error, self.spec, self.run_dir.path)
             self.run_dir.log_event("message", "error", failure.message, code=failure.code)
             self._progress.enter("failed")
             self.run_dir.write_result(

@@ -35,15 +35,15 @@ class Step:
 
     Attributes:
         number: Counted from 1 over all epochs.
-        loss_sum: Over all target tokens of the batch, in nats.
-        target_tokens: Tokens that were trained on; of a classifier, examples.
+        loss_sum: Over all targets of the batch, in nats.
+        targets: How many were predicted: tokens that were trained on; of a classifier, texts.
         input_tokens: All tokens of the batch but the padding.
         gradient_norm: Before clipping.
     """
 
     number: int
     loss_sum: float
-    target_tokens: int
+    targets: int
     input_tokens: int
     learning_rate: float
     gradient_norm: float
@@ -59,19 +59,19 @@ class _Window:
     """Sums since the last row."""
 
     loss_sum: float = 0.0
-    target_tokens: int = 0
+    targets: int = 0
     input_tokens: int = 0
     started_at: float = field(default_factory=time.monotonic)
 
     def add(self, step: Step) -> None:
         self.loss_sum += step.loss_sum
-        self.target_tokens += step.target_tokens
+        self.targets += step.targets
         self.input_tokens += step.input_tokens
 
     @property
     def loss(self) -> float | None:
-        """Mean over the tokens; None where all steps were skipped."""
-        return self.loss_sum / self.target_tokens if self.target_tokens else None
+        """Mean over the targets; None where all steps were skipped."""
+        return self.loss_sum / self.targets if self.targets else None
 
     @property
     def seconds(self) -> float:
@@ -85,7 +85,7 @@ class _Window:
     @classmethod
     def parse(cls, document: dict[str, Any]) -> _Window:
         """Read what ``document`` gave, in whichever process."""
-        sums = {key: document[key] for key in ("loss_sum", "target_tokens", "input_tokens")}
+        sums = {key: document[key] for key in ("loss_sum", "targets", "input_tokens")}
         return cls(**sums, started_at=time.monotonic() - document["seconds"])
 
 
@@ -215,7 +215,7 @@ class Progress:
             self._trained_tokens += step.input_tokens
             self._window.add(step)
             self._epoch.add(step)
-            self._step_loss = step.loss_sum / step.target_tokens
+            self._step_loss = step.loss_sum / step.targets
         else:
             self._skip(step)
         ends_epoch = step.number * self._epochs % self._steps == 0

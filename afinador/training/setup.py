@@ -24,7 +24,7 @@ from afinador.data.tokenisation import TokenisedExample, tokenise_all
 from afinador.data.validation import load_examples
 from afinador.errors import DataError, InvalidRequestError
 from afinador.methods import METHODS
-from afinador.models.families import causal_model_of, context_length_of
+from afinador.models.families import context_length_of, pretrained_model_of
 from afinador.models.headers import describe_model_folder
 from afinador.models.loading import Precision
 from afinador.models.publishing import is_adapted, name_base_model, write_weights
@@ -266,7 +266,7 @@ def _free_bytes(subject: Subject, hyperparameters: Hyperparameters) -> float:
 
 
 def _bytes_per_token(subject: Subject, gradient_checkpointing: bool) -> float:
-    model = causal_model_of(subject.model)
+    model = pretrained_model_of(subject.model)
     config = model.config
     value_bytes = 2 if subject.computing.precision == "bfloat16" else 4
     per_layer = _ACTIVATIONS_PER_TOKEN * config.hidden_size * value_bytes / 2

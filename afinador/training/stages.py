@@ -18,7 +18,7 @@ from afinador.config.spec import FineTuningSpec
 from afinador.data.classified import TEXT_AS_IT_IS, ClassForm
 from afinador.data.prompting import PromptForm, prompt_form
 from afinador.data.tokenisation import TokenisedExample
-from afinador.models.families import causal_model_of
+from afinador.models.families import pretrained_model_of
 from afinador.models.model_cards import model_card
 from afinador.models.publishing import cast_weights, pass_on_license
 from afinador.models.weights import described_weights
@@ -95,7 +95,7 @@ def _describe_model(
 ) -> None:
     weights = described_weights(subject.model, spec.hyperparameters.quantization_bits)
     described = {
-        "architecture": type(causal_model_of(subject.model)).__name__,
+        "architecture": type(pretrained_model_of(subject.model)).__name__,
         **weights.to_json(),
         "precision": subject.computing.precision,
         "device": subject.computing.device_name,

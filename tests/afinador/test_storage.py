@@ -32,8 +32,8 @@ def test_folders_keep_their_shape(storage: Storage, tmp_path: Path) -> None:
     (tmp_path / "in" / "sub" / "two").write_text("2")
     storage.put_folder(tmp_path / "in", "acme/hub/x/1")
     assert storage.list("acme/hub/x/1") == ["acme/hub/x/1/one", "acme/hub/x/1/sub/two"]
-    storage.get_folder("acme/hub/x/1", tmp_path / "out")
-    assert (tmp_path / "out" / "sub" / "two").read_text() == "2"
+    storage.get_file("acme/hub/x/1/sub/two", tmp_path / "two")
+    assert (tmp_path / "two").read_text() == "2"
 
 
 def test_deleting_removes_all_below_and_nothing_beside(storage: Storage, tmp_path: Path) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from afinador.storage import FREE_MARGIN_BYTES
 from registry import base_model_uploads
 from registry.base_models import complete
+from registry.tables import BaseModel
 
 
 @pytest.fixture
@@ -181,6 +184,29 @@ def test_an_upload_that_has_come_is_checked_after_a_restart(
     assert member.http.get("/v1/models/acme/mine").json()["status"] == "registering"
     complete(running.memory, model["model_id"])
     assert settled(member)["status"] == "ready"
+
+
+def test_an_upload_of_which_nothing_comes_for_a_day_is_ended_and_leaves_nothing(
+    member: Any, files: dict[str, bytes], running: Any
+) -> None:
+    abandoned, slow = begin(member, files), member.http.post("/v1/models", json=announcement(files, name="slow")).json()
+    yesterday = time.time() - base_model_uploads.ABANDONED_AFTER_SECONDS - 60
+    ids = (abandoned["model_id"], slow["model_id"])
+    for id in ids:
+        send(member, {"model_id": id}, "config.json", files["config.json"])
+        send(member, {"model_id": id}, "model.safetensors", files["model.safetensors"][:40])
+    assert base_model_uploads.end_abandoned(running.memory) == 0
+    with running.memory.database.session() as session:
+        session.execute(update(BaseModel).where(BaseModel.id.in_(ids)).values(created_at=yesterday))
+    folder = running.memory.settings.home / "base-models" / abandoned["model_id"]
+    for path in (*folder.iterdir(), folder):
+        os.utime(path, (yesterday, yesterday))
+    assert base_model_uploads.end_abandoned(running.memory) == 1
+    ended = settled(member)
+    assert ended["status"] == "error" and "Nothing of it has come for 24 hours" in ended["status_details"]
+    assert not folder.exists()
+    assert "it is 'error'" in refused(send(member, abandoned, "model.safetensors", files["model.safetensors"][40:], 40))
+    assert send(member, slow, "model.safetensors", files["model.safetensors"][40:], 40).status_code == 200
 
 
 def test_a_key_is_needed(running: Any, member: Any, files: dict[str, bytes], tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def prefect(stack: Any, method: str, path: str, body: Any = None) -> Any:
         time.sleep(0.3)
 
 
-def start_run(stack: Any, request: Any, organization: str = "default") -> str:
+def start_run(stack: Any, request: Any, organization: Any = "default") -> str:
     """Start a run of the form's deployment, as the UI does, and return its id."""
     identity = prefect(stack, "GET", "/deployments/name/submit-fine-tune/form")["id"]
     body = {"parameters": {"organization": organization, "request": request}, "idempotency_key": uuid4().hex}
@@ -137,7 +137,9 @@ def test_what_is_wrong_with_a_form_is_the_last_sentence_of_its_run(stack: Any, l
     }
     made = [start_run(stack, request) for request in wrong.values()]
     made.append(start_run(stack, {"job_spec": "clock"}, "defualt"))
-    for said, run_id in zip([*wrong, "Did you mean 'default'"], made, strict=True):
+    made.append(start_run(stack, {"job_spec": "clock"}, ["default"]))
+    said_at_last = ("Did you mean 'default'", "organization is ['default']; it must be a string")
+    for said, run_id in zip([*wrong, *said_at_last], made, strict=True):
         state = ended(stack, run_id)["state"]
         assert state["type"] == "FAILED" and said in state["message"], state
 
@@ -188,6 +190,7 @@ def test_a_spec_whose_file_is_gone_fails_in_prefect_and_in_the_ledger(stack: Any
     assert stack.messages(job["id"]) == [job["error"]["message"]]
     shown = stack.command_line("get", "job", job["id"])
     assert shown.returncode == 0 and "soon-gone" in shown.stdout
+    assert "All others are defaults" not in shown.stdout
 
 
 def test_the_clock_starts_a_job_each_minute_and_no_second_one_while_it_waits(stack: Any) -> None:

@@ -84,7 +84,8 @@ def test_a_model_is_found_by_id_and_name_and_answered_with_both(memory: Memory, 
     assert found(memory, acme, row.id).id == found(memory, acme, "acme/tiny").id == row.id
     wire = base_models.to_wire(memory.settings, row)
     assert (wire.id, wire.name, wire.type, wire.parameters) == ("acme/tiny", "acme/tiny", "base", 6)
-    assert wire.model_id == row.id
+    assert (wire.model_id, wire.source) == (row.id, "folder")
+    assert str(tiny) not in wire.model_dump_json(), "public ones are seen by everybody"
     assert wire.created == wire.created_at == int(row.created_at)
 
 
@@ -155,7 +156,8 @@ def test_folders_outside_the_roots_are_refused_whether_they_exist_or_not(
     for source in (outside, models / ".." / "outside", models / "link", tmp_path / "nowhere", f"{models}-beside"):
         with pytest.raises(PermissionDeniedError, match="AFINADOR_MODEL_ROOTS") as caught:
             register(memory, acme, source)
-        assert str(models) in caught.value.message
+        assert str(source) in caught.value.message, "as it was given, whatever a link in it leads to"
+        assert caught.value.message.count(str(tmp_path)) == 1
 
 
 def test_a_link_inside_a_folder_that_leads_out_is_refused(
@@ -164,8 +166,9 @@ def test_a_link_inside_a_folder_that_leads_out_is_refused(
     secret = tmp_path / "secret.json"
     secret.write_text("{}")
     (tiny / "generation_config.json").symlink_to(secret)
-    with pytest.raises(PermissionDeniedError, match=r"secret\.json"):
+    with pytest.raises(PermissionDeniedError, match=r"^generation_config\.json of 'tiny' lies outside") as caught:
         register(memory, acme, tiny)
+    assert str(tmp_path) not in caught.value.message
 
 
 def test_a_folder_of_links_within_the_roots_is_taken(memory: Memory, acme: Organization, models: Path) -> None:
@@ -191,8 +194,30 @@ def test_a_missing_folder_and_one_without_a_model_are_told_apart(
 ) -> None:
     with pytest.raises(NotFoundError, match="There is no folder"):
         register(memory, acme, models / "nothing")
-    with pytest.raises(UnsupportedModelError, match=r"no config\.json"):
+    with pytest.raises(UnsupportedModelError, match=r"^'tiny' holds no config\.json"):
         register(memory, acme, models)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "said"),
+    [
+        ("config.json", "{", "config.json in 'bad' cannot be read as JSON"),
+        ("tokenizer_config.json", '{"auto_map": {"A": "b"}}', "tokenizer_config.json in 'bad' asks for code"),
+        ("model.safetensors", "", "model.safetensors in 'bad' is damaged"),
+        ("adapter_config.json", "{}", "'bad' holds an adapter beside a model"),
+        ("model.safetensors.index.json", "{}", "model.safetensors.index.json in 'bad' has no weight_map"),
+    ],
+)
+def test_what_is_wrong_with_a_folder_is_told_without_where_it_lies(
+    memory: Memory, acme: Organization, tiny: Path, file: str, text: str, said: str
+) -> None:
+    if file.endswith("index.json"):
+        (tiny / "model.safetensors").unlink()
+    (tiny / file).write_text(text)
+    with pytest.raises(UnsupportedModelError) as caught:
+        register(memory, acme, tiny, "bad")
+    assert caught.value.message.startswith(said)
+    assert str(tiny) not in caught.value.message and str(tiny) not in str(caught.value)
 
 
 def test_more_than_15_billion_parameters_are_refused_before_anything_is_read(
@@ -209,7 +234,8 @@ def test_a_model_that_broke_before_it_was_hashed_ends_in_error(memory: Memory, a
     base_models.complete(memory, row.id)
     row = found(memory, acme, "tiny")
     assert row.status == "error"
-    assert "damaged or incomplete" in (row.status_details or "")
+    assert (row.status_details or "").startswith("model.safetensors in 'tiny' is damaged or incomplete")
+    assert str(tiny.parent) not in (row.status_details or "")
     assert base_models.to_wire(memory.settings, row).status_details == row.status_details
 
 

@@ -215,14 +215,13 @@ def test_the_page_of_a_run_lies_in_its_workspace(experiments: Experiments, organ
 
 def test_artifacts_of_a_workspace_lie_below_our_storage(experiments: Experiments, organization: str) -> None:
     for name in (organization, "default"):
-        experiments.ensure_workspace(name)
         with experiments.workspace(name) as client:
             assert client.get_workspace(name).default_artifact_root == f"{experiments.settings.bytes_url}/mlflow/{name}"
 
 
 def test_a_name_that_mlflow_reserves_is_refused(experiments: Experiments) -> None:
-    with pytest.raises(InvalidRequestError, match="'api'"):
-        experiments.ensure_workspace("api")
+    with pytest.raises(InvalidRequestError, match="'api'"), experiments.workspace("api"):
+        pass
 
 
 def test_an_environment_without_workspaces_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -253,7 +252,7 @@ def test_several_first_openers_make_one_good_store_and_say_nothing(tmp_path: Pat
         "import sys; from pathlib import Path; from afinador.settings import Settings\n"
         "from registry.experiments import Experiments, upgrade\n"
         "settings = Settings(home=Path(sys.argv[1])); upgrade(settings)\n"
-        "Experiments(settings).ensure_workspace('acme')\n"
+        "with Experiments(settings).workspace('acme'): pass\n"
     )
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW", "PYTEST"))}
     command = [sys.executable, "-c", code, str(tmp_path)]

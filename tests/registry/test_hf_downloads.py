@@ -194,6 +194,17 @@ def test_only_what_is_needed_and_harmless_is_fetched(memory: Memory, acme: Organ
     assert {path.name for path in folder_of(memory, row).iterdir()} == wanted
 
 
+def test_licence_and_notices_are_fetched_whatever_they_are_called_and_count_as_files_of_the_model(
+    memory: Memory, acme: Organization, hub: Hub
+) -> None:
+    names = {"LICENSE", "LICENCE", "LICENSE.txt", "LICENCE.md", "license", "NOTICE", "NOTICE.txt", "USE_POLICY.md"}
+    hub.files |= dict.fromkeys(names, b"terms") | {"LICENSE.py": b"no terms"}
+    row = registered(memory, acme)
+    assert row.status == "ready", row.status_details
+    assert names <= set(row.files or {}) and "LICENSE.py" not in hub.fetched
+    assert all((folder_of(memory, row) / name).read_bytes() == b"terms" for name in names)
+
+
 def test_the_token_is_sent_when_there_is_one_and_no_other_ever(memory: Memory, acme: Organization, hub: Hub) -> None:
     registered(memory, acme)
     assert hub.tokens == {None}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import pkgutil
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -10,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy.orm import Session
 
+import registry
+from afinador.config.resolve import parse_request
 from afinador.errors import InvalidRequestError, NotFoundError
 from afinador.schemas.job_specs import JobSpecRequest
+from afinador.schemas.jobs import JobRequest
 from registry import (
     base_models,
     checkpoints,
@@ -20,19 +25,23 @@ from registry import (
     files,
     hub,
     job_attempts,
+    job_creation,
+    job_logs,
     job_specs,
     jobs,
     organisations,
+    spec_jobs,
     submissions,
 )
-from registry.tables import ApiKey, HubVersion, Job, Organization, Table
+from registry.tables import ApiKey, BaseModel, File, HubVersion, Job, Organization, Table
 
 if TYPE_CHECKING:
     from tests.registry.conftest import Workshop
 
-MODULES = (base_models, checkpoints, dataset_updates, events, files, hub, job_specs, jobs, organisations, submissions)
-MAKES_ITS_OWN = {"base_models.register", "files.create", "organisations.create_key"}
+MAKES_ITS_OWN = {"base_models.register", "files.create", "job_logs.keep", "organisations.create_key"}
 """Functions that only add to the organisation they are given."""
+LOOKS_AT_NOTHING_ELSE = {"organisations.to_wire"}
+"""Functions that only look at the row they are given."""
 
 Look = Callable[[Session, str], Any]
 
@@ -59,10 +68,25 @@ def published(job: Job) -> HubVersion:
     )
 
 
+def is_given_an_organization(function: Callable[..., Any]) -> bool:
+    """Tell whether a function gets an organisation's id or row; MLflow's workspaces go by names, and are tested there."""
+    parameters = inspect.signature(function).parameters
+    return "organization_id" in parameters or any(each.annotation == "Organization" for each in parameters.values())
+
+
 def refused_if_none(found: object) -> None:
     """Raise as other functions do, where one answers with None."""
     if found is None:
         raise NotFoundError("There is none.")
+
+
+def add_own_things(session: Session, organization_id: str) -> None:
+    """Add a base model ``own`` and a checked file ``99.csv``."""
+    of = {"organization_id": organization_id, "sha256": "0" * 64}
+    session.add(BaseModel(**of, name="own", source="/m", path="/m", status="ready", architecture="LlamaForCausalLM"))
+    named = {"filename": "99.csv", "version": 1, "purpose": "fine-tune", "storage_key": "own", "bytes": 1}
+    session.add(File(**of, **named, status="processed", format="csv"))
+    session.flush()
 
 
 class Belongings:
@@ -87,6 +111,23 @@ class Belongings:
             session.add(version)
             session.get_one(Job, job.id).submission_run_id = "run-of-secret"
         assert metric is not None
+        log = job_logs.path_of(memory, job.id)
+        log.parent.mkdir(parents=True)
+        log.write_text("secret")
+        job_logs.keep(memory, owner.id, job.id)
+        requests: list[dict[str, Any]] = [
+            {"model": base.name, "training_file": "99.csv"},
+            {"model": base.id, "training_file": "99.csv"},
+            {"model": version.name, "training_file": "99.csv"},
+            *({"model": "own", "training_file": name} for name in (file.filename, file.id, "secret", deleted.id)),
+            {"model": "own", "training_file": "99.csv", "validation_file": file.id},
+        ]
+
+        def asking(session: Session, organization_id: str, request: dict[str, Any]) -> tuple[Organization, JobRequest]:
+            """Give whoever asks a base model and a file of his own, so that only the other's are missing."""
+            add_own_things(session, organization_id)
+            return session.get_one(Organization, organization_id), parse_request(request)
+
         unreached: Any = SimpleNamespace(connect=lambda: None)
         key = self.key
         self.refused: dict[str, list[Look]] = {
@@ -116,6 +157,21 @@ class Belongings:
             "hub.files_of": [lambda s, o: hub.files_of(s, o, version.name)],
             "hub.file_key": [lambda s, o: hub.file_key(s, o, version.name, "README.md")],
             "hub.delete": [lambda s, o: hub.delete(s, memory, unreached, o, version.name)],
+            "job_creation.resolve": [
+                lambda s, o, r=r: job_creation.resolve(s, memory, *asking(s, o, r)) for r in requests
+            ],
+            "job_creation.create": [
+                lambda s, o, r=r: job_creation.create(s, memory, *asking(s, o, r)) for r in requests
+            ],
+            "job_specs.create": [
+                lambda s, o, r=r: job_specs.create(
+                    s, memory, asking(s, o, r)[0], JobSpecRequest(name="stolen", request=r)
+                )
+                for r in requests
+            ],
+            "spec_jobs.start": [
+                lambda s, o: spec_jobs.start(s, memory, s.get_one(Organization, o), spec, "Made by a test")
+            ],
             "jobs.get": [lambda s, o: jobs.get(s, o, job.id), lambda s, o: jobs.get(s, o, job.name)],
             "jobs.request_cancel": [lambda s, o: jobs.request_cancel(s, o, job.id)],
             "organisations.revoke_key": [lambda s, o: organisations.revoke_key(s, o, key.id)],
@@ -135,8 +191,12 @@ class Belongings:
             "hub.list_page": [lambda s, o: hub.list_page(s, o, "adapter")[0]],
             "hub.newest_versions": [hub.newest_versions],
             "hub.find": [lambda s, o: hub.find(s, o, version.name), lambda s, o: hub.find(s, o, version.alias)],
+            "job_logs.kept": [lambda s, o: job_logs.kept(memory, o, job.id)],
             "job_specs.list_page": [lambda s, o: job_specs.list_page(s, o)[0]],
             "submissions.job_of": [lambda s, o: submissions.job_of(s, o, "run-of-secret")],
+            "spec_jobs.retrain": [
+                lambda s, o: spec_jobs.retrain(s, memory, s.get_one(Organization, o), "secret.jsonl", 2)
+            ],
             "jobs.list_page": [
                 lambda s, o: jobs.list_page(s, o)[0],
                 lambda s, o: jobs.list_page(s, o, status="running", metadata="null")[0],
@@ -154,13 +214,14 @@ def belongings(workshop: Workshop, acme: Organization) -> Belongings:
 
 
 def test_every_function_that_is_given_an_organization_is_looked_at(belongings: Belongings) -> None:
+    modules = [importlib.import_module(f"registry.{each.name}") for each in pkgutil.iter_modules(registry.__path__)]
     scoped = {
         f"{module.__name__.partition('.')[2]}.{name}"
-        for module in MODULES
+        for module in modules
         for name, function in inspect.getmembers(module, inspect.isfunction)
-        if not name.startswith("_") and "organization_id" in inspect.signature(function).parameters
+        if function.__module__ == module.__name__ and not name.startswith("_") and is_given_an_organization(function)
     }
-    assert scoped == {*belongings.refused, *belongings.listed, *MAKES_ITS_OWN}
+    assert scoped == {*belongings.refused, *belongings.listed, *MAKES_ITS_OWN, *LOOKS_AT_NOTHING_ELSE}
 
 
 def test_functions_of_the_flow_go_by_unguessable_job_ids_only() -> None:

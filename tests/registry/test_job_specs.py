@@ -184,6 +184,27 @@ def test_a_spec_whose_base_model_is_gone_or_whose_range_has_changed_fails_likewi
     assert "from 1 to 5" in narrowed.error["message"] and "tiny-llama" in gone.error["message"]
 
 
+def test_a_spec_that_cannot_be_run_is_told_as_it_was_asked_for_and_nothing_is_added(
+    ready: Workshop, acme: Organization
+) -> None:
+    method = {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 9}}}
+    in_words = save(ready, acme, "in-words", method=method, config={"warmup_steps": 7, "max_attempts": 2}, seed=5)
+    bare = save(ready, acme, "bare")
+    delete_file(ready, acme, "train.jsonl")
+    answered = jobs.to_wire(start(ready, acme, in_words).job)
+    assert answered.hyperparameters == {"warmup_steps": 7, "max_attempts": 2, "n_epochs": 9}
+    assert answered.spec["sources"] == {
+        "warmup_steps": "file",
+        "max_attempts": "file",
+        "n_epochs": "request",
+        "seed": "request",
+    }
+    assert (answered.method, answered.seed) == (method, 5)
+    answered = jobs.to_wire(start(ready, acme, bare).job)
+    assert answered.hyperparameters == {}
+    assert answered.spec == {"hyperparameters": {}, "sources": {}}
+
+
 def test_a_new_version_starts_the_specs_that_give_the_file_by_name(ready: Workshop, acme: Organization) -> None:
     first_id = files_of(ready, acme)[0].id
     save(ready, acme, "by-name")

@@ -203,6 +203,52 @@ def test_a_classifier_loads_through_its_champion_with_its_classes(
     assert loaded("one two")[0]["label"] == CLASSES[int(trained(**inputs).logits.argmax())]
 
 
+def test_an_adapter_on_a_classifier_of_other_classes_loads_with_its_own_classes(
+    experiments: Experiments, organization: str, base: Path, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    own, final = tmp_path / "of-three", tmp_path / "final"
+    classifier(base).save_pretrained(own)
+    tokenizer.save_pretrained(own)
+    names: Any = {"id2label": {0: "no", 1: "yes"}, "label2id": {"no": 0, "yes": 1}}
+    of_two = LlamaForSequenceClassification.from_pretrained(own, ignore_mismatched_sizes=True, **names)
+    config = LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False, task_type="SEQ_CLS")
+    trained = get_peft_model(of_two, config).eval()
+    trained.get_base_model().config.save_pretrained(final / "base")
+    trained.save_pretrained(final)
+    tokenizer.save_pretrained(final)
+    spec = spec_of(organization, own)
+    spec.task = "sequence_classification"
+    mlflow_models.write_mlmodel(final, spec, str(own))
+    mlflow_models.create_version(experiments, spec, final.as_uri(), run_id=None, tags={})
+    loaded = load_champion(experiments, organization, "tiny-orders")
+    inputs = tokenizer("one two", return_tensors="pt", return_token_type_ids=False)
+    with torch.no_grad():
+        torch.testing.assert_close(loaded.model(**inputs).logits, trained(**inputs).logits)
+    assert loaded("one two")[0]["label"] == ["no", "yes"][int(trained(**inputs).logits.argmax())]
+
+
+def test_what_mlflow_needs_of_a_classifiers_base_is_stored_and_not_published(
+    memory: Memory, experiments: Experiments, workshop: Any, base: Path, tokenizer: Any, tmp_path: Path
+) -> None:
+    with memory.database.session() as session:
+        owner = organisations.create(session, f"acme-{secrets.token_hex(4)}")
+    workshop.base_model(owner, path=str(base))
+    workshop.upload(owner, rows=[{"text": f"one {n}", "label": CLASSES[n % 3]} for n in range(12)])
+    job = workshop.job(owner, output_model="moods", task="sequence_classification")
+    config = LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False, task_type="SEQ_CLS")
+    trained, final = get_peft_model(classifier(base), config), tmp_path / "final"
+    trained.get_base_model().config.save_pretrained(final / "base")
+    trained.save_pretrained(final)
+    tokenizer.save_pretrained(final)
+    with memory.database.session() as session:
+        row = hub.publish(session, memory, experiments, job, final, {})
+    assert [name for name in row.files if name.startswith("base/")] == ["base/config.json"]
+    assert load_champion(experiments, owner.name, "moods")("one two")[0]["label"] in CLASSES
+    with memory.database.session() as session:
+        hub.delete(session, memory, experiments, owner.id, "moods")
+    assert memory.storage.list(row.storage_prefix) == []
+
+
 def test_an_mlmodel_may_be_written_again(adapter: Path, base: Path, organization: str) -> None:
     spec = spec_of(organization, base)
     mlflow_models.write_mlmodel(adapter, spec, str(base))

@@ -165,6 +165,26 @@ def test_a_waiting_job_shows_why_and_a_job_the_hyperparameters_that_were_chosen(
     assert any(line.endswith("epochs 3") for line in lines) and not any("weight_decay" in line for line in lines)
 
 
+def test_of_a_saved_spec_that_cannot_be_run_only_what_it_says_itself_is_shown(
+    online: Run, service: Any, dataset: Path, elsewhere: Path
+) -> None:
+    from registry import files, job_specs, organisations, spec_jobs
+
+    config = elsewhere / "job.json"
+    config.write_text(json.dumps({"base_model": "tiny", "dataset": "orders", "config": {"epochs": 2}}))
+    online("create", "file", dataset)
+    ran = online("create", "job-spec", "nightly", config)
+    assert ran.code == 0, ran.err
+    with service.memory.database.session() as session:
+        owner = organisations.get(session, service.organization_id)
+        files.delete(session, service.memory, owner.id, "orders")
+        spec = job_specs.get(session, owner.id, "nightly")
+        job = spec_jobs.start(session, service.memory, owner, spec, "Made by a test").job
+    lines = [line.strip() for line in online("get", "job", job.id).out.splitlines()]
+    assert any(line.endswith("epochs 2 (file)") for line in lines), lines
+    assert not any("max_attempts" in line or "All others are defaults" in line for line in lines)
+
+
 def test_a_whole_request_may_be_in_the_file(online: Run, dataset: Path, elsewhere: Path) -> None:
     config = dataset.with_name("job.json")
     request = {"base_model": "tiny", "training_file": dataset.name, "hyperparameters": {"epochs": 2}, "name": "x"}

@@ -12,7 +12,6 @@ import pytest
 
 from afinador.errors import UnsupportedModelError
 from afinador.models.headers import (
-    count_parameters,
     describe_model_folder,
     inspect_model_folder,
     model_files,
@@ -63,13 +62,13 @@ def test_parameters_are_the_elements_of_the_headers(folder: Path) -> None:
 
 def test_a_scalar_is_one_parameter(folder: Path) -> None:
     write_safetensors(folder / "model.safetensors", {"scale": ("F32", [], 4)})
-    assert count_parameters(folder) == 1
+    assert describe_model_folder(folder).parameters == 1
 
 
 def test_shards_of_the_index_are_added_up_and_other_copies_are_not(folder: Path) -> None:
     shard(folder)
     write_safetensors(folder / "consolidated.safetensors", {"copy": ("F32", [11], 44)})
-    assert count_parameters(folder) == 11
+    assert describe_model_folder(folder).parameters == 11
     assert "consolidated.safetensors" not in inspect_model_folder(folder).files
 
 
@@ -80,7 +79,7 @@ def test_a_huge_model_is_counted_from_headers_alone(folder: Path) -> None:
     with (folder / "model.safetensors").open("wb") as stream:
         stream.write(len(text).to_bytes(8, "little") + text)
         stream.truncate(8 + len(text) + (2 << 34))  # sparse: no disk is used
-    assert count_parameters(folder) == 1 << 34
+    assert describe_model_folder(folder).parameters == 1 << 34
 
 
 def test_the_hash_follows_the_bytes_and_the_names_and_nothing_else(folder: Path, tmp_path: Path) -> None:
@@ -196,4 +195,4 @@ def test_folders_that_cannot_be_trained_are_refused_by_name(folder: Path, change
 def test_real_models_count_their_documented_parameters(name: str, parameters: int) -> None:
     if not SHARED_MODELS.is_dir():
         pytest.skip(f"{SHARED_MODELS} is absent")
-    assert count_parameters(SHARED_MODELS / name) == parameters
+    assert describe_model_folder(SHARED_MODELS / name).parameters == parameters

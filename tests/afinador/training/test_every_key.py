@@ -15,7 +15,7 @@ from transformers import Gemma2Config, Gemma2ForCausalLM, PreTrainedTokenizerFas
 
 from afinador.config.spec import FineTuningSpec
 from afinador.errors import InvalidRequestError
-from afinador.models.families import causal_model_of
+from afinador.models.families import pretrained_model_of
 from afinador.models.loading import load_causal_lm, load_tokenizer
 from afinador.training import FineTuner, setup
 from afinador.training.checkpoints import complete_checkpoints
@@ -62,7 +62,7 @@ def test_answers_are_no_longer_than_asked_for(make_spec: MakeSpec, tmp_path: Pat
 @pytest.mark.parametrize(("attention", "found"), [("auto", "sdpa"), ("sdpa", "sdpa"), ("eager", "eager")])
 def test_attention_is_the_one_asked_for(attention: str, found: str, make_spec: MakeSpec) -> None:
     subject = setup.load_subject(make_spec(attention=attention))
-    assert causal_model_of(subject.model).config._attn_implementation == found
+    assert pretrained_model_of(subject.model).config._attn_implementation == found
 
 
 def test_attention_that_cannot_be_had_is_refused_with_the_reason(

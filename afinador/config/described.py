@@ -1,4 +1,4 @@
-"""The hyperparameters as options and as a table: names, defaults, ranges and meanings from ``config/defaults``."""
+"""The hyperparameters as people read them: names, defaults, ranges and meanings from ``defaults/*.yaml``."""
 
 from __future__ import annotations
 
