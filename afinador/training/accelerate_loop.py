@@ -12,7 +12,7 @@ import torch
 from accelerate import Accelerator
 
 from afinador.config.spec import FineTuningSpec
-from afinador.data.batching import BatchOrder, forward_passes, pad_id_of
+from afinador.data.batching import forward_passes, pad_id_of
 from afinador.data.tokenisation import TokenisedExample, count_targets
 from afinador.models.classification import scores_of
 from afinador.training.milestones import Milestones
@@ -20,7 +20,7 @@ from afinador.training.optimization import build_optimizer, build_schedule
 from afinador.training.progress import Progress, Step
 from afinador.training.run_dir import RunDir
 from afinador.training.saving import Saver
-from afinador.training.setup import Data, MicroBatches, Subject
+from afinador.training.setup import Data, MicroBatches, Subject, order_batches
 from afinador.training.stopping import StopSign
 from afinador.training.training_state import TrainingState
 
@@ -62,13 +62,7 @@ def train(
     on_cpu = subject.computing.device.type == "cpu"
     accelerator = Accelerator(cpu=on_cpu, mixed_precision="bf16" if subject.computing.precision == "bfloat16" else "no")
     optimizer = build_optimizer(parameters, settings)
-    batches = BatchOrder(
-        data.lengths,
-        settings.batch_size,
-        epochs=settings.epochs,
-        seed=spec.seed,
-        group_by_length=settings.group_by_length,
-    )
+    batches = order_batches(data, spec)
     schedule = build_schedule(optimizer, settings, batches.steps)
     scores = scores_of(subject.model, logits_at_labels_only=settings.logits_at_labels_only)
     scores, optimizer = accelerator.prepare(scores, optimizer)

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, SequentialSampler
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from afinador.config.spec import FineTuningSpec
-from afinador.data.batching import BatchOrder, forward_passes, pad_id_of
+from afinador.data.batching import forward_passes, pad_id_of
 from afinador.data.tokenisation import TokenisedExample, count_targets
 from afinador.models.classification import scores_of
 from afinador.training.milestones import Milestones
@@ -23,7 +23,7 @@ from afinador.training.optimization import build_optimizer, build_schedule
 from afinador.training.progress import Progress, Step
 from afinador.training.run_dir import RunDir
 from afinador.training.saving import Saver
-from afinador.training.setup import Data, MicroBatches, Subject
+from afinador.training.setup import Data, MicroBatches, Subject, order_batches
 from afinador.training.stopping import StopSign
 from afinador.training.training_state import TrainingState, put_random, take_random
 
@@ -42,13 +42,7 @@ def train(
 ) -> None:
     """Train ``subject.model`` in place; arguments and errors are those of ``accelerate_loop.train``."""
     settings = spec.hyperparameters
-    batches = BatchOrder(
-        data.lengths,
-        settings.batch_size,
-        epochs=settings.epochs,
-        seed=spec.seed,
-        group_by_length=settings.group_by_length,
-    )
+    batches = order_batches(data, spec)
     optimizer = build_optimizer(subject.trained_parameters, settings)
     schedule = build_schedule(optimizer, settings, batches.steps)
     scores = scores_of(subject.model, logits_at_labels_only=settings.logits_at_labels_only)

@@ -17,6 +17,7 @@ from transformers import PreTrainedTokenizerBase
 
 from afinador.config.hyperparameters import Hyperparameters
 from afinador.config.spec import BaseModelReference, DataFile, FineTuningSpec
+from afinador.data.batching import BatchOrder
 from afinador.data.classified import TEXT_AS_IT_IS, tokenise_classified
 from afinador.data.shapes import Example
 from afinador.data.templates import template_name
@@ -233,6 +234,18 @@ def load_data(
         tokenised = tokenise_all(examples, tokenizer, max_length)
     cut = sum(example.cut_tokens > 0 for example in tokenised)
     return Data(examples, tokenised, TEXT_AS_IT_IS if classes else template_name(tokenizer), cut)
+
+
+def order_batches(data: Data, spec: FineTuningSpec) -> BatchOrder:
+    """Return the order in which the examples come."""
+    settings = spec.hyperparameters
+    return BatchOrder(
+        data.lengths,
+        settings.batch_size,
+        epochs=settings.epochs,
+        seed=spec.seed,
+        group_by_length=settings.group_by_length,
+    )
 
 
 def usable_length(max_length: int, model: nn.Module) -> int:
