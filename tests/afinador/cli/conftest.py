@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,3 +50,13 @@ def online(afinador: Callable[..., Ran], service: Any, monkeypatch: pytest.Monke
     monkeypatch.setenv("AFINADOR_API_KEY", service.key)
     monkeypatch.setenv("AFINADOR_OPERATOR_KEY", service.operator_key)
     return afinador
+
+
+@pytest.fixture
+def job(online: Callable[..., Ran], dataset: Path) -> dict[str, Any]:
+    """A queued job whose file has been checked."""
+    ran = online("create", "fine-tune-job", "-basemodel", "tiny", "-dataset", dataset, "-name", "mine", "--json")
+    assert ran.code == 0, ran.err
+    while online("get", "file", "orders").out.find("processed") < 0:
+        time.sleep(0.05)
+    return dict(json.loads(ran.out))

@@ -15,12 +15,27 @@ import pytest
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, set_seed
+from transformers import (
+    BertConfig,
+    BertForMaskedLM,
+    BertModel,
+    DistilBertConfig,
+    DistilBertForMaskedLM,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+    RobertaConfig,
+    RobertaForMaskedLM,
+    set_seed,
+)
 
 from afinador.config.hyperparameters import resolve_hyperparameters
 from afinador.config.spec import BaseModelReference, DataFile, FineTuningSpec, Output
 from afinador.models.headers import inspect_model_folder
 from afinador.storage import sha256_of
+from tests.afinador.training.classified import PARTS, SIZES, WITHOUT_DROPOUT, data_file, reviews, wordpiece
 
 ANIMALS = ("cat", "dog", "frog", "hen", "ant", "goose", "lizard", "bear")
 SOUNDS = ("meow", "woof", "croak", "cluck", "nothing at all", "honk honk honk", "hiss", "grrr, very loudly indeed")
@@ -132,3 +147,55 @@ def make_spec(base_model: Path, training_file: Path, validation_file: Path) -> C
 
 def _data_file(path: Path) -> DataFile:
     return DataFile(name=path.name, path=str(path), format="jsonl", sha256=sha256_of(path), bytes=path.stat().st_size)
+
+
+@pytest.fixture(scope="session")
+def bases(
+    tmp_path_factory: pytest.TempPathFactory, base_model: Path, tokenizer: PreTrainedTokenizerFast
+) -> dict[str, Path]:
+    """Tiny models of random weights; those of BERT's kind with real WordPiece, the others without a pad token."""
+    folder, size = tmp_path_factory.mktemp("bases"), len(PARTS)
+    set_seed(5)
+    bert = BertConfig(vocab_size=size, max_position_embeddings=40, initializer_range=0.1, **SIZES, **WITHOUT_DROPOUT)
+    models = {
+        "bert": BertForMaskedLM(bert),
+        "bert-with-pooler": BertModel(bert),
+        "distilbert": DistilBertForMaskedLM(
+            DistilBertConfig(vocab_size=size, dim=32, n_layers=2, n_heads=4, hidden_dim=64, max_position_embeddings=40)
+        ),
+        # Positions of RoBERTa begin behind its padding index.
+        "roberta": RobertaForMaskedLM(
+            RobertaConfig(vocab_size=size, max_position_embeddings=41, pad_token_id=0, **SIZES, **WITHOUT_DROPOUT)
+        ),
+        "gpt2": GPT2LMHeadModel(
+            GPT2Config(vocab_size=len(tokenizer), n_embd=32, n_layer=2, n_head=4, n_positions=128, pad_token_id=None)
+        ),
+    }
+    for name, model in models.items():
+        model.save_pretrained(folder / name)
+        (tokenizer if name == "gpt2" else wordpiece()).save_pretrained(folder / name)
+    return {name: folder / name for name in models} | {"llama": base_model}
+
+
+@pytest.fixture
+def classifying(
+    make_spec: Callable[..., FineTuningSpec], bases: dict[str, Path], tmp_path: Path
+) -> Callable[..., FineTuningSpec]:
+    """Makes specifications of classifiers: base, method, records, hyperparameters."""
+
+    def make(
+        base: str | Path = "bert",
+        method: str = "lora",
+        *,
+        records: list[dict[str, Any]] | None = None,
+        held_out: list[dict[str, Any]] | None = None,
+        **given: Any,
+    ) -> FineTuningSpec:
+        folder = bases[base] if isinstance(base, str) else base
+        spec = make_spec(method, base=folder, **given)
+        spec.task = "sequence_classification"
+        spec.training_file = data_file(tmp_path / "reviews.jsonl", reviews(40, 1) if records is None else records)
+        spec.validation_file = data_file(tmp_path / "others.jsonl", reviews(12, 2) if held_out is None else held_out)
+        return spec
+
+    return make

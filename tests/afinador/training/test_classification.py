@@ -1,4 +1,4 @@
-"""Classifiers: the engine against plain Transformers and PEFT, what is published, and what is refused."""
+"""Classifiers: the engine against plain Transformers and PEFT, and what is published."""
 
 from __future__ import annotations
 
@@ -11,115 +11,25 @@ from typing import Any
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
     AutoTokenizer,
     BertConfig,
     BertForMaskedLM,
-    BertModel,
-    BertTokenizer,
-    DistilBertConfig,
-    DistilBertForMaskedLM,
-    GPT2Config,
-    GPT2LMHeadModel,
-    PreTrainedTokenizerFast,
-    RobertaConfig,
-    RobertaForMaskedLM,
     get_linear_schedule_with_warmup,
     pipeline,
     set_seed,
 )
 
-from afinador.config.spec import BaseModelReference, DataFile, FineTuningSpec
+from afinador.config.spec import FineTuningSpec
 from afinador.data.batching import epoch_batches
-from afinador.errors import DataError, ModelError
 from afinador.training import FineTuner
 from afinador.training.run_dir import RunDir
+from tests.afinador.training.classified import SIZES, WORDS, reviews, rows_of, run_card
 
 MakeSpec = Callable[..., FineTuningSpec]
-
-PARTS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "is", "very", "and", "film", "food", "place", "service",
-         "dis", "##like", "##able", "un", "##fair", "good", "great", "fine", "bad", "slow", "cold", "long", "late")  # fmt: skip
-WORDS = {"good": ("good", "great", "fine"), "bad": ("bad", "dislikeable", "unfair"), "slow": ("slow", "late", "long")}
-WITHOUT_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
-
-
-def reviews(count: int, seed: int) -> list[dict[str, str]]:
-    """Texts of different lengths whose one telling word names the class."""
-    numbers = random.Random(seed)
-    records = []
-    for _ in range(count):
-        label = numbers.choice(sorted(WORDS))
-        filler = "the film is very " * numbers.randrange(1, 5)
-        noun = numbers.choice(("film", "food", "place", "service"))
-        records.append({"text": f"{filler}the {noun} is {numbers.choice(WORDS[label])}", "label": label})
-    return records
-
-
-def wordpiece(special: dict[str, str] | None = None) -> BertTokenizer:
-    return BertTokenizer(vocab={part: number for number, part in enumerate(PARTS)}, **(special or {}))
-
-
-@pytest.fixture(scope="module")
-def bases(
-    tmp_path_factory: pytest.TempPathFactory, base_model: Path, tokenizer: PreTrainedTokenizerFast
-) -> dict[str, Path]:
-    """Tiny models of random weights; those of BERT's kind with real WordPiece, the others without a pad token."""
-    folder, size = tmp_path_factory.mktemp("bases"), len(PARTS)
-    set_seed(5)
-    bert = BertConfig(vocab_size=size, max_position_embeddings=40, initializer_range=0.1, **SIZES, **WITHOUT_DROPOUT)
-    models = {
-        "bert": BertForMaskedLM(bert),
-        "bert-with-pooler": BertModel(bert),
-        "distilbert": DistilBertForMaskedLM(
-            DistilBertConfig(vocab_size=size, dim=32, n_layers=2, n_heads=4, hidden_dim=64, max_position_embeddings=40)
-        ),
-        # Positions of RoBERTa begin behind its padding index.
-        "roberta": RobertaForMaskedLM(
-            RobertaConfig(vocab_size=size, max_position_embeddings=41, pad_token_id=0, **SIZES, **WITHOUT_DROPOUT)
-        ),
-        "gpt2": GPT2LMHeadModel(
-            GPT2Config(vocab_size=len(tokenizer), n_embd=32, n_layer=2, n_head=4, n_positions=128, pad_token_id=None)
-        ),
-    }
-    for name, model in models.items():
-        model.save_pretrained(folder / name)
-        (tokenizer if name == "gpt2" else wordpiece()).save_pretrained(folder / name)
-    return {name: folder / name for name in models} | {"llama": base_model}
-
-
-@pytest.fixture
-def classifying(make_spec: MakeSpec, bases: dict[str, Path], tmp_path: Path) -> MakeSpec:
-    """Makes specifications of classifiers: base, method, records, hyperparameters."""
-
-    def make(
-        base: str | Path = "bert",
-        method: str = "lora",
-        *,
-        records: list[dict[str, Any]] | None = None,
-        held_out: list[dict[str, Any]] | None = None,
-        **given: Any,
-    ) -> FineTuningSpec:
-        folder = bases[base] if isinstance(base, str) else base
-        spec = make_spec(method, base=folder, **given)
-        spec.task = "sequence_classification"
-        spec.training_file = data_file(tmp_path / "reviews.jsonl", reviews(40, 1) if records is None else records)
-        spec.validation_file = data_file(tmp_path / "others.jsonl", reviews(12, 2) if held_out is None else held_out)
-        return spec
-
-    return make
-
-
-def data_file(path: Path, records: list[dict[str, Any]]) -> DataFile:
-    path.write_text("".join(json.dumps(record) + "\n" for record in records))
-    return DataFile(name=path.name, path=str(path), format="jsonl", sha256="0" * 64, bytes=path.stat().st_size)
-
-
-def rows_of(file: DataFile) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in Path(file.path).read_text().splitlines()]
 
 
 def plain_classifier(path: str, names: list[str], seed: int) -> torch.nn.Module:
@@ -199,15 +109,6 @@ def test_engine_has_the_losses_of_plain_transformers_on_single_texts(
 def logits_of(model: torch.nn.Module, tokenizer: Any, texts: list[str]) -> torch.Tensor:
     with torch.no_grad():
         return torch.cat([model(**tokenizer(text, return_tensors="pt")).logits for text in texts])
-
-
-def run_card(final: Path, base: BaseModelReference) -> dict[str, Any]:
-    """Run the card's own example."""
-    names: dict[str, Any] = {}
-    card = (final / "README.md").read_text()
-    code = card.split("```python\n")[1].split("```")[0].replace("path/to/this/folder", str(final))
-    exec(code.replace(f"path/to/{base.name}", base.path), names)
-    return names
 
 
 @pytest.mark.parametrize(
@@ -305,110 +206,6 @@ def test_classifier_that_lost_its_evaluation_is_not_trained_again(
     assert second.metrics["base"].pop("head") == first.metrics["base"].pop("head") == "untrained"
     for side in ("base", "tuned"):
         assert second.metrics[side] == pytest.approx(first.metrics[side], abs=1e-5)
-
-
-@pytest.fixture
-def own_classifier(classifying: MakeSpec, tmp_path: Path) -> Path:
-    """A base that is a classifier already, of the same three classes in an order of its own."""
-    final = FineTuner(classifying("bert", "full", epochs=3), tmp_path / "first").run().model_path
-    config = json.loads((final / "config.json").read_text())
-    config["id2label"] = {"0": "slow", "1": "good", "2": "bad"}
-    config["label2id"] = {"slow": 0, "good": 1, "bad": 2}
-    (final / "config.json").write_text(json.dumps(config))
-    weights = load_file(final / "model.safetensors")
-    for name in ("classifier.weight", "classifier.bias"):
-        weights[name] = weights[name][[2, 1, 0]].contiguous()
-    save_file(weights, final / "model.safetensors", metadata={"format": "pt"})
-    return final
-
-
-def messages(run_dir: RunDir) -> str:
-    return "\n".join(row["message"] for row in run_dir.events_after(0)[0])
-
-
-def test_base_of_the_same_classes_keeps_its_head(classifying: MakeSpec, own_classifier: Path, tmp_path: Path) -> None:
-    before = RunDir(tmp_path / "first").evaluation()["tuned"]
-    tuner = FineTuner(classifying(own_classifier), tmp_path / "run")
-    metrics = tuner.run().metrics
-    assert metrics["base"]["head"] == "own" and "keeps its head" in messages(tuner.run_dir)
-    assert metrics["base"]["loss"] == pytest.approx(before["loss"], abs=1e-5)
-    config = AutoConfig.from_pretrained(tuner.run_dir.final / "base")
-    assert config.id2label == {0: "slow", 1: "good", 2: "bad"}
-
-
-@pytest.mark.parametrize("labels", [("good", "bad"), ("fair", "good", "bad")], ids=["fewer", "others"])
-def test_base_of_other_classes_gets_a_new_head_and_says_so(
-    labels: tuple[str, ...], classifying: MakeSpec, own_classifier: Path, tmp_path: Path, capsys: Any
-) -> None:
-    records = [{"text": f"the {word} is {label}", "label": label} for word in PARTS[5:20] for label in labels]
-    spec = classifying(own_classifier, records=records, held_out=records[:6])
-    tuner = FineTuner(spec, tmp_path / "run")
-    metrics = tuner.run().metrics
-    assert metrics["base"]["head"] == "untrained" and "gets a new head" in messages(tuner.run_dir)
-    loaded = run_card(tuner.run_dir.final, spec.base_model)
-    assert sorted(loaded["model"].config.id2label.values()) == sorted(labels)
-
-
-@pytest.mark.parametrize(("base", "limit"), [("bert", 40), ("roberta", 40), ("gpt2", 128)])
-def test_long_text_loses_its_end_but_not_its_special_tokens_and_is_counted(
-    base: str, limit: int, classifying: MakeSpec, tmp_path: Path
-) -> None:
-    records = [*reviews(20, 1), {"text": "the food is good " * 60, "label": "good"}]
-    tuner = FineTuner(classifying(base, records=records, micro_batch_size=4), tmp_path / "run")
-    tuner.run()
-    assert f"1 of 21 examples are longer than {limit} tokens and lose their end" in messages(tuner.run_dir)
-
-
-def test_numbers_and_truth_values_are_classes_in_a_stable_order(classifying: MakeSpec, tmp_path: Path) -> None:
-    for labels, named in (([10, 9, 2], ["2", "9", "10"]), ([True, False], ["false", "true"])):
-        records = [{"text": f"the film {word}", "label": label} for word in PARTS[8:14] for label in labels]
-        spec = classifying("bert", records=records, held_out=records[:3])
-        final = FineTuner(spec, tmp_path / named[0]).run().model_path
-        assert list(AutoConfig.from_pretrained(final / "base").id2label.values()) == named
-
-
-def test_class_that_is_not_validated_is_told(classifying: MakeSpec, tmp_path: Path) -> None:
-    held_out = [row for row in reviews(12, 2) if row["label"] != "slow"]
-    tuner = FineTuner(classifying(held_out=held_out), tmp_path / "run")
-    tuner.run()
-    assert "1 of 3 classes do not occur in the validation file" in messages(tuner.run_dir)
-
-
-CHATS = [{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}] * 4
-
-
-@pytest.mark.parametrize(
-    ("records", "held_out", "said"),
-    [
-        ([{"text": f"text {n}", "label": "good"} for n in range(5)], None, "All 5 records of reviews.jsonl have the label 'good'"),
-        ([{"text": f"text {n}", "label": f"Answer {n}."} for n in range(9)], None, "9 different labels in 9 records, such as 'Answer 0.'.*task causal_lm"),
-        ([{"prompt": "a", "completion": "b"}] * 4, None, "of the shape prompt_completion; sequence_classification learns from"),
-        (CHATS, None, "of the shape messages; sequence_classification learns from"),
-        ([{"text": "a", "label": " "}, {"text": "a", "label": "b"}], None, "Line 1: 'label' is empty"),
-        (None, [*reviews(4, 3), {"text": "x", "label": "odd"}, {"text": "y", "label": "odd"}], "1 label that the training file does not have: 'odd', in 2 records"),
-        (None, [{"prompt": "a", "completion": "b"}], "others.jsonl holds records of the shape prompt_completion"),
-    ],
-    ids=["one-class", "free-text", "prompts", "chats", "empty-label", "unknown-label", "unlabelled-validation"],
-)  # fmt: skip
-def test_labels_that_are_no_classes_fail_the_run_in_a_sentence(
-    records: Any, held_out: Any, said: str, classifying: MakeSpec, tmp_path: Path
-) -> None:
-    run_dir = RunDir(tmp_path / "run")
-    with pytest.raises(DataError, match=said):
-        FineTuner(classifying(records=records, held_out=held_out), run_dir).run()
-    assert run_dir.result()["error"]["message"] in messages(run_dir)
-
-
-def test_only_weights_of_the_head_may_be_missing(classifying: MakeSpec, bases: dict[str, Path], tmp_path: Path) -> None:
-    folder = tmp_path / "broken"
-    folder.mkdir()
-    for path in bases["bert"].iterdir():
-        (folder / path.name).write_bytes(path.read_bytes())
-    weights = load_file(folder / "model.safetensors")
-    del weights["bert.encoder.layer.1.output.dense.weight"]
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(ModelError, match=r"1 weights of BertForSequenceClassification are missing .*output\.dense"):
-        FineTuner(classifying(folder), tmp_path / "run").run()
 
 
 @pytest.mark.shared_data

@@ -1,0 +1,189 @@
+"""Commands that create jobs and saved specs, against a real service."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Run = Callable[..., Any]
+
+
+def test_the_specification_s_example_runs(online: Run, dataset: Path) -> None:
+    named = dataset.rename(dataset.with_name("qa_data.jsonl"))
+    assert online("create", "file", named).code == 0
+    line = "create fine-tune-job -basemodel tiny -dataset qa_data -output-model bert-qa -epochs 3 -lora-rank 16"
+    ran = online(*line.split(), "--json")
+    assert ran.code == 0, ran.err
+    job = json.loads(ran.out)
+    assert job["spec"]["hyperparameters"]["epochs"] == 3 and job["spec"]["hyperparameters"]["lora_rank"] == 16
+    assert job["output_model"] == "bert-qa"
+    shown = online("get", "fine-tuning-job", job["id"])
+    assert shown.code == 0 and job["name"] in shown.out
+
+
+def test_a_created_job_is_named_on_standard_output_alone(online: Run, dataset: Path) -> None:
+    ran = online("create", "job", "-model", "tiny", "-dataset", dataset, "-name", "one")
+    assert (ran.code, ran.out) == (0, "one\n")
+    assert "Uploaded" in ran.err and "afinador watch one" in ran.err
+
+
+def test_options_win_over_set_and_set_over_the_file(online: Run, dataset: Path, elsewhere: Path) -> None:
+    config = elsewhere / "advanced.yaml"
+    config.write_text("epochs: 1\nlora_rank: 8\nwarmup_steps: 7\nweight_decay: 0.5\n")
+    ran = online(
+        *["create", "job", "-basemodel", "tiny", "-dataset", dataset, "-config", config, "--json"],
+        *["--set", "epochs=2", "--set", "lora_rank=4", "--set", "seed=11", "-epochs", "3", "-lr", "1e-4"],
+        *["-tag", "a", "-tag", "b", "-metadata", "team=x", "-suffix", "s1", "-domain", "orders"],
+    )
+    assert ran.code == 0, ran.err
+    made = json.loads(ran.out)
+    resolved = made["spec"]["hyperparameters"]
+    values = [resolved[key] for key in ("epochs", "lora_rank", "warmup_steps", "weight_decay", "learning_rate")]
+    assert values == [3, 4, 7, 0.5, 1e-4]
+    assert made["spec"]["sources"]["warmup_steps"] == "file" and made["spec"]["sources"]["lora_rank"] == "request"
+    assert (made["seed"], made["tags"], made["metadata"]) == (11, ["a", "b"], {"team": "x"})
+    assert (made["suffix"], made["domain"]) == ("s1", "orders")
+
+
+def test_quantised_tuning_is_an_option_away(online: Run, dataset: Path) -> None:
+    line = ["create", "fine-tune-job", "-basemodel", "tiny", "-dataset", dataset, "-method", "qlora", "--json"]
+    for bits, given in ((8, []), (4, ["-quantization-bits", "4"])):
+        made = json.loads(online(*line, *given).out)
+        assert (made["tuning_method"], made["spec"]["output"]["kind"]) == ("qlora", "adapter")
+        assert made["hyperparameters"]["quantization_bits"] == bits
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "words"),
+    [
+        ("-basemodel bert-base-uncased", 3, "Registered are: tiny."),
+        ("-epochs 50", 2, "from 1 to 10"),
+        ("--set epoks=3", 2, "'epochs'"),
+        ("--set epochs=3 --set n_epochs=4", 2, "--set gives epochs twice"),
+        ("--set packing=perhaps", 2, "packing is 'perhaps'; it must be true or false"),
+        ("--set output_dir=here", 2, "goes to the hub"),
+        ("-method qlora -quantization-bits 5", 2, "allowed are: 4, 8"),
+        ("-quantization-bits 4", 2, "belongs to qlora"),
+        ("-method prefix_tuning", 2, "this version trains"),
+        ("-output-model a/b", 2, "output_model"),
+        ("-validation-dataset nope.csv", 3, "-validation-dataset 'nope.csv' is neither a file on this disk"),
+    ],
+)
+def test_a_refused_job_leaves_no_file_behind(online: Run, dataset: Path, change: str, code: int, words: str) -> None:
+    model = [] if "basemodel" in change else ["-basemodel", "tiny"]
+    ran = online("create", "job", *model, "-dataset", dataset, *change.split())
+    assert (ran.code, ran.out) == (code, "") and words in ran.err, ran.err
+    assert json.loads(online("list", "file", "--json").out)["data"] == []
+
+
+def test_set_reads_types_and_the_job_shows_where_values_came_from(online: Run, dataset: Path, elsewhere: Path) -> None:
+    config = elsewhere / "advanced.yaml"
+    config.write_text("seed: 9\nhyperparameters: {weight_decay: 0.5}\noptimizer: adafactor\n")
+    ran = online(
+        *["create", "job", "-basemodel", "tiny", "-dataset", dataset, "-name", "typed", "-config", config, "--json"],
+        *["--set", "packing=true", "--set", "target_modules=[q_proj, v_proj]", "--set", "eval_steps=null"],
+        *["--set", "learning_rate=2e-4", "--set", "lora_rank=8"],
+    )
+    assert ran.code == 0, ran.err
+    spec = json.loads(online("get", "fine-tuning-job", "typed", "--json").out)["spec"]
+    names = ("packing", "target_modules", "eval_steps", "learning_rate", "lora_rank", "weight_decay", "optimizer")
+    assert [(spec["hyperparameters"][name], spec["sources"][name]) for name in names] == [
+        *[(True, "request"), (["q_proj", "v_proj"], "request"), (None, "request"), (2e-4, "request"), (8, "request")],
+        *[(0.5, "file"), ("adafactor", "file")],
+    ]
+    shown = [line.strip() for line in online("get", "fine-tuning-job", "typed").out.splitlines()]
+    assert {"packing yes (request)", "optimizer adafactor (file)", "seed 9 (file)"} <= set(shown)
+    config.write_text("epochs: 1\nhyperparameters: {epochs: 2}\n")
+    ran = online("create", "job", "-basemodel", "tiny", "-dataset", dataset, "-config", config)
+    assert ran.code == 2 and "gives 'epochs' twice" in ran.err
+
+
+def test_ranges_that_the_operator_has_widened_hold(
+    online: Run, service: Any, dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(service.memory.operator, "limits", {"epochs": {"maximum": 100}})
+    ran = online("create", "job", "-basemodel", "tiny", "-dataset", dataset, "-epochs", "50")
+    assert ran.code == 0, ran.err
+
+
+def test_the_same_bytes_under_the_same_name_are_uploaded_once(online: Run, dataset: Path) -> None:
+    line = ["create", "job", "-basemodel", "tiny", "-dataset", dataset, "--json"]
+    first = json.loads(online(*line).out)
+    again = online(*line)
+    assert json.loads(again.out)["dataset"] == first["dataset"] and "is there already as" in again.err
+    original = dataset.read_text()
+    dataset.write_text(original * 2)
+    assert json.loads(online(*line).out)["dataset"] != first["dataset"]
+    dataset.write_text(original)
+    assert json.loads(online(*line).out)["dataset"] == first["dataset"], "an older version does as well"
+    assert [file["version"] for file in json.loads(online("list", "file", "--json").out)["data"]] == [2, 1]
+
+
+def test_a_data_set_that_is_nowhere_is_said_to_be_neither_here_nor_there(online: Run, dataset: Path) -> None:
+    online("create", "file", dataset)
+    ran = online("create", "job", "-basemodel", "tiny", "-dataset", "ordrs.jsonl")
+    assert ran.code == 3
+    assert "'ordrs.jsonl' is neither a file on this disk" in ran.err and "Did you mean 'orders.jsonl'?" in ran.err
+
+
+def test_of_a_saved_spec_that_cannot_be_run_only_what_it_says_itself_is_shown(
+    online: Run, service: Any, dataset: Path, elsewhere: Path
+) -> None:
+    from registry import files, job_specs, organisations, spec_jobs
+
+    config = elsewhere / "job.json"
+    config.write_text(json.dumps({"base_model": "tiny", "dataset": "orders", "config": {"epochs": 2}}))
+    online("create", "file", dataset)
+    ran = online("create", "job-spec", "nightly", config)
+    assert ran.code == 0, ran.err
+    with service.memory.database.session() as session:
+        owner = organisations.get(session, service.organization_id)
+        files.delete(session, service.memory, owner.id, "orders")
+        spec = job_specs.get(session, owner.id, "nightly")
+        job = spec_jobs.start(session, service.memory, owner, spec, "Made by a test").job
+    lines = [line.strip() for line in online("get", "job", job.id).out.splitlines()]
+    assert any(line.endswith("epochs 2 (file)") for line in lines), lines
+    assert not any("max_attempts" in line or "All others are defaults" in line for line in lines)
+
+
+def test_a_whole_request_may_be_in_the_file(online: Run, dataset: Path, elsewhere: Path) -> None:
+    config = dataset.with_name("job.json")
+    request = {"base_model": "tiny", "training_file": dataset.name, "hyperparameters": {"epochs": 2}, "name": "x"}
+    config.write_text(json.dumps(request))
+    ran = online("create", "job", "-config", config, "-name", "y", "--json")
+    assert ran.code == 0, ran.err
+    made = json.loads(ran.out)
+    assert (made["name"], made["spec"]["hyperparameters"]["epochs"]) == ("y", 2)
+
+
+def test_a_saved_spec_is_made_of_a_file_and_starts_jobs(online: Run, dataset: Path, elsewhere: Path) -> None:
+    request = elsewhere / "job.yaml"
+    request.write_text(f"base_model: tiny\ndataset: {dataset}\noutput_model: bot\nwarmup_steps: 7\nepochs: 2\n")
+    saved = online("create", "job-spec", "nightly", request)
+    assert (saved.code, saved.out) == (0, "nightly\n"), saved.err
+    assert "Uploaded" in saved.err and "--spec nightly" in saved.err
+    assert online("create", "spec", "nightly", request, "--no-retrain").code == 1
+    listed = online("list", "job-specs")
+    assert "nightly" in listed.out and dataset.name in listed.out
+    shown = json.loads(online("get", "job-spec", "nightly", "--json").out)
+    assert shown["request"]["training_file"] == dataset.name, "by name, for the newest version each time"
+    assert shown["request"]["config"] == {"warmup_steps": 7, "epochs": 2} and shown["retrain_on_update"] is True
+    assert "on a new version" in online("get", "spec", "nightly").out
+    job = json.loads(online("create", "job", "--spec", "nightly", "-epochs", "3", "--json").out)
+    assert (job["output_model"], job["hyperparameters"]["epochs"]) == ("bot", 3)
+    assert job["spec"]["hyperparameters"]["warmup_steps"] == 7
+    assert online("create", "job", "--spec", "nigthly").code == 3
+    request.write_text(
+        f"base_model: tiny\ndataset: {dataset}\nhyperparameters: {{n_epochs: 2, learning_rate_multiplier: 2}}\n"
+    )
+    assert online("create", "job-spec", "other", request).code == 0
+    ran = online("create", "job", "--spec", "other", "-epochs", "3", "-learning-rate", "1e-4", "--json")
+    assert ran.code == 0, ran.err
+    given = json.loads(ran.out)["spec"]["hyperparameters"]
+    assert (given["epochs"], given["learning_rate"]) == (3, 1e-4)
+    assert online("delete", "job-spec", "nightly").out == "Deleted job spec nightly.\n"
+    assert online("get", "job-spec", "nightly").code == 3

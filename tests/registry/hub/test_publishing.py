@@ -1,0 +1,148 @@
+"""Publishing: files, entry and MLflow's entry come together or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from afinador.errors import ModelError, ServiceUnavailableError, StorageError, UnsupportedModelError
+from registry import hub
+from registry.experiments import Experiments
+from registry.memory import Memory
+from registry.tables import HubVersion, Organization
+from tests.registry.hub.published import Unreachable, registered, rows, stored_keys
+
+Publish = Callable[..., HubVersion]
+
+
+def test_a_publication_is_files_entry_and_registered_version(
+    memory: Memory, experiments: Experiments, ready: Any, acme: Organization, publish: Publish
+) -> None:
+    job = ready.job(acme, output_model="orders", domain="shop", tags=["a"])
+    row = publish(job)
+    assert (row.name, row.version, row.kind, row.job_id) == ("orders", 1, "adapter", job.id)
+    assert row.alias == job.spec["output"]["alias"]
+    assert registered(experiments, acme) == {"orders": ["1"]}
+    with experiments.workspace(acme.name) as client:
+        version = client.get_model_version_by_alias("orders", "champion")
+    assert version.source == memory.storage.uri(row.storage_prefix)
+    assert version.tags["job"] == job.id
+    assert len(version.tags["manifest_sha256"]) == 64
+    assert {"MLmodel", "components/tokenizer/tokenizer.json", "adapter_model.safetensors"} <= set(row.files)
+    for name, file in row.files.items():
+        content = b"".join(memory.storage.chunks(f"{row.storage_prefix}/{name}"))
+        assert (len(content), hashlib.sha256(content).hexdigest()) == (file["bytes"], file["sha256"])
+
+
+def test_publishing_a_job_twice_is_publishing_it_once(
+    memory: Memory, experiments: Experiments, ready: Any, acme: Organization, publish: Publish
+) -> None:
+    job = ready.job(acme, output_model="orders")
+    assert publish(job).id == publish(job).id
+    assert rows(memory) == 1
+    assert registered(experiments, acme) == {"orders": ["1"]}
+
+
+def test_each_job_of_a_name_makes_a_version_and_each_has_its_alias(
+    memory: Memory, ready: Any, acme: Organization, publish: Publish
+) -> None:
+    first, second = (publish(ready.job(acme, output_model="orders")) for _ in range(2))
+    with memory.database.reading() as session:
+        newest = hub.to_wire(hub.get(session, acme.id, "orders"))
+        older = hub.to_wire(hub.get(session, acme.id, first.alias))
+    assert (newest.version, newest.versions, newest.id) == (2, [2, 1], second.alias)
+    assert (older.version, older.versions, older.id) == (1, [2, 1], first.alias)
+    assert newest.object == "hub.adapter"
+    assert newest.metrics == {"tuned": {"loss": 0.5}}
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "optimizer.pt", "checkpoint-1/rng_state.pth", "data.pkl"])
+def test_pickles_are_not_published(
+    memory: Memory, ready: Any, acme: Organization, publish: Publish, final: Path, name: str
+) -> None:
+    (final / name).parent.mkdir(exist_ok=True)
+    (final / name).write_bytes(b"x")
+    with pytest.raises(UnsupportedModelError, match=Path(name).name):
+        publish(ready.job(acme))
+    assert stored_keys(memory, acme) == []
+
+
+def test_half_an_adapter_is_not_published(ready: Any, acme: Organization, publish: Publish, final: Path) -> None:
+    (final / "adapter_config.json").unlink()
+    with pytest.raises(ModelError, match=r"adapter_config\.json"):
+        publish(ready.job(acme))
+
+
+def test_nothing_is_left_when_mlflow_is_away_and_the_next_try_succeeds(
+    memory: Memory, experiments: Experiments, ready: Any, acme: Organization, publish: Publish
+) -> None:
+    job = ready.job(acme, output_model="orders")
+    with pytest.raises(ServiceUnavailableError):
+        publish(job, Unreachable(memory.settings))
+    assert stored_keys(memory, acme) == []
+    assert rows(memory) == 0
+    assert publish(job).version == 1
+
+
+def test_nothing_is_left_when_the_storage_fails_midway(
+    memory: Memory,
+    experiments: Experiments,
+    ready: Any,
+    acme: Organization,
+    publish: Publish,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    put_file = memory.storage.put_file
+
+    def fails_at_the_tokenizer(source: Path, key: str) -> None:
+        if key.endswith("/tokenizer.json"):
+            raise StorageError("The storage does not answer.")
+        put_file(source, key)
+
+    monkeypatch.setattr(memory.storage, "put_file", fails_at_the_tokenizer)
+    with pytest.raises(StorageError):
+        publish(ready.job(acme, output_model="orders"))
+    assert stored_keys(memory, acme) == []
+    assert registered(experiments, acme) == {}
+
+
+def test_nothing_is_left_when_the_ledger_refuses(
+    memory: Memory, experiments: Experiments, ready: Any, acme: Organization, publish: Publish
+) -> None:
+    job = ready.job(acme, output_model="orders")
+    job.spec = job.spec | {"organization_id": "org_unknown"}
+    with pytest.raises(Exception, match=r"(?i)foreign key"):
+        publish(job)
+    assert memory.storage.list("org_unknown") == []
+    assert registered(experiments, acme) == {}
+
+
+def test_a_commit_that_fails_is_healed_by_the_next_try(
+    memory: Memory, experiments: Experiments, ready: Any, acme: Organization, publish: Publish, final: Path
+) -> None:
+    job = ready.job(acme, output_model="orders")
+    with pytest.raises(RuntimeError), memory.database.session() as session:
+        hub.publish(session, memory, experiments, job, final, {})
+        raise RuntimeError("the commit failed")
+    assert rows(memory) == 0
+    assert publish(job).version == 1
+    assert registered(experiments, acme) == {"orders": ["1"]}
+
+
+def test_a_slower_attempt_leaves_the_files_of_the_faster_one_alone(
+    memory: Memory, experiments: Experiments, ready: Any, acme: Organization, publish: Publish
+) -> None:
+    job = ready.job(acme, output_model="orders")
+
+    class Overtaken(Experiments):
+        def workspace(self, organization: str) -> Any:
+            publish(job)
+            raise ServiceUnavailableError("MLflow does not answer.")
+
+    row = publish(job, Overtaken(experiments.settings))
+    assert row.version == 1
+    assert sorted(row.files) == [key[len(row.storage_prefix) + 1 :] for key in stored_keys(memory, acme)]
