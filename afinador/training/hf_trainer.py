@@ -67,9 +67,7 @@ def train(
         )
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(_AfterStep(trainer, milestones))
-        trainer.take(
-            spec, subject, data, passes, milestones=milestones, steps_done=steps_done, random_states=random_states
-        )
+        trainer.take(spec, subject, data, passes, milestones, steps_done, random_states)
         trainer.train()
         trainer.accelerator.free_memory()
 
@@ -107,7 +105,6 @@ class _BatchTrainer(Trainer):
         subject: Subject,
         data: Data,
         passes: MicroBatches,
-        *,
         milestones: Milestones,
         steps_done: int,
         random_states: tuple[dict[str, torch.Tensor], dict[str, Any]],
