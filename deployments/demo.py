@@ -168,8 +168,13 @@ def show_result(client: Afinador, job: dict[str, Any], urls: dict[str, str]) -> 
 
 def by_hand(job: dict[str, Any], url: str) -> str:
     """Return the ``curl`` and ``openai`` lines that do the same."""
-    settings = _given(job)
-    body = {"model": job["model"], "training_file": job["training_file"], "hyperparameters": settings}
+    body = {
+        "model": job["model"],
+        "training_file": job["training_file"],
+        "seed": job["seed"],
+        "hyperparameters": _given(job),
+    }
+    arguments = ",\n                                       ".join(f"{name}={value!r}" for name, value in body.items())
     return f"""
 The same with curl (the service runs again with `AFINADOR_HOME={HOME} make up`; the key is in {KEY_FILE}):
   curl {url}/v1/fine_tuning/jobs -H "Authorization: Bearer $(cat {KEY_FILE})" \\
@@ -177,14 +182,13 @@ The same with curl (the service runs again with `AFINADOR_HOME={HOME} make up`; 
 and with the openai client:
   from openai import OpenAI
   client = OpenAI(base_url="{url}/v1", api_key=open("{KEY_FILE}").read())
-  job = client.fine_tuning.jobs.create(model={job["model"]!r}, training_file={job["training_file"]!r},
-                                       hyperparameters={settings!r})"""
+  job = client.fine_tuning.jobs.create({arguments})"""
 
 
 def _given(job: dict[str, Any]) -> dict[str, Any]:
     """Return the hyperparameters that the request gave, without what was default."""
-    sources = job["spec"]["sources"]
-    return {key: job["spec"]["hyperparameters"][key] for key, source in sources.items() if source == "request"}
+    sources, values = job["spec"]["sources"], job["spec"]["hyperparameters"]
+    return {key: value for key, value in values.items() if sources.get(key) == "request"}
 
 
 def _line(text: str) -> str:
