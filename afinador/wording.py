@@ -31,7 +31,9 @@ _KIND_TAGS = ("str", "int", "float", "bool")
 _MARKS = "letters, digits, dots, dashes and underscores"
 _PATTERNS = {
     r"^[A-Za-z0-9._-]{1,96}$": f"1 to 96 {_MARKS}",
-    r"^[A-Za-z0-9._-]{1,96}(/[A-Za-z0-9._-]{1,96})?$": f"1 to 96 {_MARKS}, once with a slash between two such names",
+    r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}(/[A-Za-z0-9][A-Za-z0-9._-]{0,95})?$": (
+        f"1 to 96 {_MARKS}, beginning with a letter or a digit, once with a slash between two such names"
+    ),
     r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$": f"1 to 128 {_MARKS}, and begin with a letter or a digit",
     r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$": f"1 to 96 {_MARKS}, and begin with a letter or a digit",
     r"^[0-9a-f]{64}$": "64 hexadecimal digits in small letters",

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 from urllib.parse import quote
+
+from afinador.errors import InvalidRequestError
 
 Kind = Literal["model", "adapter"]
 
@@ -44,8 +46,31 @@ class Call:
         return replace(self, params={**self.params, **params})
 
 
-def _named(name: str) -> str:
-    return quote(name, safe="")
+class HasId(Protocol):
+    """Whatever the service has answered: it names itself."""
+
+    @property
+    def id(self) -> str:
+        """What the service knows it by."""
+
+
+Named = str | HasId
+
+
+def id_of(thing: Named) -> str:
+    """Return what the service knows a thing by.
+
+    Raises:
+        InvalidRequestError: The name is empty: the path of no name is that of a list.
+    """
+    name = thing if isinstance(thing, str) else thing.id
+    if not name.strip():
+        raise InvalidRequestError("The name is empty. Give an id or a name.")
+    return name
+
+
+def _named(thing: Named) -> str:
+    return quote(id_of(thing), safe="")
 
 
 def health() -> Call:
@@ -58,17 +83,17 @@ def list_files(purpose: str | None = None) -> Call:
     return Call("GET", "/files", {"purpose": purpose})
 
 
-def get_file(file: str) -> Call:
+def get_file(file: Named) -> Call:
     """Get one file, by id."""
     return Call("GET", f"/files/{_named(file)}")
 
 
-def delete_file(file: str) -> Call:
+def delete_file(file: Named) -> Call:
     """Delete a file, by id."""
     return Call("DELETE", f"/files/{_named(file)}")
 
 
-def file_content(file: str) -> Call:
+def file_content(file: Named) -> Call:
     """Read a file's bytes."""
     return Call("GET", f"/files/{_named(file)}/content")
 
@@ -140,12 +165,12 @@ def list_job_specs() -> Call:
     return Call("GET", "/fine_tuning/job_specs")
 
 
-def get_job_spec(job_spec: str) -> Call:
+def get_job_spec(job_spec: Named) -> Call:
     """Get one saved job spec, by name or id."""
     return Call("GET", f"/fine_tuning/job_specs/{_named(job_spec)}")
 
 
-def delete_job_spec(job_spec: str) -> Call:
+def delete_job_spec(job_spec: Named) -> Call:
     """Delete a saved job spec."""
     return Call("DELETE", f"/fine_tuning/job_specs/{_named(job_spec)}")
 
@@ -155,7 +180,7 @@ def list_models(type: str | None = None) -> Call:
     return Call("GET", "/models", {"type": type})
 
 
-def get_model(model: str) -> Call:
+def get_model(model: Named) -> Call:
     """Get a base or fine-tuned model, by id or name."""
     return Call("GET", f"/models/{_named(model)}")
 
@@ -178,7 +203,7 @@ def send_model_file(model_id: str, path: str, offset: int, content: bytes, *, as
     return Call("PUT", where, {"offset": offset}, content=content, as_operator=as_operator)
 
 
-def delete_model(model: str) -> Call:
+def delete_model(model: Named) -> Call:
     """Delete a model."""
     return Call("DELETE", f"/models/{_named(model)}")
 
@@ -188,22 +213,22 @@ def list_hub(kind: Kind) -> Call:
     return Call("GET", f"/hub/{kind}s")
 
 
-def get_hub(kind: Kind, name: str) -> Call:
+def get_hub(kind: Kind, name: Named) -> Call:
     """Get one published model or adapter, by name or by the ``ft:…`` alias of one version."""
     return Call("GET", f"/hub/{kind}s/{_named(name)}")
 
 
-def delete_hub(kind: Kind, name: str) -> Call:
+def delete_hub(kind: Kind, name: Named) -> Call:
     """Delete a name with all its versions, or the one version that an ``ft:…`` alias names."""
     return Call("DELETE", f"/hub/{kind}s/{_named(name)}")
 
 
-def list_hub_files(kind: Kind, name: str, version: int | None = None) -> Call:
+def list_hub_files(kind: Kind, name: Named, version: int | None = None) -> Call:
     """List the files of a published model or adapter; of its newest version, unless another is asked for."""
     return Call("GET", f"/hub/{kind}s/{_named(name)}/files", {"version": version})
 
 
-def hub_file(kind: Kind, name: str, path: str, version: int | None = None) -> Call:
+def hub_file(kind: Kind, name: Named, path: str, version: int | None = None) -> Call:
     """Read one file of a published model or adapter; of its newest version, unless another is asked for."""
     return Call("GET", f"/hub/{kind}s/{_named(name)}/files/{quote(path)}", {"version": version})
 
@@ -228,6 +253,6 @@ def create_api_key(organization: str, name: str = "default") -> Call:
     return Call("POST", "/api_keys", body={"organization": organization, "name": name}, as_operator=True)
 
 
-def delete_api_key(key: str) -> Call:
+def delete_api_key(key: Named) -> Call:
     """Revoke a key, by id (operator)."""
     return Call("DELETE", f"/api_keys/{_named(key)}", as_operator=True)

@@ -13,7 +13,7 @@ from afinador.schemas.base import Deleted
 
 
 class Files(Noun):
-    """Data sets, and what jobs write."""
+    """Data sets, and what jobs write. Wherever a file is named, its id, its name and the file itself are the same."""
 
     def create(
         self,
@@ -49,29 +49,29 @@ class Files(Noun):
         """List the files, newest first."""
         return Listing(self._connection, calls.list_files(purpose), results.File)
 
-    def get(self, file: str) -> results.File:
+    def get(self, file: results.File | str) -> results.File:
         """Get a file by id or name."""
         return self._ask(calls.get_file(file), results.File)
 
-    def wait(self, file: str, timeout_seconds: float = 3600) -> results.File:
+    def wait(self, file: results.File | str, timeout_seconds: float = 3600) -> results.File:
         """Wait until a file was checked: ``processed`` or ``error``, with the reason in ``status_details``."""
         checked = following.await_settled(
             self._connection, calls.get_file(file), "uploaded", timeout_seconds=timeout_seconds
         )
         return results.File.model_validate(checked)
 
-    def content(self, file: str) -> bytes:
+    def content(self, file: results.File | str) -> bytes:
         """Read a file's bytes, whole."""
         parts = []
         for chunk in self._connection.chunks(calls.file_content(file)):
             parts.append(chunk)
         return b"".join(parts)
 
-    def download(self, file: str, path: Path | str, on_progress: Progress | None = None) -> Path:
+    def download(self, file: results.File | str, path: Path | str, on_progress: Progress | None = None) -> Path:
         """Fetch a file's bytes, checked against its SHA-256.
 
         Args:
-            file: Id or name.
+            file: Id, name, or the file itself.
             path: Where to; a folder that is there gets the file under its own name.
             on_progress: Told bytes done and bytes in all.
 
@@ -90,6 +90,6 @@ class Files(Noun):
         downloads.fetch(self._connection, calls.file_content(stated.id), target, stated.sha256, report)
         return target
 
-    def delete(self, file: str) -> Deleted:
+    def delete(self, file: results.File | str) -> Deleted:
         """Delete a file; ``InUseError`` while an open job needs it."""
         return self._ask(calls.delete_file(file), Deleted)

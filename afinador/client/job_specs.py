@@ -25,10 +25,10 @@ class JobSpecs(Noun):
         """List the saved specs, newest first."""
         return Listing(self._connection, calls.list_job_specs(), results.JobSpec)
 
-    def get(self, job_spec: str) -> results.JobSpec:
+    def get(self, job_spec: results.JobSpec | str) -> results.JobSpec:
         """Get a saved spec by name or id."""
         return self._ask(calls.get_job_spec(job_spec), results.JobSpec)
 
-    def delete(self, job_spec: str) -> Deleted:
+    def delete(self, job_spec: results.JobSpec | str) -> Deleted:
         """Delete a saved spec; its jobs stay."""
         return self._ask(calls.delete_job_spec(job_spec), Deleted)

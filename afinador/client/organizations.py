@@ -23,14 +23,18 @@ class Organizations(Noun):
 class ApiKeys(Noun):
     """Keys of organisations."""
 
-    def create(self, organization: str, name: str = "default") -> results.ApiKey:
+    def create(self, organization: results.Organization | str, name: str = "default") -> results.ApiKey:
         """Make a key; its ``key`` is told this once."""
-        return self._ask(calls.create_api_key(organization, name), results.ApiKey)
+        return self._ask(calls.create_api_key(calls.id_of(organization), name), results.ApiKey)
 
-    def list(self, organization: str | None = None) -> Listing[results.ApiKey]:
+    def list(self, organization: results.Organization | str | None = None) -> Listing[results.ApiKey]:
         """List keys, without the keys themselves."""
-        return Listing(self._connection, calls.list_api_keys(organization), results.ApiKey)
+        return Listing(
+            self._connection,
+            calls.list_api_keys(None if organization is None else calls.id_of(organization)),
+            results.ApiKey,
+        )
 
-    def delete(self, key: str) -> Deleted:
+    def delete(self, key: results.ApiKey | str) -> Deleted:
         """Revoke a key by id."""
         return self._ask(calls.delete_api_key(key), Deleted)

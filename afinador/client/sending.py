@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from typing import Any, BinaryIO
@@ -51,8 +52,13 @@ def http_options(access: Access, timeout_seconds: float) -> dict[str, Any]:
 
 
 def request_options(call: Call, access: Access) -> dict[str, Any]:
-    """Return what a request of httpx is made with, for a call and the key it is signed with."""
+    """Return what a request of httpx is made with, for a call and the key it is signed with.
+
+    Raises:
+        InvalidRequestError: The body holds what JSON cannot say, or the key what no header may hold.
+    """
     key = access.key_for(call)
+    _require_sendable(call, key)
     return {
         "method": call.method,
         "url": call.path,
@@ -61,6 +67,17 @@ def request_options(call: Call, access: Access) -> dict[str, Any]:
         "content": call.content,
         "headers": {"authorization": f"Bearer {key}"} if key else None,
     }
+
+
+def _require_sendable(call: Call, key: str | None) -> None:
+    if key is not None and not (key.isascii() and key.isprintable()):
+        raise InvalidRequestError("The API key holds characters that no key has. Copy it again.", param="api_key")
+    try:
+        json.dumps(call.body, allow_nan=False)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InvalidRequestError(
+            f"The request cannot be written as JSON ({error}): numbers must be finite, and nothing may hold itself."
+        ) from error
 
 
 def may_be_sent_again(call: Call, error: httpx.TransportError) -> bool:

@@ -39,7 +39,7 @@ class BaseModelRequest(Wire):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str = Field(pattern=r"^[A-Za-z0-9._-]{1,96}(/[A-Za-z0-9._-]{1,96})?$")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}(/[A-Za-z0-9][A-Za-z0-9._-]{0,95})?$")
     source: str | None = Field(None, min_length=1)
     files: list[UploadedFile] | None = None
     visibility: Visibility = "private"

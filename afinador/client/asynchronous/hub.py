@@ -23,7 +23,7 @@ class AsyncModels(AsyncNoun):
         made = await model_uploads.create(self._connection, name, source, visibility, on_progress)
         return results.Model.model_validate(made)
 
-    async def wait(self, model: str, timeout_seconds: float = 3600) -> results.Model:
+    async def wait(self, model: results.Model | str, timeout_seconds: float = 3600) -> results.Model:
         """Wait until a model's files are there: ``ready`` or ``error``, with the reason in ``status_details``."""
         settled = await following.await_settled(
             self._connection, calls.get_model(model), "registering", timeout_seconds=timeout_seconds
@@ -34,17 +34,17 @@ class AsyncModels(AsyncNoun):
         """List the models; with ``type`` only those that are ``base`` or ``fine-tuned``."""
         return AsyncListing(self._connection, calls.list_models(type), results.Model)
 
-    async def get(self, model: str) -> results.Model:
+    async def get(self, model: results.Model | str) -> results.Model:
         """Get a model by id or name."""
         return await self._ask(calls.get_model(model), results.Model)
 
-    async def delete(self, model: str) -> Deleted:
+    async def delete(self, model: results.Model | str) -> Deleted:
         """Delete a model; ``InUseError`` while jobs or adapters need it."""
         return await self._ask(calls.delete_model(model), Deleted)
 
 
 class AsyncHub(AsyncNoun):
-    """What the organisation's jobs made."""
+    """What the organisation's jobs made. An entry, given in the place of a name, stands for its one version."""
 
     def models(self) -> AsyncListing[results.HubEntry]:
         """List the models."""
@@ -54,18 +54,20 @@ class AsyncHub(AsyncNoun):
         """List the adapters."""
         return AsyncListing(self._connection, calls.list_hub("adapter"), results.HubEntry)
 
-    async def get(self, name: str) -> results.HubEntry:
+    async def get(self, name: results.HubEntry | str) -> results.HubEntry:
         """Get a model or adapter by name, or one version by its alias ``ft:…``."""
         return await self._ask(calls.get_hub("model", name), results.HubEntry)
 
-    def files(self, name: str, version: int | None = None) -> AsyncListing[HubFile]:
+    def files(self, name: results.HubEntry | str, version: int | None = None) -> AsyncListing[HubFile]:
         """List the files of a version, with sizes and hashes; of the newest, unless another is asked for."""
         return AsyncListing(self._connection, calls.list_hub_files("model", name, version), HubFile)
 
-    async def download(self, name: str, folder: Path | str, on_progress: FileProgress | None = None) -> list[Path]:
+    async def download(
+        self, name: results.HubEntry | str, folder: Path | str, on_progress: FileProgress | None = None
+    ) -> list[Path]:
         """Fetch all files into a folder, each checked against its SHA-256; what lies there already is kept."""
-        return await download_hub(self._connection, "model", name, Path(folder), on_progress)
+        return await download_hub(self._connection, "model", calls.id_of(name), Path(folder), on_progress)
 
-    async def delete(self, name: str) -> Deleted:
+    async def delete(self, name: results.HubEntry | str) -> Deleted:
         """Delete a name with all its versions, or the one version that an alias names."""
         return await self._ask(calls.delete_hub("model", name), Deleted)

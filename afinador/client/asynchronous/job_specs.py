@@ -24,10 +24,10 @@ class AsyncJobSpecs(AsyncNoun):
         """List the saved specs, newest first."""
         return AsyncListing(self._connection, calls.list_job_specs(), results.JobSpec)
 
-    async def get(self, job_spec: str) -> results.JobSpec:
+    async def get(self, job_spec: results.JobSpec | str) -> results.JobSpec:
         """Get a saved spec by name or id."""
         return await self._ask(calls.get_job_spec(job_spec), results.JobSpec)
 
-    async def delete(self, job_spec: str) -> Deleted:
+    async def delete(self, job_spec: results.JobSpec | str) -> Deleted:
         """Delete a saved spec; its jobs stay."""
         return await self._ask(calls.delete_job_spec(job_spec), Deleted)

@@ -22,14 +22,18 @@ class AsyncOrganizations(AsyncNoun):
 class AsyncApiKeys(AsyncNoun):
     """Keys of organisations."""
 
-    async def create(self, organization: str, name: str = "default") -> results.ApiKey:
+    async def create(self, organization: results.Organization | str, name: str = "default") -> results.ApiKey:
         """Make a key; its ``key`` is told this once."""
-        return await self._ask(calls.create_api_key(organization, name), results.ApiKey)
+        return await self._ask(calls.create_api_key(calls.id_of(organization), name), results.ApiKey)
 
-    def list(self, organization: str | None = None) -> AsyncListing[results.ApiKey]:
+    def list(self, organization: results.Organization | str | None = None) -> AsyncListing[results.ApiKey]:
         """List keys, without the keys themselves."""
-        return AsyncListing(self._connection, calls.list_api_keys(organization), results.ApiKey)
+        return AsyncListing(
+            self._connection,
+            calls.list_api_keys(None if organization is None else calls.id_of(organization)),
+            results.ApiKey,
+        )
 
-    async def delete(self, key: str) -> Deleted:
+    async def delete(self, key: results.ApiKey | str) -> Deleted:
         """Revoke a key by id."""
         return await self._ask(calls.delete_api_key(key), Deleted)

@@ -49,7 +49,8 @@ def test_a_file_goes_up_and_comes_back_the_same(client: Any, dataset: Path) -> N
     assert file.sha256 == hashlib.sha256(dataset.read_bytes()).hexdigest()
     assert seen[-1] == (dataset.stat().st_size, dataset.stat().st_size)
     assert client.files.content(file.id) == dataset.read_bytes()
-    checked = client.files.wait(file.id)
+    assert client.files.content(file) == dataset.read_bytes()
+    checked = client.files.wait(file)
     assert (checked.status, checked.records) == ("processed", 12)
     assert [listed.id for listed in client.files.list()] == [file.id]
     assert client.files.delete(file.id).deleted

@@ -11,9 +11,11 @@ import httpx
 import pytest
 
 from afinador import errors
-from afinador.client import calls
+from afinador.client import calls, results
 from afinador.client.access import Access
 from afinador.client.answers import error_from
+from afinador.client.sending import request_options
+from afinador.errors import InvalidRequestError
 from afinador.settings import Settings
 
 Answer = httpx.Response | Exception
@@ -242,3 +244,36 @@ class TestAccess:
 
     def test_keys_are_not_in_its_text(self) -> None:
         assert "af-" not in repr(Access("http://x", "af-a", "af-b"))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_number_that_json_cannot_say_is_refused_before_it_is_sent(value: float) -> None:
+    with pytest.raises(InvalidRequestError, match="numbers must be finite"):
+        request_options(calls.create_job({"hyperparameters": {"epochs": value}}), Access("http://127.0.0.1:1", "k"))
+
+
+def test_body_that_holds_itself_is_refused() -> None:
+    body: dict[str, object] = {}
+    body["config"] = body
+    with pytest.raises(InvalidRequestError, match="nothing may hold itself"):
+        request_options(calls.create_job(body), Access("http://127.0.0.1:1", "k"))
+
+
+def test_key_that_no_header_may_hold_is_refused() -> None:
+    with pytest.raises(InvalidRequestError, match="Copy it again"):
+        request_options(calls.list_jobs(), Access("http://127.0.0.1:1", "añ"))
+
+
+@pytest.mark.parametrize("call", [calls.get_job, calls.get_file, calls.get_model, calls.delete_file])
+def test_empty_name_does_not_become_a_list(call: Callable[[str], calls.Call]) -> None:
+    with pytest.raises(InvalidRequestError, match="The name is empty"):
+        call(" ")
+
+
+def test_whatever_was_answered_names_itself() -> None:
+    file = results.File(
+        id="file-1", created_at=0, bytes=1, filename="a.jsonl", purpose="fine-tune", status="processed",
+        organization_id="org-1", sha256="0" * 64, path="x", type="dataset",
+    )  # fmt: skip
+    assert calls.get_file(file) == calls.get_file("file-1")
+    assert calls.delete_file(file) == calls.delete_file("file-1")
