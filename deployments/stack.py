@@ -160,7 +160,7 @@ class Stack:
     def _stop(self) -> None:
         """Take everything down: jobs first, then what runs them, then what they report to."""
         say(
-            "\nStopping; jobs that run are queued again, and train from their first step at the next start. "
+            "\nStopping; jobs that run are queued again, and go on at the next start. "
             "Ctrl-C again does not wait for them."
         )
         signals_before = self._signals

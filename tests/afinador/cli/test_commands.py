@@ -269,6 +269,35 @@ def test_cancelling_stops_a_job_and_an_ended_one_stays(online: Run, service: Any
     assert ran.code == 1 and "succeeded" in ran.err
 
 
+def test_pausing_and_resuming_say_what_comes_next(online: Run, service: Any, job: dict[str, Any]) -> None:
+    assert "afinador resume fine-tuning-job mine" in online("pause", "fine-tuning-job", "mine").out
+    shown = online("get", "job", "mine")
+    assert "paused before it ran" in shown.out and "afinador resume fine-tuning-job mine" in shown.err
+    assert "is queued" in online("resume", "job", "mine").out
+    attempt = service.run_job(job["id"])
+    assert "is pausing; it stops after its current step" in online("pause", "job", "mine").out
+    assert "goes on as soon as it has stopped" in online("resume", "job", "mine").out
+    service.end_job(job["id"], attempt)
+    ran = online("pause", "job", "mine")
+    assert ran.code == 1 and "has succeeded, so it cannot be paused" in ran.err
+
+
+def test_watching_a_paused_job_says_how_to_resume_it(
+    online: Run, service: Any, job: dict[str, Any], in_background: Background
+) -> None:
+    online("pause", "job", "mine")
+
+    def go_on() -> None:
+        time.sleep(0.5)
+        online("resume", "job", "mine")
+        service.end_job(job["id"], service.run_job(job["id"]))
+
+    in_background(go_on)
+    ran = online("watch", "mine")
+    assert ran.code == 0
+    assert ran.err.count("It goes on with: afinador resume fine-tuning-job mine") == 1
+
+
 def test_watching_ends_with_the_comparison(
     online: Run, service: Any, job: dict[str, Any], in_background: Background
 ) -> None:
