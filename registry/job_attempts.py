@@ -51,8 +51,11 @@ def claim(
 
     Returns:
         The job, ``running``, with the new attempt number; None when it has succeeded, was cancelled or paused, waits for
-        its files, or does not exist.
+        its files, never had a specification that could be run (``max_attempts`` 0), or does not exist.
     """
+    spec = session.scalar(select(Job.spec).where(Job.id == job_id))
+    if spec is None or not spec["hyperparameters"]["max_attempts"]:
+        return None
     resumed_by_hand = and_(Job.status == "paused", Job.request_state.is_(None))
     runner = {"flow_run_id": flow_run_id, "process_id": process_id, "host": host}
     statement = (

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 Run = Callable[..., Any]
@@ -149,12 +150,12 @@ def test_a_data_set_that_is_nowhere_is_said_to_be_neither_here_nor_there(online:
 def test_a_waiting_job_shows_why_and_a_job_the_hyperparameters_that_were_chosen(
     online: Run, service: Any, job: dict[str, Any]
 ) -> None:
-    from registry import job_attempts
+    from registry import jobs
 
     attempt = service.run_job(job["id"])
     assert "running (training)" in online("get", "job", "mine").out
     with service.memory.database.session() as session:
-        assert job_attempts.requeue(session, job["id"], attempt, "The worker died")
+        assert jobs.requeue(session, job["id"], attempt, "The worker died")
     shown = online("get", "job", "mine").out
     assert "The worker died. The job goes on as attempt 2." in shown and "2/4" not in shown
     assert "2/4" not in online("list", "job").out
@@ -289,7 +290,8 @@ def test_watching_a_paused_job_says_how_to_resume_it(
 
     def go_on() -> None:
         time.sleep(0.5)
-        online("resume", "job", "mine")
+        headers = {"authorization": f"Bearer {service.key}"}
+        httpx.post(f"{service.url}/v1/fine_tuning/jobs/mine/resume", headers=headers).raise_for_status()
         service.end_job(job["id"], service.run_job(job["id"]))
 
     in_background(go_on)
