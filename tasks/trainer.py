@@ -15,9 +15,17 @@ from tasks.attempt import Attempt
 
 logger = logging.getLogger(__name__)
 
+EXIT_FAILED = 1
+"""Exit code of a trainer that has written down why it failed."""
 EXIT_STOPPED = 75
 """Exit code of a trainer that stopped because it was asked to."""
 STOP_GRACE_SECONDS = 20
+
+
+class TrainerDiedError(TrainingError):
+    """The training process ended without having said why; started again, it may well reach its end."""
+
+    code = "trainer_died"
 
 
 def start(attempt: Attempt) -> None:
@@ -58,24 +66,26 @@ def require_success(attempt: Attempt, code: int) -> None:
     """Turn an exit code into what it means.
 
     Raises:
-        TrainingError: Training failed; the message is the reason that it wrote, or its signal.
         StopRequestedError: It stopped because it was asked to.
+        TrainerDiedError: It ended by a signal, or without a reason.
+        AfinadorError: Training failed, with the reason that it wrote.
     """
     if code == 0:
         return
-    if code == EXIT_STOPPED:
-        attempt.wait(2)
-        raise TrainingError("Training stopped although nobody asked it to; see the job's log.")
     result = attempt.run.result() or {}
     error = result.get("error") or {}
-    if result.get("status") == "failed" and error.get("message"):
+    if code == EXIT_FAILED and result.get("status") == "failed" and error.get("message"):
         raise AfinadorError(error["message"], code=error.get("code"), param=error.get("param"))
+    attempt.check()
+    if code == EXIT_STOPPED:
+        attempt.wait(2)
+        raise TrainerDiedError("The training process stopped although nobody asked it to.")
     if code < 0:
-        raise TrainingError(
+        raise TrainerDiedError(
             f"The training process was ended by signal {-code}. Most often the machine ran out of memory: try a "
             "smaller micro_batch_size or max_length, or gradient_checkpointing."
         )
-    raise TrainingError(f"The training process ended with code {code} without a reason; see the job's log.")
+    raise TrainerDiedError(f"The training process ended with code {code} without a reason; see the job's log.")
 
 
 def stop(attempt: Attempt) -> None:

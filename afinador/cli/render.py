@@ -138,6 +138,11 @@ def progress_of(job: dict[str, Any]) -> dict[str, Any]:
     return {} if job["status"] in ("validating_files", "queued") else job.get("progress") or {}
 
 
+def how_to_resume(job: dict[str, Any]) -> str:
+    """Return what makes a paused job go on."""
+    return f"It goes on with: afinador resume fine-tuning-job {job['name']}"
+
+
 def comparison_of(job: dict[str, Any]) -> str | None:
     """Return the table *base against tuned*, or None when a job was not evaluated."""
     metrics = job.get("metrics") or {}

@@ -24,7 +24,6 @@ from registry import (
     events,
     files,
     hub,
-    job_attempts,
     job_creation,
     job_logs,
     job_specs,
@@ -174,6 +173,8 @@ class Belongings:
             ],
             "jobs.get": [lambda s, o: jobs.get(s, o, job.id), lambda s, o: jobs.get(s, o, job.name)],
             "jobs.request_cancel": [lambda s, o: jobs.request_cancel(s, o, job.id)],
+            "jobs.request_pause": [lambda s, o: jobs.request_pause(s, o, job.id)],
+            "jobs.request_resume": [lambda s, o: jobs.request_resume(s, o, job.id)],
             "organisations.revoke_key": [lambda s, o: organisations.revoke_key(s, o, key.id)],
             # A row of somebody else is no place from which to go on, either.
             "files.list_page": [lambda s, o: files.list_page(s, o, after=file.id)],
@@ -225,8 +226,9 @@ def test_every_function_that_is_given_an_organization_is_looked_at(belongings: B
 
 
 def test_functions_of_the_flow_go_by_unguessable_job_ids_only() -> None:
-    for name in ("claim", "look", "heartbeat", "set_progress", "set_fields", "mark_done", "finish", "requeue"):
-        assert "job_id" in inspect.signature(getattr(job_attempts, name)).parameters
+    of_the_flow = ("claim", "look", "heartbeat", "set_progress", "set_fields", "mark_done", "finish", "requeue", "stop")
+    for name in (*of_the_flow, "start_again", "withdraw_pause", "confirm_suspended", "resume_by_hand"):
+        assert "job_id" in inspect.signature(getattr(jobs, name)).parameters
 
 
 def test_lists_show_the_owner_everything_and_others_nothing(belongings: Belongings, globex: Organization) -> None:

@@ -53,6 +53,22 @@ class AsyncJobs(AsyncNoun):
         """Ask a job to stop for good; ``IllegalTransitionError`` when it has ended otherwise."""
         return await self._ask(calls.cancel_job(_named(job)), results.Job)
 
+    async def pause(self, job: results.Job | str) -> results.Job:
+        """Ask a job to stop at a checkpoint; it is ``pausing``, then ``paused``, and its device is free.
+
+        Raises:
+            IllegalTransitionError: It has ended, or is being cancelled.
+        """
+        return await self._ask(calls.pause_job(_named(job)), results.Job)
+
+    async def resume(self, job: results.Job | str) -> results.Job:
+        """Let a paused job go on: it is queued. One that waits or runs is left as it is.
+
+        Raises:
+            IllegalTransitionError: It has ended, or is being cancelled.
+        """
+        return await self._ask(calls.resume_job(_named(job)), results.Job)
+
     async def wait(
         self, job: results.Job | str, timeout_seconds: float | None = None, poll_seconds: float = 1.0
     ) -> results.Job:
