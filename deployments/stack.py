@@ -23,9 +23,10 @@ from registry import organisations, runs
 LOOK_SECONDS = 0.1
 MAX_DEATHS_AT_START = 4
 SLOW_SECONDS = 60.0
-HOLD_SECONDS = 20.0
+HOLD_SECONDS = 300.0
+"""How long running jobs may take to finish their step and save; a second Ctrl-C does not wait."""
 STOP_SECONDS = 8.0
-TRAINER_SECONDS = 10.0
+TRAINER_SECONDS = 30.0
 """How long a trainer whose flow is gone has to end by itself."""
 STOP_ORDER = (
     ("api", "mlflow", "database", "deployments"),

@@ -9,6 +9,7 @@ from prefect import flow, runtime, suspend_flow_run
 from prefect.client.schemas.objects import State
 from prefect.exceptions import Pause
 from prefect.states import Cancelled, Completed, Failed
+from sqlalchemy.exc import SQLAlchemyError
 
 from afinador.errors import AfinadorError
 from tasks import ending
@@ -57,6 +58,10 @@ def outcome(attempt: Attempt) -> State:
     except StopRequestedError as stop:
         return stopped(attempt, stop.request)
     except TrainerDiedError:
+        raise
+    except SQLAlchemyError:
+        logger.exception("The ledger is away for too long; housekeeping starts the job again.")
+        ending.interrupted(attempt)
         raise
     except AfinadorError as error:
         return Failed(message=ending.failed(attempt, error))

@@ -29,6 +29,8 @@ from registry.tables import Job
 logger = logging.getLogger(__name__)
 
 LISTEN_SECONDS = 0.5
+PATIENCE_SECONDS = 300.0
+"""A job outlives its ledger's being locked or away for so long; training goes on meanwhile."""
 PREFECT_STATE_EVERY = 4
 HEARTBEAT_EVERY = 10
 
@@ -189,7 +191,7 @@ def claim(job_id: str, flow_run_id: str) -> Attempt | None:
     Returns:
         The attempt, or None when the job has ended or is paused.
     """
-    memory = Memory.open(read_settings())
+    memory = Memory.open(read_settings(), patience_seconds=PATIENCE_SECONDS)
     process = psutil.Process()
     with memory.database.session() as session:
         job = jobs.claim(

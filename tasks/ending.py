@@ -74,7 +74,7 @@ def interrupted(attempt: Attempt) -> None:
     the next task: so the last checkpoint is saved here, without one.
     """
     request = attempt.asked_in_prefect() or attempt.request
-    trainer.stop(attempt)
+    trainer.stop(attempt, trainer.SIGNAL_GRACE_SECONDS)
     try:
         if attempt.take_over is not None:
             attempt.take_over()

@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 FOLLOW_SECONDS = 0.3
 PROGRESS_SECONDS = 1.0
 ARTIFACT_SECONDS = 4.0
+_USED = ("cpu_percent", "memory_bytes", "gpu_memory_bytes", "gpu_utilization_percent", "gpu_energy_watt_hours")
 
 
 class Follower:
@@ -34,6 +35,8 @@ class Follower:
         self.cursors: dict[str, int] = dict(attempt.job().cursors or {})
         self.curves = Curves(attempt)
         self._progress_at = 0.0
+        self._resources_cursor = 0
+        self._resources: dict[str, Any] = {}
         self._artifact_at = 0.0
         attempt.take_over = lambda: self.forward(attempt.run.status() or {}, in_prefect=False)
 
@@ -93,8 +96,12 @@ class Follower:
             self.attempt.say(f"Checkpoint {checkpoint['step']} is not in the storage: {error}", level="warn")
 
     def _progress(self, status: dict[str, Any]) -> dict[str, Any]:
-        shown = ("state", "step", "steps", "epoch", "tokens", "eta_seconds")
+        shown = ("state", "step", "steps", "epoch", "tokens", "eta_seconds", "phase_seconds", "seconds_per_epoch")
+        rows, self._resources_cursor = self.attempt.run.resources_after(self._resources_cursor)
+        if rows:
+            self._resources = {key: rows[-1][key] for key in _USED if key in rows[-1]}
         return {key: status.get(key) for key in shown} | {
+            "resources": self._resources,
             "train_loss": status.get("train_loss", self.curves.last.get("train_loss")),
             "valid_loss": self.curves.last.get("valid_loss"),
         }

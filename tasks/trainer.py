@@ -19,7 +19,12 @@ EXIT_FAILED = 1
 """Exit code of a trainer that has written down why it failed."""
 EXIT_STOPPED = 75
 """Exit code of a trainer that stopped because it was asked to."""
-STOP_GRACE_SECONDS = 20
+STOP_GRACE_SECONDS = 600
+"""A step and the checkpoint after it may take so long."""
+SIGNAL_GRACE_SECONDS = 20
+"""Prefect's worker kills a flow 30 s after it has told it to end."""
+FORMER_GRACE_SECONDS = 120
+"""So long the trainer of an earlier attempt may take to save and end."""
 
 
 class TrainerDiedError(TrainingError):
@@ -88,16 +93,16 @@ def require_success(attempt: Attempt, code: int) -> None:
     raise TrainerDiedError(f"The training process ended with code {code} without a reason; see the job's log.")
 
 
-def stop(attempt: Attempt) -> None:
-    """Ask the trainer to stop after its step and wait; end it by force when it does not."""
+def stop(attempt: Attempt, grace_seconds: float = STOP_GRACE_SECONDS) -> None:
+    """Ask the trainer to stop after its step and to save, and wait; end it by force when it does not."""
     process = attempt.trainer
     if process is None or process.poll() is not None:
         return
     attempt.run.write_control(attempt.number, attempt.request or "cancel")
     try:
-        process.wait(STOP_GRACE_SECONDS)
+        process.wait(grace_seconds)
     except subprocess.TimeoutExpired:
-        logger.warning("Training did not stop within %s s and is ended by force.", STOP_GRACE_SECONDS)
+        logger.warning("Training did not stop within %s s and is ended by force.", grace_seconds)
         process.kill()
         process.wait()
 
@@ -109,7 +114,7 @@ def _visible_devices(attempt: Attempt) -> str:
 def _outlive_former(attempt: Attempt) -> None:
     """Wait for the trainer of an earlier attempt; it stops when it sees the newer attempt in ``control.json``."""
     status = attempt.run.status() or {}
-    end = time.monotonic() + STOP_GRACE_SECONDS
+    end = time.monotonic() + FORMER_GRACE_SECONDS
     while (process := _own_trainer(attempt, status.get("process_id"))) is not None:
         if time.monotonic() > end:
             process.kill()

@@ -159,6 +159,11 @@ def job_metrics(job: str) -> Call:
     return Call("GET", f"/fine_tuning/jobs/{_named(job)}/metrics")
 
 
+def job_resources(job: str) -> Call:
+    """Get what a job has used, oldest first."""
+    return Call("GET", f"/fine_tuning/jobs/{_named(job)}/resources")
+
+
 def job_logs(job: str, *, follow: bool = False) -> Call:
     """Get a job's log as text, or with ``follow`` as messages until the job has ended."""
     return Call("GET", f"/fine_tuning/jobs/{_named(job)}/logs", {"follow": "true" if follow else None})

@@ -124,7 +124,14 @@ class Jobs(Noun):
     def metrics(self, job: results.Job | str) -> Sequence[dict[str, Any]]:
         """Return the rows of the curves, oldest first: ``step``, ``train_loss``, ``valid_loss`` and others."""
         answer = self._connection.json(calls.job_metrics(_named(job)))
-        return list(answer["data"])
+        rows: Sequence[dict[str, Any]] = answer["data"]
+        return rows
+
+    def resources(self, job: results.Job | str) -> Sequence[dict[str, Any]]:
+        """Get what a job has used, every five seconds: ``cpu_percent``, ``memory_bytes``, those of a GPU, ``timestamp_ms``."""
+        answer = self._connection.json(calls.job_resources(_named(job)))
+        rows: Sequence[dict[str, Any]] = answer["data"]
+        return rows
 
     def logs(self, job: results.Job | str) -> str:
         """Return the log of the training process."""
