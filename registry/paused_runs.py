@@ -12,12 +12,21 @@ import time
 from sqlalchemy import select
 
 from registry import jobs
-from registry.flow_processes import flow_lives
 from registry.memory import Memory
 from registry.prefect_api import Prefect, RunState
 from registry.tables import Job
 
 MESSAGE = "The job is paused."
+SUSPENDING = "Suspending"
+"""Name of the state of a run that is put off, before it is suspended.
+
+A worker that takes a run in the moment in which it is suspended ends with an error (Prefect 3.8.8), so the run is first
+moved out of every worker's sight.
+"""
+PUT_OFF_SECONDS = 60
+"""Workers look 10 s ahead."""
+IN_HAND_SECONDS = 5
+"""No worker has a run in hand any more that was put off so long ago."""
 TAKEN_SECONDS = 120
 """A worker that took a run in the moment in which it was suspended brings its flow to its first line in this time."""
 
@@ -43,7 +52,12 @@ def settle(memory: Memory, prefect: Prefect, job: Job, state: RunState, *, has_n
     elif state.type in ("PENDING", "RUNNING") and job.request_state is not None:
         if has_no_process:
             prefect.suspend(run_id, MESSAGE)  # else its flow suspends it
-    elif state.type in ("SCHEDULED", "PENDING", "RUNNING") and job.request_state is None:
+    elif state.type == "SCHEDULED" and job.request_state is not None:
+        if state.name != SUSPENDING:
+            prefect.put_off(run_id, SUSPENDING, MESSAGE, PUT_OFF_SECONDS)
+        elif time.time() - state.timestamp > IN_HAND_SECONDS:
+            prefect.suspend(run_id, MESSAGE)
+    elif state.type in ("SCHEDULED", "PENDING", "RUNNING"):
         logger.info("Run %s of the paused job %s is %s: it was resumed in Prefect", run_id, job.id, state.name)
         with memory.database.session() as session:
             jobs.resume_by_hand(session, job.id)
@@ -51,20 +65,15 @@ def settle(memory: Memory, prefect: Prefect, job: Job, state: RunState, *, has_n
         prefect.suspend(run_id, MESSAGE)
 
 
-def suspend(memory: Memory, prefect: Prefect, job: Job) -> None:
-    """Suspend the run of a job that was paused before it ran, or leave it to housekeeping and to its flow."""
-    run_id = job.flow_run_id or ""
-    state = prefect.run_states([run_id]).get(run_id)
-    if state is not None and state.type in ("SCHEDULED", "PAUSED"):
-        settle(memory, prefect, job, state, has_no_process=not flow_lives(job))
-
-
-def resume(memory: Memory, prefect: Prefect, job: Job) -> None:
-    """Let the suspended run of a queued job be executed again."""
+def resume(memory: Memory, prefect: Prefect, job: Job, state: RunState) -> None:
+    """Let the suspended run of a queued job, or one that was about to be suspended, be executed again."""
     if is_still_queued(memory, job):
         run_id = job.flow_run_id or ""
         logger.info("Run %s of job %s is resumed (%s)", run_id, job.id, job.request_state)
-        prefect.resume(run_id)
+        if state.type == "PAUSED":
+            prefect.resume(run_id)
+        elif state.name == SUSPENDING:
+            prefect.set_state(run_id, "SCHEDULED", "Resuming", "")
 
 
 def request_pause(memory: Memory, job: Job) -> None:
@@ -85,7 +94,8 @@ def is_still_queued(memory: Memory, job: Job) -> bool:
 def _confirm(memory: Memory, prefect: Prefect, job: Job, state: RunState) -> None:
     """Note that the run is suspended, unless a worker has taken it just before: its flow will find the job paused."""
     history = prefect.state_history(job.flow_run_id or "")
-    was_taken = len(history) > 1 and history[-2].type == "PENDING"
+    before = [past for past in history[:-1] if past.name != SUSPENDING]
+    was_taken = bool(before) and before[-1].type == "PENDING"
     if was_taken and time.time() - state.timestamp < TAKEN_SECONDS:
         return
     with memory.database.session() as session:

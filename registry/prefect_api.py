@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -176,8 +176,18 @@ class Prefect:
         body = {"state": {"type": type, "name": name, "message": message}}
         self._call("POST", f"/flow_runs/{run_id}/set_state", body, accept=(404,))
 
+    def put_off(self, run_id: str, name: str, message: str, seconds: float) -> None:
+        """Schedule a run for later, under a name of its own, so that no worker takes it now."""
+        later = datetime.now(UTC) + timedelta(seconds=seconds)
+        state = {"type": "SCHEDULED", "name": name, "message": message}
+        body = {"state": {**state, "state_details": {"scheduled_time": later.isoformat()}}}
+        self._call("POST", f"/flow_runs/{run_id}/set_state", body, accept=(404,))
+
     def suspend(self, run_id: str, message: str) -> None:
-        """Suspend a run without an end to its pause; only for one that has no process, which would not be told."""
+        """Suspend a run without an end to its pause.
+
+        Only for one that has no process, which would not be told, and that no worker is about to take: it would die of it.
+        """
         state = {"type": "PAUSED", "name": "Suspended", "message": message}
         # Prefect's own rules suspend only what runs.
         body = {"state": {**state, "state_details": {"pause_reschedule": True}}, "force": True}

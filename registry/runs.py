@@ -126,20 +126,17 @@ def follow_up(memory: Memory, job: Job) -> None:
         return
     try:
         with Prefect(memory.settings) as prefect:
+            state = prefect.run_states([job.flow_run_id]).get(job.flow_run_id)
+            if state is None or state.type not in ("SCHEDULED", "PAUSED"):
+                return
             if job.status == "cancelled":
-                _cancel(prefect, job.flow_run_id)
+                prefect.set_state(job.flow_run_id, "CANCELLED", "Cancelled", "The job was cancelled.")
             elif job.status == "paused":
-                paused_runs.suspend(memory, prefect, job)
+                paused_runs.settle(memory, prefect, job, state, has_no_process=False)
             elif job.status == "queued" and job.request_state == "resume":
-                paused_runs.resume(memory, prefect, job)
+                paused_runs.resume(memory, prefect, job, state)
     except ServiceUnavailableError as error:
         logger.warning("Run %s of job %s is told later: %s", job.flow_run_id, job.id, error.message)
-
-
-def _cancel(prefect: Prefect, run_id: str) -> None:
-    state = prefect.run_states([run_id]).get(run_id)
-    if state is not None and state.type in ("SCHEDULED", "PAUSED"):
-        prefect.set_state(run_id, "CANCELLED", "Cancelled", "The job was cancelled.")
 
 
 def health(settings: Settings) -> dict[str, Any]:

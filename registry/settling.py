@@ -138,8 +138,8 @@ class _Round:
             self._close_run(job, state, "The job was cancelled in Prefect.")
         elif state.type == "PAUSED" and job.request_state is None:
             paused_runs.request_pause(self.memory, job)  # somebody has suspended it in Prefect
-        elif state.type == "PAUSED":
-            paused_runs.resume(self.memory, self.prefect, job)
+        elif state.type == "PAUSED" or state.name == paused_runs.SUSPENDING:
+            paused_runs.resume(self.memory, self.prefect, job, state)
         elif state.type == "SCHEDULED":
             self._say_behind_whom(job, state)
         elif self._is_on_its_way(job, state):

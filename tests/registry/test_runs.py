@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from afinador.errors import ServiceUnavailableError
-from registry import events, jobs, runs, settling, submissions
+from registry import events, jobs, paused_runs, runs, settling, submissions
 from registry.memory import Memory
 from registry.prefect_api import Prefect, RunState
 from registry.tables import Job, Organization
@@ -366,22 +366,38 @@ def test_a_job_cancelled_before_it_ran_is_taken_back_from_prefect(
 
 @pytest.mark.parametrize("by", ["the API", "settle"])
 def test_a_job_paused_before_it_ran_has_a_suspended_run_and_goes_on_in_the_same(
-    served: Memory, prefect: Prefect, submitted: Job, read: Any, by: str
+    served: Memory, prefect: Prefect, submitted: Job, read: Any, by: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def tell() -> None:
         runs.follow_up(served, submitted) if by == "the API" else runs.settle(served)
 
     for _ in range(2):
+        monkeypatch.setattr(paused_runs, "IN_HAND_SECONDS", 60)
         ask(served, jobs.request_pause, submitted)
-        tell()
+        for _ in range(2):
+            tell()
+            assert state_of(prefect, submitted).name == "Suspending", "out of the sight of workers first"
+        monkeypatch.setattr(paused_runs, "IN_HAND_SECONDS", 0)
+        for _ in range(2):
+            runs.settle(served, since=time.time() + 1)
         assert (state_of(prefect, submitted).name, state_of(prefect, submitted).is_lasting) == ("Suspended", True)
-        runs.settle(served, since=time.time() + 1)
         assert (read(submitted.id).status, read(submitted.id).request_state) == ("paused", None)
         ask(served, jobs.request_resume, submitted)
         tell()
         runs.settle(served)
         assert (read(submitted.id).status, state_of(prefect, submitted).name) == ("queued", "Resuming")
         assert runs.submit_waiting(served) == 0
+
+
+def test_a_job_resumed_before_its_run_was_suspended_runs_at_once(
+    served: Memory, prefect: Prefect, submitted: Job
+) -> None:
+    for request, name in ((jobs.request_pause, "Suspending"), (jobs.request_resume, "Resuming")):
+        ask(served, request, submitted)
+        runs.follow_up(served, submitted)
+        assert state_of(prefect, submitted).name == name
+    run = run_of(prefect, submitted)
+    assert datetime.fromisoformat(run["next_scheduled_start_time"]) < datetime.now(UTC) + timedelta(seconds=1)
 
 
 def test_a_job_paused_while_its_run_begins_is_left_to_its_flow(
@@ -407,7 +423,7 @@ def test_a_job_paused_while_prefect_was_away_is_suspended_later(
     runs.follow_up(served, submitted)
     served.settings = here
     runs.settle(served)
-    assert (read(submitted.id).status, state_of(prefect, submitted).name) == ("paused", "Suspended")
+    assert (read(submitted.id).status, state_of(prefect, submitted).name) == ("paused", "Suspending")
 
 
 @pytest.mark.parametrize("left", ["RUNNING", "CRASHED"])
