@@ -43,6 +43,7 @@ class Window:
     started_at: float = field(default_factory=time.monotonic)
 
     def add(self, step: Step) -> None:
+        """Add a step."""
         self.loss_sum += step.loss_sum
         self.targets += step.targets
         self.input_tokens += step.input_tokens
