@@ -149,6 +149,8 @@ def test_seed_may_stand_in_the_config_too() -> None:
     assert (request.seed, resolve_request(request)[2]["seed"]) == (5, "file")
     request = parse_request(BODY | {"config": {"seed": 5}, "hyperparameters": {"seed": 7}})
     assert (request.seed, resolve_request(request)[2]["seed"]) == (7, "request")
+    request = parse_request(BODY)
+    assert (request.seed, resolve_request(request)[2]["seed"]) == (None, "default")
     request = parse_request(BODY | {"seed": 9, "config": {"seed": 5}})
     assert (request.seed, resolve_request(request)[2]["seed"]) == (9, "request")
     with pytest.raises(InvalidRequestError, match="seed is -1"):
@@ -164,6 +166,21 @@ def test_auto_is_the_default_and_becomes_its_number() -> None:
     )
     assert (values.batch_size, values.epochs, values.learning_rate) == (32, 2, 5e-5)
     assert (sources["batch_size"], sources["epochs"]) == ("default", "operator")
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_null_says_that_a_key_is_not_given_unless_it_is_its_default(key: str) -> None:
+    default, other, *_ = KEYS[key]
+    _, values, sources = resolve(config={key: other}, hyperparameters={key: None})
+    if default is None:
+        assert (getattr(values, key), sources[key]) == (None, "request")
+    else:
+        assert (getattr(values, key), sources[key]) == (other, "file")
+
+
+def test_numbers_may_be_texts() -> None:
+    assert resolve(hyperparameters={"learning_rate": "1e-4", "epochs": "2"})[1].learning_rate == 1e-4
+    assert resolve(hyperparameters={"learning_rate_multiplier": "2"})[1].learning_rate == 1e-4
 
 
 def test_multiplier_is_of_the_operator_s_default() -> None:
