@@ -30,7 +30,8 @@ def measurements(run_dir: RunDir, upto: int) -> list[dict[str, Any]]:
 
 def first_difference(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> dict[str, Any] | None:
     """Return ``step``, name of the ``value`` and what the two journals say of it, or None if they say the same."""
-    for row, counterpart in zip_longest(one, other, fillvalue={}):
+    missing: dict[str, Any] = {}
+    for row, counterpart in zip_longest(one, other, fillvalue=missing):
         for name in sorted(row.keys() | counterpart.keys()):
             if row.get(name) != counterpart.get(name):
                 step = row.get("step", counterpart.get("step"))

@@ -32,11 +32,8 @@ def test_resume_is_proved_and_a_tampered_state_is_found(spec: FineTuningSpec, tm
     seen: list[str] = []
     process = TrainingProcess(watch=lambda run_dir: seen.append(run_dir.path.name))
     certificate = verify_resume(spec, tmp_path / "proof", process=process)
-    assert (certificate["equal"], certificate["steps"], certificate["resumed_after"]) == (
-        True,
-        7,
-        3,
-    )  # of 20 steps, as many as the job has
+    # Of 20 steps, as many as the job has.
+    assert (certificate["equal"], certificate["steps"], certificate["resumed_after"]) == (True, 7, 3)
     assert certificate["first_difference"] is None and certificate["environment_differences"] == ""
     assert {"adapter_model.safetensors", "training_state/optimizer.safetensors"} <= certificate["hashes"].keys()
     assert all(len(each["straight"]) == 64 for each in certificate["hashes"].values())
@@ -48,7 +45,7 @@ def test_resume_is_proved_and_a_tampered_state_is_found(spec: FineTuningSpec, tm
 
     straight, resumed = RunDir(tmp_path / "proof" / "straight"), RunDir(tmp_path / "proof" / "resumed")
     for run_dir in (straight, resumed):
-        assert [row["step"] for row in run_dir.metrics_after(0)[0]] == [1, 2, 3, 4, 5, 6, 7]
+        assert {row["step"] for row in run_dir.metrics_after(0)[0]} == {1, 2, 3, 4, 5, 6, 7}
         assert not run_dir.final.exists() and run_dir.result() is None
     go_on_from_a_changed_moment(resumed)
     unequal = certify_resume(spec, straight, resumed)
