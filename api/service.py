@@ -35,8 +35,8 @@ class Runs(Protocol):
     def submit_waiting(self, memory: Memory) -> int:
         """Give all queued jobs that have no run yet to Prefect."""
 
-    def cancel(self, memory: Memory, job: Job) -> None:
-        """Take the run of a cancelled job back."""
+    def follow_up(self, memory: Memory, job: Job) -> None:
+        """Cancel, suspend or resume the run of a job that waits."""
 
     def health(self, settings: Settings) -> dict[str, Any]:
         """Ask how Prefect and its workers are."""
@@ -93,9 +93,9 @@ class Service:
         """Tell Prefect of new versions of files, in the background; while it is away, housekeeping tries again."""
         self.background.run("submit", dataset_updates.send, self.memory)
 
-    def cancel_run(self, job: Job) -> None:
-        """Tell Prefect that a job was cancelled, in the background."""
-        self.background.run("submit", self.runs.cancel, self.memory, job)
+    def follow_up(self, job: Job) -> None:
+        """Tell Prefect that a job was cancelled, paused or resumed, in the background."""
+        self.background.run("submit", self.runs.follow_up, self.memory, job)
 
     def _check_and_submit(self, file_id: str) -> None:
         try:

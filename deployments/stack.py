@@ -23,9 +23,10 @@ from registry import organisations, runs
 LOOK_SECONDS = 0.1
 MAX_DEATHS_AT_START = 4
 SLOW_SECONDS = 60.0
-HOLD_SECONDS = 20.0
+HOLD_SECONDS = 300.0
+"""How long running jobs may take to finish their step and save; a second Ctrl-C does not wait."""
 STOP_SECONDS = 8.0
-TRAINER_SECONDS = 10.0
+TRAINER_SECONDS = 30.0
 """How long a trainer whose flow is gone has to end by itself."""
 STOP_ORDER = (
     ("api", "mlflow", "database", "deployments"),
@@ -160,7 +161,7 @@ class Stack:
     def _stop(self) -> None:
         """Take everything down: jobs first, then what runs them, then what they report to."""
         say(
-            "\nStopping; jobs that run are queued again, and train from their first step at the next start. "
+            "\nStopping; jobs that run keep a checkpoint, and go on from it at the next start. "
             "Ctrl-C again does not wait for them."
         )
         signals_before = self._signals

@@ -7,7 +7,9 @@ from uuid import uuid4
 
 from prefect import flow, runtime, suspend_flow_run
 from prefect.client.schemas.objects import State
+from prefect.exceptions import Pause
 from prefect.states import Cancelled, Completed, Failed
+from sqlalchemy.exc import SQLAlchemyError
 
 from afinador.errors import AfinadorError
 from tasks import ending
@@ -16,9 +18,12 @@ from tasks.evaluate import evaluate
 from tasks.load_model import load_model
 from tasks.publish import publish
 from tasks.train import train
+from tasks.trainer import TrainerDiedError
 from tasks.validate import validate_dataset
 
 logger = logging.getLogger(__name__)
+
+CREATE_ANOTHER = "Create a new job to train again."
 
 
 @flow(name="fine-tune", persist_result=False)
@@ -34,28 +39,68 @@ def fine_tune(job_id: str) -> State:
     logging.getLogger("tasks").setLevel(logging.INFO)  # the story in Prefect's log, too
     attempt = claim(job_id, str(runtime.flow_run.id or ""))
     if attempt is None:
-        return Cancelled(message=f"Job {job_id} has ended already; nothing was done. Create a new job to train again.")
-    with attempt:
+        return refused(job_id)
+    while True:
         try:
-            return Completed(message=tell(attempt))
-        except StopRequestedError as stop:
-            return stopped(attempt, stop.request)
-        except AfinadorError as error:
-            return Failed(message=ending.failed(attempt, error))
-        except Exception as error:
-            logger.exception("An error that nobody foresaw.")
-            return Failed(message=ending.failed(attempt, ending.unforeseen(error)))
-        except BaseException:
-            ending.interrupted(attempt)
-            raise
+            with attempt:
+                return outcome(attempt)
+        except TrainerDiedError as death:
+            next_attempt = ending.died(attempt, death)
+            if isinstance(next_attempt, str):
+                return Failed(message=next_attempt)
+            attempt = next_attempt
+
+
+def outcome(attempt: Attempt) -> State:
+    """Tell the story of one attempt, and end the run as it ended; the death of a trainer is no end yet."""
+    try:
+        return Completed(message=tell(attempt))
+    except StopRequestedError as stop:
+        return stopped(attempt, stop.request)
+    except TrainerDiedError:
+        raise
+    except SQLAlchemyError:
+        logger.exception("The ledger is away for too long; housekeeping starts the job again.")
+        ending.interrupted(attempt)
+        raise
+    except AfinadorError as error:
+        return Failed(message=ending.failed(attempt, error))
+    except Exception as error:
+        logger.exception("An error that nobody foresaw.")
+        return Failed(message=ending.failed(attempt, ending.unforeseen(error)))
+    except BaseException:
+        ending.interrupted(attempt)
+        raise
 
 
 def stopped(attempt: Attempt, request: str) -> State:
-    """End the run as asked: cancelled, or suspended until the stack is up again."""
-    message = ending.stopped(attempt, request)
-    if request == "hold":
-        suspend_flow_run(timeout=None, key=uuid4().hex)  # raises; the run is resumed by the next start of the stack
-    return Cancelled(message=message)
+    """End the run as asked: cancelled, or suspended until the job is resumed or the stack is up again."""
+    if ending.stopped(attempt, request) in ("paused", "queued"):
+        suspend(attempt.job_id)
+    return Cancelled(message="The job was cancelled; its last checkpoint is kept.")
+
+
+def refused(job_id: str) -> State:
+    """End the run of a job that may not run: it has ended, or was paused while this process was on its way."""
+    status = ending.status_of(job_id)
+    if status == "paused":
+        suspend(job_id)
+    if status == "succeeded":
+        return Completed(message=f"Job {job_id} has succeeded already; nothing was done. {CREATE_ANOTHER}")
+    return Cancelled(message=f"Job {job_id} has ended already; nothing was done. {CREATE_ANOTHER}")
+
+
+def suspend(job_id: str) -> None:
+    """Suspend this run, without an end to the pause; it raises, and Prefect ends the process.
+
+    Raises:
+        Pause: The run is suspended.
+    """
+    try:
+        suspend_flow_run(timeout=None, key=uuid4().hex)
+    except Pause:
+        ending.suspended(job_id)
+        raise
 
 
 def tell(attempt: Attempt) -> str:

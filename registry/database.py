@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import fcntl
+import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 from sqlalchemy import Connection, CursorResult, Engine, UpdateBase, create_engine, event, inspect, make_url, text
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session, SessionTransaction, sessionmaker
 
+RETRY_SECONDS = 0.5
+"""Between two tries to begin a transaction."""
 MIGRATIONS = Path(__file__).parent / "migrations"
 _ADVISORY_LOCK = 0x4146494E
 """Any number that no other program on the same PostgreSQL uses for the same purpose."""
 _ACTIONS = "after_commit"
+
+logger = logging.getLogger(__name__)
 
 
 class Database:
@@ -22,10 +29,12 @@ class Database:
 
     Args:
         url: ``sqlite:///PATH`` or ``postgresql+psycopg://…``.
+        patience_seconds: How long a transaction tries to begin while the ledger is locked or away.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, patience_seconds: float = 0.0) -> None:
         self.url = url
+        self._patience_seconds = patience_seconds
         self.engine = _engine(url)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
         self._readers = sessionmaker(self.engine.execution_options(sqlite_begin="DEFERRED"), expire_on_commit=False)
@@ -37,7 +46,7 @@ class Database:
         On SQLite it takes the write lock at its first statement, so what it reads cannot change under it; keep it short.
         """
         with self._sessions() as session:
-            with session.begin():
+            with self._begun(session):
                 yield session
             for action in session.info.pop(_ACTIONS, []):
                 action()
@@ -45,8 +54,24 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """Give a transaction that only reads, and on SQLite neither waits for writers nor holds them up."""
-        with self._readers() as session, session.begin():
+        with self._readers() as session, self._begun(session):
             yield session
+
+    def _begun(self, session: Session) -> SessionTransaction:
+        """Begin a transaction, again and again while the ledger is locked or away and patience lasts."""
+        end = time.monotonic() + self._patience_seconds
+        while True:
+            transaction = session.begin()
+            try:
+                if self._patience_seconds:
+                    session.connection()
+                return transaction
+            except OperationalError as error:
+                transaction.rollback()
+                if time.monotonic() > end:
+                    raise
+                logger.warning("The ledger cannot be written or read (%s); trying again.", error.orig)
+                time.sleep(RETRY_SECONDS)
 
     def close(self) -> None:
         """Close all connections."""

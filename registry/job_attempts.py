@@ -1,32 +1,29 @@
-"""What the flow that runs a job may do to it: claim it, write down how it goes, and end it.
+"""What the flow that runs a job may do to it: claim it, and write down how it goes. How it ends is in ``job_ends``.
 
 Each claim takes a new attempt number, the fence: what an older attempt tries to write changes nothing, and the function
 says so by returning False. These functions go by job id alone; whoever knows one got it from the ledger.
+
+Attempts are counted only while they add nothing: the first step that was never trained before sets
+``fruitless_attempts`` back to 0.
 """
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from sqlalchemy import Select, case, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, or_, select, update
 from sqlalchemy.orm import Session
 
-from afinador.schemas.events import EventLevel
 from registry import events, leases
 from registry.database import changes
 from registry.tables import Attempt, Job
 
-End = Literal["succeeded", "failed", "cancelled"]
-
-_CLAIMABLE = ("queued", "running", "failed")
+RUNNING_STATUSES = ("running", "pausing")
+"""The statuses of a job that an attempt may write about."""
+_CLAIMABLE = ("queued", *RUNNING_STATUSES, "failed")
 _GUARDED_FIELDS = {"id", "organization_id", "name", "status", "attempt", "spec", "request", "created_at"}
-_END_EVENTS: dict[str, tuple[EventLevel, str]] = {
-    "succeeded": ("info", "The job has successfully completed"),
-    "failed": ("error", "The job failed: {reason}"),
-    "cancelled": ("info", "The job was cancelled"),
-}
 
 
 @dataclass(frozen=True)
@@ -49,40 +46,86 @@ def claim(
 ) -> Job | None:
     """Take a job as its next attempt; the attempt before, if it had not ended, is closed as lost.
 
-    A failed job may be claimed too: somebody pressed Retry.
+    A failed job may be claimed too, and begins to count its attempts anew: somebody pressed Retry. So may a paused one
+    whose run was suspended, and one that pauses: somebody pressed Resume.
 
     Returns:
-        The job, ``running``, with the new attempt number; None when it has succeeded, was cancelled, waits for its
-        files, has failed or died as often as ``max_attempts`` allows, or does not exist.
+        The job, ``running``, with the new attempt number; None when it has succeeded, was cancelled or paused, waits for
+        its files, never had a specification that could be run (``max_attempts`` 0), or does not exist.
     """
     spec = session.scalar(select(Job.spec).where(Job.id == job_id))
-    if spec is None:
+    if spec is None or not spec["hyperparameters"]["max_attempts"]:
         return None
-    may_run = _failures(job_id).scalar_subquery() < spec["hyperparameters"]["max_attempts"]
+    resumed_by_hand = and_(Job.status == "paused", Job.request_state.is_(None))
     runner = {"flow_run_id": flow_run_id, "process_id": process_id, "host": host}
     statement = (
         update(Job)
-        .where(Job.id == job_id, Job.status.in_(_CLAIMABLE), may_run)
+        .where(Job.id == job_id, or_(Job.status.in_(_CLAIMABLE), resumed_by_hand))
         .values(
             **runner,
             process_started_at=process_started_at,
             heartbeat_at=time.time(),
             attempt=Job.attempt + 1,
+            fruitless_attempts=case((Job.status == "failed", 0), else_=Job.fruitless_attempts) + 1,
             status="running",
             finished_at=None,
             error=None,
-            request_state=case((Job.request_state == "hold", None), else_=Job.request_state),
+            request_state=case((Job.request_state == "cancel", "cancel"), else_=None),
             progress=None,
         )
     )
     if not changes(session, statement):
         return None
     job = session.get_one(Job, job_id, populate_existing=True)
-    _close_attempts(session, job_id, "lost")
-    session.add(Attempt(organization_id=job.organization_id, job_id=job_id, number=job.attempt, **runner))
+    _begin(session, job)
     started = "The job has started" if job.attempt == 1 else f"The job has started again (attempt {job.attempt})"
     events.append(session, job_id, started, data={"attempt": job.attempt, "host": host})
     return job
+
+
+def start_again(session: Session, job_id: str, attempt: int, reason: str) -> Job | None:
+    """Take a job whose trainer died as its next attempt, for the flow that runs it; its devices stay with it.
+
+    Args:
+        session: The transaction.
+        job_id: The job.
+        attempt: The attempt whose trainer died.
+        reason: What died and from where it goes on, for people.
+
+    Returns:
+        The job with the new attempt number; None, with nothing changed, when the attempt is not the newest that runs, or
+        the last that ``max_attempts`` allows.
+    """
+    spec = session.scalar(select(Job.spec).where(Job.id == job_id))
+    if spec is None:
+        return None
+    may_go_on = Job.fruitless_attempts < spec["hyperparameters"]["max_attempts"]
+    statement = (
+        update(Job)
+        .where(*of_running(job_id, attempt), may_go_on)
+        .values(
+            attempt=Job.attempt + 1,
+            fruitless_attempts=Job.fruitless_attempts + 1,
+            heartbeat_at=time.time(),
+            progress=None,
+        )
+    )
+    if not changes(session, statement):
+        return None
+    job = session.get_one(Job, job_id, populate_existing=True)
+    _begin(session, job)
+    leases.hand_on(session, job_id, job.attempt)
+    events.append(session, job_id, reason, level="warn", data={"attempt": job.attempt, "host": job.host})
+    return job
+
+
+def withdraw_pause(session: Session, job_id: str, attempt: int) -> bool:
+    """Let a job run on that was asked to pause and then to resume, before it had begun to stop."""
+    asked = (*of_running(job_id, attempt), Job.request_state == "resume")
+    is_withdrawn = changes(session, update(Job).where(*asked).values(status="running", request_state=None))
+    if is_withdrawn:
+        events.append(session, job_id, "The job had not stopped yet and runs on.")
+    return is_withdrawn
 
 
 def look(session: Session, job_id: str) -> Look | None:
@@ -93,12 +136,22 @@ def look(session: Session, job_id: str) -> Look | None:
 
 def heartbeat(session: Session, job_id: str, attempt: int) -> bool:
     """Say that an attempt lives; False when it is not the newest, or the job no longer runs."""
-    return _update_running(session, job_id, attempt, heartbeat_at=time.time())
+    return update_running(session, job_id, attempt, heartbeat_at=time.time())
 
 
 def set_progress(session: Session, job_id: str, attempt: int, progress: dict[str, Any]) -> bool:
     """Write down how far an attempt is; counts as a heartbeat. False when it is not the newest that runs."""
-    return _update_running(session, job_id, attempt, progress=progress, heartbeat_at=time.time())
+    step = progress.get("step") or 0
+    is_new = Job.reached_step < step
+    return update_running(
+        session,
+        job_id,
+        attempt,
+        progress=progress,
+        heartbeat_at=time.time(),
+        reached_step=case((is_new, step), else_=Job.reached_step),
+        fruitless_attempts=case((is_new, 0), else_=Job.fruitless_attempts),
+    )
 
 
 def set_fields(session: Session, job_id: str, attempt: int, **columns: Any) -> bool:
@@ -128,101 +181,26 @@ def is_done(session: Session, job_id: str, step: str) -> bool:
     return step in (session.scalar(select(Job.steps_done).where(Job.id == job_id)) or [])
 
 
-def finish(
-    session: Session,
-    job_id: str,
-    attempt: int,
-    status: End,
-    *,
-    error: dict[str, Any] | None = None,
-    message: str | None = None,
-) -> bool:
-    """End a running job and its attempt, free its devices, and write the event.
-
-    Args:
-        session: The transaction.
-        job_id: The job.
-        attempt: The attempt that ends it.
-        status: How it ends.
-        error: ``{"code", "message", "param"}`` of a failed job.
-        message: The event's sentence; one that fits the status if omitted.
-
-    Returns:
-        False, with nothing changed, when the attempt is not the newest or the job does not run.
-    """
-    if status == "failed" and error is None:
-        error = {"code": "error", "message": message or "No reason was given; see the job's log.", "param": None}
-    ended = _update_running(
-        session,
-        job_id,
-        attempt,
-        status=status,
-        finished_at=time.time(),
-        request_state=None,
-        error=error if status == "failed" else None,
-    )
-    if not ended:
-        return False
-    _close_attempts(session, job_id, status)
-    leases.free(session, job_id)
-    level, sentence = _END_EVENTS[status]
-    reason = error["message"] if error else ""
-    events.append(session, job_id, message or sentence.format(reason=reason), level=level, data={"attempt": attempt})
-    return True
+def update_running(session: Session, job_id: str, attempt: int, **columns: Any) -> bool:
+    """Set columns of a job that an attempt runs; False when it is not the newest, or the job does not run."""
+    return changes(session, update(Job).where(*of_running(job_id, attempt)).values(**columns))
 
 
-def requeue(session: Session, job_id: str, attempt: int, reason: str) -> bool:
-    """Give back a job whose attempt died: to the queue while it may be started again, else it fails with the reason.
-
-    A job that was asked to be cancelled is cancelled instead. An attempt that was asked to ``hold`` ends as held and
-    does not count towards ``max_attempts``.
-
-    Returns:
-        True when the job is queued again; False when it has ended, by this or before, or the attempt is not the newest.
-    """
-    job = session.execute(
-        select(Job.request_state, Job.spec)
-        .where(Job.id == job_id, Job.attempt == attempt, Job.status == "running")
-        .with_for_update(key_share=True)
-    ).first()
-    if job is None:
-        return False
-    if job.request_state == "cancel":
-        finish(session, job_id, attempt, "cancelled")
-        return False
-    was_held = job.request_state == "hold"
-    sentence = f"{reason.rstrip('.')}."
-    failures = session.scalar(_failures(job_id)) or 0
-    if failures >= job.spec["hyperparameters"]["max_attempts"] and not was_held:
-        message = f"{sentence} It was tried {failures} times, which is all that max_attempts allows."
-        error = {"code": "attempts_exhausted", "message": message, "param": None}
-        finish(session, job_id, attempt, "failed", error=error)
-        return False
-    _update_running(session, job_id, attempt, status="queued", process_id=None, process_started_at=None)
-    _close_attempts(session, job_id, "held" if was_held else "lost")
-    leases.free(session, job_id)
-    level: EventLevel = "info" if was_held else "warn"
-    events.append(session, job_id, f"{sentence} The job goes on as attempt {attempt + 1}.", level=level)
-    return True
+def of_running(job_id: str, attempt: int) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions that a job runs, and that this attempt is the one that runs it."""
+    return Job.id == job_id, Job.attempt == attempt, Job.status.in_(RUNNING_STATUSES)
 
 
-def _failures(job_id: str) -> Select[tuple[int]]:
-    """Count the attempts that failed or died; the one that is still open counts, for whoever asks sees it dead."""
-    return (
-        select(func.count())
-        .select_from(Attempt)
-        .where(Attempt.job_id == job_id, or_(Attempt.end.in_(("failed", "lost")), Attempt.ended_at.is_(None)))
-    )
-
-
-def _update_running(session: Session, job_id: str, attempt: int, **columns: Any) -> bool:
-    runs = (Job.id == job_id, Job.attempt == attempt, Job.status == "running")
-    return changes(session, update(Job).where(*runs).values(**columns))
-
-
-def _close_attempts(session: Session, job_id: str, end: str) -> None:
+def close_attempts(session: Session, job_id: str, end: str) -> None:
+    """Write down how the attempts of a job that are still open have ended."""
     session.execute(
         update(Attempt)
         .where(Attempt.job_id == job_id, Attempt.ended_at.is_(None))
         .values(ended_at=time.time(), end=end)
     )
+
+
+def _begin(session: Session, job: Job) -> None:
+    close_attempts(session, job.id, "lost")
+    runner = {"flow_run_id": job.flow_run_id, "process_id": job.process_id, "host": job.host}
+    session.add(Attempt(organization_id=job.organization_id, job_id=job.id, number=job.attempt, **runner))

@@ -1,41 +1,64 @@
-"""The log of a job: in its run directory while it runs, in the storage once it has ended."""
+"""The log and the resources of a job: in its run directory while it runs, in the storage once it has ended."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 from afinador.errors import NotFoundError
 from registry.memory import Memory
 
+LOG = "log.txt"
+RESOURCES = "resources.jsonl"
 
-def path_of(memory: Memory, job_id: str) -> Path:
-    """Return where training writes the log on its machine."""
-    return memory.settings.runs_dir / job_id / "log.txt"
+
+def path_of(memory: Memory, job_id: str, name: str = LOG) -> Path:
+    """Return where training writes one of them on its machine."""
+    return memory.settings.runs_dir / job_id / name
 
 
 def keep(memory: Memory, organization_id: str, job_id: str) -> None:
-    """Copy the log into the storage; nothing happens where none was written.
+    """Copy both into the storage; nothing happens where none was written.
 
     Raises:
         InsufficientStorageError: The disk of a local storage is too full.
         StorageError: The storage refuses or does not answer.
     """
-    path = path_of(memory, job_id)
-    if path.is_file():
-        memory.storage.put_file(path, _key(organization_id, job_id))
+    for name in (LOG, RESOURCES):
+        path = path_of(memory, job_id, name)
+        if path.is_file():
+            memory.storage.put_file(path, _key(organization_id, job_id, name))
 
 
-def kept(memory: Memory, organization_id: str, job_id: str) -> bytes:
-    """Return the log as it was kept; empty when none was.
+def kept(memory: Memory, organization_id: str, job_id: str, name: str = LOG) -> bytes:
+    """Return one of them as it was kept; empty when none was.
 
     Raises:
         StorageError: The storage does not answer.
     """
     try:
-        return b"".join(memory.storage.chunks(_key(organization_id, job_id)))
+        return b"".join(memory.storage.chunks(_key(organization_id, job_id, name)))
     except NotFoundError:
         return b""
 
 
-def _key(organization_id: str, job_id: str) -> str:
-    return f"{organization_id}/jobs/{job_id}/log.txt"
+def resources(memory: Memory, organization_id: str, job_id: str) -> list[dict[str, Any]]:
+    """Return what the job has used, oldest first, whether it runs or has ended.
+
+    Raises:
+        StorageError: The storage does not answer.
+    """
+    path = path_of(memory, job_id, RESOURCES)
+    content = path.read_bytes() if path.is_file() else kept(memory, organization_id, job_id, RESOURCES)
+    rows = []
+    for line in content.splitlines():
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            continue  # half a line: it is being written, or its writer was killed
+    return rows
+
+
+def _key(organization_id: str, job_id: str, name: str) -> str:
+    return f"{organization_id}/jobs/{job_id}/{name}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -45,6 +45,11 @@ def take(session: Session, job: Job, attempt: int, host: str, devices: list[str]
         return None
     partial.commit()
     return held
+
+
+def hand_on(session: Session, job_id: str, attempt: int) -> None:
+    """Give all devices of a job to its newest attempt."""
+    session.execute(update(Lease).where(Lease.job_id == job_id).values(attempt=attempt))
 
 
 def free(session: Session, job_id: str) -> None:

@@ -25,15 +25,19 @@ class Memory:
     operator: dict[str, Any]
 
     @classmethod
-    def open(cls, settings: Settings) -> Memory:
+    def open(cls, settings: Settings, *, patience_seconds: float = 0.0) -> Memory:
         """Open ledger and storage; the ledger must have been migrated (``registry.database.upgrade``).
+
+        Args:
+            settings: Where they are.
+            patience_seconds: See ``registry.database.Database``.
 
         Raises:
             ConfigurationError: The operator's file cannot be read or does not fit.
         """
         return cls(
             settings=settings,
-            database=Database(settings.ledger_url),
+            database=Database(settings.ledger_url, patience_seconds=patience_seconds),
             storage=Storage(settings.bytes_url),
             operator=read_operator_config(settings.config),
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -26,18 +26,24 @@ _BUSY_DELAYS_SECONDS = (0.2, 0.5, 1.0)
 
 @dataclass(frozen=True)
 class RunState:
-    """The state of a flow run; ``timestamp`` is when it was entered, in Unix seconds."""
+    """The state of a flow run; ``timestamp`` is when it was entered, in Unix seconds.
+
+    ``is_lasting``: a suspended run waits as long as need be, and is executed again when it is resumed.
+    """
 
     type: str
     name: str
     message: str
     timestamp: float
+    is_lasting: bool = False
 
     @classmethod
     def parse(cls, state: dict[str, Any]) -> RunState:
         """Read a state as Prefect writes it."""
         entered = datetime.fromisoformat(state["timestamp"].replace("Z", "+00:00"))
-        return cls(state["type"], state["name"], state.get("message") or "", entered.timestamp())
+        details = state.get("state_details") or {}
+        is_lasting = bool(details.get("pause_reschedule")) and not details.get("pause_timeout")
+        return cls(state["type"], state["name"], state.get("message") or "", entered.timestamp(), is_lasting)
 
 
 class Prefect:
@@ -169,6 +175,27 @@ class Prefect:
         """Put a run into a state; one that was deleted meanwhile is passed over."""
         body = {"state": {"type": type, "name": name, "message": message}}
         self._call("POST", f"/flow_runs/{run_id}/set_state", body, accept=(404,))
+
+    def put_off(self, run_id: str, name: str, message: str, seconds: float) -> None:
+        """Schedule a run for later, under a name of its own, so that no worker takes it now."""
+        later = datetime.now(UTC) + timedelta(seconds=seconds)
+        state = {"type": "SCHEDULED", "name": name, "message": message}
+        body = {"state": {**state, "state_details": {"scheduled_time": later.isoformat()}}}
+        self._call("POST", f"/flow_runs/{run_id}/set_state", body, accept=(404,))
+
+    def suspend(self, run_id: str, message: str) -> None:
+        """Suspend a run without an end to its pause.
+
+        Only for one that has no process, which would not be told, and that no worker is about to take: it would die of it.
+        """
+        state = {"type": "PAUSED", "name": "Suspended", "message": message}
+        # Prefect's own rules suspend only what runs.
+        body = {"state": {**state, "state_details": {"pause_reschedule": True}}, "force": True}
+        self._call("POST", f"/flow_runs/{run_id}/set_state", body, accept=(404,))
+
+    def resume(self, run_id: str) -> None:
+        """Schedule a suspended run again; one that is not suspended is left as it is."""
+        self._call("POST", f"/flow_runs/{run_id}/resume", {}, accept=(404,))
 
     def make_queue(self, pool: str, name: str) -> None:
         """Make a work queue in a pool, unless it is there or the pool is not."""

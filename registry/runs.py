@@ -1,4 +1,4 @@
-"""The Prefect runs of jobs: given to a work pool, settled after a death, taken back after a cancel."""
+"""The Prefect runs of jobs: given to a work pool, settled after a death, told of what people ask."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from sqlalchemy import func, select, update
 
 from afinador.errors import AfinadorError, ServiceUnavailableError
 from afinador.settings import Settings
-from registry import events, jobs
+from registry import events, jobs, paused_runs
+from registry.job_attempts import RUNNING_STATUSES
 from registry.memory import Memory
 from registry.prefect_api import FLOW, Prefect
 from registry.settling import settle
 from registry.tables import Job, Organization
 
-__all__ = ["POOLS", "cancel", "health", "hold", "settle", "submit", "submit_waiting"]
+__all__ = ["POOLS", "follow_up", "health", "hold", "settle", "submit", "submit_waiting"]
 
 POOLS = ("gpu", "cpu")
 
@@ -99,34 +100,43 @@ def submit_waiting(memory: Memory) -> int:
 def hold(memory: Memory) -> int:
     """Ask all jobs that run on this host to stop at a checkpoint and go back to the queue.
 
-    They are executed again once ``settle`` is called after they have stopped, so stop calling it first.
+    They are executed again once ``settle`` is called after they have stopped, so stop calling it first. Those that pause
+    stop anyway, and stay paused.
 
     Returns:
         How many still run.
     """
-    runs_here = (Job.status == "running", Job.host == socket.gethostname())
+    runs_here = (Job.status.in_(RUNNING_STATUSES), Job.host == socket.gethostname())
     with memory.database.session() as session:
         session.execute(update(Job).where(*runs_here, Job.request_state.is_(None)).values(request_state="hold"))
         return session.scalar(select(func.count()).select_from(Job).where(*runs_here)) or 0
 
 
-def cancel(memory: Memory, job: Job) -> None:
-    """Take the run of a job that was cancelled before it ran back from Prefect.
+def follow_up(memory: Memory, job: Job) -> None:
+    """Tell Prefect at once what was asked of a job that waits: its run is cancelled, suspended or resumed.
 
     A run that has begun is left alone: its flow reads the request in the ledger. While Prefect is away nothing happens;
     ``settle`` does the same later.
     """
     with memory.database.reading() as session:
-        run_id = session.scalar(select(Job.flow_run_id).where(Job.id == job.id, Job.status == "cancelled"))
-    if run_id is None:
+        job = session.get_one(Job, job.id)
+    if job.status == "queued" and job.flow_run_id is None:
+        submit(memory, job.id)
+    if job.flow_run_id is None:
         return
     try:
         with Prefect(memory.settings) as prefect:
-            state = prefect.run_states([run_id]).get(run_id)
-            if state is not None and state.type in ("SCHEDULED", "PAUSED"):
-                prefect.set_state(run_id, "CANCELLED", "Cancelled", "The job was cancelled.")
+            state = prefect.run_states([job.flow_run_id]).get(job.flow_run_id)
+            if state is None or state.type not in ("SCHEDULED", "PAUSED"):
+                return
+            if job.status == "cancelled":
+                prefect.set_state(job.flow_run_id, "CANCELLED", "Cancelled", "The job was cancelled.")
+            elif job.status == "paused":
+                paused_runs.settle(memory, prefect, job, state, has_no_process=False)
+            elif job.status == "queued" and job.request_state == "resume":
+                paused_runs.resume(memory, prefect, job, state)
     except ServiceUnavailableError as error:
-        logger.warning("Run %s of job %s is cancelled later: %s", run_id, job.id, error.message)
+        logger.warning("Run %s of job %s is told later: %s", job.flow_run_id, job.id, error.message)
 
 
 def health(settings: Settings) -> dict[str, Any]:

@@ -11,20 +11,18 @@ import socket
 import time
 from collections import Counter
 
-import psutil
 from sqlalchemy import func, select, update
-from sqlalchemy.orm import Session
 
 from afinador.schemas.jobs import ENDED_STATUSES
-from registry import events, jobs
+from registry import events, jobs, paused_runs
+from registry.flow_processes import flow_lives
+from registry.job_attempts import RUNNING_STATUSES
 from registry.memory import Memory
 from registry.prefect_api import Prefect, RunState
 from registry.tables import Attempt, Job
 
 STUCK_AFTER_SECONDS = 120
 """A run may take this long from Pending to the first line of its flow; under load 30 s were too short."""
-SILENT_AFTER_SECONDS = 300
-"""A flow on another host counts as dead after this long without a heartbeat."""
 MAX_FALSE_STARTS = 3
 """A flow that ends so often before its first line will not start the next time either."""
 REPORT_SECONDS = 30
@@ -53,6 +51,7 @@ def settle(memory: Memory, *, since: float | None = None) -> None:
     - Flow process dead: the job is queued again and, once its worker has reported the death, the same run executed
       again; no attempts left: failed.
     - Cancelled in Prefect's UI: cancelled, or asked to be, in the ledger. Cancelled in the ledger: taken back from Prefect.
+    - Suspended in Prefect's UI: asked to pause, or paused. Resumed there: queued. See ``registry.paused_runs``.
     - Run deleted: the job gets a new submission number and waits for ``registry.runs.submit_waiting``.
     - Flow that cannot be started three times over: the job fails with the reason.
     - Job ended, run left behind by a dead process: the run is closed, so that it holds no slot of its work pool.
@@ -69,7 +68,7 @@ def settle(memory: Memory, *, since: float | None = None) -> None:
         open_jobs = {job.flow_run_id: job for job in jobs.open_jobs(session) if job.flow_run_id}
     with Prefect(memory.settings) as prefect:
         states = prefect.run_states(list(open_jobs))
-        running = Counter(job.pool for job in open_jobs.values() if job.status == "running")
+        running = Counter(job.pool for job in open_jobs.values() if job.status in RUNNING_STATUSES)
         round_ = _Round(memory, prefect, since or 0.0, running)
         for run_id, job in open_jobs.items():
             round_.settle_open(job, states.get(run_id))
@@ -85,20 +84,6 @@ def _ended_jobs(memory: Memory, run_ids: list[str]) -> list[Job]:
         return list(session.scalars(chosen))
 
 
-def flow_lives(job: Job) -> bool:
-    """Tell whether the process that claimed a job last is there: by process id and start time on this host."""
-    if job.host != socket.gethostname():
-        return time.time() - (job.heartbeat_at or 0) < SILENT_AFTER_SECONDS
-    if job.process_id is None or job.process_started_at is None:
-        return False
-    try:
-        process = psutil.Process(job.process_id)
-        is_same = abs(process.create_time() - job.process_started_at) < 1
-        return is_same and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
 class _Round:
     """One look at everything."""
 
@@ -107,28 +92,42 @@ class _Round:
         self.running = running  # jobs by pool
 
     def settle_open(self, job: Job, state: RunState | None) -> None:
-        if job.status == "running":
+        if job.status in RUNNING_STATUSES:
             self._settle_running(job, state)
         elif job.status == "queued":
             self._settle_queued(job, state)
+        elif job.status == "paused":
+            self._settle_paused(job, state)
 
     def _settle_running(self, job: Job, state: RunState | None) -> None:
-        wants_cancel = job.request_state == "cancel" or _is_cancel(state)
+        clicked = _clicked(job, state)
         if flow_lives(job):
-            if wants_cancel and job.request_state != "cancel":
+            if clicked == "cancel":
                 self._request_cancel(job)
-            return
-        if wants_cancel:
-            with self.memory.database.session() as session:
-                jobs.finish(session, job.id, job.attempt, "cancelled", message="The job was cancelled.")
-            self._close_run(job, state, "The job was cancelled.")
+            elif clicked == "pause":
+                paused_runs.request_pause(self.memory, job)
             return
         with self.memory.database.session() as session:
-            reason = f"The flow's process {job.process_id} on {job.host} has ended before the job had"
-            is_moved = jobs.requeue(session, job.id, job.attempt, reason)
-            queued = session.get_one(Job, job.id, populate_existing=True)
-        if is_moved and state is not None:
-            self._settle_queued(queued, state)
+            if clicked is not None:
+                jobs.stop(session, job.id, job.attempt, clicked)
+            else:
+                reason = f"The flow's process {job.process_id} on {job.host} has ended before the job had"
+                jobs.requeue(session, job.id, job.attempt, reason)
+            moved = session.get_one(Job, job.id, populate_existing=True)
+        if moved.attempt != job.attempt or moved.status in RUNNING_STATUSES:
+            return
+        if moved.status == "cancelled":
+            self._close_run(moved, state, "The job was cancelled.")
+        elif state is not None:
+            self.settle_open(moved, state)
+
+    def _settle_paused(self, job: Job, state: RunState | None) -> None:
+        if _is_cancel(state):
+            self._request_cancel(job)
+            self._close_run(job, state, "The job was cancelled in Prefect.")
+        elif state is not None:
+            is_due = state.timestamp < self._last_end_at(job) or self._is_stuck(job, state)
+            paused_runs.settle(self.memory, self.prefect, job, state, has_no_process=is_due and not flow_lives(job))
 
     def _settle_queued(self, job: Job, state: RunState | None) -> None:
         is_held = job.request_state == "hold"
@@ -137,8 +136,10 @@ class _Round:
         elif _is_cancel(state) and not is_held:
             self._request_cancel(job)
             self._close_run(job, state, "The job was cancelled in Prefect.")
-        elif state.type == "PAUSED" and not is_held:
-            return  # suspended by hand in Prefect's UI, and resumed there
+        elif state.type == "PAUSED" and job.request_state is None:
+            paused_runs.request_pause(self.memory, job)  # somebody has suspended it in Prefect
+        elif state.type == "PAUSED" or state.name == paused_runs.SUSPENDING:
+            paused_runs.resume(self.memory, self.prefect, job, state)
         elif state.type == "SCHEDULED":
             self._say_behind_whom(job, state)
         elif self._is_on_its_way(job, state):
@@ -216,9 +217,8 @@ class _Round:
         return len(bad_ends) - job.attempt >= MAX_FALSE_STARTS
 
     def _execute_again(self, job: Job, state: RunState, reason: str) -> None:
-        with self.memory.database.reading() as session:
-            if not _is_still_queued(session, job):
-                return
+        if not paused_runs.is_still_queued(self.memory, job):
+            return
         logger.info("Run %s of job %s (%s) is executed again: %s", job.flow_run_id, job.id, state.name, reason)
         self.prefect.set_state(job.flow_run_id or "", "SCHEDULED", "AwaitingRetry", reason)
 
@@ -257,6 +257,9 @@ def _is_cancel(state: RunState | None) -> bool:
     return state is not None and state.type in ("CANCELLING", "CANCELLED")
 
 
-def _is_still_queued(session: Session, job: Job) -> bool:
-    chosen = select(Job.id).where(Job.id == job.id, Job.status == "queued", Job.flow_run_id == job.flow_run_id)
-    return session.scalar(chosen) is not None
+def _clicked(job: Job, state: RunState | None) -> str | None:
+    """Return what somebody asked of a running job by what its run shows in Prefect, and the ledger does not know yet."""
+    if _is_cancel(state) and job.request_state != "cancel":
+        return "cancel"
+    is_suspended = state is not None and state.type == "PAUSED"
+    return "pause" if is_suspended and job.request_state is None else None

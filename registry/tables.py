@@ -164,7 +164,10 @@ class Job(Owned, Table):
         spec: The whole resolved ``FineTuningSpec``; never changes once the files are checked.
         method: The answer's ``method``, numbers resolved.
         attempt: Counted up by each claim; the fence behind which older attempts can write nothing.
-        request_state: What the flow that runs is asked to do: ``cancel``, ``pause``, ``hold`` or None.
+        reached_step: The highest step that any attempt has trained.
+        fruitless_attempts: Attempts in a row, the one under way included, that trained no step beyond ``reached_step``.
+        request_state: ``cancel``, ``pause``, ``resume`` (instead of the pause), ``hold`` or None: what the flow that runs
+            is asked to do; of a paused or queued job, what Prefect is still to be told.
         steps_done: Names of the flow's steps that need no repetition.
         job_spec_id: The saved spec that it was made from; the spec may be gone.
         submission_run_id: The Prefect run that made it, if one did; executed again, it makes no second job.
@@ -206,6 +209,8 @@ class Job(Owned, Table):
     job_spec: Mapped[str | None]
     submission_run_id: Mapped[str | None] = mapped_column(index=True)
     attempt: Mapped[int] = mapped_column(default=0)
+    reached_step: Mapped[int] = mapped_column(default=0)
+    fruitless_attempts: Mapped[int] = mapped_column(default=0)
     request_state: Mapped[str | None]
     steps_done: Mapped[list[str]] = mapped_column(default=list)
     submission: Mapped[int] = mapped_column(default=0)
@@ -226,7 +231,7 @@ class Job(Owned, Table):
 
 
 class Attempt(OfJob, Table):
-    """One execution of a job's flow; ``end`` is succeeded, failed, cancelled, lost or held."""
+    """One execution of a job's flow; ``end`` is succeeded, failed, cancelled, lost, held or paused."""
 
     __tablename__ = "attempts"
     __table_args__ = (UniqueConstraint("job_id", "number"),)

@@ -20,16 +20,25 @@ def settle(session: Session, file_id: str) -> None:
     """
     uses_file = or_(Job.training_file_id == file_id, Job.validation_file_id == file_id)
     for job in session.scalars(select(Job).where(uses_file, Job.status == "validating_files")):
-        data_files = [
-            session.get_one(File, identity, populate_existing=True)
-            for identity in (job.training_file_id, job.validation_file_id)
-            if identity is not None
-        ]
-        bad = next((file for file in data_files if file.status == "error"), None)
-        if bad is not None:
-            _fail(session, job, bad)
-        elif all(file.status == "processed" for file in data_files):
-            _queue(session, job, data_files)
+        settle_job(session, job)
+
+
+def settle_job(session: Session, job: Job) -> None:
+    """Queue or fail one job that waits for its files, if their verdicts are there; another is left as it is."""
+    if job.status != "validating_files":
+        return
+    # Where the database knows row locks, a verdict that is being written down is waited for.
+    identities = [identity for identity in (job.training_file_id, job.validation_file_id) if identity is not None]
+    data_files = [
+        session.get_one(File, identity, populate_existing=True, with_for_update={"read": True})
+        for identity in identities
+    ]
+    bad = next((file for file in data_files if file.status == "error"), None)
+    if bad is not None:
+        _fail(session, job, bad)
+    elif all(file.status == "processed" for file in data_files):
+        _queue(session, job, data_files)
+    session.refresh(job)
 
 
 def _queue(session: Session, job: Job, data_files: list[File]) -> None:
@@ -39,7 +48,8 @@ def _queue(session: Session, job: Job, data_files: list[File]) -> None:
         .values(status="queued", spec=_spec_with_formats(job.spec, data_files))
     )
     if changes(session, statement):
-        events.append(session, job.id, "Files validated, moving job to queued state")
+        message = "Files validated, moving job to queued state"
+        events.append(session, job.id, message, dedup_key="files-validated")
 
 
 def _fail(session: Session, job: Job, bad: File) -> None:

@@ -21,7 +21,7 @@ from afinador.config.spec import FineTuningSpec
 from afinador.errors import AfinadorError
 from afinador.schemas.events import EventLevel
 from afinador.settings import read_settings
-from afinador.training.run_dir import RunDir
+from afinador.training.run_dir import REQUESTS, RunDir
 from registry import events, jobs
 from registry.memory import Memory
 from registry.tables import Job
@@ -29,6 +29,8 @@ from registry.tables import Job
 logger = logging.getLogger(__name__)
 
 LISTEN_SECONDS = 0.5
+PATIENCE_SECONDS = 300.0
+"""A job outlives its ledger's being locked or away for so long; training goes on meanwhile."""
 PREFECT_STATE_EVERY = 4
 HEARTBEAT_EVERY = 10
 
@@ -55,7 +57,9 @@ class Attempt:
         number: Number of this attempt, from 1: the fence of every write to the ledger.
         flow_run_id: The Prefect run, or an empty string outside of Prefect.
         request: What somebody asked for: ``cancel``, ``pause`` or ``hold``; None as long as nobody did.
-        on_unhappy_end: Called with ``FAILED`` or ``KILLED`` when the attempt does not succeed.
+        on_unhappy_end: Called with ``FAILED`` or ``KILLED`` when the attempt does not succeed, with None when another
+            attempt goes on at once.
+        take_over: Forwards what the trainer has left behind, without Prefect; set by whoever follows it.
     """
 
     memory: Memory
@@ -67,7 +71,8 @@ class Attempt:
     pool: str = "cpu"
     request: str | None = None
     devices: list[str] = field(default_factory=list)
-    on_unhappy_end: list[Callable[[str], None]] = field(default_factory=list)
+    on_unhappy_end: list[Callable[[str | None], None]] = field(default_factory=list)
+    take_over: Callable[[], None] | None = None
     trainer: subprocess.Popen[bytes] | None = None
     _closed: threading.Event = field(default_factory=threading.Event)
 
@@ -87,8 +92,10 @@ class Attempt:
             rounds += 1
             wanted = self._asked_in_ledger(beat=rounds % HEARTBEAT_EVERY == 1)
             if wanted is None and rounds % PREFECT_STATE_EVERY == 0:
-                wanted = self._asked_in_prefect()
-            if wanted is not None and wanted != self.request:
+                wanted = self.asked_in_prefect()
+            if wanted == "resume":
+                self._withdraw_pause()
+            elif wanted is not None and wanted != self.request:
                 self.run.write_control(self.number, wanted)
                 self.request = wanted
 
@@ -102,11 +109,23 @@ class Attempt:
         except (SQLAlchemyError, AfinadorError):
             logger.warning("The ledger does not answer; asking again.", exc_info=True)
             return None
-        if seen is None or seen.attempt != self.number:
+        if seen is not None and seen.attempt == self.number:
+            return seen.request_state
+        if not self._closed.is_set():  # else it is this process itself that went on
             os._exit(0)
-        return seen.request_state
+        return None
 
-    def _asked_in_prefect(self) -> str | None:
+    def _withdraw_pause(self) -> None:
+        """Run on when a pause was followed by a resume before training was told of it; else it stops and is resumed."""
+        if self.request is not None:
+            return
+        try:
+            with self.memory.database.session() as session:
+                jobs.withdraw_pause(session, self.job_id, self.number)
+        except (SQLAlchemyError, AfinadorError):
+            logger.warning("The ledger does not answer; asking again.", exc_info=True)
+
+    def asked_in_prefect(self) -> str | None:
         """Read the run's state: what a person did in the Prefect UI is a request too."""
         if not self.flow_run_id:
             return None
@@ -122,7 +141,7 @@ class Attempt:
             state = answer.raise_for_status().json()["state"]["type"]
         except (httpx.HTTPError, KeyError, TypeError, ValueError):
             return None
-        return {"CANCELLING": "cancel", "CANCELLED": "cancel"}.get(state)
+        return {"CANCELLING": "cancel", "CANCELLED": "cancel", "PAUSED": "pause"}.get(state)
 
     def job(self) -> Job:
         """Return the job's row as it is now."""
@@ -170,9 +189,9 @@ def claim(job_id: str, flow_run_id: str) -> Attempt | None:
     """Take a job: from here on this process alone may write about it.
 
     Returns:
-        The attempt, or None when the job has ended or may not be started once more.
+        The attempt, or None when the job has ended or is paused.
     """
-    memory = Memory.open(read_settings())
+    memory = Memory.open(read_settings(), patience_seconds=PATIENCE_SECONDS)
     process = psutil.Process()
     with memory.database.session() as session:
         job = jobs.claim(
@@ -186,7 +205,24 @@ def claim(job_id: str, flow_run_id: str) -> Attempt | None:
         if job is None:
             return None
         spec = FineTuningSpec.model_validate(job.spec)
-        number, pool = job.attempt, job.pool or "cpu"
+        number, pool, request = job.attempt, job.pool or "cpu", job.request_state
     folder = Path(memory.settings.runs_dir) / job_id
     folder.mkdir(parents=True, exist_ok=True)
-    return Attempt(memory, job_id, number, flow_run_id, spec, RunDir(folder), pool)
+    return Attempt(memory, job_id, number, flow_run_id, spec, RunDir(folder), pool, request)
+
+
+def go_on(attempt: Attempt, reason: str) -> Attempt | None:
+    """Take a job whose trainer died once more, in this same process and Prefect run; call it outside of the old context.
+
+    Returns:
+        The next attempt, or None when that was the last which ``max_attempts`` allows.
+    """
+    with attempt.memory.database.session() as session:
+        job = jobs.start_again(session, attempt.job_id, attempt.number, reason)
+        if job is None:
+            return None
+        number, asked = job.attempt, job.request_state
+    request = asked if asked in REQUESTS else None
+    return Attempt(
+        attempt.memory, attempt.job_id, number, attempt.flow_run_id, attempt.spec, attempt.run, attempt.pool, request
+    )

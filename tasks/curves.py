@@ -63,8 +63,11 @@ class Curves:
             return None
         return self._experiments, self._run_id
 
-    def end(self, status: str) -> None:
-        """Close the MLflow run as ``FAILED`` or ``KILLED``, if MLflow answers."""
+    def end(self, status: str | None) -> None:
+        """Close the MLflow run as ``FAILED`` or ``KILLED``, if MLflow answers; None leaves it to another attempt."""
+        if status is None:
+            self._closing.set()
+            return
         opened = self.close(UNHAPPY_TIMEOUT_SECONDS)
         if opened is not None:
             experiments, run_id = opened

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import logging
+import os
 from functools import partial
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from afinador.errors import AfinadorError
+from afinador.settings import read_settings
+from afinador.training.checkpoints import complete_checkpoints
 from registry import job_logs, jobs
+from registry.job_ends import exhausted
+from registry.memory import Memory
 from tasks import trainer
-from tasks.attempt import Attempt
+from tasks.attempt import Attempt, go_on
 
 logger = logging.getLogger(__name__)
 
@@ -41,32 +46,68 @@ def failed(attempt: Attempt, error: AfinadorError) -> str:
     return error.message
 
 
-def stopped(attempt: Attempt, request: str) -> str:
-    """End the attempt as asked: ``cancel`` ends the job, ``hold`` puts it back into the queue."""
+def stopped(attempt: Attempt, request: str) -> str | None:
+    """End the attempt as asked and return the job's status: ``cancelled``, or ``paused`` or ``queued`` to be resumed."""
     trainer.stop(attempt)
     _close(attempt, "KILLED")
     with attempt.memory.database.session() as session:
-        if request == "hold":
-            message = "The service is going down; the job goes on at its next start."
-            jobs.requeue(session, attempt.job_id, attempt.number, message)
-        else:
-            message = "The job was cancelled; its last checkpoint is kept."
-            jobs.finish(session, attempt.job_id, attempt.number, "cancelled", message=message)
-    return message
+        return jobs.stop(session, attempt.job_id, attempt.number, request)
+
+
+def suspended(job_id: str) -> None:
+    """Note that Prefect shows the run of a job as suspended; housekeeping would see it a little later."""
+    with Memory.open(read_settings()).database.session() as session:
+        jobs.confirm_suspended(session, job_id)
+
+
+def status_of(job_id: str) -> str | None:
+    """Return the status of a job that could not be claimed; None when there is no such job."""
+    with Memory.open(read_settings()).database.reading() as session:
+        seen = jobs.look(session, job_id)
+    return seen.status if seen else None
 
 
 def interrupted(attempt: Attempt) -> None:
-    """Stop training when this process is told to end; what becomes of the job is settled by housekeeping.
+    """Stop training when this process is told to end; what it leaves unwritten is settled by housekeeping.
 
-    A cancel from the Prefect UI arrives like this, as a signal.
+    A cancel in the Prefect UI arrives like this, as a signal that leaves 30 s, and a suspension, as Prefect's refusal of
+    the next task: so the last checkpoint is saved here, without one.
     """
-    trainer.stop(attempt)
-    if attempt.request != "cancel":
-        return
+    request = attempt.asked_in_prefect() or attempt.request
+    trainer.stop(attempt, trainer.SIGNAL_GRACE_SECONDS)
     try:
-        stopped(attempt, "cancel")
+        if attempt.take_over is not None:
+            attempt.take_over()
+        if request is not None:
+            stopped(attempt, request)
     except (SQLAlchemyError, AfinadorError):
-        logger.exception("The cancel could not be written down; housekeeping will.")
+        logger.exception("The end of the attempt could not be written down; housekeeping will.")
+
+
+def died(attempt: Attempt, death: trainer.TrainerDiedError) -> Attempt | str:
+    """Go on with a new attempt after the trainer's death, or end the job when the attempts are used up.
+
+    Call it when the attempt is closed. A process whose job another one has taken ends here, without a word to Prefect.
+
+    Returns:
+        The next attempt, or the reason why there is none.
+    """
+    number = attempt.number + 1
+    next_attempt = go_on(attempt, f"{death.message} The job goes on as attempt {number}{_from_where(attempt)}.")
+    if next_attempt is not None:
+        for close in attempt.on_unhappy_end:
+            close(None)
+        return next_attempt
+    job = attempt.job()
+    if job.attempt != attempt.number:
+        os._exit(0)
+    told = exhausted(death.message, job.fruitless_attempts)
+    return failed(attempt, AfinadorError(told["message"], code=told["code"]))
+
+
+def _from_where(attempt: Attempt) -> str:
+    kept = complete_checkpoints(attempt.run)
+    return f" from its newest checkpoint, {kept[-1].name}" if kept else " from the beginning"
 
 
 def _close(attempt: Attempt, status: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
 from afinador.schemas.events import EventLevel
@@ -19,6 +20,7 @@ logger = logging.getLogger(__name__)
 FOLLOW_SECONDS = 0.3
 PROGRESS_SECONDS = 1.0
 ARTIFACT_SECONDS = 4.0
+_USED = ("cpu_percent", "memory_bytes", "gpu_memory_bytes", "gpu_utilization_percent", "gpu_energy_watt_hours")
 
 
 class Follower:
@@ -33,13 +35,17 @@ class Follower:
         self.cursors: dict[str, int] = dict(attempt.job().cursors or {})
         self.curves = Curves(attempt)
         self._progress_at = 0.0
+        self._resources_cursor = 0
+        self._resources: dict[str, Any] = {}
         self._artifact_at = 0.0
+        attempt.take_over = lambda: self.forward(attempt.run.status() or {}, in_prefect=False)
 
     def follow_until(self, *states: str) -> None:
         """Forward until training reaches one of these states, or has ended well.
 
         Raises:
-            TrainingError: Training ended badly.
+            TrainerDiedError: The process that trains died.
+            AfinadorError: Training failed, with the reason that it wrote.
             StopRequestedError: Somebody asked the job to stop; training has been told.
         """
         while True:
@@ -54,19 +60,20 @@ class Follower:
                 return
             time.sleep(FOLLOW_SECONDS)
 
-    def forward(self, status: dict[str, Any]) -> None:
-        """Forward everything that is new."""
+    def forward(self, status: dict[str, Any], *, in_prefect: bool = True) -> None:
+        """Forward everything that is new; ``in_prefect`` says whether Prefect still takes tasks of this run."""
         event_rows, event_cursor = self.attempt.run.events_after(self.cursors.get("events", 0))
         metric_rows, metric_cursor = self.attempt.run.metrics_after(self.cursors.get("metrics", 0))
         if event_rows or metric_rows:
             self._write_down(event_rows, metric_rows)
             for row in event_rows:
                 if row["type"] == "checkpoint":
-                    self._take_over(row["data"])
+                    self._take_over(row["data"], save_checkpoint if in_prefect else save_checkpoint.fn)
             self.cursors |= {"events": event_cursor, "metrics": metric_cursor}
             with self.attempt.memory.database.session() as session:
                 jobs.set_fields(session, self.attempt.job_id, self.attempt.number, cursors=self.cursors)
-        self.forward_progress(status)
+        if in_prefect:
+            self.forward_progress(status)
 
     def forward_progress(self, status: dict[str, Any], *, now: bool = False) -> None:
         """Write the progress down about once a second, and draw it in the Prefect UI every few seconds."""
@@ -81,16 +88,20 @@ class Follower:
             self._artifact_at = clock
             artifacts.show_progress(self.attempt, status)
 
-    def _take_over(self, checkpoint: dict[str, Any]) -> None:
+    def _take_over(self, checkpoint: dict[str, Any], save: Callable[..., None]) -> None:
         """Save a checkpoint as a task of its own; training is worth more than one copy of its past."""
         try:
-            save_checkpoint(self.attempt, checkpoint["step"], checkpoint.get("metrics") or {})
+            save(self.attempt, checkpoint["step"], checkpoint.get("metrics") or {})
         except TRANSIENT as error:
             self.attempt.say(f"Checkpoint {checkpoint['step']} is not in the storage: {error}", level="warn")
 
     def _progress(self, status: dict[str, Any]) -> dict[str, Any]:
-        shown = ("state", "step", "steps", "epoch", "tokens", "eta_seconds")
+        shown = ("state", "step", "steps", "epoch", "tokens", "eta_seconds", "phase_seconds", "seconds_per_epoch")
+        rows, self._resources_cursor = self.attempt.run.resources_after(self._resources_cursor)
+        if rows:
+            self._resources = {key: rows[-1][key] for key in _USED if key in rows[-1]}
         return {key: status.get(key) for key in shown} | {
+            "resources": self._resources,
             "train_loss": status.get("train_loss", self.curves.last.get("train_loss")),
             "valid_loss": self.curves.last.get("valid_loss"),
         }

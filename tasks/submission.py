@@ -110,7 +110,7 @@ def retrain_specs(organization: str, name: str, version: int) -> list[Submission
 def _submit(memory: Memory, started: Started) -> Submission:
     """Give a new job to Prefect, and take back the runs of those that it supersedes."""
     for older in started.superseded:
-        runs.cancel(memory, older)
+        runs.follow_up(memory, older)
     job = started.job
     if started.is_new and job.status == "queued":
         runs.submit(memory, job.id)

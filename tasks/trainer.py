@@ -15,9 +15,22 @@ from tasks.attempt import Attempt
 
 logger = logging.getLogger(__name__)
 
+EXIT_FAILED = 1
+"""Exit code of a trainer that has written down why it failed."""
 EXIT_STOPPED = 75
 """Exit code of a trainer that stopped because it was asked to."""
-STOP_GRACE_SECONDS = 20
+STOP_GRACE_SECONDS = 600
+"""A step and the checkpoint after it may take so long."""
+SIGNAL_GRACE_SECONDS = 20
+"""Prefect's worker kills a flow 30 s after it has told it to end."""
+FORMER_GRACE_SECONDS = 120
+"""So long the trainer of an earlier attempt may take to save and end."""
+
+
+class TrainerDiedError(TrainingError):
+    """The training process ended without having said why; started again, it may well reach its end."""
+
+    code = "trainer_died"
 
 
 def start(attempt: Attempt) -> None:
@@ -58,36 +71,38 @@ def require_success(attempt: Attempt, code: int) -> None:
     """Turn an exit code into what it means.
 
     Raises:
-        TrainingError: Training failed; the message is the reason that it wrote, or its signal.
         StopRequestedError: It stopped because it was asked to.
+        TrainerDiedError: It ended by a signal, or without a reason.
+        AfinadorError: Training failed, with the reason that it wrote.
     """
     if code == 0:
         return
-    if code == EXIT_STOPPED:
-        attempt.wait(2)
-        raise TrainingError("Training stopped although nobody asked it to; see the job's log.")
     result = attempt.run.result() or {}
     error = result.get("error") or {}
-    if result.get("status") == "failed" and error.get("message"):
+    if code == EXIT_FAILED and result.get("status") == "failed" and error.get("message"):
         raise AfinadorError(error["message"], code=error.get("code"), param=error.get("param"))
+    attempt.check()
+    if code == EXIT_STOPPED:
+        attempt.wait(2)
+        raise TrainerDiedError("The training process stopped although nobody asked it to.")
     if code < 0:
-        raise TrainingError(
+        raise TrainerDiedError(
             f"The training process was ended by signal {-code}. Most often the machine ran out of memory: try a "
             "smaller micro_batch_size or max_length, or gradient_checkpointing."
         )
-    raise TrainingError(f"The training process ended with code {code} without a reason; see the job's log.")
+    raise TrainerDiedError(f"The training process ended with code {code} without a reason; see the job's log.")
 
 
-def stop(attempt: Attempt) -> None:
-    """Ask the trainer to stop after its step and wait; end it by force when it does not."""
+def stop(attempt: Attempt, grace_seconds: float = STOP_GRACE_SECONDS) -> None:
+    """Ask the trainer to stop after its step and to save, and wait; end it by force when it does not."""
     process = attempt.trainer
     if process is None or process.poll() is not None:
         return
     attempt.run.write_control(attempt.number, attempt.request or "cancel")
     try:
-        process.wait(STOP_GRACE_SECONDS)
+        process.wait(grace_seconds)
     except subprocess.TimeoutExpired:
-        logger.warning("Training did not stop within %s s and is ended by force.", STOP_GRACE_SECONDS)
+        logger.warning("Training did not stop within %s s and is ended by force.", grace_seconds)
         process.kill()
         process.wait()
 
@@ -99,7 +114,7 @@ def _visible_devices(attempt: Attempt) -> str:
 def _outlive_former(attempt: Attempt) -> None:
     """Wait for the trainer of an earlier attempt; it stops when it sees the newer attempt in ``control.json``."""
     status = attempt.run.status() or {}
-    end = time.monotonic() + STOP_GRACE_SECONDS
+    end = time.monotonic() + FORMER_GRACE_SECONDS
     while (process := _own_trainer(attempt, status.get("process_id"))) is not None:
         if time.monotonic() > end:
             process.kill()

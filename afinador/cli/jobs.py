@@ -15,6 +15,7 @@ from afinador.errors import NotFoundError
 if TYPE_CHECKING:
     from afinador.client.connection import Connection
 
+_WAITING = ("validating_files", "queued", "pausing", "paused")
 _ALWAYS_SHOWN = ("epochs", "learning_rate", "batch_size")
 
 
@@ -60,10 +61,12 @@ def get_job(arguments: argparse.Namespace) -> None:
             render.as_json(job)
             return
         result = _result_of(connection, job)
-        news = _newest_message(connection, job) if job["status"] in ("queued", "validating_files") else None
+        news = _newest_message(connection, job) if job["status"] in _WAITING else None
     render.result(render.fields(_facts(job, result, news)))
     if comparison := render.comparison_of(job):
         render.result(f"\n{comparison}")
+    if job["status"] == "paused":
+        render.remark(f"\n{render.how_to_resume(job)}")
     if result:
         render.remark(f"\nFetch it with: afinador get hub-{result['kind']} {result['name']} --download DIR")
 
@@ -116,7 +119,7 @@ def _status(job: dict[str, Any]) -> str:
 def _facts(job: dict[str, Any], result: dict[str, Any] | None, news: str | None) -> list[tuple[str, Any]]:
     progress = render.progress_of(job)
     ended = job.get("finished_at")
-    is_open = ended is None
+    is_open, is_going = ended is None, job["status"] == "running"
     return [
         ("name", job["name"]),
         ("id", job["id"]),
@@ -126,7 +129,7 @@ def _facts(job: dict[str, Any], result: dict[str, Any] | None, news: str | None)
         ("progress", progress_of(job)),
         ("train loss", progress.get("train_loss")),
         ("validation loss", progress.get("valid_loss")),
-        ("time left", render.duration(progress["eta_seconds"]) if is_open and progress.get("eta_seconds") else None),
+        ("time left", render.duration(progress["eta_seconds"]) if is_going and progress.get("eta_seconds") else None),
         ("base model", job["base_model"]),
         ("dataset", job["dataset"]),
         ("validation", job.get("validation_file")),
@@ -152,6 +155,28 @@ def cancel_job(arguments: argparse.Namespace) -> None:
         render.result(f"Job {job['name']} is cancelled.")
     else:
         render.result(f"Job {job['name']} is {job['status']}; it stops after its current step.")
+
+
+def pause_job(arguments: argparse.Namespace) -> None:
+    """Ask a job to stop at a checkpoint."""
+    job = ask(calls.pause_job(arguments.job))
+    if arguments.json:
+        render.as_json(job)
+    elif job["status"] == "paused":
+        render.result(f"Job {job['name']} is paused. {render.how_to_resume(job)}")
+    else:
+        render.result(f"Job {job['name']} is {job['status']}; it stops after its current step and keeps a checkpoint.")
+
+
+def resume_job(arguments: argparse.Namespace) -> None:
+    """Ask a paused job to go on."""
+    job = ask(calls.resume_job(arguments.job))
+    if arguments.json:
+        render.as_json(job)
+    elif job["status"] == "pausing":
+        render.result(f"Job {job['name']} is still pausing; it goes on as soon as it has stopped.")
+    else:
+        render.result(f"Job {job['name']} is {job['status']}. Follow it with: afinador watch {job['name']}")
 
 
 def list_events(arguments: argparse.Namespace) -> None:
@@ -239,6 +264,16 @@ COMMANDS = (
     Command(
         ("cancel", "fine-tuning-job"), "Cancel a job; it stops after its current step", cancel_job, _add_job,
         examples=("afinador cancel fine-tuning-job bot-1a2b3c",),
+    ),
+    Command(
+        ("pause", "fine-tuning-job"), "Pause a job; it stops at a checkpoint and frees its device", pause_job, _add_job,
+        examples=("afinador pause fine-tuning-job bot-1a2b3c",),
+        details="A job that waits is paused at once, one that runs after its current step.",
+    ),
+    Command(
+        ("resume", "fine-tuning-job"), "Resume a paused job; it is queued and goes on", resume_job, _add_job,
+        examples=("afinador resume fine-tuning-job bot-1a2b3c",),
+        details="One that is still pausing goes on as soon as it has stopped; one that waits or runs is left as it is.",
     ),
     Command(
         ("watch",), "Follow a job until it has ended, then compare base and tuned model", watch_job, _add_job,

@@ -138,6 +138,24 @@ def progress_of(job: dict[str, Any]) -> dict[str, Any]:
     return {} if job["status"] in ("validating_files", "queued") else job.get("progress") or {}
 
 
+def resources(used: dict[str, Any]) -> str:
+    """Return what a job uses now: processor, memory, GPU."""
+    parts = []
+    if "cpu_percent" in used:
+        parts.append(f"CPU {used['cpu_percent']:.0f} %")
+    if "memory_bytes" in used:
+        parts.append(size(used["memory_bytes"]))
+    if "gpu_memory_bytes" in used:
+        share = f"{used['gpu_utilization_percent']:.0f} %, " if "gpu_utilization_percent" in used else ""
+        parts.append(f"GPU {share}{size(used['gpu_memory_bytes'])}")
+    return " ".join(parts)
+
+
+def how_to_resume(job: dict[str, Any]) -> str:
+    """Return what makes a paused job go on."""
+    return f"It goes on with: afinador resume fine-tuning-job {job['name']}"
+
+
 def comparison_of(job: dict[str, Any]) -> str | None:
     """Return the table *base against tuned*, or None when a job was not evaluated."""
     metrics = job.get("metrics") or {}

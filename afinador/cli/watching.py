@@ -139,11 +139,13 @@ def show(connection: Connection, job: str, screen: Screen | None = None) -> dict
             shown.remark("It answers again." if is_there else "The service does not answer; trying again.")
 
         for look in following.follow(connection, job, on_presence=on_presence):
-            state = look.job
+            was_paused, state = state.get("status") == "paused", look.job
             for event in look.events:
                 if event["type"] == "message":  # the curves' rows are in the progress
                     shown.event(event)
             shown.job(state)
+            if state["status"] == "paused" and not was_paused:
+                shown.remark(render.how_to_resume(state))
     return state
 
 
@@ -189,7 +191,8 @@ def _figures(job: dict[str, Any]) -> str:
         for label, key in (("loss", "train_loss"), ("validation", "valid_loss"))
         if isinstance(progress.get(key), int | float)
     ]
-    if progress.get("eta_seconds") and not following.has_ended(job):
+    figures.append(render.resources(progress.get("resources") or {}))
+    if progress.get("eta_seconds") and job["status"] == "running":
         figures.append(f"{render.duration(progress['eta_seconds'])} left")
     return ", ".join(figure for figure in figures if figure)
 

@@ -119,6 +119,16 @@ def cancel_job(job: str) -> Call:
     return Call("POST", f"/fine_tuning/jobs/{_named(job)}/cancel", is_idempotent=True)
 
 
+def pause_job(job: str) -> Call:
+    """Ask a job to stop at a checkpoint."""
+    return Call("POST", f"/fine_tuning/jobs/{_named(job)}/pause", is_idempotent=True)
+
+
+def resume_job(job: str) -> Call:
+    """Ask a paused job to go on."""
+    return Call("POST", f"/fine_tuning/jobs/{_named(job)}/resume", is_idempotent=True)
+
+
 def list_events(job: str) -> Call:
     """List a job's events, newest first."""
     return Call("GET", f"/fine_tuning/jobs/{_named(job)}/events")
@@ -147,6 +157,11 @@ def checkpoint_file(job: str, checkpoint: str, path: str) -> Call:
 def job_metrics(job: str) -> Call:
     """Get the rows of a job's curves, oldest first."""
     return Call("GET", f"/fine_tuning/jobs/{_named(job)}/metrics")
+
+
+def job_resources(job: str) -> Call:
+    """Get what a job has used, oldest first."""
+    return Call("GET", f"/fine_tuning/jobs/{_named(job)}/resources")
 
 
 def job_logs(job: str, *, follow: bool = False) -> Call:

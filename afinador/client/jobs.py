@@ -53,6 +53,22 @@ class Jobs(Noun):
         """Ask a job to stop for good; ``IllegalTransitionError`` when it has ended otherwise."""
         return self._ask(calls.cancel_job(_named(job)), results.Job)
 
+    def pause(self, job: results.Job | str) -> results.Job:
+        """Ask a job to stop at a checkpoint; it is ``pausing``, then ``paused``, and its device is free.
+
+        Raises:
+            IllegalTransitionError: It has ended, or is being cancelled.
+        """
+        return self._ask(calls.pause_job(_named(job)), results.Job)
+
+    def resume(self, job: results.Job | str) -> results.Job:
+        """Let a paused job go on: it is queued. One that waits or runs is left as it is.
+
+        Raises:
+            IllegalTransitionError: It has ended, or is being cancelled.
+        """
+        return self._ask(calls.resume_job(_named(job)), results.Job)
+
     def wait(
         self, job: results.Job | str, timeout_seconds: float | None = None, poll_seconds: float = 1.0
     ) -> results.Job:
@@ -108,7 +124,14 @@ class Jobs(Noun):
     def metrics(self, job: results.Job | str) -> Sequence[dict[str, Any]]:
         """Return the rows of the curves, oldest first: ``step``, ``train_loss``, ``valid_loss`` and others."""
         answer = self._connection.json(calls.job_metrics(_named(job)))
-        return list(answer["data"])
+        rows: Sequence[dict[str, Any]] = answer["data"]
+        return rows
+
+    def resources(self, job: results.Job | str) -> Sequence[dict[str, Any]]:
+        """Get what a job has used, every five seconds: ``cpu_percent``, ``memory_bytes``, those of a GPU, ``timestamp_ms``."""
+        answer = self._connection.json(calls.job_resources(_named(job)))
+        rows: Sequence[dict[str, Any]] = answer["data"]
+        return rows
 
     def logs(self, job: results.Job | str) -> str:
         """Return the log of the training process."""

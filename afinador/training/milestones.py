@@ -11,10 +11,11 @@ from afinador.data.tokenisation import TokenisedExample
 from afinador.evals.measuring import measure
 from afinador.models.classification import ClassScores
 from afinador.models.families import TokenScores
-from afinador.training.progress import Progress, Step
+from afinador.training.progress import Progress
 from afinador.training.run_dir import RunDir
 from afinador.training.saving import Saver
 from afinador.training.setup import MicroBatches, Subject
+from afinador.training.steps import Step
 from afinador.training.stopping import Stopped, StopSign
 from afinador.training.training_state import TrainingState, put_random
 

@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from afinador.config.hyperparameters import Hyperparameters
@@ -14,6 +14,7 @@ from afinador.errors import TrainingError
 from afinador.training.checkpoints import complete_checkpoints
 from afinador.training.early_stopping import EarlyStopping
 from afinador.training.run_dir import RunDir
+from afinador.training.steps import Step, Window
 
 if TYPE_CHECKING:  # it brings torch, and the first status is written before that is imported
     from afinador.evals.classification import Classification
@@ -27,66 +28,6 @@ _KEPT = ("skipped_steps", "seconds_per_epoch", "checkpoint_seconds", "train_loss
 _KEPT_BEHIND = ("trained_tokens", "valid_figures", "validated_at", "step_loss")
 _WINDOWS = ("window", "epoch", "training")
 """Attributes of ``Progress`` that a checkpoint keeps: public ones, private ones, and sums with their time."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """One optimizer step.
-
-    Attributes:
-        number: Counted from 1 over all epochs.
-        loss_sum: Over all targets of the batch, in nats.
-        targets: How many were predicted: tokens that were trained on; of a classifier, texts.
-        input_tokens: All tokens of the batch but the padding.
-        gradient_norm: Before clipping.
-    """
-
-    number: int
-    loss_sum: float
-    targets: int
-    input_tokens: int
-    learning_rate: float
-    gradient_norm: float
-
-    @property
-    def is_usable(self) -> bool:
-        """Whether loss and gradient are numbers; the optimizer leaves the step out where they are not."""
-        return math.isfinite(self.loss_sum) and math.isfinite(self.gradient_norm)
-
-
-@dataclass
-class _Window:
-    """Sums since the last row."""
-
-    loss_sum: float = 0.0
-    targets: int = 0
-    input_tokens: int = 0
-    started_at: float = field(default_factory=time.monotonic)
-
-    def add(self, step: Step) -> None:
-        self.loss_sum += step.loss_sum
-        self.targets += step.targets
-        self.input_tokens += step.input_tokens
-
-    @property
-    def loss(self) -> float | None:
-        """Mean over the targets; None where all steps were skipped."""
-        return self.loss_sum / self.targets if self.targets else None
-
-    @property
-    def seconds(self) -> float:
-        """How long it is open, time between attempts left out."""
-        return time.monotonic() - self.started_at
-
-    def document(self) -> dict[str, Any]:
-        """Return it as it is kept with a checkpoint: a time of this process means nothing to another one."""
-        return asdict(self) | {"started_at": None, "seconds": self.seconds}
-
-    @classmethod
-    def parse(cls, document: dict[str, Any]) -> _Window:
-        """Read what ``document`` gave, in whichever process."""
-        sums = {key: document[key] for key in ("loss_sum", "targets", "input_tokens")}
-        return cls(**sums, started_at=time.monotonic() - document["seconds"])
 
 
 class Progress:
@@ -109,9 +50,12 @@ class Progress:
         self._callback = callback
         self._status: dict[str, Any] = {}
         self._written_at = 0.0
+        self._phase_seconds: dict[str, float] = (run_dir.status() or {}).get("phase_seconds") or {}
+        self._counted_at = time.monotonic()
 
     def enter(self, state: str, **fields: Any) -> None:
         """Say that the run is in another state now."""
+        self._count_phase()
         self._status.update(fields, state=state)
         self._write_status()
         logger.info("Now %s%s", state, f": {fields['reason']}." if "reason" in fields else ".")
@@ -123,7 +67,7 @@ class Progress:
         self._max_skipped_steps, self.skipped_steps = hyperparameters.max_skipped_steps, 0
         self.early_stopping = EarlyStopping(hyperparameters.early_stopping_patience)
         self._trained_tokens = 0
-        self._window, self._epoch, self._training = _Window(), _Window(), _Window()
+        self._window, self._epoch, self._training = Window(), Window(), Window()
         self._started_at, self._started_after = time.monotonic(), 0
         self.seconds_per_epoch: list[float] = []
         self.checkpoint_seconds = 0.0
@@ -150,7 +94,7 @@ class Progress:
         for name in _KEPT:
             setattr(self, name, document[name])
         for name in _WINDOWS:
-            setattr(self, f"_{name}", _Window.parse(document[name]))
+            setattr(self, f"_{name}", Window.parse(document[name]))
         for name, value in document["early_stopping"].items():
             setattr(self.early_stopping, name, value)
         self._started_after = self.done_steps
@@ -165,6 +109,7 @@ class Progress:
             "tokens": self._trained_tokens,
             "eta_seconds": round(seconds_per_step * (self._steps - done), 1) if done > self._started_after else None,
             "train_loss": self._step_loss,  # of this step alone; rows are means since the row before
+            "seconds_per_epoch": self.seconds_per_epoch,
         }
 
     @property
@@ -286,7 +231,7 @@ class Progress:
                 "trained_tokens": self._trained_tokens,
             }
         )
-        self._window = _Window()
+        self._window = Window()
 
     def _end_epoch(self, step: Step) -> None:
         self.seconds_per_epoch.append(round(self._epoch.seconds, 3))
@@ -302,9 +247,17 @@ class Progress:
             train_loss=loss,
             seconds=self.seconds_per_epoch[-1],
         )
-        self._epoch = _Window()
+        self._epoch = Window()
+
+    def _count_phase(self) -> None:
+        """Add the time since the last look to the phase that the run is in, over all attempts."""
+        now, phase = time.monotonic(), self._status.get("state", "starting")
+        self._phase_seconds[phase] = round(self._phase_seconds.get(phase, 0.0) + now - self._counted_at, 3)
+        self._counted_at = now
+        self._status["phase_seconds"] = self._phase_seconds
 
     def _write_status(self) -> None:
+        self._count_phase()
         self._run_dir.write_status(attempt=self._attempt, **self._status)
         self._written_at = time.monotonic()
         if self._callback is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+import time
 from types import TracebackType
 from typing import Any
 
@@ -29,6 +30,7 @@ class ResourceSampler:
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._sample_until_done, name="resources", daemon=True)
         self._processes: dict[int, psutil.Process] = {}
+        self._watt_hours, self._sampled_at = 0.0, time.monotonic()
 
     def __enter__(self) -> ResourceSampler:
         self._thread.start()
@@ -59,8 +61,17 @@ class ResourceSampler:
             except psutil.NoSuchProcess:
                 continue  # it ended meanwhile
         row["cpu_percent"] = round(row["cpu_percent"], 1)
-        memory = psutil.virtual_memory()
-        return {**row, "host_memory_bytes": memory.total, "host_memory_available_bytes": memory.available, **_gpu()}
+        memory, gpu = psutil.virtual_memory(), _gpu()
+        if "gpu_power_watts" in gpu:
+            gpu["gpu_energy_watt_hours"] = self._energy(gpu["gpu_power_watts"])
+        return {**row, "host_memory_bytes": memory.total, "host_memory_available_bytes": memory.available, **gpu}
+
+    def _energy(self, power_watts: float) -> float:
+        """Add up what the GPU has taken since the first sample, as if its power had been the same since the last one."""
+        now = time.monotonic()
+        self._watt_hours += power_watts * (now - self._sampled_at) / 3600
+        self._sampled_at = now
+        return round(self._watt_hours, 4)
 
     def _process_tree(self) -> list[psutil.Process]:
         """Return the same objects each time: psutil keeps the earlier CPU times in them."""
@@ -83,6 +94,10 @@ def _gpu() -> dict[str, Any]:
         "gpu_memory_free_bytes": free_bytes,
     }
     try:
-        return {**row, "gpu_utilization_percent": torch.cuda.utilization()}
+        return {
+            **row,
+            "gpu_utilization_percent": torch.cuda.utilization(),
+            "gpu_power_watts": torch.cuda.power_draw() / 1000,
+        }
     except (ImportError, RuntimeError):
         return row  # NVIDIA's management library is not there

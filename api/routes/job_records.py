@@ -94,6 +94,15 @@ def list_metrics(job: str, organization: CurrentOrganization, service: TheServic
         return {"object": "list", "data": events.metrics(session, organization.id, job_id), "has_more": False}
 
 
+@router.get("/resources", summary="Get what a job used")
+def list_resources(job: str, organization: CurrentOrganization, service: TheService) -> dict[str, Any]:
+    """Get a row every five seconds, oldest first: CPU and memory of the job's processes, and its GPU where it has one."""
+    with service.memory.database.reading() as session:
+        job_id = jobs.get(session, organization.id, job).id
+    rows = job_logs.resources(service.memory, organization.id, job_id)
+    return {"object": "list", "data": rows, "has_more": False}
+
+
 @router.get("/logs", summary="Get a job's log", response_class=Response)
 def read_log(job: str, organization: CurrentOrganization, service: TheService, follow: Follow = False) -> Response:
     """Get what training wrote, as text; with ``follow`` line by line as it is written."""

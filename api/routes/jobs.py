@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
+from sqlalchemy.orm import Session
 
 from afinador.config.resolve import parse_request
-from afinador.errors import IllegalTransitionError, InvalidRequestError
+from afinador.errors import IllegalTransitionError
 from afinador.schemas.base import Page
 from afinador.schemas.jobs import ENDED_STATUSES, Job, JobRequest
 from api.bodies import JsonObject, describes_body
@@ -16,6 +18,7 @@ from api.keys import CurrentOrganization
 from api.paging import After, page
 from api.service import Service, TheService
 from registry import jobs
+from registry.tables import Job as JobRow
 from registry.tables import Organization
 
 router = APIRouter(prefix="/fine_tuning/jobs", tags=["fine-tuning jobs"])
@@ -75,35 +78,38 @@ def delete_job(job: str, organization: CurrentOrganization, service: TheService)
 
 @router.post("/{job}/cancel", summary="Cancel a job")
 def cancel_job(job: str, organization: CurrentOrganization, service: TheService) -> Job:
-    """Cancel a job. One that runs stops after its current step; until then its status is still ``running``."""
-    with service.memory.database.session() as session:
-        row = jobs.request_cancel(session, organization.id, job)
-        cancelled = jobs.to_wire(row)
-    service.cancel_run(row)
-    return cancelled
+    """Cancel a job, in whatever state it is; its last checkpoint stays.
+
+    One that runs stops after its current step; until then its status is still ``running``. Twice is as good as once.
+    """
+    return _ask(jobs.request_cancel, job, organization, service)
 
 
-@router.post("/{job}/pause", summary="Pause a job", include_in_schema=False)
+@router.post("/{job}/pause", summary="Pause a job")
 def pause_job(job: str, organization: CurrentOrganization, service: TheService) -> Job:
-    """Refuse, in so many words: the ledger has no such transition in this version."""
-    raise _not_offered(job, organization, service, "paused")
+    """Pause a job. One that waits is ``paused`` at once; one that runs is ``pausing`` until it has stopped.
+
+    It finishes its step, writes a checkpoint and gives its device back. During validation, loading and evaluation it
+    stops at the next safe place; a job that is being published already succeeds instead.
+    """
+    return _ask(jobs.request_pause, job, organization, service)
 
 
-@router.post("/{job}/resume", summary="Resume a job", include_in_schema=False)
+@router.post("/{job}/resume", summary="Resume a job")
 def resume_job(job: str, organization: CurrentOrganization, service: TheService) -> Job:
-    """Refuse, in so many words: the ledger has no such transition in this version."""
-    raise _not_offered(job, organization, service, "resumed")
+    """Resume a paused job: it is ``queued`` and goes on in its turn.
+
+    One that is still ``pausing`` goes on as soon as it has stopped; one that waits or runs is left as it is.
+    """
+    return _ask(jobs.request_resume, job, organization, service)
 
 
-def _not_offered(job: str, organization: Organization, service: Service, wish: str) -> InvalidRequestError:
-    with service.memory.database.reading() as session:
-        row = jobs.get(session, organization.id, job)
-    return InvalidRequestError(
-        f"The job {row.name!r} is {row.status} and cannot be {wish}: pausing and resuming are not offered by this "
-        "version. A job can be cancelled.",
-        param="job",
-        code="not_offered",
-    )
+def _ask(request: Callable[[Session, str, str], JobRow], job: str, organization: Organization, service: Service) -> Job:
+    with service.memory.database.session() as session:
+        row = request(session, organization.id, job)
+        answer = jobs.to_wire(row)
+    service.follow_up(row)
+    return answer
 
 
 def _metadata_filter(request: Request) -> dict[str, str] | Literal["null"] | None:

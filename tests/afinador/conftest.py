@@ -36,12 +36,10 @@ class Service:
 
     def run_job(self, job_id: str, *, losses: tuple[float, ...] = (2.0, 1.0)) -> int:
         """Do what a worker does up to the last step: claim the job, log losses and progress. Returns the attempt."""
-        from registry import events, job_attempts
+        from registry import events, jobs
 
         with self.memory.database.session() as session:
-            job = job_attempts.claim(
-                session, job_id, flow_run_id="run", process_id=1, process_started_at=1.0, host="here"
-            )
+            job = jobs.claim(session, job_id, flow_run_id="run", process_id=1, process_started_at=1.0, host="here")
             assert job is not None
             attempt = job.attempt
             for step, loss in enumerate(losses, start=1):
@@ -54,19 +52,19 @@ class Service:
                 "train_loss": losses[-1],
                 "eta_seconds": 5,
             }
-            job_attempts.set_progress(session, job_id, attempt, progress)
+            jobs.set_progress(session, job_id, attempt, progress)
         return attempt
 
     def end_job(self, job_id: str, attempt: int, status: str = "succeeded", reason: str | None = None) -> None:
         """Do what a worker does at the end."""
-        from registry import job_attempts
+        from registry import jobs
 
         metrics = {"base": {"loss": 3.2, "exact_match": 0.0}, "tuned": {"loss": 0.4, "exact_match": 0.75}}
         error = {"code": "out_of_memory", "message": reason, "param": None} if reason else None
         with self.memory.database.session() as session:
             if status == "succeeded":
-                job_attempts.set_fields(session, job_id, attempt, metrics=metrics, trained_tokens=1234)
-            assert job_attempts.finish(session, job_id, attempt, status, error=error, message=f"The job has {status}.")
+                jobs.set_fields(session, job_id, attempt, metrics=metrics, trained_tokens=1234)
+            assert jobs.finish(session, job_id, attempt, status, error=error, message=f"The job has {status}.")
 
     def keep_checkpoint(self, job_id: str, step: int, files: dict[str, bytes]) -> None:
         """Put a checkpoint into the storage and the ledger, as the flow does."""

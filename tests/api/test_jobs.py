@@ -179,12 +179,24 @@ def test_delete_cancels_and_refuses_what_has_ended(member, body):
     assert member.http.get(f"/v1/fine_tuning/jobs/{job['id']}").status_code == 200
 
 
-@pytest.mark.parametrize("verb", ["pause", "resume"])
-def test_pause_and_resume_say_that_they_are_not_offered(member, body, verb):
+def test_waiting_job_is_paused_and_resumed_and_twice_changes_nothing(member, body):
     job = create(member, body)
+    for verb, status in (("pause", "paused"), ("resume", "queued"), ("pause", "paused")):
+        for _ in range(2):
+            answer = member.http.post(f"/v1/fine_tuning/jobs/{job['name']}/{verb}")
+            assert (answer.status_code, answer.json()["status"]) == (200, status)
+    assert member.http.get("/v1/fine_tuning/jobs", params={"status": "paused"}).json()["data"][0]["id"] == job["id"]
+    assert member.http.delete(f"/v1/fine_tuning/jobs/{job['id']}").json()["status"] == "cancelled"
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume"])
+def test_ended_job_is_neither_paused_nor_resumed_and_says_so(member, body, verb):
+    job = create(member, body)
+    member.http.delete(f"/v1/fine_tuning/jobs/{job['id']}")
     answer = member.http.post(f"/v1/fine_tuning/jobs/{job['id']}/{verb}")
-    assert answer.status_code == 400
-    assert "not offered" in answer.json()["error"]["message"]
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], error["param"]) == (400, "illegal_transition", "job")
+    assert "was cancelled" in error["message"] and "paus" in error["message"]
 
 
 def test_list_filters_by_metadata_and_state(member, body):

@@ -62,6 +62,36 @@ def test_job_from_creation_to_cancel(client, training_file, public_base_model):
     assert messages[-1].startswith("Created fine-tuning job")
 
 
+def test_job_is_paused_resumed_and_cancelled(client, training_file, public_base_model, member, running):
+    job = client.fine_tuning.jobs.create(model=public_base_model, training_file=training_file)
+    assert client.fine_tuning.jobs.pause(job.id).status == "paused"
+    assert client.fine_tuning.jobs.resume(job.id).status == "queued"
+    with running.memory.database.session() as session:
+        jobs.claim(session, job.id, flow_run_id="run", process_id=1, process_started_at=1.0, host="here")
+    assert client.fine_tuning.jobs.resume(job.id).status == "running"
+    assert client.fine_tuning.jobs.pause(job.id).status == "pausing"
+    assert client.fine_tuning.jobs.resume(job.id).status == "pausing"
+    assert client.fine_tuning.jobs.pause(job.id).status == "pausing"
+    with running.memory.database.session() as session:
+        assert jobs.stop(session, job.id, 1) == "paused"
+    assert client.fine_tuning.jobs.retrieve(job.id).status == "paused"
+    assert client.fine_tuning.jobs.cancel(job.id).status == "cancelled"
+    assert client.fine_tuning.jobs.cancel(job.id).status == "cancelled"
+    messages = [event.message for event in client.fine_tuning.jobs.list_events(job.id)][::-1]
+    told = [message.split(";")[0] for message in messages[1:] if not message.startswith("Waiting for Prefect")]
+    assert told == [
+        "The job was paused before it ran.",
+        "The job was resumed and waits for its turn.",
+        "Files validated, moving job to queued state",
+        "The job has started",
+        "Pause requested",
+        "Resume requested",
+        "Pause requested",
+        "The job is paused and holds no device",
+        "The job was cancelled",
+    ]
+
+
 def test_older_hyperparameters_are_understood(client, training_file, public_base_model):
     job = client.fine_tuning.jobs.create(
         model=public_base_model,
@@ -107,10 +137,10 @@ def test_errors_are_the_classes_that_scripts_catch(client, training_file, public
             model=public_base_model, training_file=training_file, hyperparameters={"n_epochs": 50}
         )
     assert bad.value.param.rpartition(".")[2] == "epochs"
-    with pytest.raises(openai.BadRequestError, match="not offered"):
-        client.fine_tuning.jobs.pause(
-            client.fine_tuning.jobs.create(model=public_base_model, training_file=training_file).id
-        )
+    ended = client.fine_tuning.jobs.create(model=public_base_model, training_file=training_file)
+    client.fine_tuning.jobs.cancel(ended.id)
+    with pytest.raises(openai.BadRequestError, match="was cancelled, so it cannot be paused"):
+        client.fine_tuning.jobs.pause(ended.id)
     stranger = openai.OpenAI(base_url=f"{running.url}/v1", api_key="af-stranger", max_retries=0)
     with pytest.raises(openai.AuthenticationError) as refused:
         stranger.models.list()

@@ -1,135 +1,13 @@
-"""The whole stack, started once for the session: the real supervisor with all its parts, on free ports."""
+"""The whole stack, started once for the session."""
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import signal
-import socket
-import subprocess
-import sys
-import threading
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
-import openai
 import pytest
 
-READY_TIMEOUT_SECONDS = 240
-JOB_TIMEOUT_SECONDS = 240
-
-
-@dataclass
-class Stack:
-    """A running service and its first organisation's key."""
-
-    root: Path
-    home: Path
-    environment: dict[str, str]
-    process: subprocess.Popen[str]
-    lines: list[str] = field(default_factory=list)
-
-    @property
-    def urls(self) -> dict[str, str]:
-        """Where the supervisor says its parts are."""
-        return dict(json.loads((self.home / "stack.json").read_text())["urls"])
-
-    @property
-    def base_url(self) -> str:
-        return self.urls["api"]
-
-    @property
-    def prefect_url(self) -> str:
-        return f"{self.urls['prefect']}/api"
-
-    @property
-    def key(self) -> str:
-        return self._printed("AFINADOR_API_KEY")
-
-    @property
-    def operator_key(self) -> str:
-        return self._printed("AFINADOR_OPERATOR_KEY")
-
-    def _printed(self, name: str) -> str:
-        found = re.search(rf"{name}=(\S+)", "\n".join(self.lines))
-        assert found, "\n".join(self.lines)
-        return found[1].strip("'\"")
-
-    def http(self) -> httpx.Client:
-        return httpx.Client(base_url=f"{self.base_url}/v1", headers={"Authorization": f"Bearer {self.key}"}, timeout=30)
-
-    def openai(self) -> openai.OpenAI:
-        return openai.OpenAI(base_url=f"{self.base_url}/v1", api_key=self.key, max_retries=0)
-
-    def command_line(self, *words: str, key: str | None = None) -> subprocess.CompletedProcess[str]:
-        environment = self.environment | {"AFINADOR_BASE_URL": self.base_url, "AFINADOR_API_KEY": key or self.key}
-        program = Path(sys.executable).with_name("afinador")
-        return subprocess.run(
-            [program, *words], cwd=self.root, env=environment, capture_output=True, text=True, timeout=300
-        )
-
-    def wait(self, job_id: str, *, until: tuple[str, ...] = ("succeeded", "failed", "cancelled")) -> dict:
-        end = time.monotonic() + JOB_TIMEOUT_SECONDS
-        with self.http() as http:
-            while True:
-                job = http.get(f"/fine_tuning/jobs/{job_id}").raise_for_status().json()
-                if job["status"] in until:
-                    return job
-                assert job["status"] not in ("succeeded", "failed", "cancelled"), job["error"]
-                assert time.monotonic() < end, f"{job['status']} {job['progress']}"
-                time.sleep(0.3)
-
-    def messages(self, job_id: str) -> list[str]:
-        with self.http() as http:
-            rows = http.get(f"/fine_tuning/jobs/{job_id}/events", params={"limit": 100}).raise_for_status().json()
-        return [row["message"] for row in reversed(rows["data"])]
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-def start(root: Path, home: Path, **extra: str) -> Stack:
-    """Start ``afinador up`` on a home and wait until it says that it is ready."""
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("AFINADOR_", "PREFECT_", "MLFLOW_"))
-    }
-    environment |= {
-        "AFINADOR_HOME": str(home),
-        "AFINADOR_PORT": str(free_port()),
-        "AFINADOR_MODEL_ROOTS": f"{root / 'examples'}:{home / 'roots'}",
-        "PYTHONUNBUFFERED": "1",
-    } | extra
-    process = subprocess.Popen(
-        [sys.executable, "-m", "deployments", "up", "--prefect-port", "0", "--mlflow-port", "0"],
-        cwd=root,
-        env=environment,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    stack = Stack(root, home, environment, process)
-    assert process.stdout is not None
-    threading.Thread(target=lambda: stack.lines.extend(line.rstrip() for line in process.stdout), daemon=True).start()
-    end = time.monotonic() + READY_TIMEOUT_SECONDS
-    while not any("Ready for jobs" in line for line in stack.lines):
-        assert process.poll() is None and time.monotonic() < end, "\n".join(stack.lines)
-        time.sleep(0.1)
-    return stack
-
-
-def stop(stack: Stack) -> None:
-    """Stop a stack as Ctrl-C does."""
-    if stack.process.poll() is None:
-        stack.process.send_signal(signal.SIGINT)
-    stack.process.wait(90)
+from tests.integration.stack import Stack, register_tiny, start, stop
 
 
 @pytest.fixture(scope="session")
@@ -137,13 +15,7 @@ def stack(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stac
     """The stack that all integration tests share, with the base model ``tiny`` registered."""
     running = start(root, tmp_path_factory.mktemp("home"))
     try:
-        with running.http() as http:
-            body = {"name": "tiny", "source": str(root / "examples" / "base_model" / "model")}
-            http.post("/models", json=body).raise_for_status()
-            end = time.monotonic() + 60
-            while (model := http.get("/models/tiny").raise_for_status().json())["status"] != "ready":
-                assert time.monotonic() < end and model["status"] != "error", model
-                time.sleep(0.1)
+        register_tiny(running)
         yield running
     finally:
         stop(running)

@@ -24,7 +24,6 @@ from registry import (
     events,
     files,
     hub,
-    job_attempts,
     job_creation,
     job_logs,
     job_specs,
@@ -172,13 +171,15 @@ class Belongings:
             "spec_jobs.start": [
                 lambda s, o: spec_jobs.start(s, memory, s.get_one(Organization, o), spec, "Made by a test")
             ],
-            "jobs.get": [lambda s, o: jobs.get(s, o, job.id), lambda s, o: jobs.get(s, o, job.name)],
-            "jobs.request_cancel": [lambda s, o: jobs.request_cancel(s, o, job.id)],
+            "job_queries.get": [lambda s, o: jobs.get(s, o, job.id), lambda s, o: jobs.get(s, o, job.name)],
+            "job_requests.request_cancel": [lambda s, o: jobs.request_cancel(s, o, job.id)],
+            "job_requests.request_pause": [lambda s, o: jobs.request_pause(s, o, job.id)],
+            "job_requests.request_resume": [lambda s, o: jobs.request_resume(s, o, job.id)],
             "organisations.revoke_key": [lambda s, o: organisations.revoke_key(s, o, key.id)],
             # A row of somebody else is no place from which to go on, either.
             "files.list_page": [lambda s, o: files.list_page(s, o, after=file.id)],
             "job_specs.list_page": [lambda s, o: job_specs.list_page(s, o, after=spec.id)],
-            "jobs.list_page": [lambda s, o: jobs.list_page(s, o, after=job.id)],
+            "job_queries.list_page": [lambda s, o: jobs.list_page(s, o, after=job.id)],
             "events.list_page": [lambda s, o: events.list_page(s, o, job.id, after=metric.id)],
             "hub.list_page": [lambda s, o: hub.list_page(s, o, "adapter", after=version.alias)],
             "checkpoints.list_page": [lambda s, o: checkpoints.list_page(s, o, job.id, after=checkpoint.id)],
@@ -197,7 +198,7 @@ class Belongings:
             "spec_jobs.retrain": [
                 lambda s, o: spec_jobs.retrain(s, memory, s.get_one(Organization, o), "secret.jsonl", 2)
             ],
-            "jobs.list_page": [
+            "job_queries.list_page": [
                 lambda s, o: jobs.list_page(s, o)[0],
                 lambda s, o: jobs.list_page(s, o, status="running", metadata="null")[0],
             ],
@@ -225,8 +226,9 @@ def test_every_function_that_is_given_an_organization_is_looked_at(belongings: B
 
 
 def test_functions_of_the_flow_go_by_unguessable_job_ids_only() -> None:
-    for name in ("claim", "look", "heartbeat", "set_progress", "set_fields", "mark_done", "finish", "requeue"):
-        assert "job_id" in inspect.signature(getattr(job_attempts, name)).parameters
+    of_the_flow = ("claim", "look", "heartbeat", "set_progress", "set_fields", "mark_done", "finish", "requeue", "stop")
+    for name in (*of_the_flow, "start_again", "withdraw_pause", "confirm_suspended", "resume_by_hand"):
+        assert "job_id" in inspect.signature(getattr(jobs, name)).parameters
 
 
 def test_lists_show_the_owner_everything_and_others_nothing(belongings: Belongings, globex: Organization) -> None:

@@ -101,17 +101,15 @@ def test_job_that_waits_for_files_or_has_ended_well_cannot_be_claimed(
     assert try_claim(ready.memory, "ftjob-nobody") is None
 
 
-def test_failed_job_can_be_tried_again_until_its_attempts_are_used_up(
+def test_failed_job_that_somebody_tries_again_has_all_its_attempts_anew(
     ready: Workshop, acme: Organization, claim: Claim, stored: Callable[[str], Job]
 ) -> None:
-    job = ready.job(acme, hyperparameters={"max_attempts": 2})
-    claim(job.id)
-    finish(ready.memory, job.id, 1, "failed")
-    again = claim(job.id)
-    assert (again.status, again.error, again.finished_at) == ("running", None, None)
-    finish(ready.memory, job.id, 2, "failed")
-    assert try_claim(ready.memory, job.id) is None
-    assert stored(job.id).status == "failed"
+    job = ready.job(acme, hyperparameters={"max_attempts": 1})
+    for number in (1, 2, 3):
+        again = claim(job.id)
+        assert (again.status, again.error, again.finished_at, again.attempt) == ("running", None, None, number)
+        assert not requeue(ready.memory, job.id, number)
+        assert stored(job.id).status == "failed"
 
 
 def test_older_attempt_can_write_nothing(
@@ -171,8 +169,44 @@ def test_dead_attempt_gives_the_job_back_until_its_attempts_are_used_up(
     assert not requeue(ready.memory, job.id, 2)
     failed = stored(job.id)
     assert failed.status == "failed" and failed.error is not None
-    assert "Its process died. It was tried 2 times" in failed.error["message"]
+    assert failed.error["message"] == (
+        "Its process died. 2 attempts in a row have trained no new step, which is all that max_attempts allows."
+    )
     assert attempts(ready.memory, job.id) == [(1, "lost"), (2, "failed")]
+
+
+def test_only_attempts_without_a_new_step_count(ready: Workshop, acme: Organization, claim: Claim) -> None:
+    job = ready.job(acme, hyperparameters={"max_attempts": 2})
+    reached = [5, 10, 10, 11, 3]  # the first step of an attempt is the first one again, or that behind a checkpoint
+    for number, step in enumerate(reached, start=1):
+        claim(job.id)
+        with ready.memory.database.session() as session:
+            for done in range(1, step + 1):
+                jobs.set_progress(session, job.id, number, {"step": done})
+        assert requeue(ready.memory, job.id, number)
+    claim(job.id)
+    assert not requeue(ready.memory, job.id, 6)
+
+
+def test_flow_whose_trainer_died_goes_on_as_the_next_attempt_with_its_devices(
+    ready: Workshop, acme: Organization, stored: Callable[[str], Job]
+) -> None:
+    job, other = ready.running_job(acme, hyperparameters={"max_attempts": 2}), ready.running_job(acme)
+    with ready.memory.database.session() as session:
+        assert leases.take(session, job, 1, "host-a", ["cpu:0"]) == ["cpu:0"]
+        again = jobs.start_again(session, job.id, 1, "The trainer died.")
+        assert again is not None
+        assert (again.attempt, again.status, again.process_id) == (2, "running", 4242)
+        assert not jobs.heartbeat(session, job.id, 1)
+        assert leases.take(session, other, 1, "host-a", ["cpu:0"]) is None
+        assert leases.take(session, again, 2, "host-a", ["cpu:0"]) == ["cpu:0"]
+        assert jobs.start_again(session, job.id, 1, "Late.") is None, "it is not the newest"
+        assert jobs.start_again(session, job.id, 2, "Again.") is None, "its attempts are used up"
+    assert attempts(ready.memory, job.id) == [(1, "lost"), (2, None)]
+    with ready.memory.database.reading() as session:
+        newest = events.list_page(session, acme.id, job.id)[0][0]
+    assert (newest.level, newest.message) == ("warn", "The trainer died.")
+    assert stored(job.id).attempt == 2
 
 
 def test_dead_attempt_of_a_job_to_be_cancelled_ends_it(
@@ -191,7 +225,7 @@ def test_held_attempts_do_not_count(ready: Workshop, acme: Organization, claim: 
         assert claim(job.id).attempt == number
         with ready.memory.database.session() as session:
             jobs.set_fields(session, job.id, number, request_state="hold")
-        assert requeue(ready.memory, job.id, number)
+            assert jobs.stop(session, job.id, number) == "queued"
     again = claim(job.id)
     assert again.request_state is None
     assert attempts(ready.memory, job.id) == [(1, "held"), (2, "held"), (3, "held"), (4, None)]

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import psutil
 import pytest
 
 from afinador.errors import ServiceUnavailableError
-from registry import events, jobs, runs, settling, submissions
+from registry import events, jobs, paused_runs, runs, settling, submissions
 from registry.memory import Memory
 from registry.prefect_api import Prefect, RunState
 from registry.tables import Job, Organization
@@ -135,6 +136,33 @@ def claim(memory: Memory, job: Job, process_id: int, *, started_at: float | None
 
 def claim_by_a_dead_process(memory: Memory, job: Job) -> Job:
     return claim(memory, job, os.getpid(), started_at=1.0)
+
+
+def ask(memory: Memory, request: Any, job: Job) -> None:
+    with memory.database.session() as session:
+        request(session, job.organization_id, job.id)
+
+
+def stop(memory: Memory, job: Job) -> None:
+    with memory.database.session() as session:
+        assert jobs.stop(session, job.id, job.attempt) is not None
+
+
+def suspend_as_the_flow(prefect: Prefect, job: Job) -> None:
+    """Do what ``suspend_flow_run`` does."""
+    prefect.set_state(job.flow_run_id or "", "RUNNING", "Running", "")
+    body = {"state": {"type": "PAUSED", "name": "Suspended", "state_details": {"pause_reschedule": True}}}
+    asked("POST", f"{prefect.url}/flow_runs/{job.flow_run_id}/set_state", json=body)
+    assert state_of(prefect, job).name == "Suspended"
+
+
+def suspend_as_the_ui(prefect: Prefect, job: Job) -> None:
+    """Do what the button of Prefect's UI does: a pause that ends by failing the run."""
+    soon = datetime.now(UTC) + timedelta(seconds=300)
+    details = {"pause_reschedule": True, "pause_timeout": soon.isoformat()}
+    body = {"state": {"type": "PAUSED", "name": "Suspended", "state_details": details}}
+    asked("POST", f"{prefect.url}/flow_runs/{job.flow_run_id}/set_state", json=body)
+    assert not state_of(prefect, job).is_lasting
 
 
 def state_of(prefect: Prefect, job: Job) -> RunState:
@@ -323,17 +351,175 @@ def test_a_cancel_in_prefect_ends_a_job_whose_flow_died(
     assert state_of(prefect, submitted).type == "CANCELLED"
 
 
-@pytest.mark.parametrize("by", ["cancel", "settle"])
+@pytest.mark.parametrize("by", ["the API", "settle"])
 def test_a_job_cancelled_before_it_ran_is_taken_back_from_prefect(
     served: Memory, prefect: Prefect, submitted: Job, by: str
 ) -> None:
     with served.database.session() as session:
         jobs.request_cancel(session, submitted.organization_id, submitted.id)
-    if by == "cancel":
-        runs.cancel(served, submitted)
+    if by == "the API":
+        runs.follow_up(served, submitted)
     else:
         runs.settle(served)
     assert state_of(prefect, submitted).type == "CANCELLED"
+
+
+@pytest.mark.parametrize("by", ["the API", "settle"])
+def test_a_job_paused_before_it_ran_has_a_suspended_run_and_goes_on_in_the_same(
+    served: Memory, prefect: Prefect, submitted: Job, read: Any, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tell() -> None:
+        runs.follow_up(served, submitted) if by == "the API" else runs.settle(served)
+
+    for _ in range(2):
+        monkeypatch.setattr(paused_runs, "IN_HAND_SECONDS", 60)
+        ask(served, jobs.request_pause, submitted)
+        for _ in range(2):
+            tell()
+            assert state_of(prefect, submitted).name == "Suspending", "out of the sight of workers first"
+        monkeypatch.setattr(paused_runs, "IN_HAND_SECONDS", 0)
+        for _ in range(2):
+            runs.settle(served, since=time.time() + 1)
+        assert (state_of(prefect, submitted).name, state_of(prefect, submitted).is_lasting) == ("Suspended", True)
+        assert (read(submitted.id).status, read(submitted.id).request_state) == ("paused", None)
+        ask(served, jobs.request_resume, submitted)
+        tell()
+        runs.settle(served)
+        assert (read(submitted.id).status, state_of(prefect, submitted).name) == ("queued", "Resuming")
+        assert runs.submit_waiting(served) == 0
+
+
+def test_a_job_resumed_before_its_run_was_suspended_runs_at_once(
+    served: Memory, prefect: Prefect, submitted: Job
+) -> None:
+    for request, name in ((jobs.request_pause, "Suspending"), (jobs.request_resume, "Resuming")):
+        ask(served, request, submitted)
+        runs.follow_up(served, submitted)
+        assert state_of(prefect, submitted).name == name
+    run = run_of(prefect, submitted)
+    assert datetime.fromisoformat(run["next_scheduled_start_time"]) < datetime.now(UTC) + timedelta(seconds=1)
+
+
+def test_a_job_paused_while_its_run_begins_is_left_to_its_flow(
+    served: Memory, prefect: Prefect, submitted: Job, read: Any
+) -> None:
+    ask(served, jobs.request_pause, submitted)
+    prefect.set_state(submitted.flow_run_id, "PENDING", "Pending", "")
+    runs.settle(served)
+    runs.follow_up(served, submitted)
+    assert state_of(prefect, submitted).type == "PENDING"
+    # It was taken by a worker and suspended in the same moment: its process still comes, and must not take the job.
+    prefect.suspend(submitted.flow_run_id, "")
+    runs.settle(served)
+    assert read(submitted.id).request_state == "pause"
+
+
+def test_a_job_paused_while_prefect_was_away_is_suspended_later(
+    served: Memory, prefect: Prefect, submitted: Job, read: Any
+) -> None:
+    here = served.settings
+    served.settings = here.model_copy(update={"prefect_api_url": "http://127.0.0.1:9/api"})
+    ask(served, jobs.request_pause, submitted)
+    runs.follow_up(served, submitted)
+    served.settings = here
+    runs.settle(served)
+    assert (read(submitted.id).status, state_of(prefect, submitted).name) == ("paused", "Suspending")
+
+
+@pytest.mark.parametrize("left", ["RUNNING", "CRASHED"])
+def test_a_flow_that_dies_while_it_pauses_leaves_a_paused_job_and_a_suspended_run(
+    served: Memory, prefect: Prefect, submitted: Job, read: Any, left: str
+) -> None:
+    claim_by_a_dead_process(served, submitted)
+    prefect.set_state(submitted.flow_run_id, "RUNNING", "Running", "")
+    ask(served, jobs.request_pause, submitted)
+    prefect.set_state(submitted.flow_run_id, left, left.title(), "")
+    for _ in range(2):
+        runs.settle(served)
+    assert (read(submitted.id).status, read(submitted.id).request_state) == ("paused", None)
+    assert state_of(prefect, submitted).name == "Suspended"
+
+
+def test_a_paused_job_whose_flow_has_stopped_is_cancelled_with_its_run(
+    served: Memory, prefect: Prefect, submitted: Job, read: Any
+) -> None:
+    stop_paused(served, prefect, submitted, read)
+    ask(served, jobs.request_cancel, submitted)
+    runs.follow_up(served, submitted)
+    assert (read(submitted.id).status, state_of(prefect, submitted).type) == ("cancelled", "CANCELLED")
+
+
+def stop_paused(served: Memory, prefect: Prefect, submitted: Job, read: Any) -> None:
+    """Let a job run, pause and suspend itself; its process has gone."""
+    claim_by_a_dead_process(served, submitted)
+    ask(served, jobs.request_pause, submitted)
+    stop(served, read(submitted.id))
+    suspend_as_the_flow(prefect, submitted)
+    for _ in range(2):
+        runs.settle(served, since=time.time() + 1)
+    assert (read(submitted.id).status, read(submitted.id).request_state) == ("paused", None)
+
+
+@pytest.mark.parametrize("by_then", ["Resuming", "Pending"])
+def test_a_suspended_run_that_somebody_resumes_in_prefect_resumes_its_job(
+    served: Memory, prefect: Prefect, submitted: Job, read: Any, by_then: str
+) -> None:
+    stop_paused(served, prefect, submitted, read)
+    asked("POST", f"{prefect.url}/flow_runs/{submitted.flow_run_id}/resume", json={})
+    if by_then == "Pending":
+        prefect.set_state(submitted.flow_run_id, "PENDING", "Pending", "")
+    runs.settle(served)
+    assert (read(submitted.id).status, state_of(prefect, submitted).name) == ("queued", by_then)
+    assert "The job was resumed in Prefect." in messages(served, submitted)
+
+
+def test_a_cancel_in_prefect_ends_a_paused_job(served: Memory, prefect: Prefect, submitted: Job, read: Any) -> None:
+    stop_paused(served, prefect, submitted, read)
+    prefect.set_state(submitted.flow_run_id, "CANCELLING", "Cancelling", "")
+    runs.settle(served)
+    assert (read(submitted.id).status, state_of(prefect, submitted).type) == ("cancelled", "CANCELLED")
+
+
+def test_a_suspension_in_prefect_pauses_the_job_and_outlasts_its_five_minutes(
+    served: Memory, prefect: Prefect, submitted: Job, read: Any, sleeper: Any
+) -> None:
+    running = claim(served, submitted, sleeper.pid)
+    prefect.set_state(submitted.flow_run_id, "RUNNING", "Running", "")
+    suspend_as_the_ui(prefect, submitted)
+    runs.settle(served)
+    assert (read(submitted.id).status, read(submitted.id).request_state) == ("pausing", "pause")
+    stop(served, running)
+    for _ in range(2):
+        runs.settle(served)
+    assert (read(submitted.id).status, read(submitted.id).request_state) == ("paused", None)
+    assert (state_of(prefect, submitted).name, state_of(prefect, submitted).is_lasting) == ("Suspended", True)
+
+
+def test_a_suspension_in_prefect_pauses_a_job_whose_flow_has_gone_with_it(
+    served: Memory, prefect: Prefect, submitted: Job, read: Any
+) -> None:
+    claim_by_a_dead_process(served, submitted)
+    prefect.set_state(submitted.flow_run_id, "RUNNING", "Running", "")
+    suspend_as_the_ui(prefect, submitted)
+    for _ in range(3):
+        runs.settle(served)
+    assert (read(submitted.id).status, state_of(prefect, submitted).is_lasting) == ("paused", True)
+
+
+def test_holding_leaves_what_pauses_and_what_is_paused_as_they_are(
+    served: Memory, ready: Any, acme: Organization, submitted: Job, read: Any, sleeper: Any
+) -> None:
+    paused = ready.job(acme)
+    ask(served, jobs.request_pause, paused)
+    pausing = claim(served, submitted, sleeper.pid)
+    ask(served, jobs.request_pause, pausing)
+    assert runs.hold(served) == 1
+    assert [(read(job.id).status, read(job.id).request_state) for job in (paused, pausing)] == [
+        ("paused", "pause"),
+        ("pausing", "pause"),
+    ]
+    stop(served, pausing)
+    assert (runs.hold(served), read(pausing.id).status) == (0, "paused")
 
 
 def test_a_deleted_run_is_replaced_under_a_new_submission_number(
@@ -371,29 +557,26 @@ def test_a_flow_that_cannot_start_fails_its_job_with_the_reason(
     assert "No module named 'flows'" in job.error["message"]
 
 
-def test_a_held_job_goes_on_and_one_suspended_by_hand_waits(
+def test_a_held_job_goes_on_and_one_suspended_by_hand_is_paused(
     served: Memory, prefect: Prefect, submitted: Job, read: Any, sleeper: Any
 ) -> None:
     claim(served, submitted, sleeper.pid)
     assert runs.hold(served) == 1
     held = read(submitted.id)
     assert held.request_state == "hold"
-    with served.database.session() as session:
-        jobs.requeue(session, held.id, held.attempt, "The service is going down.")
+    stop(served, held)
     assert runs.hold(served) == 0
-    prefect.set_state(submitted.flow_run_id, "RUNNING", "Running", "")
-    prefect.set_state(submitted.flow_run_id, "PAUSED", "Suspended", "")
-    assert state_of(prefect, submitted).name == "Suspended"
+    suspend_as_the_flow(prefect, submitted)
     runs.settle(served)
-    assert state_of(prefect, submitted).name == "AwaitingRetry"
+    assert (read(submitted.id).status, state_of(prefect, submitted).name) == ("queued", "Resuming")
 
     again = claim(served, submitted, sleeper.pid)
     with served.database.session() as session:
-        jobs.requeue(session, again.id, again.attempt, "Suspended by hand.")
-    prefect.set_state(submitted.flow_run_id, "RUNNING", "Running", "")
-    prefect.set_state(submitted.flow_run_id, "PAUSED", "Suspended", "")
-    assert state_of(prefect, submitted).name == "Suspended"
-    runs.settle(served)
+        jobs.requeue(session, again.id, again.attempt, "Its process died.")
+    suspend_as_the_flow(prefect, submitted)
+    for _ in range(2):
+        runs.settle(served)
+    assert (read(submitted.id).status, read(submitted.id).request_state) == ("paused", None)
     assert state_of(prefect, submitted).name == "Suspended"
 
 

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 Run = Callable[..., Any]
 Background = Callable[[Callable[[], None]], None]
 FILES = {"adapter_config.json": b"{}", "weights/adapter_model.safetensors": b"w" * 5000}
@@ -16,12 +18,12 @@ FILES = {"adapter_config.json": b"{}", "weights/adapter_model.safetensors": b"w"
 def test_a_waiting_job_shows_why_and_a_job_the_hyperparameters_that_were_chosen(
     online: Run, service: Any, job: dict[str, Any]
 ) -> None:
-    from registry import job_attempts
+    from registry import jobs
 
     attempt = service.run_job(job["id"])
     assert "running (training)" in online("get", "job", "mine").out
     with service.memory.database.session() as session:
-        assert job_attempts.requeue(session, job["id"], attempt, "The worker died")
+        assert jobs.requeue(session, job["id"], attempt, "The worker died")
     shown = online("get", "job", "mine").out
     assert "The worker died. The job goes on as attempt 2." in shown and "2/4" not in shown
     assert "2/4" not in online("list", "job").out
@@ -118,3 +120,33 @@ def test_a_checkpoint_is_shown_and_fetched(online: Any, service: Any, job: dict[
     assert (tmp_path / "step" / "adapter_model.safetensors").read_bytes() == b"weights"
     missing = online("get", "checkpoint", job["name"], "7")
     assert missing.code == 3 and "by step: 500" in missing.err
+
+
+def test_pausing_and_resuming_say_what_comes_next(online: Run, service: Any, job: dict[str, Any]) -> None:
+    assert "afinador resume fine-tuning-job mine" in online("pause", "fine-tuning-job", "mine").out
+    shown = online("get", "job", "mine")
+    assert "paused before it ran" in shown.out and "afinador resume fine-tuning-job mine" in shown.err
+    assert "is queued" in online("resume", "job", "mine").out
+    attempt = service.run_job(job["id"])
+    assert "is pausing; it stops after its current step" in online("pause", "job", "mine").out
+    assert "goes on as soon as it has stopped" in online("resume", "job", "mine").out
+    service.end_job(job["id"], attempt)
+    ran = online("pause", "job", "mine")
+    assert ran.code == 1 and "has succeeded, so it cannot be paused" in ran.err
+
+
+def test_watching_a_paused_job_says_how_to_resume_it(
+    online: Run, service: Any, job: dict[str, Any], in_background: Background
+) -> None:
+    online("pause", "job", "mine")
+
+    def go_on() -> None:
+        time.sleep(0.5)
+        headers = {"authorization": f"Bearer {service.key}"}
+        httpx.post(f"{service.url}/v1/fine_tuning/jobs/mine/resume", headers=headers).raise_for_status()
+        service.end_job(job["id"], service.run_job(job["id"]))
+
+    in_background(go_on)
+    ran = online("watch", "mine")
+    assert ran.code == 0
+    assert ran.err.count("It goes on with: afinador resume fine-tuning-job mine") == 1

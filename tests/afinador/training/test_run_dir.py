@@ -13,9 +13,10 @@ import pytest
 from afinador.config.hyperparameters import Hyperparameters, resolve_hyperparameters
 from afinador.errors import InvalidRequestError, TrainingError
 from afinador.training.checkpoints import CheckpointDamagedError, complete_checkpoints, save_checkpoint, verify
-from afinador.training.progress import Progress, Step
+from afinador.training.progress import Progress
 from afinador.training.resources import ResourceSampler
 from afinador.training.run_dir import RunDir
+from afinador.training.steps import Step
 from afinador.training.stopping import FlowProcess, Stopped, StopSign
 
 

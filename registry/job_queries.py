@@ -1,0 +1,99 @@
+"""Jobs found again: one by name, an organisation's page by page, and those that housekeeping looks at."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from sqlalchemy import Select, or_, select
+from sqlalchemy.orm import Session
+
+from afinador.errors import InvalidRequestError, NotFoundError, nearest
+from afinador.schemas.jobs import ENDED_STATUSES, OPEN_STATUSES
+from registry.pages import page
+from registry.tables import Job
+
+STATUS_ALIASES = {"pending": "queued", "completed": "succeeded"}
+"""Other words for a status that a filter may use."""
+
+
+def get(session: Session, organization_id: str, id_or_name: str) -> Job:
+    """Return a job.
+
+    Raises:
+        NotFoundError: The organisation has no such job; names the nearest.
+    """
+    query = _of(organization_id).where(or_(Job.id == id_or_name, Job.name == id_or_name))
+    found = {row.id: row for row in session.scalars(query)}
+    if not found:
+        newest = _of(organization_id).with_only_columns(Job.name).order_by(Job.created_at.desc()).limit(1000)
+        raise NotFoundError(
+            f"There is no job {id_or_name!r} in this organization.{nearest(id_or_name, session.scalars(newest))}",
+            param="job",
+            code="job_not_found",
+        )
+    return found.get(id_or_name) or next(iter(found.values()))
+
+
+def list_page(
+    session: Session,
+    organization_id: str,
+    *,
+    after: str | None = None,
+    limit: int = 20,
+    status: str | None = None,
+    metadata: dict[str, str] | Literal["null"] | None = None,
+) -> tuple[list[Job], bool]:
+    """Return a page of an organisation's jobs, newest first, and whether there are older ones.
+
+    Args:
+        session: The transaction to read in.
+        organization_id: Whose jobs.
+        after: Id of the last job of the page before.
+        limit: Jobs of a page, 1 to 100.
+        status: Only those in this status; ``pending`` and ``completed`` are understood.
+        metadata: Only those that carry all these pairs; ``"null"``: only those that carry none.
+
+    Raises:
+        InvalidRequestError: ``after``, ``limit``, ``status`` or a key of ``metadata`` is none that there can be.
+    """
+    query = _of(organization_id)
+    if status is not None:
+        query = query.where(Job.status == _checked_status(status))
+    if metadata == "null":
+        query = query.where(Job.metadata_.is_(None))
+    elif metadata:
+        for key, value in metadata.items():
+            query = query.where(Job.metadata_[_checked_key(key)].as_string() == value)
+    return page(session, query, [Job.created_at, Job.id], key=Job.id, after=after, limit=limit)
+
+
+def open_jobs(session: Session) -> list[Job]:
+    """Return the jobs of all organisations that have not ended, oldest first; for housekeeping."""
+    query = select(Job).where(Job.status.not_in(ENDED_STATUSES)).order_by(Job.created_at, Job.id)
+    return list(session.scalars(query))
+
+
+def waiting_for_submission(session: Session) -> list[Job]:
+    """Return the queued jobs of all organisations that have no flow run yet, oldest first; for housekeeping."""
+    query = select(Job).where(Job.status == "queued", Job.flow_run_id.is_(None)).order_by(Job.created_at, Job.id)
+    return list(session.scalars(query))
+
+
+def _of(organization_id: str) -> Select[Any]:
+    return select(Job).where(Job.organization_id == organization_id)
+
+
+def _checked_status(status: str) -> str:
+    known = (*OPEN_STATUSES, *ENDED_STATUSES)
+    meant = STATUS_ALIASES.get(status, status)
+    if meant not in known:
+        raise InvalidRequestError(
+            f"status is {status!r}; allowed are: {', '.join((*known, *STATUS_ALIASES))}.", param="status"
+        )
+    return meant
+
+
+def _checked_key(key: str) -> str:
+    if '"' in key:
+        raise InvalidRequestError(f"metadata[{key}] cannot be asked for: the key holds a quote.", param="metadata")
+    return key

@@ -1,0 +1,140 @@
+"""Jobs that are paused, resumed and cancelled from either side, and that outlive their trainer."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+
+STEPS = {"epochs": 3, "batch_size": 1, "learning_rate": 1e-4, "save_steps": 50}
+TIMEOUT_SECONDS = 120
+
+
+@pytest.fixture(scope="module")
+def uploaded(stack: Any, quick: tuple[Path, Path]) -> None:
+    with stack.http() as http:
+        content = ("long.jsonl", quick[0].read_bytes())
+        http.post("/files", files={"file": content}, data={"purpose": "fine-tune"}).raise_for_status()
+
+
+def start_training(stack: Any, name: str) -> dict[str, Any]:
+    """Create a job and wait until it has trained a step."""
+    body = {"base_model": "tiny", "dataset": "long", "output_model": name, "hyperparameters": STEPS}
+    with stack.http() as http:
+        job = http.post("/fine_tuning/jobs", json=body).raise_for_status().json()
+    return training(stack, job["id"])
+
+
+def training(stack: Any, job_id: str, *, beyond: int = 0) -> dict[str, Any]:
+    """Wait until the job trains again."""
+    while True:
+        job = stack.wait(job_id, until=("running",))
+        if ((job["progress"] or {}).get("step") or 0) > beyond:
+            return job
+        time.sleep(0.1)
+
+
+def trainers_of(job_id: str) -> list[psutil.Process]:
+    return [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if "afinador.training.run" in (words := process.info["cmdline"] or []) and any(job_id in word for word in words)
+    ]
+
+
+def leases_of(stack: Any, job_id: str) -> int:
+    with sqlite3.connect(f"file:{stack.home / 'ledger.db'}?mode=ro", uri=True) as ledger:
+        return int(ledger.execute("SELECT count(*) FROM leases WHERE job_id = ?", [job_id]).fetchone()[0])
+
+
+def run_of(stack: Any, job: dict[str, Any]) -> str:
+    return f"{stack.prefect_url}/flow_runs/{job['run_url'].rsplit('/', 1)[1]}"
+
+
+def wait_for_run(stack: Any, job: dict[str, Any], name: str) -> None:
+    end = time.monotonic() + TIMEOUT_SECONDS
+    while (state := httpx.get(run_of(stack, job), timeout=30).json()["state"])["name"] != name:
+        assert time.monotonic() < end, state
+        time.sleep(0.2)
+
+
+def wait_for_end(job_id: str) -> None:
+    end = time.monotonic() + TIMEOUT_SECONDS
+    while trainers_of(job_id):
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
+def test_job_is_paused_from_the_api_and_resumed_from_both_sides(stack: Any, uploaded: None) -> None:
+    job = start_training(stack, "rested")
+    client = stack.openai()
+    assert leases_of(stack, job["id"]) == 1
+    assert client.fine_tuning.jobs.pause(job["id"]).status == "pausing"
+    paused = stack.wait(job["id"], until=("paused",))
+    assert leases_of(stack, job["id"]) == 0 and not trainers_of(job["id"])
+    wait_for_run(stack, paused, "Suspended")
+    shown = stack.command_line("get", "fine-tuning-job", job["id"])
+    assert "paused" in shown.stdout and "afinador resume" in shown.stderr
+    assert client.fine_tuning.jobs.resume(job["id"]).status == "queued"
+    again = training(stack, job["id"])
+    assert (again["attempt"], again["run_url"]) == (2, job["run_url"]), "the same page in Prefect"
+
+    state = {"type": "PAUSED", "name": "Suspended", "state_details": {"pause_reschedule": True}}
+    httpx.post(f"{run_of(stack, job)}/set_state", json={"state": state}, timeout=30).raise_for_status()
+    stack.wait(job["id"], until=("paused",))
+    wait_for_end(job["id"])
+    time.sleep(3)  # a round of housekeeping must not take it for resumed
+    assert stack.wait(job["id"], until=("paused",))["attempt"] == 2
+    wait_for_run(stack, job, "Suspended")
+    httpx.post(f"{run_of(stack, job)}/resume", json={}, timeout=30).raise_for_status()
+    ended = stack.wait(job["id"])
+    assert (ended["status"], ended["attempt"]) == ("succeeded", 3), ended["error"]
+    wait_for_run(stack, ended, "Completed")
+
+
+def test_paused_job_is_cancelled_and_a_waiting_one_never_runs(stack: Any, uploaded: None) -> None:
+    job = start_training(stack, "given-up")
+    assert stack.command_line("pause", "fine-tuning-job", job["id"]).returncode == 0
+    stack.wait(job["id"], until=("paused",))
+    wait_for_run(stack, job, "Suspended")
+    httpx.post(
+        f"{run_of(stack, job)}/set_state", json={"state": {"type": "CANCELLING", "name": "Cancelling"}}, timeout=30
+    ).raise_for_status()
+    assert stack.wait(job["id"])["status"] == "cancelled"
+    body = {"base_model": "tiny", "dataset": "long", "output_model": "never-ran", "hyperparameters": STEPS}
+    with stack.http() as http:
+        waiting = http.post("/fine_tuning/jobs", json=body).raise_for_status().json()
+        assert http.post(f"/fine_tuning/jobs/{waiting['id']}/pause").json()["status"] == "paused"
+        while (paused := http.get(f"/fine_tuning/jobs/{waiting['id']}").json())["run_url"] is None:
+            time.sleep(0.1)
+        wait_for_run(stack, paused, "Suspended")
+        assert http.get(f"/fine_tuning/jobs/{waiting['id']}").json()["attempt"] == 0
+        assert http.post(f"/fine_tuning/jobs/{waiting['id']}/cancel").json()["status"] == "cancelled"
+    wait_for_run(stack, paused, "Cancelled")
+
+
+def test_job_goes_on_after_its_trainer_was_killed(stack: Any, uploaded: None) -> None:
+    job = start_training(stack, "two-lives")
+    (trainer,) = trainers_of(job["id"])
+    os.kill(trainer.pid, signal.SIGKILL)
+    killed_at = time.monotonic()
+    while training(stack, job["id"])["attempt"] == 1:
+        time.sleep(0.1)
+    seconds = time.monotonic() - killed_at
+    assert seconds < 60, "some seconds, on a machine that does nothing else"
+    ended = stack.wait(job["id"])
+    assert (ended["status"], ended["attempt"]) == ("succeeded", 2), ended["error"]
+    with stack.http() as http:
+        rows = http.get(f"/fine_tuning/jobs/{job['id']}/events", params={"limit": 100}).json()["data"]
+    (said,) = [row for row in rows if "ended by signal 9" in row["message"]]
+    assert said["level"] == "warn" and "goes on as attempt 2" in said["message"]
+    assert httpx.get(run_of(stack, job), timeout=30).json()["run_count"] == 1, "the same process went on"
