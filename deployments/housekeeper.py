@@ -7,7 +7,7 @@ import threading
 
 from afinador.errors import AfinadorError
 from afinador.settings import Settings
-from registry import base_model_uploads, dataset_updates, runs, submissions
+from registry import base_model_uploads, certificate_runs, dataset_updates, runs, submissions
 from registry.memory import Memory
 
 ROUND_SECONDS = 2.0
@@ -50,6 +50,8 @@ class Housekeeper:
             runs.settle(self.memory, since=self._since)
             runs.submit_waiting(self.memory)
             submissions.settle(self.memory, since=self._since)
+            certificate_runs.settle(self.memory, since=self._since)
+            certificate_runs.submit_waiting(self.memory)
             dataset_updates.send(self.memory)
             base_model_uploads.end_abandoned(self.memory)
             self._last_fault = ""

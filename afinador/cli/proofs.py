@@ -11,18 +11,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from afinador.cli import render
-from afinador.cli.command import Command, Parser
-from afinador.cli.service import positive
+from afinador.cli.command import Command, Parser, UsageError
+from afinador.cli.service import connect, positive
+from afinador.client import calls
+from afinador.schemas.certificates import DEFAULT_STEPS
 
 if TYPE_CHECKING:
+    from afinador.client.calls import Call
+    from afinador.client.connection import Connection
     from afinador.training.child import TrainingProcess
 
-DEFAULT_STEPS = 20
+LOOK_SECONDS = 1.0
+_JOB_FILES = (".yaml", ".yml", ".json")
 
 
 def verify_resume(arguments: argparse.Namespace) -> int:
     """Prove that training goes on exactly, here or at the service."""
     path = Path(arguments.job).expanduser()
+    if not path.exists() and path.suffix.lower() not in _JOB_FILES:
+        return _ask_service(arguments, calls.verify_resume(arguments.job, arguments.steps))
     from afinador.training.job_file import spec_from_file
     from afinador.training.verification import verify_resume as prove
 
@@ -35,6 +42,8 @@ def verify_resume(arguments: argparse.Namespace) -> int:
 def reproduce(arguments: argparse.Namespace) -> int:
     """Run a finished run again and compare its weights, here or at the service."""
     path = Path(arguments.job).expanduser()
+    if not path.exists():
+        return _ask_service(arguments, calls.reproduce_job(arguments.job))
     from afinador.training.verification import local_run
     from afinador.training.verification import reproduce as prove
 
@@ -42,6 +51,38 @@ def reproduce(arguments: argparse.Namespace) -> int:
     with _shown_process() as process:
         certificate = prove(spec, _folder(arguments, path.name), expected, original=result, process=process)
     return _tell(certificate, arguments)
+
+
+def _ask_service(arguments: argparse.Namespace, call: Call) -> int:
+    """Have a certificate made by the service, and wait for it."""
+    if arguments.output:
+        raise UsageError(f"There is no {arguments.job!r} here; --output is for proofs that are made here.")
+    with connect() as connection:
+        asked = connection.json(call)
+        render.remark(f"{asked['id']} of the job {arguments.job} is queued.")
+        shown = asked["status"]
+        try:
+            while asked["status"] in ("queued", "running"):
+                time.sleep(LOOK_SECONDS)
+                asked = _look(connection, asked)
+                if asked["status"] != shown:
+                    shown = asked["status"]
+                    render.remark(f"It is {shown}.")
+        except KeyboardInterrupt:
+            render.remark(f"It goes on; its end is an event of the job: afinador list event {arguments.job}")
+            raise
+    if asked["certificate"] is None:
+        render.remark((asked["error"] or {}).get("message") or f"The proof was {asked['status']}.")
+        return 1
+    return _tell(asked["certificate"], arguments)
+
+
+def _look(connection: Connection, asked: dict[str, Any]) -> dict[str, Any]:
+    """Return a certificate as it is now; many more may have been asked for since."""
+    from afinador.client import paging  # httpx
+
+    listing = calls.list_certificates(asked["job_id"])
+    return next(each for each in paging.iterate(connection, listing) if each["id"] == asked["id"])
 
 
 def _folder(arguments: argparse.Namespace, name: str) -> Path:
@@ -116,7 +157,7 @@ def _add_output(parser: Parser) -> None:
 
 
 def _add_verify(parser: Parser) -> None:
-    parser.add_argument("job", metavar="JOB", help="a job file, to be proved here without a service")
+    parser.add_argument("job", metavar="JOB", help="id or name; or a job file, to be proved here without a service")
     parser.add_argument(
         "--steps", type=positive, default=DEFAULT_STEPS, metavar="N", help="optimizer steps (default: 20)"
     )
@@ -125,7 +166,7 @@ def _add_verify(parser: Parser) -> None:
 
 def _add_reproduce(parser: Parser) -> None:
     parser.add_argument(
-        "job", metavar="JOB", help="the run directory of a finished `afinador train`, without a service"
+        "job", metavar="JOB", help="id or name; or the run directory of a finished `afinador train`, without a service"
     )
     _add_output(parser)
 
@@ -134,13 +175,13 @@ COMMANDS = (
     Command(
         ("verify", "resume"), "Prove that a job's training goes on from a checkpoint to the bit", verify_resume,
         _add_verify,
-        examples=("afinador verify resume job.yaml --steps 40",),
+        examples=("afinador verify resume bot-1a2b3c", "afinador verify resume job.yaml --steps 40"),
         details="Trains N steps straight, then N/2 and N/2 in another process, and compares weights, optimizer, random\n"
         "generators and losses. Exit code 0 when they are equal, else 1.",
     ),
     Command(
         ("reproduce",), "Run a finished job again and compare its weights", reproduce, _add_reproduce,
-        examples=("afinador reproduce runs/first",),
+        examples=("afinador reproduce bot-1a2b3c", "afinador reproduce runs/first"),
         details="Exit code 0 when the hashes are equal, else 1.",
     ),
 )  # fmt: skip

@@ -16,13 +16,13 @@ from typing import Any
 from afinador.config.spec import FineTuningSpec
 from afinador.errors import DataError, InvalidRequestError, ModelError, OutOfRangeError, TrainingError
 from afinador.models.headers import inspect_model_folder
+from afinador.schemas.certificates import DEFAULT_STEPS, LEAST_STEPS, MOST_STEPS
 from afinador.storage import sha256_of
 from afinador.training.checkpoints import complete_checkpoints, state_of
 from afinador.training.child import TrainingProcess
 from afinador.training.comparison import differences, first_difference, measurements, tensor_hashes
 from afinador.training.run_dir import RunDir
 
-DEFAULT_STEPS, LEAST_STEPS, MOST_STEPS = 20, 2, 10_000
 CERTIFICATE = "certificate.json"
 
 
