@@ -41,7 +41,14 @@ async def json_object(request: Request) -> dict[str, Any]:
     return document
 
 
+async def optional_json_object(request: Request) -> dict[str, Any]:
+    """Read the body of a request as ``json_object`` does; none at all is an empty object."""
+    is_there = request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
+    return await json_object(request) if is_there else {}
+
+
 JsonObject = Annotated[dict[str, Any], Depends(json_object)]
+OptionalJsonObject = Annotated[dict[str, Any], Depends(optional_json_object)]
 
 
 def _check_values(value: Any) -> None:
@@ -78,11 +85,11 @@ def parsed(schema: type[Schema], body: dict[str, Any]) -> Schema:
         raise InvalidRequestError(said, param=field) from error
 
 
-def describes_body(schema: type[BaseModel]) -> dict[str, Any]:
+def describes_body(schema: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
     """Describe the body of a route for the API description (``openapi_extra``)."""
     described = schema.model_json_schema()
     content = {"application/json": {"schema": _inlined(described, described.pop("$defs", {}))}}
-    return {"requestBody": {"required": True, "content": content}}
+    return {"requestBody": {"required": required, "content": content}}
 
 
 def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:

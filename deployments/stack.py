@@ -18,7 +18,7 @@ from deployments.home import Home
 from deployments.housekeeper import Housekeeper
 from deployments.parts import Part
 from deployments.processes import Group
-from registry import organisations, runs
+from registry import certificate_runs, organisations, runs
 
 LOOK_SECONDS = 0.1
 MAX_DEATHS_AT_START = 4
@@ -193,7 +193,7 @@ class Stack:
         workers = {part.process_id for part in self.parts if part.name.startswith("worker-")}
         while time.monotonic() < deadline and self._signals == signals_before:
             try:
-                running = runs.hold(self.housekeeper.memory)
+                running = runs.hold(self.housekeeper.memory) + certificate_runs.hold(self.housekeeper.memory)
             except Exception:
                 logger.exception("Running jobs could not be asked to stop")
                 return

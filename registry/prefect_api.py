@@ -158,6 +158,12 @@ class Prefect:
                 break
         return states
 
+    def run_state(self, run_id: str) -> RunState | None:
+        """Return the state of one run, of whichever flow; None when Prefect does not know it."""
+        response = self._call("GET", f"/flow_runs/{run_id}", accept=(404,))
+        state = None if response.status_code == 404 else response.json()["state"]
+        return RunState.parse(state) if state else None
+
     def busy_runs(self, pool: str) -> dict[str, RunState]:
         """Return the states of a pool's runs that should have a process, at most 200 of them."""
         body = {

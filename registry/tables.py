@@ -277,14 +277,47 @@ class Event(OfJob, Table):
     dedup_key: Mapped[str | None]
 
 
+class Certificate(OfJob, Table):
+    """A proof on a job: ``type`` is resume or reproduction; asked for, under way or made.
+
+    Attributes:
+        status: queued, running, succeeded (it was made, whatever it says), failed or cancelled.
+        steps: Optimizer steps of a proof of exact resume.
+        submission: Counted up when it is given to Prefect anew, which it is at most ``MAX_SUBMISSIONS`` times.
+        request_state: ``hold``: stop and go back to the queue.
+        document: The certificate as it was made, ``equal`` among it; also in the storage.
+    """
+
+    __tablename__ = "certificates"
+
+    id: Mapped[str] = mapped_column(primary_key=True, default=_id("certificate_"))
+    type: Mapped[str]
+    status: Mapped[str] = mapped_column(default="queued", index=True)
+    steps: Mapped[int | None]
+    created_at: Mapped[float] = mapped_column(default=time.time)
+    finished_at: Mapped[float | None]
+    submission: Mapped[int] = mapped_column(default=0)
+    pool: Mapped[str | None]
+    flow_run_id: Mapped[str | None]
+    flow_run_url: Mapped[str | None] = mapped_column(Text)
+    process_id: Mapped[int | None]
+    process_started_at: Mapped[float | None]
+    host: Mapped[str | None]
+    heartbeat_at: Mapped[float | None]
+    request_state: Mapped[str | None]
+    error: Mapped[dict[str, Any] | None]
+    document: Mapped[dict[str, Any] | None]
+
+
 class Lease(OfJob, Table):
-    """A device that an attempt holds."""
+    """A device that an attempt of a job holds, or the making of a certificate, whose attempt is 0."""
 
     __tablename__ = "leases"
 
     host: Mapped[str] = mapped_column(primary_key=True)
     device: Mapped[str] = mapped_column(primary_key=True)
     attempt: Mapped[int]
+    certificate_id: Mapped[str | None] = mapped_column(ForeignKey("certificates.id"))
     taken_at: Mapped[float] = mapped_column(default=time.time)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prefect import task
 
 from afinador.settings import read_settings
-from registry import base_model_uploads, dataset_updates, runs, submissions
+from registry import base_model_uploads, certificate_runs, dataset_updates, runs, submissions
 from registry.memory import Memory
 
 
@@ -15,10 +15,11 @@ def settle_jobs() -> str:
     memory = Memory.open(read_settings())
     runs.settle(memory)
     submissions.settle(memory)
-    submitted = runs.submit_waiting(memory)
+    certificate_runs.settle(memory)
+    submitted = runs.submit_waiting(memory) + certificate_runs.submit_waiting(memory)
     told = dataset_updates.send(memory)
     ended = base_model_uploads.end_abandoned(memory)
     return (
-        f"Settled; {submitted} waiting jobs submitted, {told} new versions of files announced, {ended} abandoned uploads "
+        f"Settled; {submitted} waiting jobs and proofs submitted, {told} new versions of files announced, {ended} abandoned uploads "
         "ended."
     )

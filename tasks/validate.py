@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from prefect import task
@@ -12,9 +11,8 @@ from afinador.config.spec import DataFile
 from afinador.data.labels import LabelledFile, classes_of
 from afinador.data.validation import require_valid
 from afinador.data.validation import validate_dataset as check_dataset
-from afinador.errors import DataError
-from afinador.storage import require_free_space, sha256_of
 from tasks.attempt import Attempt
+from tasks.data_files import local_copy
 from tasks.retrying import RETRY_DELAYS_SECONDS, is_transient, said
 
 
@@ -40,7 +38,7 @@ def validate_dataset(attempt: Attempt) -> None:
         if data_file is None:
             continue
         with said(attempt, "Reading the data"):
-            data_file.path = str(_local_copy(attempt, data_file, field))
+            data_file.path = str(local_copy(attempt.memory, attempt.run.path, data_file, field))
         report = check_dataset(Path(data_file.path), data_file.name)
         require_valid(report, data_file.name, param=field)
         files.append(LabelledFile(data_file.name, report.shape, report.labels))
@@ -50,28 +48,3 @@ def validate_dataset(attempt: Attempt) -> None:
         attempt.say(f"{len(classes)} classes are to be told apart.", key="classes")
     attempt.run.write_spec(spec)
     attempt.mark_done("validate")
-
-
-def _local_copy(attempt: Attempt, data_file: DataFile, field: str) -> Path:
-    """Return a local path of the file, fetched once, with the hash that it was uploaded with."""
-    storage = attempt.memory.storage
-    local = storage.local_path(data_file.path)
-    if local is None:
-        local = attempt.run.path / "data" / Path(data_file.path).name
-        if not local.exists():
-            require_free_space(attempt.run.path, data_file.bytes, f"Fetching {data_file.name}")
-            storage.get_file(data_file.path, local)
-    if not local.exists():
-        storage.check()  # gone, or is the whole storage away?
-        raise DataError(
-            f"The bytes of {data_file.name} ({data_file.file_id}) are gone from the storage. Upload the file again.",
-            param=field,
-        )
-    if sha256_of(local) != data_file.sha256:
-        if attempt.run.path in local.parents:
-            shutil.rmtree(local.parent)
-        raise DataError(
-            f"{data_file.name} ({data_file.file_id}) is not what was uploaded: its hash has changed. Upload it again.",
-            param=field,
-        )
-    return local

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from afinador.cli import base_models, craft, files, hub, job_specs, jobs, organizations, stack
+from afinador.cli import base_models, craft, files, hub, job_specs, jobs, organizations, proofs, stack
 from afinador.cli.command import Command
 
 COMMANDS: tuple[Command, ...] = (
@@ -12,6 +12,7 @@ COMMANDS: tuple[Command, ...] = (
     *base_models.COMMANDS,
     *files.COMMANDS,
     *craft.COMMANDS,
+    *proofs.COMMANDS,
     *organizations.COMMANDS,
     *stack.COMMANDS,
 )

@@ -20,6 +20,7 @@ SPELLINGS: dict[str, tuple[str, ...]] = {
     "event": (),
     "dataset": ("data-set",),
     "upgrade": (),
+    "resume": (),
 }
 """Each noun and its other names. All are read in singular and plural, with dashes, underscores or neither."""
 

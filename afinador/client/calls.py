@@ -129,6 +129,21 @@ def resume_job(job: str) -> Call:
     return Call("POST", f"/fine_tuning/jobs/{_named(job)}/resume", is_idempotent=True)
 
 
+def verify_resume(job: str, steps: int) -> Call:
+    """Ask for a proof that a job resumes exactly."""
+    return Call("POST", f"/fine_tuning/jobs/{_named(job)}/verify_resume", body={"steps": steps})
+
+
+def reproduce_job(job: str) -> Call:
+    """Ask for a job to be run again and compared."""
+    return Call("POST", f"/fine_tuning/jobs/{_named(job)}/reproduce")
+
+
+def list_certificates(job: str) -> Call:
+    """List a job's proofs, newest first."""
+    return Call("GET", f"/fine_tuning/jobs/{_named(job)}/certificates")
+
+
 def list_events(job: str) -> Call:
     """List a job's events, newest first."""
     return Call("GET", f"/fine_tuning/jobs/{_named(job)}/events")

@@ -12,6 +12,7 @@ from afinador.client.connection import Connection
 from afinador.client.files import Files
 from afinador.client.nouns import Listing, Noun
 from afinador.errors import ServiceUnavailableError
+from afinador.schemas.certificates import DEFAULT_STEPS
 
 
 class Jobs(Noun):
@@ -68,6 +69,23 @@ class Jobs(Noun):
             IllegalTransitionError: It has ended, or is being cancelled.
         """
         return self._ask(calls.resume_job(_named(job)), results.Job)
+
+    def verify_resume(self, job: results.Job | str, steps: int = DEFAULT_STEPS) -> results.Certificate:
+        """Ask for a proof that a job's training goes on from a checkpoint to the bit; see ``certificates`` for what it says.
+
+        Args:
+            job: Any whose files were checked.
+            steps: Optimizer steps, 2 to 10,000; of a job that has fewer, all of them.
+        """
+        return self._ask(calls.verify_resume(_named(job), steps), results.Certificate)
+
+    def reproduce(self, job: results.Job | str) -> results.Certificate:
+        """Ask for a job that has succeeded to be run again, and its weights to be compared with what it has published."""
+        return self._ask(calls.reproduce_job(_named(job)), results.Certificate)
+
+    def certificates(self, job: results.Job | str) -> Listing[results.Certificate]:
+        """List the proofs that were asked for, newest first."""
+        return Listing(self._connection, calls.list_certificates(_named(job)), results.Certificate)
 
     def wait(
         self, job: results.Job | str, timeout_seconds: float | None = None, poll_seconds: float = 1.0

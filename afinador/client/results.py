@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from afinador.schemas import checkpoints, events, files, job_specs, jobs, models, organizations
+from afinador.schemas import certificates, checkpoints, events, files, job_specs, jobs, models, organizations
 
 
 class File(files.File):
@@ -34,6 +34,13 @@ class Event(events.Event):
     """Something that happened in a job."""
 
     created_at: datetime
+
+
+class Certificate(certificates.Certificate):
+    """A proof on a job, asked for or made."""
+
+    created_at: datetime
+    finished_at: datetime | None = None
 
 
 class Checkpoint(checkpoints.Checkpoint):

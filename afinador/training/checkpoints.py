@@ -20,6 +20,7 @@ from afinador.storage import sha256_of
 from afinador.training.run_dir import RunDir, write_atomically
 
 MANIFEST = "manifest.json"
+STATE_FOLDER = "training_state"
 METRICS = ("step", "train_loss", "valid_loss", "accuracy", "macro_f1")
 """What is told of a checkpoint, where it was measured."""
 
@@ -124,6 +125,22 @@ def _remove(folder: Path) -> None:
 def complete_checkpoints(run_dir: RunDir) -> list[Path]:
     """Return the folders of all complete checkpoints, oldest first."""
     return sorted(manifest.parent for manifest in run_dir.checkpoints.glob(f"step-*/{MANIFEST}"))
+
+
+def state_of(folder: Path) -> dict[str, Any]:
+    """Return what ``training_state/state.json`` of a checkpoint says: all of the state that is no tensor.
+
+    Raises:
+        TrainingError: There is none.
+    """
+    path = folder / STATE_FOLDER / "state.json"
+    if not path.is_file():
+        raise TrainingError(
+            f"The checkpoint {folder.name} holds weights only, no state of the training; no run can go on from it.",
+            code="checkpoint_without_state",
+        )
+    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return document
 
 
 def seal(folder: Path) -> None:

@@ -37,13 +37,6 @@ def environment_of(computing: Computing) -> dict[str, Any]:
     }
 
 
-def differences(before: dict[str, Any], now: dict[str, Any]) -> str:
-    """Say where two environments differ, or return an empty text."""
-    flat = [{**each, **each["versions"]} for each in (before, now)]
-    names = [name for name in flat[1] if name != "versions" and flat[0].get(name) != flat[1][name]]
-    return ", ".join(f"{name} {flat[0].get(name)} became {flat[1][name]}" for name in names)
-
-
 def _processor() -> str:
     """Return the processor's name; kernels are chosen by what it can."""
     try:

@@ -102,7 +102,7 @@ class Milestones:
             Stopped: See ``StopSign``.
             InsufficientStorageError: A checkpoint did not fit on the disk.
         """
-        self._stop.raise_if_asked()
+        self._stop.raise_if_asked(self._progress.done_steps)
         self._saver.raise_if_failed()
 
     def after(self, step: Step) -> bool:

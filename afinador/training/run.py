@@ -1,7 +1,8 @@
 """``python -m afinador.training.run RUN_DIR``: the process that trains.
 
 It needs no server: everything it is told and tells lies in the run directory. Exit code 0 done, 75 stopped (asked to,
-superseded, left alone or SIGTERM) and may be started again, 1 failed with the reason in ``result.json``.
+superseded, left alone, ``--stop-after`` or SIGTERM) and may be started again, 1 failed with the reason in
+``result.json``.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from types import FrameType
 
 from afinador.errors import AfinadorError
 from afinador.training.run_dir import RunDir
-from afinador.training.stopping import FlowProcess, Stopped, StopSign
+from afinador.training.stopping import EXIT_STOPPED, FlowProcess, Stopped, StopSign
 
-EXIT_DONE, EXIT_FAILED, EXIT_STOPPED = 0, 1, 75
+EXIT_DONE, EXIT_FAILED = 0, 1
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -55,6 +56,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--job", type=Path, metavar="FILE", help="make spec.json from this job file (YAML or JSON)")
     parser.add_argument("--attempt", type=int, metavar="N", help="number of this attempt; a newer one supersedes it")
     parser.add_argument("--flow-process", metavar="PID:CREATE_TIME", help="stop when this process is gone")
+    parser.add_argument(
+        "--stop-after",
+        type=int,
+        metavar="N",
+        help="stop after optimizer step N, or after the last one, with a checkpoint",
+    )
     return parser
 
 
@@ -83,6 +90,7 @@ def _fine_tune(run_dir: RunDir, options: argparse.Namespace) -> None:
         attempt=options.attempt,
         flow_process=FlowProcess.parse(options.flow_process) if options.flow_process else None,
         orphan_timeout_seconds=spec.hyperparameters.orphan_timeout_seconds,
+        stop_after=options.stop_after,
     )
 
     def ask_to_stop(number: int, frame: FrameType | None) -> None:

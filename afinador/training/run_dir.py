@@ -31,7 +31,7 @@ REQUESTS = ("pause", "cancel", "hold")
 """What ``control.json`` may ask for; all of them stop the process after the step it is in."""
 
 _LOCK_RETRY_SECONDS = 0.2
-_TIMES = {"timestamp_ms", "tokens_per_second"}
+TIMES = {"timestamp_ms", "tokens_per_second"}
 """What of a measurement is another one each time."""
 _LOG_LEVELS = {"info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 
@@ -202,7 +202,7 @@ class RunDir:
         return True
 
     def _compare(self, before: dict[str, Any], now: dict[str, Any]) -> None:
-        other = {key: (before.get(key), now[key]) for key in now.keys() - _TIMES if before.get(key) != now[key]}
+        other = {key: (before.get(key), now[key]) for key in now.keys() - TIMES if before.get(key) != now[key]}
         if not other or self._differs:
             return
         self._differs = True

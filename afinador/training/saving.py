@@ -17,7 +17,8 @@ from afinador.config.spec import FineTuningSpec
 from afinador.data.batching import BatchOrder
 from afinador.storage import require_free_space
 from afinador.training.checkpoints import checkpoint_name, is_complete, save_checkpoint
-from afinador.training.environment import differences, environment_of
+from afinador.training.comparison import differences
+from afinador.training.environment import environment_of
 from afinador.training.progress import Progress
 from afinador.training.run_dir import RunDir
 from afinador.training.setup import MicroBatches, Subject

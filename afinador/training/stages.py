@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import time
 from collections.abc import Callable
@@ -160,6 +161,7 @@ def _train(
 ) -> None:
     train = _engine_of(spec)
     train(spec, subject, data, held_out, passes, run_dir=run_dir, progress=progress, stop=stop, state=state)
+    stop.raise_if_asked(math.inf)
     progress.enter("saving")
     published = _take_best(subject, run_dir, progress)
     _save_final(spec, subject, run_dir)

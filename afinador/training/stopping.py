@@ -10,6 +10,8 @@ import psutil
 from afinador.errors import InvalidRequestError
 from afinador.training.run_dir import RunDir
 
+EXIT_STOPPED = 75
+"""Exit code of a training process that stopped here."""
 _TOLERANCE_SECONDS = 1.0
 """Start times of a process, read twice, may differ by a clock tick."""
 
@@ -57,6 +59,7 @@ class StopSign:
         attempt: The attempt of this process; None obeys every request and knows no newer attempt.
         flow_process: Who must stay alive; None for a run that nobody watches.
         orphan_timeout_seconds: How long it may be gone.
+        stop_after: Optimizer step after which the run stops, at the latest after the last one; None for no such step.
     """
 
     def __init__(
@@ -66,11 +69,13 @@ class StopSign:
         attempt: int | None = None,
         flow_process: FlowProcess | None = None,
         orphan_timeout_seconds: float = 30.0,
+        stop_after: int | None = None,
     ) -> None:
         self._run_dir = run_dir
         self._attempt = attempt
         self._flow_process = flow_process
         self._orphan_timeout_seconds = orphan_timeout_seconds
+        self._stop_after = stop_after
         self._alone_since: float | None = None
         self._reason: str | None = None
 
@@ -78,13 +83,16 @@ class StopSign:
         """Stop at the next look; safe in a signal handler."""
         self._reason = reason
 
-    def raise_if_asked(self) -> None:
+    def raise_if_asked(self, steps_done: float = 0) -> None:
         """Go on, or stop.
+
+        Args:
+            steps_done: Optimizer steps that are behind us, where that is to be looked at; infinite after the last one.
 
         Raises:
             Stopped: Somebody asked for it, a newer attempt runs, or nobody watches any more; the message says which.
         """
-        reason = self._reason or self._control() or self._orphaned()
+        reason = self._reason or self._control() or self._orphaned() or self._reached(steps_done)
         if reason is not None:
             raise Stopped(reason)
 
@@ -107,3 +115,8 @@ class StopSign:
         if now - self._alone_since < self._orphan_timeout_seconds:
             return None
         return f"the flow (process {self._flow_process.process_id}) is gone"
+
+    def _reached(self, steps_done: float) -> str | None:
+        if self._stop_after is None or steps_done < self._stop_after:
+            return None
+        return f"it was to stop after step {self._stop_after}"

@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
 from afinador.errors import TrainingError
+from afinador.training.checkpoints import STATE_FOLDER, state_of
 from afinador.training.run_dir import write_atomically
 
-STATE_FOLDER = "training_state"
 FORMAT = 1
 """Raised when a reader of today could not read what is written."""
 _BETWEEN = "/"
@@ -70,12 +70,7 @@ class TrainingState:
             TrainingError: The checkpoint holds no training state, or one of a newer form.
         """
         place = folder / STATE_FOLDER
-        if not (place / "state.json").is_file():
-            raise TrainingError(
-                f"The checkpoint {folder.name} holds weights only, no state of the training; no run can go on from it.",
-                code="checkpoint_without_state",
-            )
-        document = json.loads((place / "state.json").read_text(encoding="utf-8"))
+        document = state_of(folder)
         if document["format"] > FORMAT:
             raise TrainingError(
                 f"The checkpoint {folder.name} was written by a newer version of Afinador (its form is "

@@ -59,10 +59,10 @@ def test_engine_obeys_the_stop_sign_before_each_step(engine: str, make_spec: Mak
     run_dir = RunDir(tmp_path / "run")
 
     class AfterTwoSteps(StopSign):
-        def raise_if_asked(self) -> None:
+        def raise_if_asked(self, steps_done: float = 0) -> None:
             if len(run_dir.metrics_after(0)[0]) == 2:
                 self.ask("two steps are enough")
-            super().raise_if_asked()
+            super().raise_if_asked(steps_done)
 
     with pytest.raises(Stopped, match="two steps are enough"):
         FineTuner(make_spec(engine=engine, validate=False), run_dir, stop=AfterTwoSteps(run_dir)).run()

@@ -35,13 +35,13 @@ class Disturbance(StopSign):
         super().__init__(run_dir)
         self.looks_left, self.kill = look, kill
 
-    def raise_if_asked(self) -> None:
+    def raise_if_asked(self, steps_done: float = 0) -> None:
         self.looks_left -= 1
         if self.looks_left == 0 and self.kill:
             raise Killed
         if self.looks_left <= 0:
             self.ask("the test wants it")
-        super().raise_if_asked()
+        super().raise_if_asked(steps_done)
 
 
 def train(spec: FineTuningSpec, path: Path, looks: list[int], *, kill: bool = False) -> RunDir:

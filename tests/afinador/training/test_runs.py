@@ -35,11 +35,11 @@ class StopAt(StopSign):
         super().__init__(run_dir)
         self.looks_left = look
 
-    def raise_if_asked(self) -> None:
+    def raise_if_asked(self, steps_done: float = 0) -> None:
         self.looks_left -= 1
         if self.looks_left <= 0:
             self.ask("the test wants it")
-        super().raise_if_asked()
+        super().raise_if_asked(steps_done)
 
 
 def loss_of(model: torch.nn.Module, spec: FineTuningSpec) -> float:
