@@ -1,56 +1,39 @@
 """The ledger's tables. Every one but ``organizations`` and ``operator_keys`` belongs to an organisation.
 
-Times are Unix seconds.
+Times are Unix seconds. What belongs to one job is in ``job_tables``, and known here too.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import JSON, BigInteger, Float, ForeignKey, Index, MetaData, String, Text, UniqueConstraint
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import BigInteger, ForeignKey, Index, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
 
-from registry.ids import new_id
+from registry.job_tables import Attempt, Certificate, Checkpoint, Event, Lease
+from registry.table_base import OfJob, Owned, Table, made_id
 
-
-def _id(prefix: str) -> Callable[[], str]:
-    return lambda: new_id(prefix)
-
-
-class Table(DeclarativeBase):
-    """Base of all tables."""
-
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-    type_annotation_map = {
-        str: String(255),
-        float: Float(53),
-        dict[str, Any]: JSON(none_as_null=True),
-        dict[str, str]: JSON(none_as_null=True),
-        dict[str, int]: JSON(none_as_null=True),
-        list[str]: JSON(none_as_null=True),
-    }
-
-
-class Owned:
-    """A row that belongs to one organisation."""
-
-    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"), index=True)
-
-
-class OfJob(Owned):
-    """A row that belongs to one job."""
-
-    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"))
+__all__ = [
+    "ApiKey",
+    "Attempt",
+    "BaseModel",
+    "Certificate",
+    "Checkpoint",
+    "DatasetUpdate",
+    "Event",
+    "File",
+    "HubVersion",
+    "Job",
+    "JobSpec",
+    "Lease",
+    "OfJob",
+    "OperatorKey",
+    "Organization",
+    "Owned",
+    "Table",
+]
 
 
 class Organization(Table):
@@ -58,7 +41,7 @@ class Organization(Table):
 
     __tablename__ = "organizations"
 
-    id: Mapped[str] = mapped_column(primary_key=True, default=_id("org_"))
+    id: Mapped[str] = mapped_column(primary_key=True, default=made_id("org_"))
     name: Mapped[str] = mapped_column(unique=True)
     created_at: Mapped[float] = mapped_column(default=time.time)
 
@@ -68,7 +51,7 @@ class ApiKey(Owned, Table):
 
     __tablename__ = "api_keys"
 
-    id: Mapped[str] = mapped_column(primary_key=True, default=_id("key_"))
+    id: Mapped[str] = mapped_column(primary_key=True, default=made_id("key_"))
     name: Mapped[str]
     hash: Mapped[str] = mapped_column(unique=True)
     prefix: Mapped[str]
@@ -91,7 +74,7 @@ class File(Owned, Table):
     __tablename__ = "files"
     __table_args__ = (UniqueConstraint("organization_id", "filename", "version"),)
 
-    id: Mapped[str] = mapped_column(primary_key=True, default=_id("file-"))
+    id: Mapped[str] = mapped_column(primary_key=True, default=made_id("file-"))
     filename: Mapped[str]
     version: Mapped[int]
     purpose: Mapped[str]
@@ -114,7 +97,7 @@ class BaseModel(Owned, Table):
     __tablename__ = "base_models"
     __table_args__ = (UniqueConstraint("organization_id", "name"),)
 
-    id: Mapped[str] = mapped_column(primary_key=True, default=_id("model_"))
+    id: Mapped[str] = mapped_column(primary_key=True, default=made_id("model_"))
     name: Mapped[str]
     visibility: Mapped[str] = mapped_column(default="private")
     source: Mapped[str] = mapped_column(Text)
@@ -137,7 +120,7 @@ class JobSpec(Owned, Table):
     __tablename__ = "job_specs"
     __table_args__ = (UniqueConstraint("organization_id", "name"),)
 
-    id: Mapped[str] = mapped_column(primary_key=True, default=_id("spec_"))
+    id: Mapped[str] = mapped_column(primary_key=True, default=made_id("spec_"))
     name: Mapped[str]
     request: Mapped[dict[str, Any]]
     retrain_on_update: Mapped[bool] = mapped_column(default=True)
@@ -183,7 +166,7 @@ class Job(Owned, Table):
         Index(None, "organization_id", "status", "created_at"),
     )
 
-    id: Mapped[str] = mapped_column(primary_key=True, default=_id("ftjob-"))
+    id: Mapped[str] = mapped_column(primary_key=True, default=made_id("ftjob-"))
     name: Mapped[str]
     created_at: Mapped[float] = mapped_column(default=time.time)
     finished_at: Mapped[float | None]
@@ -230,97 +213,6 @@ class Job(Owned, Table):
     cursors: Mapped[dict[str, int]] = mapped_column(default=lambda: {"events": 0, "metrics": 0})
 
 
-class Attempt(OfJob, Table):
-    """One execution of a job's flow; ``end`` is succeeded, failed, cancelled, lost, held or paused."""
-
-    __tablename__ = "attempts"
-    __table_args__ = (UniqueConstraint("job_id", "number"),)
-
-    id: Mapped[str] = mapped_column(primary_key=True, default=_id("attempt_"))
-    number: Mapped[int]
-    started_at: Mapped[float] = mapped_column(default=time.time)
-    ended_at: Mapped[float | None]
-    end: Mapped[str | None]
-    host: Mapped[str | None]
-    process_id: Mapped[int | None]
-    flow_run_id: Mapped[str | None]
-
-
-class Checkpoint(OfJob, Table):
-    """A complete checkpoint in the storage; ``name`` is its name as a model, ``…:ckpt-step-N``."""
-
-    __tablename__ = "checkpoints"
-    __table_args__ = (UniqueConstraint("job_id", "step_number"), Index(None, "organization_id", "name"))
-
-    id: Mapped[str] = mapped_column(primary_key=True, default=_id("ftckpt_"))
-    name: Mapped[str] = mapped_column(Text)
-    step_number: Mapped[int]
-    storage_key: Mapped[str] = mapped_column(Text)
-    metrics: Mapped[dict[str, Any]]
-    bytes: Mapped[int] = mapped_column(BigInteger)
-    created_at: Mapped[float] = mapped_column(default=time.time)
-
-
-class Event(OfJob, Table):
-    """What happened in a job; ``sequence`` counts from 1 without gaps."""
-
-    __tablename__ = "events"
-    __table_args__ = (UniqueConstraint("job_id", "sequence"), UniqueConstraint("job_id", "dedup_key"))
-
-    id: Mapped[str] = mapped_column(primary_key=True, default=_id("ftevent-"))
-    sequence: Mapped[int]
-    level: Mapped[str]
-    type: Mapped[str]
-    message: Mapped[str] = mapped_column(Text)
-    data: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    created_at: Mapped[float] = mapped_column(default=time.time)
-    dedup_key: Mapped[str | None]
-
-
-class Certificate(OfJob, Table):
-    """A proof on a job: ``type`` is resume or reproduction; asked for, under way or made.
-
-    Attributes:
-        status: queued, running, succeeded (it was made, whatever it says), failed or cancelled.
-        steps: Optimizer steps of a proof of exact resume.
-        submission: Counted up when it is given to Prefect anew, which it is at most ``MAX_SUBMISSIONS`` times.
-        request_state: ``hold``: stop and go back to the queue.
-        document: The certificate as it was made, ``equal`` among it; also in the storage.
-    """
-
-    __tablename__ = "certificates"
-
-    id: Mapped[str] = mapped_column(primary_key=True, default=_id("certificate_"))
-    type: Mapped[str]
-    status: Mapped[str] = mapped_column(default="queued", index=True)
-    steps: Mapped[int | None]
-    created_at: Mapped[float] = mapped_column(default=time.time)
-    finished_at: Mapped[float | None]
-    submission: Mapped[int] = mapped_column(default=0)
-    pool: Mapped[str | None]
-    flow_run_id: Mapped[str | None]
-    flow_run_url: Mapped[str | None] = mapped_column(Text)
-    process_id: Mapped[int | None]
-    process_started_at: Mapped[float | None]
-    host: Mapped[str | None]
-    heartbeat_at: Mapped[float | None]
-    request_state: Mapped[str | None]
-    error: Mapped[dict[str, Any] | None]
-    document: Mapped[dict[str, Any] | None]
-
-
-class Lease(OfJob, Table):
-    """A device that an attempt of a job holds, or the making of a certificate, whose attempt is 0."""
-
-    __tablename__ = "leases"
-
-    host: Mapped[str] = mapped_column(primary_key=True)
-    device: Mapped[str] = mapped_column(primary_key=True)
-    attempt: Mapped[int]
-    certificate_id: Mapped[str | None] = mapped_column(ForeignKey("certificates.id"))
-    taken_at: Mapped[float] = mapped_column(default=time.time)
-
-
 class HubVersion(Owned, Table):
     """One published version of a model or adapter; ``alias`` (``ft:…``) names this version alone."""
 
@@ -330,7 +222,7 @@ class HubVersion(Owned, Table):
         UniqueConstraint("organization_id", "alias"),
     )
 
-    id: Mapped[str] = mapped_column(primary_key=True, default=_id("hub_"))
+    id: Mapped[str] = mapped_column(primary_key=True, default=made_id("hub_"))
     name: Mapped[str]
     version: Mapped[int]
     kind: Mapped[str]
