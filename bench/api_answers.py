@@ -2,7 +2,8 @@
 
 ``python -m bench.api_answers [--jobs 10000] [--versions 1000] [--requests 100]`` starts the API on an empty home, makes one job through
 it, copies that job's rows (40 events and 3 checkpoints each) and one published version of the hub until the ledger is full,
-and asks every GET in turn, one request at a time, as the organisation that owns them all.
+and asks every GET in turn, one request at a time, as the organisation that owns them all, and the operator's lists as the
+operator.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from afinador.settings import Settings
+from afinador.storage import Storage
 from registry import organisations
+from registry.checkpoints import MANIFEST
 from registry.database import upgrade
 from registry.memory import Memory
 from registry.tables import Checkpoint, Event, File, HubVersion, Job, Organization, Table
@@ -36,6 +39,9 @@ ROOT = Path(__file__).resolve().parent.parent
 MESSAGES_PER_JOB, CURVE_ROWS_PER_JOB, CHECKPOINTS_PER_JOB = 20, 20, 3
 ROWS_AT_ONCE = 5_000
 AIM_MILLISECONDS = 100
+OPERATOR_KEY = "af-operator-of-this-bench"
+OF_THE_OPERATOR = ("/organizations", "/api_keys")
+HUB_FILE, CHECKPOINT_FILE = "README.md", "adapter_model.safetensors"
 
 
 def make_home(home: Path) -> str:
@@ -57,6 +63,7 @@ def running_api(home: Path, key: str) -> Iterator[httpx.Client]:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
     ours = {"AFINADOR_HOME": str(home), "AFINADOR_MODEL_ROOTS": str(ROOT / "examples")}
+    ours["AFINADOR_OPERATOR_KEY"] = OPERATOR_KEY
     nobody = {"PREFECT_API_URL": "http://127.0.0.1:9/api", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "api", "--port", str(port)]
     process = subprocess.Popen(command, cwd=ROOT, env=os.environ | ours | nobody, stderr=subprocess.DEVNULL)
@@ -78,7 +85,7 @@ def running_api(home: Path, key: str) -> Iterator[httpx.Client]:
 
 
 def make_one_job(client: httpx.Client) -> str:
-    """Register the example model, upload the example data and create a job, which nobody will run."""
+    """Register the example model, upload the example data, save a spec and create a job, which nobody will run."""
     model = {"name": "tiny", "source": str(ROOT / "examples" / "base_model" / "model")}
     client.post("/models", json=model).raise_for_status()
     content = (ROOT / "examples" / "data" / "train.jsonl").read_bytes()
@@ -86,6 +93,7 @@ def make_one_job(client: httpx.Client) -> str:
     while client.get("/models/tiny").json()["status"] != "ready":
         time.sleep(0.1)
     body = {"model": "tiny", "training_file": "train.jsonl", "hyperparameters": {"epochs": 1}}
+    client.post("/fine_tuning/job_specs", json={"name": "nightly", "request": body}).raise_for_status()
     return str(client.post("/fine_tuning/jobs", json=body).raise_for_status().json()["id"])
 
 
@@ -138,32 +146,40 @@ def published(job: Job, file: File, number: int) -> dict[str, Any]:
         "task": job.task,
         "parameters": {"epochs": 1},
         "metrics": {"tuned": {"loss": 1.0}},
-        "files": {"README.md": {"bytes": 10, "sha256": "0" * 64}},
+        "files": {HUB_FILE: {"bytes": 10, "sha256": "0" * 64}},
         "storage_prefix": f"hub/{number}",
     }
 
 
+def write_files(storage: Storage, job: int, version: int, folder: Path) -> None:
+    """Put the files there that are asked for: of one checkpoint and of one version; the other copies have none."""
+    stated = {"files": {CHECKPOINT_FILE: {"bytes": 1_000, "sha256": "0" * 64}}}
+    (folder / MANIFEST).write_text(json.dumps(stated))
+    (folder / CHECKPOINT_FILE).write_bytes(bytes(1_000))
+    (folder / HUB_FILE).write_text("0123456789")
+    for name in (MANIFEST, CHECKPOINT_FILE):
+        storage.put_file(folder / name, f"checkpoints/{job}/1/{name}")
+    storage.put_file(folder / HUB_FILE, f"hub/{version}/{HUB_FILE}")
+
+
 def questions(client: httpx.Client, jobs: int, versions: int) -> dict[str, str]:
-    """Return every GET that the description of the API names for an organisation, with real ids in its path."""
+    """Return every GET that the description of the API names, with real ids in its path."""
     described = httpx.get(str(client.base_url).removesuffix("/v1/") + "/openapi.json").raise_for_status().json()
-    job, version = f"ftjob-{jobs // 2:024d}", f"result-{versions // 2:04d}"
-    found = {"job": job, "model": "tiny", "file": "train.jsonl", "name": version, "path": "README.md"}
+    middle, version = f"ftjob-{jobs // 2:024d}", f"result-{versions // 2:04d}"
+    found = {"job": middle, "model": "tiny", "file": "train.jsonl", "name": version, "job_spec": "nightly"}
     paths = {}
     for path, verbs in described["paths"].items():
-        operator = path.endswith(("/organizations", "/api_keys"))
-        if "get" not in verbs or operator or "/{path}" in path:  # these copies have no bytes in the storage
+        if "get" not in verbs:
             continue
         short = path.removeprefix("/v1")
-        filled = re.sub(r"\{(\w+)[^}]*\}", lambda match: found.get(match[1], match[0]), short)
-        if "{" not in filled:
-            paths[short] = filled
-    middle = f"ftjob-{jobs // 2:024d}"
+        at = found | {"checkpoint": "1", "path": CHECKPOINT_FILE if "/checkpoints/" in short else HUB_FILE}
+        paths[short] = re.sub(r"\{(\w+)[^}]*\}", lambda match, at=at: at[match[1]], short)
     return paths | {
         "/fine_tuning/jobs?limit=100": "/fine_tuning/jobs?limit=100",
         "/fine_tuning/jobs?after=<the middle one>&limit=100": f"/fine_tuning/jobs?after={middle}&limit=100",
         "/fine_tuning/jobs?status=running": "/fine_tuning/jobs?status=running",
         "/fine_tuning/jobs/<name>": f"/fine_tuning/jobs/job-{jobs - 1:05d}",
-        "/fine_tuning/jobs/{job}/events?limit=100": f"/fine_tuning/jobs/{job}/events?limit=100",
+        "/fine_tuning/jobs/{job}/events?limit=100": f"/fine_tuning/jobs/{middle}/events?limit=100",
         "/hub/adapters?limit=100": "/hub/adapters?limit=100",
     }
 
@@ -179,14 +195,16 @@ def measure(jobs: int, versions: int, requests: int) -> dict[str, Any]:
         with memory.database.session() as session:
             assert session.scalars(select(Organization)).one().name == "acme"
             fill(session, job_id, jobs, versions)
+        write_files(memory.storage, jobs // 2, versions // 2, Path(folder))
         memory.database.close()
         answers = {}
         with running_api(home, key) as client:
             for name, path in questions(client, jobs, versions).items():
                 times = []
+                key_of = {"Authorization": f"Bearer {OPERATOR_KEY}"} if path in OF_THE_OPERATOR else {}
                 for _ in range(requests):
                     started_at = time.perf_counter()
-                    answer = client.get(path)
+                    answer = client.get(path, headers=key_of)
                     times.append((time.perf_counter() - started_at) * 1000)
                     assert answer.is_success, f"{path}: {answer.text}"
                 cuts = statistics.quantiles(times, n=20)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
-from sqlalchemy import select
+from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from afinador.errors import InvalidRequestError
@@ -126,7 +126,7 @@ def _published(session: Session, organization_id: str, name: str) -> HubVersion 
     return found[0] if found else None
 
 
-def _published_model(row: HubVersion) -> Model:
+def _published_model(row: HubVersion | Row[Any]) -> Model:
     return Model(
         id=row.alias,
         created=int(row.created_at),

@@ -149,6 +149,19 @@ def test_relations_lead_to_what_is_there(made: SimpleNamespace) -> None:
     assert made.get(f"/models/{adapter['model_id']}")["id"] == made.rest["Model"]["id"]
 
 
+def test_model_has_any_number_of_adapters_and_job_any_number_of_checkpoints(member: Any, publish: Any) -> None:
+    jobs = [publish(member, name) for name in ("first", "second", "second")]
+    get = lambda path: member.http.get(f"/v1{path}").json()  # noqa: E731
+    for job in jobs:
+        assert get(f"/fine_tuning/jobs/{job['id']}/checkpoints")["data"] == []
+        assert get(f"/fine_tuning/jobs/{job['id']}/events")["data"] != []
+        assert get(f"/hub/adapters/{job['fine_tuned_model']}")["job_id"] == job["id"]
+    adapters = get("/hub/adapters")["data"]
+    assert [(each["name"], each["versions"]) for each in adapters] == [("second", [2, 1]), ("first", [1])]
+    (model_id,) = {each["model_id"] for each in adapters}
+    assert get(f"/models/{model_id}")["type"] == "base"
+
+
 @pytest.mark.parametrize(("column", "target"), REFERENCES, ids=lambda column: str(column))
 def test_relations_are_kept_by_the_database(column: Any, target: Any) -> None:
     (reference,) = column.property.columns[0].foreign_keys

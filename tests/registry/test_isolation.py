@@ -24,6 +24,7 @@ from registry import (
     events,
     files,
     hub,
+    job_bases,
     job_creation,
     job_logs,
     job_specs,
@@ -134,6 +135,7 @@ class Belongings:
                 lambda s, o: base_models.find(s, memory, o, base.id),
                 lambda s, o: base_models.find(s, memory, o, base.name),
             ],
+            "job_bases.find": [lambda s, o: job_bases.find(s, memory, o, base.name)],
             "base_models.delete": [lambda s, o: base_models.delete(s, memory, o, base.name)],
             "files.find": [
                 lambda s, o: files.find(s, o, file.id),
