@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 
 from afinador.errors import AfinadorError
 from afinador.settings import Settings
@@ -16,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 class Housekeeper:
-    """A thread that settles and submits; what goes wrong in a round is logged, and the next round comes.
+    """A thread that settles and submits; what goes wrong in a part of a round is logged, and the next part comes.
 
     Args:
         settings: Where ledger and Prefect are.
@@ -28,7 +29,7 @@ class Housekeeper:
         self._since = since
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="housekeeper", daemon=True)
-        self._last_fault = ""
+        self._last_faults: list[str] = []
 
     def start(self) -> None:
         """Begin."""
@@ -46,18 +47,30 @@ class Housekeeper:
             self._stopping.wait(ROUND_SECONDS)
 
     def _do_round(self) -> None:
-        try:
-            runs.settle(self.memory, since=self._since)
-            runs.submit_waiting(self.memory)
-            submissions.settle(self.memory, since=self._since)
-            certificate_runs.settle(self.memory, since=self._since)
-            certificate_runs.submit_waiting(self.memory)
-            dataset_updates.send(self.memory)
-            base_model_uploads.end_abandoned(self.memory)
-            self._last_fault = ""
-        except AfinadorError as error:
-            if error.message != self._last_fault:
-                logger.warning("%s", error.message)
-            self._last_fault = error.message
-        except Exception:
-            logger.exception("A round of housekeeping failed; the next one comes in %.0f s", ROUND_SECONDS)
+        memory, since = self.memory, self._since
+        parts: tuple[Callable[[], object], ...] = (
+            lambda: runs.settle(memory, since=since),
+            lambda: dataset_updates.send(memory),
+            lambda: submissions.settle(memory, since=since),
+            lambda: runs.submit_waiting(memory),
+            lambda: certificate_runs.settle(memory, since=since),
+            lambda: certificate_runs.submit_waiting(memory),
+            lambda: base_model_uploads.end_abandoned(memory),
+        )
+        faults = []
+        for part in parts:
+            try:
+                part()
+            except AfinadorError as error:
+                faults.append(error.message)
+                if not self._prefect_answers():  # or each part would wait for it in turn
+                    break
+            except Exception:
+                logger.exception("A part of housekeeping failed; the next round comes in %.0f s", ROUND_SECONDS)
+        for fault in faults:
+            if fault not in self._last_faults:
+                logger.warning("%s", fault)
+        self._last_faults = faults
+
+    def _prefect_answers(self) -> bool:
+        return bool(runs.health(self.memory.settings)["prefect"]["status"] == "ok")

@@ -68,7 +68,7 @@ class Plan:
         return Part("database", "Ledger and MLflow schemas", self._module("deployments", "db-upgrade"), self.root)
 
     def _prefect(self) -> Part:
-        command = self._module("prefect", "server", "start", *self._bind(self.prefect_port))
+        command = self._module("deployments.prefect_server", *self._bind(self.prefect_port))
         answers = _answers(f"{self.prefect_url}/api/health")
         return Part("prefect", "Prefect", command, self.root, answers=answers, url=self.prefect_url)
 

@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from afinador import __version__
 from afinador.config.hyperparameters import Hyperparameters, limits_of
-from afinador.config.resolve import (
-    check_parameter_count,
-    require_fitting_task,
-    resolve_request,
-    resolve_task,
-    slug,
-)
-from afinador.config.spec import BaseModelReference, DataFile, FineTuningSpec, Output
+from afinador.config.resolve import require_fitting_task, resolve_request, resolve_task, slug
+from afinador.config.spec import DataFile, FineTuningSpec, Output
 from afinador.data.labels import LabelledFile, classes_of
-from afinador.errors import DataError, InvalidRequestError, ModelError, NameTakenError, UnsupportedModelError
-from afinador.schemas.jobs import JobRequest, TuningMethod
-from registry import base_models, events, files
-from registry.base_model_views import UNFINISHED
+from afinador.errors import DataError, InvalidRequestError, NameTakenError
+from afinador.schemas.jobs import JobRequest, Task, TuningMethod
+from registry import events, files, job_bases
 from registry.ids import new_id
 from registry.memory import Memory
-from registry.tables import BaseModel, File, HubVersion, Job, JobSpec, Organization
+from registry.tables import BaseModel, File, Job, JobSpec, Organization
 
 SHORT_ID_LENGTH = 8
 LONGEST_HUB_NAME = 96
@@ -41,6 +35,21 @@ _FORMATS: dict[str, Literal["csv", "json", "jsonl", "text"]] = {
     ".text": "text",
     ".md": "text",
 }
+
+
+@dataclass(frozen=True)
+class _Tuning:
+    """What is to be done, as far as it does not depend on the data.
+
+    Attributes:
+        sources: Of each hyperparameter, where it came from.
+    """
+
+    base: BaseModel
+    task: Task
+    method: TuningMethod
+    hyperparameters: Hyperparameters
+    sources: dict[str, str]
 
 
 def create(
@@ -94,28 +103,30 @@ def resolve(
         AfinadorError: As ``create`` does, but for a name that is taken.
     """
     _check_extras(request)
-    _resolved(memory, request)  # whoever is to upload a file yet hears of all else first
-    base = _base_model(session, memory, organization, request.model)
+    tuning = _tuning(session, memory, organization, request)  # whoever is to upload a file yet hears of all else first
     training_file = _data_file(session, organization, request.training_file, "training_file")
     validation_file = None
     if request.validation_file is not None:
         validation_file = _data_file(session, organization, request.validation_file, "validation_file")
-    spec = _spec(memory, organization, request, base, training_file, validation_file)
+    spec = _spec(organization, request, tuning, training_file, validation_file)
     data_files = [file for file in (training_file, validation_file) if file is not None]
     if spec.task == "sequence_classification":
         _check_classes(data_files)
     return spec, data_files
 
 
-def _resolved(memory: Memory, request: JobRequest) -> tuple[TuningMethod, Hyperparameters, dict[str, str]]:
-    resolved = resolve_request(request, memory.operator)
-    if resolved[1].output_dir is not None:
+def _tuning(session: Session, memory: Memory, organization: Organization, request: JobRequest) -> _Tuning:
+    method, hyperparameters, sources = resolve_request(request, memory.operator)
+    if hyperparameters.output_dir is not None:
         raise InvalidRequestError(
             "output_dir is for afinador train, which keeps its result on the disk; the result of a job of the service "
             "goes to the hub, under output_model. Leave output_dir out.",
             param="hyperparameters.output_dir",
         )
-    return resolved
+    base = job_bases.find(session, memory, organization.id, request.model)
+    task = resolve_task(request, base.architecture or "unknown")
+    require_fitting_task(method, task, hyperparameters)
+    return _Tuning(base, task, method, hyperparameters, sources)
 
 
 def _check_extras(request: JobRequest) -> None:
@@ -135,35 +146,6 @@ def _check_extras(request: JobRequest) -> None:
                 f"characters, values {METADATA_VALUE_LENGTH}.",
                 param="metadata",
             )
-
-
-def _base_model(session: Session, memory: Memory, organization: Organization, name: str) -> BaseModel:
-    own_result = session.scalars(
-        select(HubVersion).where(
-            HubVersion.organization_id == organization.id, or_(HubVersion.name == name, HubVersion.alias == name)
-        )
-    ).first()
-    if own_result is not None or name.startswith("ft:"):
-        remedy = f" Its base model is {own_result.base_model!r}." if own_result else ""
-        raise UnsupportedModelError(
-            f"{name!r} is the result of a job; tuning can start from registered base models only.{remedy}",
-            param="model",
-        )
-    base = base_models.find(session, memory, organization.id, name)
-    if base.status in UNFINISHED:
-        raise ModelError(
-            f"The base model {base.name!r} is still being registered ({base.status}); try again when its status is 'ready'.",
-            param="model",
-            code="model_not_ready",
-        )
-    if base.status != "ready":
-        raise ModelError(
-            f"The base model {base.name!r} could not be registered: {base.status_details} Register it again.",
-            param="model",
-            code="model_not_ready",
-        )
-    check_parameter_count(base.name, base.parameters or 0)
-    return base
 
 
 def _data_file(session: Session, organization: Organization, reference: str, param: str) -> File:
@@ -189,31 +171,27 @@ def _check_classes(data_files: list[File]) -> None:
 
 
 def _spec(
-    memory: Memory,
     organization: Organization,
     request: JobRequest,
-    base: BaseModel,
+    tuning: _Tuning,
     training_file: File,
     validation_file: File | None,
 ) -> FineTuningSpec:
-    tuning_method, hyperparameters, sources = _resolved(memory, request)
-    task = resolve_task(request, base.architecture or "unknown")
-    require_fitting_task(tuning_method, task, hyperparameters)
     job_id = new_id("ftjob-")
     return FineTuningSpec(
         job_id=job_id,
-        job_name=request.name or f"{slug(request.output_model or base.name)}-{job_id[-SHORT_ID_LENGTH:]}",
+        job_name=request.name or f"{slug(request.output_model or tuning.base.name)}-{job_id[-SHORT_ID_LENGTH:]}",
         organization_id=organization.id,
         organization=organization.name,
-        task=task,
-        tuning_method=tuning_method,
-        base_model=_base_reference(base),
+        task=tuning.task,
+        tuning_method=tuning.method,
+        base_model=job_bases.reference(tuning.base),
         training_file=_reference(training_file),
         validation_file=_reference(validation_file) if validation_file else None,
-        output=_output(organization, base, request, job_id, tuning_method),
-        hyperparameters=hyperparameters,
+        output=_output(organization, tuning.base, request, job_id, tuning.method),
+        hyperparameters=tuning.hyperparameters,
         seed=secrets.randbelow(2**31) if request.seed is None else request.seed,
-        sources=sources,
+        sources=tuning.sources,
         code_version=__version__,
         domain=request.domain,
         tags=request.tags,
@@ -231,19 +209,6 @@ def _reference(file: File) -> DataFile:
         format=file.format or guess,
         sha256=file.sha256,
         bytes=file.bytes,
-    )
-
-
-def _base_reference(base: BaseModel) -> BaseModelReference:
-    return BaseModelReference(
-        model_id=base.id,
-        name=base.name,
-        path=base.path,
-        architecture=base.architecture,
-        sha256=base.sha256,
-        parameters=base.parameters,
-        license=base.license,
-        source=base.source if base.origin == "remote" else None,
     )
 
 

@@ -20,6 +20,8 @@ FLOW = "fine-tune"
 LIVE_STATES = ("SCHEDULED", "PENDING", "RUNNING", "CANCELLING", "PAUSED")
 """Types of states that a run may still leave."""
 _PAGE = 200
+_CONNECT_SECONDS = 2.0
+"""A server that is there takes a connection at once, however busy it is."""
 _BUSY_DELAYS_SECONDS = (0.2, 0.5, 1.0)
 """Prefect on SQLite answers 503 now and then, while its database is locked."""
 
@@ -60,7 +62,7 @@ class Prefect:
         # Reading the certificates takes longer than a call; plain HTTP needs none.
         self._http = httpx.Client(
             base_url=self.url,
-            timeout=timeout_seconds,
+            timeout=httpx.Timeout(timeout_seconds, connect=min(timeout_seconds, _CONNECT_SECONDS)),
             auth=(user, password) if user else None,
             verify=self.url.startswith("https:"),
         )

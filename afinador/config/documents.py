@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from afinador.errors import InvalidRequestError
+from afinador.wording import kind_of
 
 
 def read_document(path: Path) -> dict[str, Any]:
@@ -19,8 +20,10 @@ def read_document(path: Path) -> dict[str, Any]:
     """
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidRequestError(f"Cannot read {path}: {error}") from error
+    except OSError as error:
+        raise InvalidRequestError(f"Cannot read {path}: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise InvalidRequestError(f"Cannot read {path}: it is no UTF-8 text.") from error
     try:
         if path.suffix == ".json":
             document = json.loads(text, object_pairs_hook=unique_keys)
@@ -31,7 +34,7 @@ def read_document(path: Path) -> dict[str, Any]:
     except (json.JSONDecodeError, yaml.YAMLError) as error:
         raise InvalidRequestError(f"{path} is neither good YAML nor JSON: {error}") from error
     if not isinstance(document, dict):
-        raise InvalidRequestError(f"{path} must hold an object (key: value); it holds {type(document).__name__}.")
+        raise InvalidRequestError(f"{path} must hold an object (key: value); it holds {kind_of(document)}.")
     return document
 
 

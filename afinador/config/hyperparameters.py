@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
@@ -11,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from afinador.config.promotion import Condition
 from afinador.errors import ConfigurationError, InvalidRequestError, OutOfRangeError, UnknownFieldError, nearest
-from afinador.wording import complaint
+from afinador.wording import complaint, shown
 
 DEFAULTS_OF = {"full": ("base", "full"), "lora": ("base", "lora"), "qlora": ("base", "lora", "qlora")}
 """The files of defaults of each tuning method; what a later one says of a key holds."""
@@ -162,12 +163,7 @@ def checked_value(key: str, value: Any, entry: dict[str, Any]) -> Any:
     if value is None and entry["nullable"]:
         return None
     whole = isinstance(entry["minimum"], int) and key != "lora_alpha"
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise InvalidRequestError(f"{key} is {value!r}; it must be a number.", param=param)
-    try:
-        number = float(value)
-    except ValueError as error:
-        raise InvalidRequestError(f"{key} is {value!r}; it must be a number.", param=param) from error
+    number = _number(key, value)
     if whole and not number.is_integer():
         raise InvalidRequestError(f"{key} is {value!r}; it must be a whole number.", param=param)
     if not entry["minimum"] <= number <= entry["maximum"]:
@@ -175,6 +171,14 @@ def checked_value(key: str, value: Any, entry: dict[str, Any]) -> Any:
             f"{key} is {value}; it must be from {entry['minimum']} to {entry['maximum']}.", param=param
         )
     return int(number) if whole else number
+
+
+def _number(key: str, value: Any) -> float:
+    """Return a number that may be given as text: YAML reads ``1e-4`` as one."""
+    if not isinstance(value, bool) and isinstance(value, int | float | str):
+        with contextlib.suppress(ValueError):
+            return float(value)
+    raise InvalidRequestError(f"{key} is {shown(value)}; it must be a number.", param=f"hyperparameters.{key}")
 
 
 def resolve_hyperparameters(
@@ -185,7 +189,7 @@ def resolve_hyperparameters(
     Args:
         tuning_method: One of ``METHODS_TODAY``.
         layers: ``(source, values)``, weakest first, for example ``[("file", …), ("request", …)]``. ``"auto"`` means
-            the default. ``learning_rate_multiplier`` times the method's default gives the learning rate.
+            the default; so does null, where it is no value of its own. ``learning_rate_multiplier`` times the method's default gives the learning rate.
         operator: The operator's configuration.
 
     Returns:
@@ -200,7 +204,7 @@ def resolve_hyperparameters(
     values = {key: entry["default"] for key, entry in limits.items()}
     sources = {key: entry.get("source", "default") for key, entry in limits.items()}
     for source, layer in layers:
-        given = _without_aliases(layer)
+        given = _without_aliases({key: value for key, value in layer.items() if _is_given(key, value, limits)})
         if "learning_rate_multiplier" in given:
             _apply_multiplier(given, limits)
         for key, value in given.items():
@@ -210,8 +214,6 @@ def resolve_hyperparameters(
                     param=f"hyperparameters.{key}",
                 )
             if key not in limits:
-                if value is None and key in Hyperparameters.model_fields:
-                    continue  # how a resolved set says that a key belongs to another method
                 raise UnknownFieldError(
                     f"{key!r} is no hyperparameter of the method {tuning_method!r}."
                     f"{_belongs(key) or nearest(key, [*limits, *ALIASES, 'learning_rate_multiplier'])}",
@@ -225,6 +227,12 @@ def resolve_hyperparameters(
     hyperparameters = _typed(values)
     _check_together(hyperparameters)
     return hyperparameters, sources
+
+
+def _is_given(name: str, value: Any, limits: dict[str, dict[str, Any]]) -> bool:
+    """Tell whether a value is one; a resolved set says by null that a key belongs to another method."""
+    key = ALIASES.get(name, name)
+    return value is not None or key not in Hyperparameters.model_fields or limits.get(key, {}).get("nullable", False)
 
 
 def _without_aliases(layer: dict[str, Any]) -> dict[str, Any]:
@@ -242,7 +250,10 @@ def _without_aliases(layer: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_together(values: Hyperparameters) -> None:
-    """Refuse what is good by itself and not together."""
+    """Refuse what is of the right type and means nothing, and what is good by itself and not together."""
+    if values.target_modules is not None and not values.target_modules:
+        said = f"target_modules is {values.target_modules!r}, which names no layer; leave it out for all linear layers."
+        raise InvalidRequestError(said, param="hyperparameters.target_modules")
     if values.warmup_steps and values.warmup_ratio:
         raise InvalidRequestError("Give warmup_steps or warmup_ratio, not both.", param="hyperparameters.warmup_ratio")
     if values.packing and values.attention == "flash_attention_2":
@@ -270,12 +281,13 @@ def _apply_multiplier(given: dict[str, Any], limits: dict[str, dict[str, Any]]) 
             "Give learning_rate or learning_rate_multiplier, not both.",
             param="hyperparameters.learning_rate_multiplier",
         )
-    if isinstance(multiplier, bool) or not isinstance(multiplier, int | float) or multiplier <= 0:
+    factor = _number("learning_rate_multiplier", multiplier)
+    if not factor > 0:
         raise OutOfRangeError(
-            f"learning_rate_multiplier is {multiplier!r}; it must be a number above 0.",
+            f"learning_rate_multiplier is {multiplier!r}; it must be above 0.",
             param="hyperparameters.learning_rate_multiplier",
         )
-    given["learning_rate"] = multiplier * limits["learning_rate"]["default"]
+    given["learning_rate"] = factor * limits["learning_rate"]["default"]
 
 
 def _typed(values: dict[str, Any]) -> Hyperparameters:

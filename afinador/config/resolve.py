@@ -17,7 +17,7 @@ from afinador.errors import (
     UnsupportedModelError,
     nearest,
 )
-from afinador.schemas.jobs import JobRequest, Task, TuningMethod
+from afinador.schemas.jobs import OTHER_NAMES, JobRequest, Task, TuningMethod
 from afinador.wording import complaint
 
 MAX_PARAMETERS = 15_000_000_000
@@ -60,7 +60,6 @@ CLASSIFICATION_ARCHITECTURES = (
 LATER_FIELDS = frozenset({"processes", "priority", "from_checkpoint", "merge"})
 """Fields of a request that have a meaning in Afinador, but not in this version."""
 _FIELDS_IN_CONFIG = ("tuning_method", "task", "seed")
-_PAIRS = {"model": "base_model", "training_file": "dataset", "validation_file": "validation_dataset"}
 
 
 def parse_request(body: dict[str, Any]) -> JobRequest:
@@ -70,13 +69,13 @@ def parse_request(body: dict[str, Any]) -> JobRequest:
         UnknownFieldError: A field that does not exist; names the nearest.
         InvalidRequestError: A field is missing, given under both of its names, or has a wrong value.
     """
-    known = [*JobRequest.model_fields, *_PAIRS.values()]
+    known = [*JobRequest.model_fields, *OTHER_NAMES.values()]
     for key in body:
         if key in LATER_FIELDS:
             raise UnknownFieldError(f"{key!r} is not offered by this version; leave it out.", param=key)
         if key not in known:
             raise UnknownFieldError(f"{key!r} is no field of a fine-tuning job.{nearest(key, known)}", param=key)
-    for ours, theirs in _PAIRS.items():
+    for ours, theirs in OTHER_NAMES.items():
         if body.get(ours) is not None and body.get(theirs) is not None and body[ours] != body[theirs]:
             raise InvalidRequestError(f"{ours!r} and {theirs!r} mean the same field; give one of them.", param=theirs)
     given = _with_fields_from_config({key: value for key, value in body.items() if value is not None})
@@ -84,7 +83,7 @@ def parse_request(body: dict[str, Any]) -> JobRequest:
         return JobRequest.model_validate(given)
     except ValidationError as error:
         field, said = complaint(error)
-        if (other := _PAIRS.get(field)) and "is required" in said:
+        if (other := OTHER_NAMES.get(field)) and "is required" in said:
             said = f"The field {field!r} (or {other!r}) is required."
         raise InvalidRequestError(said, param=field) from error
 
@@ -153,8 +152,7 @@ def resolve_request(
     )
     if request.validation_file is None:
         _do_without_validation(hyperparameters, sources)
-    if request.seed is not None:
-        sources["seed"] = _source_of_seed(request)
+    sources["seed"] = _source_of_seed(request)
     return tuning_method, hyperparameters, sources
 
 
@@ -165,6 +163,7 @@ def asked_for(request: JobRequest) -> tuple[dict[str, Any], dict[str, str]]:
         _, given = resolve_method(request)
     except InvalidRequestError:
         given = request.hyperparameters or {}
+    config, given = ({key: value for key, value in each.items() if value is not None} for each in (config, given))
     sources = {**dict.fromkeys(config, "file"), **dict.fromkeys(given, "request")}
     if request.seed is not None:
         sources["seed"] = _source_of_seed(request)
@@ -176,6 +175,8 @@ def _config_of(request: JobRequest) -> dict[str, Any]:
 
 
 def _source_of_seed(request: JobRequest) -> str:
+    if request.seed is None:
+        return "default"  # drawn
     return "file" if (request.config or {}).get("seed") == request.seed else "request"
 
 

@@ -15,6 +15,30 @@ OPEN_STATUSES: tuple[JobStatus, ...] = ("validating_files", "queued", "running",
 ENDED_STATUSES: tuple[JobStatus, ...] = ("succeeded", "failed", "cancelled")
 
 
+OTHER_NAMES = {"model": "base_model", "training_file": "dataset", "validation_file": "validation_dataset"}
+"""The specification's names of fields that OpenAI names otherwise; either may be given."""
+
+
+def _describe_both_names(schema: dict[str, Any]) -> None:
+    """Let the description of a request have both names of its fields, and require one of each two."""
+    properties: dict[str, Any] = {}
+    for name, field in schema["properties"].items():
+        properties[name] = field
+        if name in OTHER_NAMES:
+            other = OTHER_NAMES[name]
+            is_required = " One of the two is required." if name in schema["required"] else ""
+            field["description"] = f"Or `{other}`.{is_required}"
+            properties[other] = {
+                **field,
+                "title": other.replace("_", " ").title(),
+                "description": f"The same as `{name}`.",
+            }
+    schema["properties"] = properties
+    schema["allOf"] = [
+        {"anyOf": [{"required": [name]}, {"required": [OTHER_NAMES[name]]}]} for name in schema.pop("required")
+    ]
+
+
 class JobRequest(Wire):
     """A job as asked for: OpenAI's body, the specification's, or a mixture.
 
@@ -23,7 +47,7 @@ class JobRequest(Wire):
     ``afinador.config.resolve.parse_request``), with the nearest known one.
     """
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, json_schema_extra=_describe_both_names)
 
     model: str = Field(validation_alias=AliasChoices("model", "base_model"), min_length=1)
     training_file: str = Field(validation_alias=AliasChoices("training_file", "dataset"), min_length=1)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 
 from afinador.config.spec import FineTuningSpec
 from afinador.data.batching import forward_passes, pad_id_of
@@ -61,6 +62,7 @@ def train(
     row_tokens = passes.row_tokens if settings.packing else None
     parameters = subject.trained_parameters
     on_cpu = subject.computing.device.type == "cpu"
+    AcceleratorState._reset_state()  # or the precision of this process's first run would be that of all
     accelerator = Accelerator(cpu=on_cpu, mixed_precision="bf16" if subject.computing.precision == "bfloat16" else "no")
     optimizer = build_optimizer(parameters, settings)
     batches = order_batches(data, spec)

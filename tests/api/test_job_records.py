@@ -142,6 +142,19 @@ def test_log_is_read_from_the_storage_when_its_run_directory_is_gone(member, run
     assert member.http.get("/v1/fine_tuning/jobs/observed/logs").text == "kept lines\n"
 
 
+def test_resources_are_answered_while_the_job_runs_and_from_the_storage_later(member, running, job):
+    where = "/v1/fine_tuning/jobs/observed/resources"
+    assert member.http.get(where).json() == {"object": "list", "data": [], "has_more": False}
+    path = job_logs.path_of(running.memory, job["id"], job_logs.RESOURCES)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = [{"cpu_percent": 99.5, "memory_bytes": 10**9, "timestamp_ms": moment} for moment in (1, 2)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"cpu_perc')
+    assert member.http.get(where).json()["data"] == rows
+    job_logs.keep(running.memory, job["organization_id"], job["id"])
+    path.unlink()
+    assert member.http.get(where).json()["data"] == rows
+
+
 def test_following_the_log_gives_lines_as_they_are_written(member, running, job):
     attempt = claim(running, job)
     path = running.memory.settings.runs_dir / job["id"] / "log.txt"

@@ -6,7 +6,6 @@ import hashlib
 import json
 import sqlite3
 import time
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -202,8 +201,8 @@ class Victim:
         assert _digest(mine) == _digest(theirs)
         steps = [row["step_number"] for row in self.get(f"/fine_tuning/jobs/{self.id}/checkpoints", limit=100)["data"]]
         assert steps == sorted(set(steps), reverse=True)
-        ends = Counter(self.all_messages())["The job has successfully completed"]
-        assert ends == 1, f"it ended {ends} times"
+        published = [message for message in self.all_messages() if message.startswith("Published adapter")]
+        assert len(published) == 1, published
 
     def all_messages(self) -> list[str]:
         """Return all events."""

@@ -20,7 +20,7 @@ from afinador.errors import (
     UnsupportedModelError,
 )
 from registry import events, files, jobs
-from registry.tables import HubVersion, Job, Organization
+from registry.tables import Job, Organization
 
 if TYPE_CHECKING:
     from tests.registry.conftest import Workshop
@@ -196,33 +196,6 @@ def test_result_file_of_a_job_is_no_data_set(ready: Workshop, acme: Organization
     ready.upload(acme, "curve.csv", checked=False, purpose="fine-tune-results")
     with pytest.raises(InvalidRequestError, match="result file"):
         ready.job(acme, training_file="curve.csv")
-
-
-def test_own_result_is_refused_as_a_start_naming_its_base(ready: Workshop, acme: Organization) -> None:
-    job = ready.job(acme, output_model="mine")
-    with ready.memory.database.session() as session:
-        session.add(
-            HubVersion(
-                organization_id=acme.id,
-                name="mine",
-                version=1,
-                kind="adapter",
-                alias=job.spec["output"]["alias"],
-                base_model_id=job.base_model_id,
-                base_model=job.base_model,
-                job_id=job.id,
-                training_file_id=job.training_file_id,
-                tuning_method="lora",
-                task="causal_lm",
-                parameters={},
-                metrics={},
-                files={},
-                storage_prefix="x",
-            )
-        )
-    for name in ("mine", job.spec["output"]["alias"]):
-        with pytest.raises(UnsupportedModelError, match="'tiny-llama'"):
-            ready.job(acme, model=name)
 
 
 def test_config_and_its_sources_are_kept_with_the_job(ready: Workshop, acme: Organization) -> None:

@@ -14,6 +14,7 @@ import pytest
 from afinador import AsyncAfinador
 from afinador.client import calls, results
 from afinador.errors import (
+    AfinadorError,
     AuthenticationError,
     IllegalTransitionError,
     InvalidRequestError,
@@ -23,6 +24,7 @@ from afinador.errors import (
     ServiceUnavailableError,
     StorageError,
     UnknownFieldError,
+    UnsupportedModelError,
 )
 
 Connect = Callable[..., Any]
@@ -91,10 +93,26 @@ def test_a_path_as_dataset_is_uploaded_first(client: Any, dataset: Path) -> None
     assert [listed.id for listed in client.jobs.list()] == [job.id]
 
 
-def test_a_refused_job_uploads_nothing_and_the_same_bytes_go_up_once(client: Any, dataset: Path) -> None:
-    with pytest.raises(OutOfRangeError):
-        client.jobs.create(base_model="tiny", dataset=dataset, hyperparameters={"epochs": 50})
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"hyperparameters": {"epochs": 50}}, OutOfRangeError),
+        ({"base_model": "tyni"}, NotFoundError),
+        ({"task": "seq2seq_lm"}, UnsupportedModelError),
+        ({"task": "sequence_classification", "tuning_method": "qlora"}, UnsupportedModelError),
+        ({"task": "sequence_classification", "hyperparameters": {"packing": True}}, InvalidRequestError),
+        ({"validation_dataset": "none.jsonl"}, NotFoundError),
+    ],
+)
+def test_a_refused_job_uploads_nothing(
+    fields: dict[str, Any], error: type[AfinadorError], client: Any, dataset: Path
+) -> None:
+    with pytest.raises(error):
+        client.jobs.create(**{"base_model": "tiny", "dataset": dataset} | fields)
     assert list(client.files.list()) == []
+
+
+def test_the_same_bytes_go_up_once(client: Any, dataset: Path) -> None:
     first, second = (client.jobs.create(base_model="tiny", dataset=dataset) for _ in range(2))
     assert first.dataset == second.dataset and len(list(client.files.list())) == 1
 

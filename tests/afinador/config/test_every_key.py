@@ -34,10 +34,10 @@ KEYS: dict[str, tuple[Any, Any, Any, str, str]] = {
     "weight_decay": (0.0, 0.1, "much", "a number", f"{TRAINING}/test_optimization.py::test_biases_and_norms_do_not_decay"),
     "lr_scheduler": ("linear", "cosine", "step", "linear, cosine, constant", f"{TRAINING}/test_optimization.py::test_learning_rate_is_the_optimizer_s"),
     "max_grad_norm": (1.0, 0.5, 0, "from 0.01", f"{TRAINING}/test_against_plain_transformers.py::test_engine_has_the_losses_of_plain_transformers"),
-    "gradient_checkpointing": (False, True, "perhaps", "true or false", f"{TRAINING}/test_runs.py::test_gradient_checkpointing_changes_no_loss"),
+    "gradient_checkpointing": (False, True, "perhaps", "true or false", f"{TRAINING}/test_passes.py::test_gradient_checkpointing_goes_through_each_layer_twice_and_changes_no_loss"),
     "max_length": (2048, 512, 7, "from 8", f"{TRAINING}/test_every_key.py::test_max_length_cuts_prompts"),
-    "packing": (False, True, "perhaps", "true or false", f"{TRAINING}/test_engines.py::test_packed_run_has_the_losses_of_the_unpacked_one"),
-    "precision": ("auto", "float32", "float64", "auto, float32, bfloat16", f"{TRAINING}/test_setup.py::test_precision_is_float32_on_a_cpu_unless_asked_otherwise"),
+    "packing": (False, True, "perhaps", "true or false", f"{TRAINING}/test_passes.py::test_packing_takes_fewer_rows_and_changes_no_loss"),
+    "precision": ("auto", "float32", "float64", "auto, float32, bfloat16", f"{TRAINING}/test_passes.py::test_precision_is_that_of_all_passes_on_a_cpu"),
     "optimizer": ("adamw", "adafactor", "adam", "adamw, adamw_8bit, adafactor, sgd", f"{TRAINING}/test_optimization.py::test_every_optimizer_learns"),
     "target_modules": ("all-linear", ["q_proj"], 3, "a string or an array", "tests/afinador/methods/test_methods.py::test_lora_obeys_rank_alpha_dropout_and_layers"),
     "lora_bias": ("none", "all", "some", "none, all, lora_only", "tests/afinador/methods/test_methods.py::test_lora_bias_decides_which_biases_are_trained"),
@@ -49,7 +49,7 @@ KEYS: dict[str, tuple[Any, Any, Any, str, str]] = {
     "logging_steps": (100, 10, 0, "from 1", f"{TRAINING}/test_every_key.py::test_numbers_of_steps"),
     "early_stopping_patience": (None, 2, 0, "from 1", f"{TRAINING}/test_early_stopping.py::test_best_checkpoint_is_what_is_published"),
     "generation_max_new_tokens": (100, 50, 0, "from 1", f"{TRAINING}/test_every_key.py::test_answers_are_no_longer_than_asked_for"),
-    "engine": ("accelerate_loop", "hf_trainer", "loop", "accelerate_loop, hf_trainer", f"{TRAINING}/test_engines.py::test_trainer_has_the_losses_of_the_loop"),
+    "engine": ("accelerate_loop", "hf_trainer", "loop", "accelerate_loop, hf_trainer", f"{TRAINING}/test_passes.py::test_engine_is_who_runs_the_steps"),
     "attention": ("auto", "eager", "flash", "auto, sdpa, eager, flash_attention_2", f"{TRAINING}/test_every_key.py::test_attention_is_the_one_asked_for"),
     "deterministic": (False, True, "perhaps", "true or false", f"{TRAINING}/test_every_key.py::test_deterministic_runs_are_equal_to_the_bit"),
     "max_attempts": (3, 2, 11, "from 1 to 10", "tests/registry/test_job_attempts.py::test_failed_job_can_be_tried_again_until_its_attempts_are_used_up"),
@@ -149,6 +149,8 @@ def test_seed_may_stand_in_the_config_too() -> None:
     assert (request.seed, resolve_request(request)[2]["seed"]) == (5, "file")
     request = parse_request(BODY | {"config": {"seed": 5}, "hyperparameters": {"seed": 7}})
     assert (request.seed, resolve_request(request)[2]["seed"]) == (7, "request")
+    request = parse_request(BODY)
+    assert (request.seed, resolve_request(request)[2]["seed"]) == (None, "default")
     request = parse_request(BODY | {"seed": 9, "config": {"seed": 5}})
     assert (request.seed, resolve_request(request)[2]["seed"]) == (9, "request")
     with pytest.raises(InvalidRequestError, match="seed is -1"):
@@ -164,6 +166,21 @@ def test_auto_is_the_default_and_becomes_its_number() -> None:
     )
     assert (values.batch_size, values.epochs, values.learning_rate) == (32, 2, 5e-5)
     assert (sources["batch_size"], sources["epochs"]) == ("default", "operator")
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_null_says_that_a_key_is_not_given_unless_it_is_its_default(key: str) -> None:
+    default, other, *_ = KEYS[key]
+    _, values, sources = resolve(config={key: other}, hyperparameters={key: None})
+    if default is None:
+        assert (getattr(values, key), sources[key]) == (None, "request")
+    else:
+        assert (getattr(values, key), sources[key]) == (other, "file")
+
+
+def test_numbers_may_be_texts() -> None:
+    assert resolve(hyperparameters={"learning_rate": "1e-4", "epochs": "2"})[1].learning_rate == 1e-4
+    assert resolve(hyperparameters={"learning_rate_multiplier": "2"})[1].learning_rate == 1e-4
 
 
 def test_multiplier_is_of_the_operator_s_default() -> None:

@@ -131,7 +131,9 @@ def test_multiplier_multiplies_the_default() -> None:
         ({"hyperparameters": {"epochs": "three"}}, InvalidRequestError, "number"),
         ({"hyperparameters": {"epochs": True}}, InvalidRequestError, "number"),
         ({"hyperparameters": {"epochs": [3]}}, InvalidRequestError, "number"),
-        ({"hyperparameters": {"epochs": None}}, InvalidRequestError, "number"),
+        ({"hyperparameters": {"epoks": None}}, UnknownFieldError, "'epochs'"),
+        ({"hyperparameters": {"target_modules": []}}, InvalidRequestError, "names no layer"),
+        ({"config": {"target_modules": ""}}, InvalidRequestError, "names no layer"),
         ({"hyperparameters": {"learning_rate": float("nan")}}, OutOfRangeError, "learning_rate"),
         ({"hyperparameters": {"lr_scheduler": "step"}}, OutOfRangeError, "linear, cosine, constant"),
         ({"hyperparameters": {"target_modules": 3}}, InvalidRequestError, "target_modules"),
@@ -139,7 +141,8 @@ def test_multiplier_multiplies_the_default() -> None:
         ({"hyperparameters": {"warmup_steps": 3, "warmup_ratio": 0.1}}, InvalidRequestError, "not both"),
         ({"hyperparameters": {"learning_rate": 1e-4, "learning_rate_multiplier": 2}}, InvalidRequestError, "not both"),
         ({"hyperparameters": {"learning_rate_multiplier": 1000}}, OutOfRangeError, "learning_rate"),
-        ({"hyperparameters": {"learning_rate_multiplier": "x"}}, OutOfRangeError, "above 0"),
+        ({"hyperparameters": {"learning_rate_multiplier": "x"}}, InvalidRequestError, "must be a number"),
+        ({"hyperparameters": {"learning_rate_multiplier": -1}}, OutOfRangeError, "above 0"),
         (
             {"hyperparameters": {"epochs": 2}, "method": {"supervised": {"hyperparameters": {"n_epochs": 3}}}},
             InvalidRequestError,
@@ -190,12 +193,25 @@ def test_operator_file_is_read(tmp_path: Path) -> None:
         read_operator_config(path)
 
 
-@pytest.mark.parametrize("text", ["[1, 2]", "a: [", "\x00"])
-def test_documents_must_be_objects(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"[1, 2]", "it holds an array"),
+        (b"12", "it holds a number"),
+        (b"", "it holds null"),
+        (b"a: [", "neither good YAML nor JSON"),
+        (b"\x00", "neither good YAML nor JSON"),
+        (b"\xff", "it is no UTF-8 text"),
+        (None, "No such file or directory"),
+    ],
+)
+def test_documents_must_be_objects(tmp_path: Path, content: bytes | None, said: str) -> None:
     path = tmp_path / "job.yaml"
-    path.write_text(text)
-    with pytest.raises(InvalidRequestError, match=r"job\.yaml"):
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InvalidRequestError, match=said) as refusal:
         read_document(path)
+    assert refusal.value.message.count("job.yaml") == 1 and "Errno" not in refusal.value.message
 
 
 def test_json_documents_are_read(tmp_path: Path) -> None:

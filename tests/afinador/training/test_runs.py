@@ -288,16 +288,6 @@ def test_run_that_lost_its_evaluation_is_not_trained_again(method: str, make_spe
         assert second.metrics[side] == pytest.approx(first.metrics[side], abs=1e-4)
 
 
-def test_gradient_checkpointing_changes_no_loss(make_spec: MakeSpec, tmp_path: Path) -> None:
-    losses = []
-    for checkpointing in (False, True):
-        spec = make_spec("lora", lora_dropout=0.0, gradient_checkpointing=checkpointing, validate=False)
-        tuner = FineTuner(spec, tmp_path / str(checkpointing))
-        tuner.run()
-        losses.append([row["train_loss"] for row in tuner.run_dir.metrics_after(0)[0]])
-    assert losses[1] == pytest.approx(losses[0], abs=1e-5)
-
-
 def test_run_without_a_validation_file_says_why_nothing_was_measured(make_spec: MakeSpec, tmp_path: Path) -> None:
     tuner = FineTuner(make_spec("lora", validate=False), tmp_path / "run")
     assert tuner.run().metrics == {}

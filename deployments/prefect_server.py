@@ -1,0 +1,79 @@
+"""Prefect's server with two corrections for SQLite: ``python -m deployments.prefect_server [options of server start]``.
+
+Without them the whole server stands still for a minute now and then, and answers 503 (docs/decisions/0009). With
+Prefect's data in PostgreSQL both have no effect.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+import aiosqlite
+from prefect.cli import app
+from prefect.server.database.configurations import SQLITE_BEGIN_MODE, AioSqliteConfiguration
+from sqlalchemy.ext.asyncio import AsyncSession, AsyncSessionTransaction
+
+CHECKED = {"prefect": "3.8.8", "sqlalchemy": "2.0.58", "aiosqlite": "0.22.1"}
+"""The versions whose source was read for the corrections; others are run as they are."""
+
+
+async def _execute(cursor: aiosqlite.Cursor, call: Any, *arguments: Any, **options: Any) -> Any:
+    """Run a call of a cursor in its connection's thread, and close the cursor there if it fails.
+
+    SQLAlchemy leaves such a cursor open, in a cycle with its traceback. Python's garbage collection resets it in
+    whichever thread it runs, mostly the event loop's, and waits there for SQLite's mutex on the connection. Where the
+    connection waits for the database's write lock, that takes until the time-out of a minute, because the transaction
+    that has the lock cannot be committed while the event loop stands still.
+    """
+    connection = cursor._conn
+    try:
+        return await connection._execute(call, *arguments, **options)
+    except BaseException:  # a cancelled call too leaves its cursor behind
+        connection._tx.put_nowait((None, cursor._cursor.close))
+        raise
+
+
+@asynccontextmanager
+async def _begin_transaction(
+    configuration: AioSqliteConfiguration, session: AsyncSession, with_for_update: bool = False
+) -> AsyncIterator[AsyncSessionTransaction]:
+    """Begin a transaction with the write lock, for which SQLite waits.
+
+    Prefect takes the lock with the first write only. Where a read came before and another transaction was committed
+    between the two, SQLite refuses at once: "database is locked". What begins inside of a transaction begins as in
+    Prefect, or it would wait for the lock that its own surroundings hold.
+    """
+    is_inside = SQLITE_BEGIN_MODE.get() is not None
+    token = SQLITE_BEGIN_MODE.set("DEFERRED" if is_inside and not with_for_update else "IMMEDIATE")
+    try:
+        async with session.begin() as transaction:
+            await session.connection()  # sends BEGIN, which else comes with the first statement
+            SQLITE_BEGIN_MODE.set("DEFERRED")
+            yield transaction
+    finally:
+        SQLITE_BEGIN_MODE.reset(token)
+
+
+def correct() -> bool:
+    """Put the corrections in place, and tell whether these are the versions that they were made for."""
+    if any(version(name) != checked for name, checked in CHECKED.items()):
+        return False
+    aiosqlite.Cursor._execute = _execute  # type: ignore[method-assign,assignment]
+    AioSqliteConfiguration.begin_transaction = _begin_transaction  # type: ignore[method-assign,assignment]
+    return True
+
+
+def main() -> None:
+    """Run Prefect's server until it is stopped."""
+    if not correct():
+        sys.stderr.write(f"Prefect's server runs uncorrected: its corrections were made for {CHECKED}.\n")
+    sys.argv[:] = ["prefect", "server", "start", *sys.argv[1:]]
+    app()
+
+
+if __name__ == "__main__":
+    main()
