@@ -6,51 +6,13 @@ Times are Unix seconds.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import JSON, BigInteger, Float, ForeignKey, Index, MetaData, String, Text, UniqueConstraint
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import BigInteger, ForeignKey, Index, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
 
-from registry.ids import new_id
-
-
-def _id(prefix: str) -> Callable[[], str]:
-    return lambda: new_id(prefix)
-
-
-class Table(DeclarativeBase):
-    """Base of all tables."""
-
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-    type_annotation_map = {
-        str: String(255),
-        float: Float(53),
-        dict[str, Any]: JSON(none_as_null=True),
-        dict[str, str]: JSON(none_as_null=True),
-        dict[str, int]: JSON(none_as_null=True),
-        list[str]: JSON(none_as_null=True),
-    }
-
-
-class Owned:
-    """A row that belongs to one organisation."""
-
-    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"), index=True)
-
-
-class OfJob(Owned):
-    """A row that belongs to one job."""
-
-    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"))
+from registry.table_base import OfJob, Owned, Table, random_id
 
 
 class Organization(Table):
@@ -58,7 +20,7 @@ class Organization(Table):
 
     __tablename__ = "organizations"
 
-    id: Mapped[str] = mapped_column(primary_key=True, default=_id("org_"))
+    id: Mapped[str] = mapped_column(primary_key=True, default=random_id("org_"))
     name: Mapped[str] = mapped_column(unique=True)
     created_at: Mapped[float] = mapped_column(default=time.time)
 
@@ -68,7 +30,7 @@ class ApiKey(Owned, Table):
 
     __tablename__ = "api_keys"
 
-    id: Mapped[str] = mapped_column(primary_key=True, default=_id("key_"))
+    id: Mapped[str] = mapped_column(primary_key=True, default=random_id("key_"))
     name: Mapped[str]
     hash: Mapped[str] = mapped_column(unique=True)
     prefix: Mapped[str]
@@ -91,7 +53,7 @@ class File(Owned, Table):
     __tablename__ = "files"
     __table_args__ = (UniqueConstraint("organization_id", "filename", "version"),)
 
-    id: Mapped[str] = mapped_column(primary_key=True, default=_id("file-"))
+    id: Mapped[str] = mapped_column(primary_key=True, default=random_id("file-"))
     filename: Mapped[str]
     version: Mapped[int]
     purpose: Mapped[str]
@@ -114,7 +76,7 @@ class BaseModel(Owned, Table):
     __tablename__ = "base_models"
     __table_args__ = (UniqueConstraint("organization_id", "name"),)
 
-    id: Mapped[str] = mapped_column(primary_key=True, default=_id("model_"))
+    id: Mapped[str] = mapped_column(primary_key=True, default=random_id("model_"))
     name: Mapped[str]
     visibility: Mapped[str] = mapped_column(default="private")
     source: Mapped[str] = mapped_column(Text)
@@ -137,7 +99,7 @@ class JobSpec(Owned, Table):
     __tablename__ = "job_specs"
     __table_args__ = (UniqueConstraint("organization_id", "name"),)
 
-    id: Mapped[str] = mapped_column(primary_key=True, default=_id("spec_"))
+    id: Mapped[str] = mapped_column(primary_key=True, default=random_id("spec_"))
     name: Mapped[str]
     request: Mapped[dict[str, Any]]
     retrain_on_update: Mapped[bool] = mapped_column(default=True)
@@ -183,7 +145,7 @@ class Job(Owned, Table):
         Index(None, "organization_id", "status", "created_at"),
     )
 
-    id: Mapped[str] = mapped_column(primary_key=True, default=_id("ftjob-"))
+    id: Mapped[str] = mapped_column(primary_key=True, default=random_id("ftjob-"))
     name: Mapped[str]
     created_at: Mapped[float] = mapped_column(default=time.time)
     finished_at: Mapped[float | None]
@@ -236,7 +198,7 @@ class Attempt(OfJob, Table):
     __tablename__ = "attempts"
     __table_args__ = (UniqueConstraint("job_id", "number"),)
 
-    id: Mapped[str] = mapped_column(primary_key=True, default=_id("attempt_"))
+    id: Mapped[str] = mapped_column(primary_key=True, default=random_id("attempt_"))
     number: Mapped[int]
     started_at: Mapped[float] = mapped_column(default=time.time)
     ended_at: Mapped[float | None]
@@ -252,7 +214,7 @@ class Checkpoint(OfJob, Table):
     __tablename__ = "checkpoints"
     __table_args__ = (UniqueConstraint("job_id", "step_number"), Index(None, "organization_id", "name"))
 
-    id: Mapped[str] = mapped_column(primary_key=True, default=_id("ftckpt_"))
+    id: Mapped[str] = mapped_column(primary_key=True, default=random_id("ftckpt_"))
     name: Mapped[str] = mapped_column(Text)
     step_number: Mapped[int]
     storage_key: Mapped[str] = mapped_column(Text)
@@ -267,7 +229,7 @@ class Event(OfJob, Table):
     __tablename__ = "events"
     __table_args__ = (UniqueConstraint("job_id", "sequence"), UniqueConstraint("job_id", "dedup_key"))
 
-    id: Mapped[str] = mapped_column(primary_key=True, default=_id("ftevent-"))
+    id: Mapped[str] = mapped_column(primary_key=True, default=random_id("ftevent-"))
     sequence: Mapped[int]
     level: Mapped[str]
     type: Mapped[str]
@@ -283,14 +245,14 @@ class Certificate(OfJob, Table):
     Attributes:
         status: queued, running, succeeded (it was made, whatever it says), failed or cancelled.
         steps: Optimizer steps of a proof of exact resume.
-        submission: Counted up when it is given to Prefect anew, which it is at most ``MAX_SUBMISSIONS`` times.
+        submission: Counted up when it is given to Prefect anew, see ``registry.certificates.MAX_SUBMISSIONS``.
         request_state: ``hold``: stop and go back to the queue.
         document: The certificate as it was made, ``equal`` among it; also in the storage.
     """
 
     __tablename__ = "certificates"
 
-    id: Mapped[str] = mapped_column(primary_key=True, default=_id("certificate_"))
+    id: Mapped[str] = mapped_column(primary_key=True, default=random_id("certificate_"))
     type: Mapped[str]
     status: Mapped[str] = mapped_column(default="queued", index=True)
     steps: Mapped[int | None]
@@ -330,7 +292,7 @@ class HubVersion(Owned, Table):
         UniqueConstraint("organization_id", "alias"),
     )
 
-    id: Mapped[str] = mapped_column(primary_key=True, default=_id("hub_"))
+    id: Mapped[str] = mapped_column(primary_key=True, default=random_id("hub_"))
     name: Mapped[str]
     version: Mapped[int]
     kind: Mapped[str]
