@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ForeignKey, Index, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from registry.table_base import OfJob, Table, made_id
+from registry.table_base import OfJob, Table, random_id
 
 
 class Attempt(OfJob, Table):
@@ -17,7 +17,7 @@ class Attempt(OfJob, Table):
     __tablename__ = "attempts"
     __table_args__ = (UniqueConstraint("job_id", "number"),)
 
-    id: Mapped[str] = mapped_column(primary_key=True, default=made_id("attempt_"))
+    id: Mapped[str] = mapped_column(primary_key=True, default=random_id("attempt_"))
     number: Mapped[int]
     started_at: Mapped[float] = mapped_column(default=time.time)
     ended_at: Mapped[float | None]
@@ -33,7 +33,7 @@ class Checkpoint(OfJob, Table):
     __tablename__ = "checkpoints"
     __table_args__ = (UniqueConstraint("job_id", "step_number"), Index(None, "organization_id", "name"))
 
-    id: Mapped[str] = mapped_column(primary_key=True, default=made_id("ftckpt_"))
+    id: Mapped[str] = mapped_column(primary_key=True, default=random_id("ftckpt_"))
     name: Mapped[str] = mapped_column(Text)
     step_number: Mapped[int]
     storage_key: Mapped[str] = mapped_column(Text)
@@ -48,7 +48,7 @@ class Event(OfJob, Table):
     __tablename__ = "events"
     __table_args__ = (UniqueConstraint("job_id", "sequence"), UniqueConstraint("job_id", "dedup_key"))
 
-    id: Mapped[str] = mapped_column(primary_key=True, default=made_id("ftevent-"))
+    id: Mapped[str] = mapped_column(primary_key=True, default=random_id("ftevent-"))
     sequence: Mapped[int]
     level: Mapped[str]
     type: Mapped[str]
@@ -64,14 +64,14 @@ class Certificate(OfJob, Table):
     Attributes:
         status: queued, running, succeeded (it was made, whatever it says), failed or cancelled.
         steps: Optimizer steps of a proof of exact resume.
-        submission: Counted up when it is given to Prefect anew, which it is at most ``MAX_SUBMISSIONS`` times.
+        submission: Counted up when it is given to Prefect anew, see ``registry.certificates.MAX_SUBMISSIONS``.
         request_state: ``hold``: stop and go back to the queue.
         document: The certificate as it was made, ``equal`` among it; also in the storage.
     """
 
     __tablename__ = "certificates"
 
-    id: Mapped[str] = mapped_column(primary_key=True, default=made_id("certificate_"))
+    id: Mapped[str] = mapped_column(primary_key=True, default=random_id("certificate_"))
     type: Mapped[str]
     status: Mapped[str] = mapped_column(default="queued", index=True)
     steps: Mapped[int | None]

@@ -11,7 +11,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from registry.ids import new_id
 
 
-def made_id(prefix: str) -> Callable[[], str]:
+def random_id(prefix: str) -> Callable[[], str]:
     """Return what makes a new id with this prefix, the default of an id's column."""
     return lambda: new_id(prefix)
 

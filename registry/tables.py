@@ -13,7 +13,7 @@ from sqlalchemy import BigInteger, ForeignKey, Index, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from registry.job_tables import Attempt, Certificate, Checkpoint, Event, Lease
-from registry.table_base import OfJob, Owned, Table, made_id
+from registry.table_base import OfJob, Owned, Table, random_id
 
 __all__ = [
     "ApiKey",
@@ -41,7 +41,7 @@ class Organization(Table):
 
     __tablename__ = "organizations"
 
-    id: Mapped[str] = mapped_column(primary_key=True, default=made_id("org_"))
+    id: Mapped[str] = mapped_column(primary_key=True, default=random_id("org_"))
     name: Mapped[str] = mapped_column(unique=True)
     created_at: Mapped[float] = mapped_column(default=time.time)
 
@@ -51,7 +51,7 @@ class ApiKey(Owned, Table):
 
     __tablename__ = "api_keys"
 
-    id: Mapped[str] = mapped_column(primary_key=True, default=made_id("key_"))
+    id: Mapped[str] = mapped_column(primary_key=True, default=random_id("key_"))
     name: Mapped[str]
     hash: Mapped[str] = mapped_column(unique=True)
     prefix: Mapped[str]
@@ -74,7 +74,7 @@ class File(Owned, Table):
     __tablename__ = "files"
     __table_args__ = (UniqueConstraint("organization_id", "filename", "version"),)
 
-    id: Mapped[str] = mapped_column(primary_key=True, default=made_id("file-"))
+    id: Mapped[str] = mapped_column(primary_key=True, default=random_id("file-"))
     filename: Mapped[str]
     version: Mapped[int]
     purpose: Mapped[str]
@@ -97,7 +97,7 @@ class BaseModel(Owned, Table):
     __tablename__ = "base_models"
     __table_args__ = (UniqueConstraint("organization_id", "name"),)
 
-    id: Mapped[str] = mapped_column(primary_key=True, default=made_id("model_"))
+    id: Mapped[str] = mapped_column(primary_key=True, default=random_id("model_"))
     name: Mapped[str]
     visibility: Mapped[str] = mapped_column(default="private")
     source: Mapped[str] = mapped_column(Text)
@@ -120,7 +120,7 @@ class JobSpec(Owned, Table):
     __tablename__ = "job_specs"
     __table_args__ = (UniqueConstraint("organization_id", "name"),)
 
-    id: Mapped[str] = mapped_column(primary_key=True, default=made_id("spec_"))
+    id: Mapped[str] = mapped_column(primary_key=True, default=random_id("spec_"))
     name: Mapped[str]
     request: Mapped[dict[str, Any]]
     retrain_on_update: Mapped[bool] = mapped_column(default=True)
@@ -166,7 +166,7 @@ class Job(Owned, Table):
         Index(None, "organization_id", "status", "created_at"),
     )
 
-    id: Mapped[str] = mapped_column(primary_key=True, default=made_id("ftjob-"))
+    id: Mapped[str] = mapped_column(primary_key=True, default=random_id("ftjob-"))
     name: Mapped[str]
     created_at: Mapped[float] = mapped_column(default=time.time)
     finished_at: Mapped[float | None]
@@ -222,7 +222,7 @@ class HubVersion(Owned, Table):
         UniqueConstraint("organization_id", "alias"),
     )
 
-    id: Mapped[str] = mapped_column(primary_key=True, default=made_id("hub_"))
+    id: Mapped[str] = mapped_column(primary_key=True, default=random_id("hub_"))
     name: Mapped[str]
     version: Mapped[int]
     kind: Mapped[str]

@@ -19,6 +19,7 @@ from afinador.schemas.job_specs import JobSpecRequest
 from afinador.schemas.jobs import JobRequest
 from registry import (
     base_models,
+    certificates,
     checkpoints,
     dataset_updates,
     events,
@@ -107,6 +108,7 @@ class Belongings:
             self.key, _ = organisations.create_key(session, owner.id, "laptop")
             metric = events.append(session, job.id, "Step 1", type="metrics", data={"step": 1})
             self.checkpoint = checkpoint = checkpoints.register(session, job, 1, "key", {}, 1)
+            certificate = certificates.verify_resume(session, owner.id, job.id, 20)
             version = published(job)
             session.add(version)
             session.get_one(Job, job.id).submission_run_id = "run-of-secret"
@@ -185,6 +187,9 @@ class Belongings:
             "events.list_page": [lambda s, o: events.list_page(s, o, job.id, after=metric.id)],
             "hub.list_page": [lambda s, o: hub.list_page(s, o, "adapter", after=version.alias)],
             "checkpoints.list_page": [lambda s, o: checkpoints.list_page(s, o, job.id, after=checkpoint.id)],
+            "certificates.list_page": [lambda s, o: certificates.list_page(s, o, job.id, after=certificate.id)],
+            "certificates.verify_resume": [lambda s, o: certificates.verify_resume(s, o, job.name, 20)],
+            "certificates.reproduce": [lambda s, o: certificates.reproduce(s, o, job.id)],
         }
         self.listed: dict[str, list[Look]] = {
             "base_models.list_all": [base_models.list_all],
@@ -207,6 +212,7 @@ class Belongings:
             "events.list_page": [lambda s, o: events.list_page(s, o, job.id)[0]],
             "events.metrics": [lambda s, o: events.metrics(s, o, job.id)],
             "checkpoints.list_page": [lambda s, o: checkpoints.list_page(s, o, job.id)[0]],
+            "certificates.list_page": [lambda s, o: certificates.list_page(s, o, job.id)[0]],
             "organisations.list_keys": [organisations.list_keys],
         }
 

@@ -55,3 +55,36 @@ def test_what_is_no_job_file_or_finished_run_is_refused(afinador: Run, dataset: 
     assert ran.code == 2 and "spec.json" in ran.err
     ran = afinador("verify", "resume", dataset, "--steps", "none")
     assert ran.code == 2 and "whole number" in ran.err
+
+
+def test_a_job_of_the_service_is_proved_there(
+    online: Run, service: Any, job: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from registry import certificate_runs, certificates
+    from registry.tables import Certificate
+
+    said = [True, False]
+
+    def make(memory: Any) -> int:
+        """Stand for Prefect and the flow."""
+        with memory.database.session() as session:
+            for row in session.query(Certificate).where(Certificate.status == "queued"):
+                document = {
+                    "type": "resume", "equal": said.pop(0), "steps": row.steps, "resumed_after": 3, "hashes": {"a": {}},
+                    "first_difference": None, "environment_differences": "", "seed": 1,
+                    "base_model": {"name": "tiny", "sha256": "0"}, "training_file": {"name": "orders", "sha256": "1"},
+                }  # fmt: skip
+                certificates.finish(session, row.id, "succeeded", document=document)
+        return 1
+
+    monkeypatch.setattr(certificate_runs, "submit_waiting", make)
+    ran = online("verify", "resume", "mine", "--steps", "6")
+    assert ran.code == 0 and "yes, to the bit" in ran.out and "is queued" in ran.err
+    ran = online("verify", "resume", job["id"], "--json")
+    assert ran.code == 1 and json.loads(ran.out)["equal"] is False
+    ran = online("reproduce", "mine")
+    assert ran.code == 1 and "only a published one" in ran.err
+    ran = online("verify", "resume", "nobody")
+    assert ran.code == 3
+    ran = online("verify", "resume", "mine", "--output", "here")
+    assert ran.code == 2 and "--output is for proofs that are made here" in ran.err
