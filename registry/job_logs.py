@@ -8,6 +8,7 @@ from typing import Any
 
 from afinador.errors import NotFoundError
 from registry.memory import Memory
+from registry.tables import Job
 
 LOG = "log.txt"
 RESOURCES = "resources.jsonl"
@@ -43,14 +44,14 @@ def kept(memory: Memory, organization_id: str, job_id: str, name: str = LOG) -> 
         return b""
 
 
-def resources(memory: Memory, organization_id: str, job_id: str) -> list[dict[str, Any]]:
-    """Return what the job has used, oldest first, whether it runs or has ended.
+def resources(memory: Memory, job: Job) -> list[dict[str, Any]]:
+    """Return what a job has used, oldest first, whether it runs or has ended.
 
     Raises:
         StorageError: The storage does not answer.
     """
-    path = path_of(memory, job_id, RESOURCES)
-    content = path.read_bytes() if path.is_file() else kept(memory, organization_id, job_id, RESOURCES)
+    path = path_of(memory, job.id, RESOURCES)
+    content = path.read_bytes() if path.is_file() else kept(memory, job.organization_id, job.id, RESOURCES)
     rows = []
     for line in content.splitlines():
         try:

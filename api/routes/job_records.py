@@ -98,8 +98,8 @@ def list_metrics(job: str, organization: CurrentOrganization, service: TheServic
 def list_resources(job: str, organization: CurrentOrganization, service: TheService) -> dict[str, Any]:
     """Get a row every five seconds, oldest first: CPU and memory of the job's processes, and its GPU where it has one."""
     with service.memory.database.reading() as session:
-        job_id = jobs.get(session, organization.id, job).id
-    rows = job_logs.resources(service.memory, organization.id, job_id)
+        found = jobs.get(session, organization.id, job)
+    rows = job_logs.resources(service.memory, found)
     return {"object": "list", "data": rows, "has_more": False}
 
 
