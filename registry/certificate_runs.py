@@ -19,6 +19,8 @@ from registry.tables import Certificate, Job, Organization
 FLOW = "verify"
 """Name of the flow; its deployments are ``verify/gpu`` and ``verify/cpu``."""
 
+_END_STATES = {"succeeded": "COMPLETED", "failed": "FAILED"}
+
 logger = logging.getLogger(__name__)
 
 
@@ -98,7 +100,8 @@ def _settle(memory: Memory, prefect: Prefect, row: Certificate, since: float) ->
     if row.status == "queued" and state is not None and not is_cancelled and _is_on_its_way(state, since):
         return
     if state is not None and state.type in LIVE_STATES:
-        prefect.set_state(run_id, "CANCELLED", "Cancelled", "The process of the run has gone.")
+        type = _END_STATES.get(row.status, "CANCELLED")
+        prefect.set_state(run_id, type, type.title(), "The process of the run has gone.")
     with memory.database.session() as session:
         if is_cancelled:
             certificates.finish(session, row.id, "cancelled")

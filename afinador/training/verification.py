@@ -24,6 +24,8 @@ from afinador.training.comparison import differences, first_difference, measurem
 from afinador.training.run_dir import RunDir
 
 CERTIFICATE = "certificate.json"
+ORPHAN_SECONDS = 1
+"""What trains for a proof stops so soon after whoever waits for it has died: nobody goes on from there."""
 
 
 def verify_resume(
@@ -197,7 +199,9 @@ def _empty(folder: Path) -> Path:
 
 
 def _with(spec: FineTuningSpec, **hyperparameters: Any) -> FineTuningSpec:
-    changed = spec.hyperparameters.model_copy(update=hyperparameters)
+    """Change what changes no weight."""
+    ours = {"orphan_timeout_seconds": ORPHAN_SECONDS, **hyperparameters}
+    changed = spec.hyperparameters.model_copy(update=ours)
     return spec.model_copy(update={"hyperparameters": changed})
 
 

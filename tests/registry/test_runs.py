@@ -20,10 +20,10 @@ import psutil
 import pytest
 
 from afinador.errors import ServiceUnavailableError
-from registry import events, jobs, paused_runs, runs, settling, submissions
+from registry import certificate_runs, certificates, events, jobs, paused_runs, runs, settling, submissions
 from registry.memory import Memory
 from registry.prefect_api import Prefect, RunState
-from registry.tables import Job, Organization
+from registry.tables import Certificate, Job, Organization
 
 START_TIMEOUT_SECONDS = 90
 
@@ -77,6 +77,9 @@ def _make_deployments(url: str) -> None:
         asked("POST", f"{url}/work_pools/", json={"name": pool, "type": "process"})
         body = {"flow_id": flow, "name": pool, "entrypoint": "flows.fine_tuning.fine_tune", "work_pool_name": pool}
         asked("POST", f"{url}/deployments/", json=body)
+    flow = asked("POST", f"{url}/flows/", json={"name": "verify"}).json()["id"]
+    body = {"flow_id": flow, "name": "cpu", "entrypoint": "flows.verification.verify", "work_pool_name": "cpu"}
+    asked("POST", f"{url}/deployments/", json=body)
 
 
 @pytest.fixture
@@ -664,3 +667,77 @@ def test_a_submission_whose_process_died_is_executed_again(served: Memory, prefe
     assert (states[dead].type, states[dead].name) == ("SCHEDULED", "AwaitingRetry")
     assert states[cancelled].type == "CANCELLED"
     assert prefect.busy_runs("submission") == {}
+
+
+def asked_for(memory: Memory, job: Job) -> Callable[[], Certificate]:
+    """Ask for a certificate, give it to Prefect, and return a function that reads its row."""
+    with memory.database.session() as session:
+        made = certificates.verify_resume(session, job.organization_id, job.id, 20)
+    assert certificate_runs.submit_waiting(memory) == 1
+    assert certificate_runs.submit_waiting(memory) == 0
+
+    def read() -> Certificate:
+        with memory.database.reading() as session:
+            return session.get_one(Certificate, made.id)
+
+    return read
+
+
+def begin(memory: Memory, row: Certificate, *, started_at: float) -> None:
+    process = {"process_id": os.getpid(), "process_started_at": started_at, "host": socket.gethostname()}
+    with memory.database.session() as session:
+        assert certificates.claim(session, row.id, row.flow_run_id or "", **process) is not None
+
+
+def test_a_certificate_whose_process_died_is_made_anew_by_another_run(
+    served: Memory, prefect: Prefect, ready: Any, acme: Organization
+) -> None:
+    read = asked_for(served, ready.job(acme))
+    first = read()
+    certificate_runs.settle(served)
+    assert (read().status, read().flow_run_id) == ("queued", first.flow_run_id), "its run waits for a worker"
+    prefect.set_state(first.flow_run_id or "", "RUNNING", "Running", "")
+    begin(served, first, started_at=psutil.Process().create_time())
+    certificate_runs.settle(served)
+    assert read().status == "running", "its process lives"
+    with served.database.session() as session:
+        session.get_one(Certificate, first.id).process_started_at = 1.0
+    certificate_runs.settle(served)
+    again = read()
+    assert (again.status, again.submission, again.flow_run_id) == ("queued", 1, None)
+    state = prefect.run_state(first.flow_run_id or "")
+    assert state is not None and state.type == "CANCELLED", "it holds no slot of its pool"
+    assert certificate_runs.submit_waiting(served) == 1
+    assert read().flow_run_id not in (None, first.flow_run_id)
+
+
+def test_a_certificate_ends_when_its_run_is_cancelled_in_prefect(
+    served: Memory, prefect: Prefect, ready: Any, acme: Organization
+) -> None:
+    read = asked_for(served, ready.job(acme))
+    prefect.set_state(read().flow_run_id or "", "CANCELLED", "Cancelled", "")
+    certificate_runs.settle(served)
+    assert read().status == "cancelled"
+
+
+def test_the_run_of_a_made_certificate_is_closed_when_its_process_could_not(
+    served: Memory, prefect: Prefect, ready: Any, acme: Organization
+) -> None:
+    read = asked_for(served, ready.job(acme))
+    prefect.set_state(read().flow_run_id or "", "RUNNING", "Running", "")
+    begin(served, read(), started_at=1.0)
+    document = {"type": "resume", "equal": True, "steps": 7, "resumed_after": 3}
+    with served.database.session() as session:
+        certificates.finish(session, read().id, "succeeded", document=document)
+    certificate_runs.settle(served)
+    state = prefect.run_state(read().flow_run_id or "")
+    assert state is not None and state.type == "COMPLETED"
+    assert (read().status, read().process_id) == ("succeeded", None)
+
+
+def test_certificates_wait_while_prefect_is_away(memory: Memory, ready: Any, acme: Organization) -> None:
+    job = ready.job(acme)
+    memory.settings = memory.settings.model_copy(update={"prefect_api_url": "http://127.0.0.1:9/api"})
+    with memory.database.session() as session:
+        certificates.verify_resume(session, acme.id, job.id, 20)
+    assert certificate_runs.submit_waiting(memory) == 0
