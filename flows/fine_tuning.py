@@ -11,7 +11,7 @@ from prefect.exceptions import Pause
 from prefect.states import Cancelled, Completed, Failed
 from sqlalchemy.exc import SQLAlchemyError
 
-from afinador.errors import AfinadorError
+from afinador.errors import AfinadorError, InsufficientStorageError
 from tasks import ending
 from tasks.attempt import Attempt, StopRequestedError, claim
 from tasks.evaluate import evaluate
@@ -56,7 +56,7 @@ def outcome(attempt: Attempt) -> State:
     try:
         return Completed(message=tell(attempt))
     except StopRequestedError as stop:
-        return stopped(attempt, stop.request)
+        return ended_as(attempt, ending.stopped(attempt, stop.request))
     except TrainerDiedError:
         raise
     except SQLAlchemyError:
@@ -64,6 +64,8 @@ def outcome(attempt: Attempt) -> State:
         ending.interrupted(attempt)
         raise
     except AfinadorError as error:
+        if error.code == InsufficientStorageError.code:
+            return ended_as(attempt, ending.waits_for_space(attempt, error))
         return Failed(message=ending.failed(attempt, error))
     except Exception as error:
         logger.exception("An error that nobody foresaw.")
@@ -73,9 +75,9 @@ def outcome(attempt: Attempt) -> State:
         raise
 
 
-def stopped(attempt: Attempt, request: str) -> State:
-    """End the run as asked: cancelled, or suspended until the job is resumed or the stack is up again."""
-    if ending.stopped(attempt, request) in ("paused", "queued"):
+def ended_as(attempt: Attempt, status: str | None) -> State:
+    """End the run as its job was stopped: cancelled, or suspended until the job is resumed or the stack is up again."""
+    if status in ("paused", "queued"):
         suspend(attempt.job_id)
     return Cancelled(message="The job was cancelled; its last checkpoint is kept.")
 

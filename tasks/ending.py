@@ -46,6 +46,15 @@ def failed(attempt: Attempt, error: AfinadorError) -> str:
     return error.message
 
 
+def waits_for_space(attempt: Attempt, error: AfinadorError) -> str | None:
+    """Pause the job because a disk is full, and return its status: nothing is lost, and somebody must make space."""
+    attempt.say(
+        f"{error.message} The job is paused and keeps its last good checkpoint; resume it when there is space.",
+        level="error",
+    )
+    return stopped(attempt, "pause")
+
+
 def stopped(attempt: Attempt, request: str) -> str | None:
     """End the attempt as asked and return the job's status: ``cancelled``, or ``paused`` or ``queued`` to be resumed."""
     trainer.stop(attempt)

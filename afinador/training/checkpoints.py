@@ -63,9 +63,13 @@ def save_checkpoint(run_dir: RunDir, state: dict[str, Any], write: Callable[[Pat
     for leftover in (temporary, folder):
         shutil.rmtree(leftover, ignore_errors=True)
     temporary.mkdir(parents=True)
-    write(temporary)
-    write_atomically(temporary / "trainer_state.json", json.dumps(state, indent=1))
-    seal(temporary)
+    try:
+        write(temporary)
+        write_atomically(temporary / "trainer_state.json", json.dumps(state, indent=1))
+        seal(temporary)
+    except Exception:
+        shutil.rmtree(temporary, ignore_errors=True)  # a half is worth nothing, and may fill the disk
+        raise
     temporary.rename(folder)
     _sync(run_dir.checkpoints)
     metrics = {key: state[key] for key in METRICS if state.get(key) is not None}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sqlite3
 import time
@@ -15,10 +16,11 @@ import psutil
 
 from afinador.training.checkpoints import complete_checkpoints
 from afinador.training.run_dir import RunDir
-from tests.faults.victim import Victim
+from tests.faults.victim import ENDED, Victim
 
 OUTAGE_SECONDS = 30.0
 PAUSE_SECONDS = 120.0
+LEFT_BYTES = 100_000_000
 
 
 def kill_trainer(victim: Victim, random: Random) -> bool:
@@ -127,12 +129,34 @@ def flip_bit(victim: Victim, random: Random) -> bool:
     return _spoil(victim, random, flip)
 
 
+def fill_disk(victim: Victim, random: Random) -> bool:
+    """The disk of the run directories is full until the job is paused for it; then there is space again."""
+    runs = victim.run_dir.parent
+    if not runs.is_mount():
+        return False  # a disk of their own is needed: nobody may fill that of the machine
+    filler = runs / "filler"
+    with filler.open("wb") as stream:
+        os.posix_fallocate(stream.fileno(), 0, shutil.disk_usage(runs).free - LEFT_BYTES)
+    try:
+        end = time.monotonic() + PAUSE_SECONDS
+        while (status := victim.job()["status"]) != "paused":
+            if status in ENDED:
+                return False
+            assert time.monotonic() < end, victim.messages()
+            time.sleep(0.3)
+    finally:
+        filler.unlink()
+    assert any("is paused and keeps its last good checkpoint" in message for message in victim.messages())
+    victim.post("resume")
+    return True
+
+
 KINDS: dict[str, Callable[[Victim, Random], bool]] = {
     function.__name__: function
     for function in (
         kill_trainer, terminate_trainer, kill_flow, kill_worker, kill_prefect, kill_mlflow, kill_api, kill_supervisor,
         kill_everything, pause_and_resume, pause_and_resume_in_prefect, server_outage, ledger_locked, tear_checkpoint,
-        flip_bit,
+        flip_bit, fill_disk,
     )
 }  # fmt: skip
 """Each returns False where there was nothing to disturb."""

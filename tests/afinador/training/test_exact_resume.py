@@ -12,9 +12,9 @@ import torch
 from safetensors.torch import load_file
 
 from afinador.config.spec import FineTuningSpec
-from afinador.errors import DataError, TrainingError
+from afinador.errors import DataError, InsufficientStorageError, TrainingError
 from afinador.storage import sha256_of
-from afinador.training import FineTuner
+from afinador.training import FineTuner, saving, training_state
 from afinador.training.checkpoints import complete_checkpoints, seal
 from afinador.training.run_dir import RunDir
 from afinador.training.stopping import Stopped, StopSign
@@ -226,3 +226,41 @@ def test_checkpoint_holds_no_pickle_and_no_frozen_weight(make_spec: MakeSpec, tm
     trained = [name for name in weights if "inv_freq" not in name]
     assert trained
     assert all("lora_" in name for name in trained)
+
+
+def test_full_disk_stops_the_run_and_it_goes_on_when_there_is_space(
+    make_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = make_spec(save_steps=2, validate=False, generation_examples=0, lora_dropout=0.2)
+    undisturbed = train(spec, tmp_path / "undisturbed", [])
+    run_dir = RunDir(tmp_path / "run")
+
+    def only_for_the_first(folder: Path, needed_bytes: int, what: str) -> None:
+        if "step-000002" not in what:
+            raise InsufficientStorageError(f"{what} needs {needed_bytes} bytes.")
+
+    monkeypatch.setattr(saving, "require_free_space", only_for_the_first)
+    with pytest.raises(InsufficientStorageError, match="Writing step-000004 needs"):
+        FineTuner(spec, run_dir).run()
+    assert run_dir.result()["error"]["code"] == "insufficient_storage"
+    assert [folder.name for folder in complete_checkpoints(run_dir)] == ["step-000002"]
+    assert not [path for path in run_dir.checkpoints.iterdir() if path.name.startswith(".step")]
+    monkeypatch.undo()
+    FineTuner(spec, run_dir, attempt=2).run()
+    require_same(run_dir, undisturbed)
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), RuntimeError("I/O error: No space left on device (os error 28)")]
+)
+def test_no_space_in_the_middle_of_a_file_is_said_as_such(
+    error: Exception, make_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def torn(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(training_state, "save_file", torn)
+    run_dir = RunDir(tmp_path / "run")
+    with pytest.raises(InsufficientStorageError, match="The disk is full"):
+        FineTuner(make_spec(save_steps=2, validate=False, generation_examples=0), run_dir).run()
+    assert complete_checkpoints(run_dir) == []
