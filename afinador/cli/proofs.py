@@ -14,7 +14,6 @@ from afinador.cli import render
 from afinador.cli.command import Command, Parser, UsageError
 from afinador.cli.service import connect, positive
 from afinador.client import calls
-from afinador.schemas.certificates import DEFAULT_STEPS
 
 if TYPE_CHECKING:
     from afinador.client.calls import Call
@@ -30,12 +29,13 @@ def verify_resume(arguments: argparse.Namespace) -> int:
     path = Path(arguments.job).expanduser()
     if not path.exists() and path.suffix.lower() not in _JOB_FILES:
         return _ask_service(arguments, calls.verify_resume(arguments.job, arguments.steps))
+    from afinador.schemas.certificates import DEFAULT_STEPS
     from afinador.training.job_file import spec_from_file
     from afinador.training.verification import verify_resume as prove
 
     spec = spec_from_file(path)
     with _shown_process() as process:
-        certificate = prove(spec, _folder(arguments, path.stem), arguments.steps, process=process)
+        certificate = prove(spec, _folder(arguments, path.stem), arguments.steps or DEFAULT_STEPS, process=process)
     return _tell(certificate, arguments)
 
 
@@ -158,9 +158,7 @@ def _add_output(parser: Parser) -> None:
 
 def _add_verify(parser: Parser) -> None:
     parser.add_argument("job", metavar="JOB", help="id or name; or a job file, to be proved here without a service")
-    parser.add_argument(
-        "--steps", type=positive, default=DEFAULT_STEPS, metavar="N", help="optimizer steps (default: 20)"
-    )
+    parser.add_argument("--steps", type=positive, metavar="N", help="optimizer steps (default: 20)")
     _add_output(parser)
 
 

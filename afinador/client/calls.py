@@ -129,9 +129,10 @@ def resume_job(job: str) -> Call:
     return Call("POST", f"/fine_tuning/jobs/{_named(job)}/resume", is_idempotent=True)
 
 
-def verify_resume(job: str, steps: int) -> Call:
-    """Ask for a proof that a job resumes exactly."""
-    return Call("POST", f"/fine_tuning/jobs/{_named(job)}/verify_resume", body={"steps": steps})
+def verify_resume(job: str, steps: int | None = None) -> Call:
+    """Ask for a proof that a job resumes exactly, over so many optimizer steps; None leaves that to the service."""
+    body = {} if steps is None else {"steps": steps}
+    return Call("POST", f"/fine_tuning/jobs/{_named(job)}/verify_resume", body=body)
 
 
 def reproduce_job(job: str) -> Call:

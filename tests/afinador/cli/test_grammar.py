@@ -46,6 +46,8 @@ COMMAND_LINES = [
     ("create api-key -organisation o", "create api-key"),
     ("list api-key", "list api-key"),
     ("delete api-key k", "delete api-key"),
+    ("pause fine-tuning-job J", "pause fine-tuning-job"),
+    ("resume fine-tuning-job J", "resume fine-tuning-job"),
     ("list event J", "list event"),
     ("list checkpoint J", "list checkpoint"),
     ("get checkpoint J 500", "get checkpoint"),
@@ -55,6 +57,9 @@ COMMAND_LINES = [
     ("logs job J -follow", "logs"),
     ("validate dataset p", "validate dataset"),
     ("train job.yaml", "train"),
+    ("verify resume J -steps 40", "verify resume"),
+    ("reproduce J", "reproduce"),
+    ("reproduce job J --output d", "reproduce"),
     ("up", "up"),
     ("db upgrade", "db upgrade"),
 ]
