@@ -31,7 +31,7 @@ def test_a_folder_below_the_roots_is_used_in_place(client: Afinador, service: An
     place = service.models / service.organization
     made = client.models.create("in-place", place, on_progress=lambda done, total: sent.append(done))
     assert client.models.wait(made.id).status == "ready"
-    assert (made.source, sent) == (str(place), [])
+    assert (made.source, sent) == ("folder", [])
 
 
 def test_another_folder_is_sent_and_an_upload_that_broke_off_goes_on(

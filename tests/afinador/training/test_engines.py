@@ -51,7 +51,8 @@ def test_trainer_has_the_losses_of_the_loop(
         assert [verify(folder) > 0 for folder in complete_checkpoints(run_dir)] == [True, True]
         assert not [path for path in run_dir.path.iterdir() if path.name.startswith("checkpoint-")]
     assert len(told[0]) == len(told[1])
-    assert [kind for kind, _ in told[0]] == [kind for kind, _ in told[1]]
+    # A checkpoint is announced when it is written, whatever else happens meanwhile.
+    assert sorted(kind for kind, _ in told[0]) == sorted(kind for kind, _ in told[1])
 
 
 @pytest.mark.parametrize("engine", ["accelerate_loop", "hf_trainer"])
