@@ -105,7 +105,9 @@ def _in_line(pool: str, position: int) -> str:
 
 
 def _say(memory: Memory, messages: dict[str, str], what: str, level: EventLevel = "info") -> None:
-    """Write one event for each job, unless it had such a one since it was last given to the queue."""
+    """Write one event for each job, unless it had such a one since it last ran; ``messages`` by job."""
+    if not messages:
+        return
     with memory.database.reading() as session:
         rows = session.execute(select(Job.id, Job.submission, Job.attempt).where(Job.id.in_(list(messages))))
         keys = {row.id: f"{what}:{row.submission}:{row.attempt}" for row in rows}

@@ -71,14 +71,13 @@ def line(session: Session, pool: str) -> list[Place]:
 def give(session: Session, pool: str, slots: int | None) -> int:
     """Give turns to the first in the line while slots of the pool are free, and return to how many.
 
-    Where the database knows no table locks, two processes that do this at once may give a turn too many: Prefect's
-    limit of the pool and the leases of the devices hold all the same.
-
     Args:
         session: The transaction.
         pool: The work pool.
         slots: How many runs it takes at once; None without a limit.
     """
+    # Where the database knows row locks, all who give turns wait for each other here.
+    session.execute(select(Organization.id).order_by(Organization.id).limit(1).with_for_update(key_share=True))
     given, held = 0, sum(_held(session, pool).values())
     for place in line(session, pool):
         if not place.may_start or (slots is not None and held + given >= slots):
