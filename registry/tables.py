@@ -175,6 +175,7 @@ class Job(Owned, Table):
         UniqueConstraint("organization_id", "name"),
         Index(None, "organization_id", "created_at"),
         Index(None, "organization_id", "status", "created_at"),
+        Index(None, "organization_id", "pool", "turn_at"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True, default=random_id("ftjob-"))

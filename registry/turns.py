@@ -122,10 +122,11 @@ def _held(session: Session, pool: str) -> dict[str, int]:
 
 
 def _shares(session: Session, pool: str, owners: Iterable[str]) -> dict[str, _Share]:
-    held = _held(session, pool)
-    last_turns = select(Job.organization_id, func.max(Job.turn_at)).where(Job.pool == pool)
-    last_turn_at = {owner: at for owner, at in session.execute(last_turns.group_by(Job.organization_id))}
-    rows = session.scalars(select(Organization).where(Organization.id.in_(list(owners))))
+    held, waiting = _held(session, pool), list(owners)
+    theirs = (Job.organization_id.in_(waiting), Job.pool == pool)
+    last_turns = select(Job.organization_id, func.max(Job.turn_at)).where(*theirs).group_by(Job.organization_id)
+    last_turn_at = {owner: at for owner, at in session.execute(last_turns)}
+    rows = session.scalars(select(Organization).where(Organization.id.in_(waiting)))
     return {
         row.id: _Share(row.priority, row.concurrency_limit, held.get(row.id, 0), last_turn_at.get(row.id) or 0.0)
         for row in rows

@@ -63,7 +63,9 @@ class JobRequest(Wire):
     task: Task | None = None
     config: dict[str, Any] | None = None
     pool: Literal["gpu", "cpu"] | None = None
-    priority: int | None = Field(None, ge=-1000, le=1000)
+    priority: int | None = Field(
+        None, ge=-1000, le=1000, description="Among the organization's waiting jobs; higher is first. Default: 0."
+    )
     domain: str | None = Field(None, max_length=128)
     tags: list[str] = Field(default_factory=list, max_length=32)
     integrations: list[Any] | None = None
