@@ -135,7 +135,7 @@ def watch(stack: Stack, jobs: int, slots: int) -> Seen:
         waiting = _waiting_runs(stack)
         seen.most_waiting = max(seen.most_waiting, len(waiting))
         seen.late += waiting.count("Late")
-        time.sleep(0.2)
+        time.sleep(0.3)
 
 
 def _note(seen: Seen, rows: list[Any], slots: int) -> None:
@@ -156,13 +156,14 @@ def _rows(stack: Stack) -> list[Any]:
         return ledger.execute(LEDGER).fetchall()
 
 
-def _trainers(stack: Stack) -> list[str]:
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        words = process.info["cmdline"] or []
-        if "afinador.training.run" in words and any(str(stack.home) in word for word in words):
-            found.append(" ".join(words))
-    return found
+def _trainers(stack: Stack) -> set[str]:
+    """Return the run directories in which a process trains now."""
+    commands = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
+    return {
+        words[words.index("afinador.training.run") + 1]
+        for words in commands
+        if "afinador.training.run" in words and any(str(stack.home) in word for word in words)
+    }
 
 
 def _waiting_runs(stack: Stack) -> list[str]:
