@@ -14,7 +14,7 @@ from tests.integration.stack import Stack, start, stop
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
-JOBS, SLOTS = 8, 2
+JOBS, SLOTS = 6, 2
 
 
 @pytest.fixture
