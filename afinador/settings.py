@@ -34,6 +34,12 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=1, le=65535, description="Port of the API; the next free one is taken and shown.")
     database_url: str | None = Field(None, description="The ledger: SQLite below the home, or postgresql+psycopg://…")
     storage_url: str | None = Field(None, description="Bytes: file://… (below the home by default) or s3://bucket/…")
+    cpu_slots: int = Field(
+        1,
+        ge=1,
+        le=1024,
+        description="How many jobs of the pool cpu run at once here; they share the processor's threads.",
+    )
     model_roots: Annotated[list[Path], NoDecode] = Field(
         default_factory=list,
         description="Folders, separated by ':', from which base models may be registered.",

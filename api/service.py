@@ -13,7 +13,7 @@ from afinador.errors import StorageError
 from afinador.settings import Settings
 from api.background import Background, Deferred
 from api.health import Health
-from registry import base_models, certificate_runs, dataset_updates, files, jobs
+from registry import base_models, certificate_runs, dataset_updates, files, jobs, work_queues
 from registry.experiments import Experiments
 from registry.memory import Memory
 from registry.tables import Job
@@ -92,6 +92,10 @@ class Service:
     def submit_certificates(self) -> None:
         """Give certificates that were asked for to Prefect, in the background."""
         self.background.run("submit", certificate_runs.submit_waiting, self.memory)
+
+    def apply_queues(self) -> None:
+        """Write limits and priorities of organisations into Prefect, in the background; housekeeping tries again."""
+        self.background.run("submit", work_queues.apply, self.memory)
 
     def tell_prefect(self) -> None:
         """Tell Prefect of new versions of files, in the background; while it is away, housekeeping tries again."""

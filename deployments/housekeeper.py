@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from afinador.errors import AfinadorError
 from afinador.settings import Settings
-from registry import base_model_uploads, certificate_runs, dataset_updates, runs, submissions
+from registry import base_model_uploads, certificate_runs, dataset_updates, runs, submissions, work_queues
 from registry.memory import Memory
 
 ROUND_SECONDS = 2.0
@@ -53,6 +53,7 @@ class Housekeeper:
             lambda: dataset_updates.send(memory),
             lambda: submissions.settle(memory, since=since),
             lambda: runs.submit_waiting(memory),
+            lambda: work_queues.apply(memory),
             lambda: certificate_runs.settle(memory, since=since),
             lambda: certificate_runs.submit_waiting(memory),
             lambda: base_model_uploads.end_abandoned(memory),

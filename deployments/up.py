@@ -94,7 +94,8 @@ def _stack(settings: Settings, wishes: Wishes, home: Home) -> Stack:
             f"  {gpus} NVIDIA GPU{'s' if gpus > 1 else ''} found: a worker for each of the pools gpu and cpu is started."
         )
     else:
-        say("  No NVIDIA GPU found: jobs run on the CPU, and no worker of the pool gpu is started.")
+        at_once = f", {settings.cpu_slots} at once" if settings.cpu_slots > 1 else ""
+        say(f"  No NVIDIA GPU found: jobs run on the CPU{at_once}, and no worker of the pool gpu is started.")
     parts = plan.parts(["gpu", "cpu"] if gpus else ["cpu"])
     return Stack(home, parts, environment, Housekeeper(settings, since=born), urls)
 

@@ -66,6 +66,7 @@ class JobForm(BaseModel):
     suffix: str = _optional("Part of the name ft:… of the result.")
     seed: int = _optional("Of everything random. Default: made up, and kept.")
     pool: Literal["gpu", "cpu"] = _optional("Default: gpu when such a worker is online.")
+    priority: int = _optional("Among the organization's waiting jobs; higher is first. Default: 0.")
     domain: str = _optional("What the model is for.")
     tags: list[str] = _optional("Words to find the job by.")
     metadata: dict[str, str] = _optional("Pairs of texts, kept with the job.")

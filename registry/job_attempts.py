@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from registry import events, leases
@@ -67,6 +67,7 @@ def claim(
             heartbeat_at=time.time(),
             attempt=Job.attempt + 1,
             fruitless_attempts=case((Job.status == "failed", 0), else_=Job.fruitless_attempts) + 1,
+            turn_at=func.coalesce(Job.turn_at, time.time()),
             status="running",
             finished_at=None,
             error=None,

@@ -258,6 +258,7 @@ def _row(spec: FineTuningSpec, request: JobRequest, data_files: list[File], meth
         spec=spec.model_dump(mode="json"),
         method=method,
         pool=request.pool,
+        priority=request.priority or 0,
     )
 
 

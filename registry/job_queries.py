@@ -74,9 +74,9 @@ def open_jobs(session: Session) -> list[Job]:
 
 
 def waiting_for_submission(session: Session) -> list[Job]:
-    """Return the queued jobs of all organisations that have no flow run yet, oldest first; for housekeeping."""
-    query = select(Job).where(Job.status == "queued", Job.flow_run_id.is_(None)).order_by(Job.created_at, Job.id)
-    return list(session.scalars(query))
+    """Return the queued jobs of all organisations that wait for their turn or a run, oldest first; for housekeeping."""
+    waits = (Job.status == "queued", or_(Job.flow_run_id.is_(None), Job.turn_at.is_(None)))
+    return list(session.scalars(select(Job).where(*waits).order_by(Job.created_at, Job.id)))
 
 
 def _of(organization_id: str) -> Select[Any]:

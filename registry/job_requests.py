@@ -86,9 +86,12 @@ def request_resume(session: Session, organization_id: str, id_or_name: str) -> J
 
 
 def resume_by_hand(session: Session, job_id: str) -> bool:
-    """Queue a paused job whose suspended run somebody has resumed in Prefect; False when it is not such a one."""
+    """Queue a paused job whose suspended run somebody has resumed in Prefect; False when it is not such a one.
+
+    It waits for no turn: its run is scheduled already.
+    """
     suspended = (Job.id == job_id, Job.status == "paused", Job.request_state.is_(None))
-    is_news = changes(session, update(Job).where(*suspended).values(status="queued"))
+    is_news = changes(session, update(Job).where(*suspended).values(status="queued", turn_at=time.time()))
     if is_news:
         events.append(session, job_id, "The job was resumed in Prefect.")
     return is_news
@@ -122,7 +125,8 @@ def _pause(job_id: str) -> Update:
 def _resumption(job_id: str) -> Update:
     """Build the one statement that queues a paused job, or makes one that is pausing go on.
 
-    A job without a run goes by way of its files: they may not have been checked yet when it was paused.
+    A job without a run goes by way of its files: they may not have been checked yet when it was paused. A paused job has
+    given its turn back, and waits for another.
     """
     is_paused = Job.status == "paused"
     is_pausing = and_(Job.status == "pausing", Job.request_state == "pause")
@@ -133,6 +137,7 @@ def _resumption(job_id: str) -> Update:
         .values(
             status=case((is_pausing, "pausing"), (has_run, "queued"), else_="validating_files"),
             request_state=case((or_(is_pausing, has_run), "resume"), else_=None),
+            turn_at=case((is_pausing, Job.turn_at), else_=None),
         )
     )
 

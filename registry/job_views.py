@@ -11,8 +11,8 @@ UNRESOLVED = "unresolved"
 """Key in the ``spec`` of a job whose request could not be resolved: the hyperparameters that it names itself."""
 
 
-def to_wire(row: Job) -> wire.Job:
-    """Return a job as it is answered."""
+def to_wire(row: Job, queue_position: int | None = None) -> wire.Job:
+    """Return a job as it is answered; ``queue_position`` is its place among ``registry.turns.positions``."""
     return wire.Job(
         id=row.id,
         name=row.name,
@@ -42,6 +42,8 @@ def to_wire(row: Job) -> wire.Job:
         domain=row.domain,
         tags=row.tags,
         pool=row.pool,
+        priority=row.priority,
+        queue_position=queue_position,
         job_spec=row.job_spec,
         attempt=row.attempt,
         progress=row.progress,

@@ -7,7 +7,8 @@ import time
 from dataclasses import dataclass
 from hashlib import sha256
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import or_, select
+from sqlalchemy import update as sql_update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -73,6 +74,20 @@ def list_all(session: Session) -> list[Organization]:
     return list(session.scalars(select(Organization).order_by(Organization.name)))
 
 
+def update(session: Session, id_or_name: str, **changed: int | None) -> Organization:
+    """Set ``concurrency_limit`` or ``priority``; Prefect's queues follow, see ``registry.work_queues``.
+
+    Raises:
+        NotFoundError: There is no such organisation.
+    """
+    organization = get(session, id_or_name)
+    if changed:
+        values = {**changed, "queues_are_current": False}
+        session.execute(sql_update(Organization).where(Organization.id == organization.id).values(**values))
+        session.refresh(organization)
+    return organization
+
+
 def create_key(session: Session, organization_id: str, name: str) -> tuple[ApiKey, str]:
     """Make a key; its text is the second value and is kept nowhere."""
     key_text = f"af-{random_text(40)}"
@@ -109,7 +124,7 @@ def revoke_key(session: Session, organization_id: str, key_id: str) -> ApiKey:
         NotFoundError: The organisation has no such key.
     """
     mine = (ApiKey.organization_id == organization_id, ApiKey.id == key_id)
-    session.execute(update(ApiKey).where(*mine, ApiKey.revoked_at.is_(None)).values(revoked_at=time.time()))
+    session.execute(sql_update(ApiKey).where(*mine, ApiKey.revoked_at.is_(None)).values(revoked_at=time.time()))
     key = session.scalars(select(ApiKey).where(*mine)).first()
     if key is None:
         raise NotFoundError(
@@ -148,7 +163,13 @@ def first_start(session: Session, settings: Settings) -> FirstStart | None:
 
 def to_wire(row: Organization) -> wire.Organization:
     """Return an organisation as it is answered."""
-    return wire.Organization(id=row.id, name=row.name, created_at=int(row.created_at))
+    return wire.Organization(
+        id=row.id,
+        name=row.name,
+        created_at=int(row.created_at),
+        concurrency_limit=row.concurrency_limit,
+        priority=row.priority,
+    )
 
 
 def key_to_wire(row: ApiKey, key_text: str | None = None) -> wire.ApiKey:

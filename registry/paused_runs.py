@@ -17,6 +17,7 @@ from registry.prefect_api import Prefect, RunState
 from registry.tables import Job
 
 MESSAGE = "The job is paused."
+WAITS_MESSAGE = "The job was resumed and waits for its turn."
 SUSPENDING = "Suspending"
 """Name of the state of a run that is put off, before it is suspended.
 
@@ -66,9 +67,12 @@ def settle(memory: Memory, prefect: Prefect, job: Job, state: RunState, *, has_n
 
 
 def resume(memory: Memory, prefect: Prefect, job: Job, state: RunState) -> None:
-    """Let the suspended run of a queued job, or one that was about to be suspended, be executed again."""
-    if is_still_queued(memory, job):
-        run_id = job.flow_run_id or ""
+    """Let the suspended run of a queued job, or one that was about to be suspended, be executed again in its turn."""
+    run_id = job.flow_run_id or ""
+    if job.turn_at is None:
+        if state.name == SUSPENDING and time.time() - state.timestamp > IN_HAND_SECONDS:
+            prefect.suspend(run_id, WAITS_MESSAGE)  # or it would go on when it was put off to
+    elif is_still_queued(memory, job):
         logger.info("Run %s of job %s is resumed (%s)", run_id, job.id, job.request_state)
         if state.type == "PAUSED":
             prefect.resume(run_id)

@@ -17,6 +17,8 @@ from afinador.settings import Settings
 
 FLOW = "fine-tune"
 """Name of the flow that runs a job; its deployments are ``fine-tune/gpu`` and ``fine-tune/cpu``."""
+POOLS = ("gpu", "cpu")
+"""The work pools in which jobs run."""
 LIVE_STATES = ("SCHEDULED", "PENDING", "RUNNING", "CANCELLING", "PAUSED")
 """Types of states that a run may still leave."""
 _PAGE = 200
@@ -205,9 +207,26 @@ class Prefect:
         """Schedule a suspended run again; one that is not suspended is left as it is."""
         self._call("POST", f"/flow_runs/{run_id}/resume", {}, accept=(404,))
 
-    def make_queue(self, pool: str, name: str) -> None:
+    def make_queue(self, pool: str, name: str, *, concurrency_limit: int | None = None) -> None:
         """Make a work queue in a pool, unless it is there or the pool is not."""
-        self._call("POST", f"/work_pools/{pool}/queues", {"name": name}, accept=(404, 409))
+        body = {"name": name, "concurrency_limit": concurrency_limit}
+        self._call("POST", f"/work_pools/{pool}/queues", body, accept=(404, 409))
+
+    def set_queue(self, pool: str, name: str, *, concurrency_limit: int | None, priority: int) -> None:
+        """Set limit and rank (1 is first) of a work queue, made if need be; nothing without the pool."""
+        self.make_queue(pool, name)
+        body = {"concurrency_limit": concurrency_limit, "priority": priority}
+        self._call("PATCH", f"/work_pools/{pool}/queues/{name}", body, accept=(404,))
+
+    def slots(self, pool: str) -> int | None:
+        """Return how many runs a pool takes at once; None without a limit. Without the pool, Prefect is not ready."""
+        response = self._call("GET", f"/work_pools/{pool}", accept=(404,))
+        if response.status_code == 404:
+            raise ServiceUnavailableError(
+                f"Prefect at {self.url} has no work pool {pool!r}; `python -m deployments apply` makes it."
+            )
+        limit = response.json()["concurrency_limit"]
+        return None if limit is None else int(limit)
 
     def workers_online(self, pool: str) -> list[dict[str, Any]]:
         """Return the pool's workers that have reported lately, as Prefect describes them; none if it has no such pool."""

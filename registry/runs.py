@@ -9,23 +9,22 @@ from typing import Any
 from sqlalchemy import func, select, update
 
 from afinador.errors import AfinadorError, ServiceUnavailableError
+from afinador.schemas.events import EventLevel
 from afinador.settings import Settings
-from registry import events, jobs, paused_runs
+from registry import events, jobs, paused_runs, turns
 from registry.job_attempts import RUNNING_STATUSES
 from registry.memory import Memory
-from registry.prefect_api import FLOW, Prefect
+from registry.prefect_api import FLOW, POOLS, Prefect
 from registry.settling import settle
-from registry.tables import Job, Organization
+from registry.tables import Event, Job, Organization
 
 __all__ = ["POOLS", "follow_up", "health", "hold", "settle", "submit", "submit_waiting"]
-
-POOLS = ("gpu", "cpu")
 
 logger = logging.getLogger(__name__)
 
 
 def submit(memory: Memory, job_id: str) -> bool:
-    """Give a queued job to Prefect, unless that was done.
+    """Give a queued job to Prefect if it is its turn, else tell it where it stands in the line.
 
     Nothing is raised while Prefect is away: the job stays queued, an event says what it waits for, and
     ``submit_waiting`` tries again.
@@ -35,44 +34,112 @@ def submit(memory: Memory, job_id: str) -> bool:
     """
     with memory.database.reading() as session:
         job = session.get(Job, job_id)
-        if job is None or job.status != "queued" or job.flow_run_id:
-            return job is not None and job.flow_run_id is not None
-        organization = session.get_one(Organization, job.organization_id).name
+    if job is not None and job.status == "queued" and job.flow_run_id is None:
+        submit_waiting(memory)
+        with memory.database.reading() as session:
+            job = session.get_one(Job, job_id)
+    return job is not None and job.flow_run_id is not None
+
+
+def submit_waiting(memory: Memory) -> int:
+    """Give turns to queued jobs while their pools have free slots, and give those whose turn it is to Prefect.
+
+    A job that waits is told what for, once: for Prefect, for a worker, for the jobs before it.
+
+    Returns:
+        How many have a run now that had none before.
+    """
+    with memory.database.reading() as session:
+        waiting = jobs.waiting_for_submission(session)
+    if not waiting:
+        return 0
     try:
         with Prefect(memory.settings) as prefect:
-            return _submit(memory, prefect, job, organization)
+            return _give_turns(memory, prefect, waiting)
     except ServiceUnavailableError as error:
-        logger.warning("Job %s waits: %s", job.id, error.message)
+        logger.warning("%d jobs wait: %s", len(waiting), error.message)
         message = f"Waiting for Prefect at {memory.settings.prefect_api_url}; the job starts when it is back."
+        _say(memory, {job.id: message for job in waiting if job.flow_run_id is None}, "waiting-for-prefect", "warn")
+        return 0
+
+
+def _give_turns(memory: Memory, prefect: Prefect, waiting: list[Job]) -> int:
+    _choose_pools(memory, prefect, [job.id for job in waiting if job.pool is None])
+    for pool in POOLS:
+        with memory.database.reading() as session:
+            is_waited_for = bool(turns.line(session, pool))
+        if is_waited_for:
+            slots = prefect.slots(pool)
+            with memory.database.session() as session:
+                turns.give(session, pool, slots)
+            _tell_those_who_wait(memory, prefect, pool)
+    with memory.database.reading() as session:
+        due = [job for job in jobs.waiting_for_submission(session) if job.turn_at is not None]
+    for job in due:
+        _submit(memory, prefect, job)
+    return len(due)
+
+
+def _choose_pools(memory: Memory, prefect: Prefect, undecided: list[str]) -> None:
+    """Send jobs that may run anywhere to the GPUs, if any worker there is online."""
+    if undecided:
+        pool = "gpu" if prefect.workers_online("gpu") else "cpu"
         with memory.database.session() as session:
-            events.append(session, job.id, message, level="warn", dedup_key=f"waiting-for-prefect:{job.submission}")
-        return False
+            session.execute(update(Job).where(Job.id.in_(undecided), Job.pool.is_(None)).values(pool=pool))
 
 
-def _submit(memory: Memory, prefect: Prefect, job: Job, organization: str) -> bool:
-    pool = job.pool or ("gpu" if prefect.workers_online("gpu") else "cpu")
+def _tell_those_who_wait(memory: Memory, prefect: Prefect, pool: str) -> None:
+    """Tell each job in the line of a pool, once, how many come before it."""
+    with memory.database.reading() as session:
+        places = {place.job_id: number for number, place in enumerate(turns.line(session, pool), 1)}
+    _say(memory, {job_id: _in_line(pool, number) for job_id, number in places.items()}, "in-line")
+    if places and not prefect.workers_online(pool):
+        _say(memory, dict.fromkeys(places, _no_worker(pool)), "waiting-for-worker", "warn")
+
+
+def _in_line(pool: str, position: int) -> str:
+    if position == 1:
+        return f"Waiting for a free slot of the pool {pool!r}; position 1, which is next."
+    others = "1 job" if position == 2 else f"{position - 1} jobs"
+    return f"Waiting behind {others} of the pool {pool!r}; position {position}."
+
+
+def _say(memory: Memory, messages: dict[str, str], what: str, level: EventLevel = "info") -> None:
+    """Write one event for each job, unless it had such a one since it last ran; ``messages`` by job."""
+    if not messages:
+        return
+    with memory.database.reading() as session:
+        rows = session.execute(select(Job.id, Job.submission, Job.attempt).where(Job.id.in_(list(messages))))
+        keys = {row.id: f"{what}:{row.submission}:{row.attempt}" for row in rows}
+        known = select(Event.job_id, Event.dedup_key).where(Event.dedup_key.in_(set(keys.values())))
+        told = {(row.job_id, row.dedup_key) for row in session.execute(known)}
+    untold = keys.items() - told
+    if untold:
+        with memory.database.session() as session:
+            for job_id, key in untold:
+                events.append(session, job_id, messages[job_id], level=level, dedup_key=key)
+
+
+def _submit(memory: Memory, prefect: Prefect, job: Job) -> None:
+    pool = job.pool or "cpu"
+    with memory.database.reading() as session:
+        organization = session.get_one(Organization, job.organization_id)
     for each in POOLS:
-        prefect.make_queue(each, organization)
+        prefect.make_queue(each, organization.name, concurrency_limit=organization.concurrency_limit)
     run_id = prefect.create_run(
         f"{FLOW}/{pool}",
         parameters={"job_id": job.id},
         name=f"{job.name} · {job.base_model} · {job.tuning_method}",
-        tags=[f"organization:{organization}", f"base:{job.base_model}", f"method:{job.tuning_method}"],
+        tags=[f"organization:{organization.name}", f"base:{job.base_model}", f"method:{job.tuning_method}"],
         idempotency_key=f"{job.id}:{job.submission}",
-        work_queue=organization,
+        work_queue=organization.name,
     )
-    nobody_online = not prefect.workers_online(pool)
     still_waiting = (Job.id == job.id, Job.submission == job.submission, Job.flow_run_id.is_(None))
     with memory.database.session() as session:
-        session.execute(
-            update(Job)
-            .where(*still_waiting)
-            .values(flow_run_id=run_id, flow_run_url=prefect.run_page(run_id), pool=pool)
-        )
-        if nobody_online:
-            message = _no_worker(pool)
-            events.append(session, job.id, message, level="warn", dedup_key=f"waiting-for-worker:{job.submission}")
-    return True
+        run = {"flow_run_id": run_id, "flow_run_url": prefect.run_page(run_id)}
+        session.execute(update(Job).where(*still_waiting).values(**run))
+    if not prefect.workers_online(pool):
+        _say(memory, {job.id: _no_worker(pool)}, "waiting-for-worker", "warn")
 
 
 def _no_worker(pool: str) -> str:
@@ -83,18 +150,6 @@ def _no_worker(pool: str) -> str:
             "and create it with `pool: cpu`, or without a pool."
         )
     return f"{message} `afinador up` starts one."
-
-
-def submit_waiting(memory: Memory) -> int:
-    """Give all queued jobs that have no run yet to Prefect, and return how many have one now."""
-    with memory.database.reading() as session:
-        waiting = [job.id for job in jobs.waiting_for_submission(session)]
-    submitted = 0
-    for job_id in waiting:
-        if not submit(memory, job_id):
-            break
-        submitted += 1
-    return submitted
 
 
 def hold(memory: Memory) -> int:
@@ -118,10 +173,9 @@ def follow_up(memory: Memory, job: Job) -> None:
     A run that has begun is left alone: its flow reads the request in the ledger. While Prefect is away nothing happens;
     ``settle`` does the same later.
     """
+    submit_waiting(memory)
     with memory.database.reading() as session:
         job = session.get_one(Job, job.id)
-    if job.status == "queued" and job.flow_run_id is None:
-        submit(memory, job.id)
     if job.flow_run_id is None:
         return
     try:

@@ -9,12 +9,11 @@ from __future__ import annotations
 import logging
 import socket
 import time
-from collections import Counter
 
 from sqlalchemy import func, select, update
 
 from afinador.schemas.jobs import ENDED_STATUSES
-from registry import events, jobs, paused_runs
+from registry import events, jobs, paused_runs, turns
 from registry.flow_processes import flow_lives
 from registry.job_attempts import RUNNING_STATUSES
 from registry.memory import Memory
@@ -34,8 +33,6 @@ Prefect ignores the second report while the run is Crashed. A run that goes on b
 """
 _FIRST_REPORT = "Process exited with status code"
 _SECOND_REPORT = "Flow run infrastructure exited with non-zero status code"
-_WAITS_FROM_SECONDS, _WAITS_TO_SECONDS = 4.0, 12.0
-"""How old a scheduled run is when its job is told what it waits for; later it knows."""
 _FINAL_STATES = {
     "succeeded": ("COMPLETED", "Completed"),
     "failed": ("FAILED", "Failed"),
@@ -68,8 +65,7 @@ def settle(memory: Memory, *, since: float | None = None) -> None:
         open_jobs = {job.flow_run_id: job for job in jobs.open_jobs(session) if job.flow_run_id}
     with Prefect(memory.settings) as prefect:
         states = prefect.run_states(list(open_jobs))
-        running = Counter(job.pool for job in open_jobs.values() if job.status in RUNNING_STATUSES)
-        round_ = _Round(memory, prefect, since or 0.0, running)
+        round_ = _Round(memory, prefect, since or 0.0)
         for run_id, job in open_jobs.items():
             round_.settle_open(job, states.get(run_id))
         for job in _ended_jobs(memory, [run_id for run_id in states if run_id not in open_jobs]):
@@ -87,9 +83,8 @@ def _ended_jobs(memory: Memory, run_ids: list[str]) -> list[Job]:
 class _Round:
     """One look at everything."""
 
-    def __init__(self, memory: Memory, prefect: Prefect, since: float, running: Counter[str | None]) -> None:
+    def __init__(self, memory: Memory, prefect: Prefect, since: float) -> None:
         self.memory, self.prefect, self.since = memory, prefect, since
-        self.running = running  # jobs by pool
 
     def settle_open(self, job: Job, state: RunState | None) -> None:
         if job.status in RUNNING_STATUSES:
@@ -141,8 +136,8 @@ class _Round:
         elif state.type == "PAUSED" or state.name == paused_runs.SUSPENDING:
             paused_runs.resume(self.memory, self.prefect, job, state)
         elif state.type == "SCHEDULED":
-            self._say_behind_whom(job, state)
-        elif self._is_on_its_way(job, state):
+            self._note_turn(job)
+        elif self._is_on_its_way(job, state) or job.turn_at is None:
             return
         elif self._has_false_starts(job, state):
             message = f"The flow could not be started {MAX_FALSE_STARTS} times: {state.message or state.name}"
@@ -158,15 +153,11 @@ class _Round:
             return self._is_report_due(job, state, died_at)
         return state.type in ("PENDING", "RUNNING") and not self._is_stuck(job, state)
 
-    def _say_behind_whom(self, job: Job, state: RunState) -> None:
-        """Write down once that a job waits for others, some seconds after its run could have been taken."""
-        count = self.running[job.pool]
-        if not count or not _WAITS_FROM_SECONDS < time.time() - state.timestamp < _WAITS_TO_SECONDS:
-            return
-        others = "1 running job" if count == 1 else f"{count} running jobs"
-        with self.memory.database.session() as session:
-            message = f"Waiting behind {others} of the pool {job.pool!r}."
-            events.append(session, job.id, message, dedup_key=f"waiting-behind:{job.submission}")
+    def _note_turn(self, job: Job) -> None:
+        """Take a job out of the line whose run may be executed any moment: it was paused and resumed before Prefect knew."""
+        if job.turn_at is None:
+            with self.memory.database.session() as session:
+                turns.note(session, job.id)
 
     def _is_report_due(self, job: Job, state: RunState, since: float) -> bool:
         """Tell whether a worker may yet crash the run for a process that died, or a new process be on its way in it.

@@ -37,13 +37,22 @@ __all__ = [
 
 
 class Organization(Table):
-    """Whoever owns files, jobs and models."""
+    """Whoever owns files, jobs and models.
+
+    Attributes:
+        concurrency_limit: How many of its jobs run at once in each work pool; None without a limit.
+        priority: Higher is first.
+        queues_are_current: Prefect's work queues show the two as they are here.
+    """
 
     __tablename__ = "organizations"
 
     id: Mapped[str] = mapped_column(primary_key=True, default=random_id("org_"))
     name: Mapped[str] = mapped_column(unique=True)
     created_at: Mapped[float] = mapped_column(default=time.time)
+    concurrency_limit: Mapped[int | None]
+    priority: Mapped[int] = mapped_column(default=0)
+    queues_are_current: Mapped[bool] = mapped_column(default=True)
 
 
 class ApiKey(Owned, Table):
@@ -146,6 +155,8 @@ class Job(Owned, Table):
         request: What was asked for.
         spec: The whole resolved ``FineTuningSpec``; never changes once the files are checked.
         method: The answer's ``method``, numbers resolved.
+        priority: Among the jobs of its organisation; higher is first.
+        turn_at: When its turn came: from then on a slot of its pool is its own, until it ends or is paused.
         attempt: Counted up by each claim; the fence behind which older attempts can write nothing.
         reached_step: The highest step that any attempt has trained.
         fruitless_attempts: Attempts in a row, the one under way included, that trained no step beyond ``reached_step``.
@@ -164,6 +175,7 @@ class Job(Owned, Table):
         UniqueConstraint("organization_id", "name"),
         Index(None, "organization_id", "created_at"),
         Index(None, "organization_id", "status", "created_at"),
+        Index(None, "organization_id", "pool", "turn_at"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True, default=random_id("ftjob-"))
@@ -188,6 +200,8 @@ class Job(Owned, Table):
     spec: Mapped[dict[str, Any]]
     method: Mapped[dict[str, Any] | None]
     pool: Mapped[str | None]
+    priority: Mapped[int] = mapped_column(default=0)
+    turn_at: Mapped[float | None]
     job_spec_id: Mapped[str | None] = mapped_column(index=True)
     job_spec: Mapped[str | None]
     submission_run_id: Mapped[str | None] = mapped_column(index=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prefect import task
 
 from afinador.settings import read_settings
-from registry import base_model_uploads, certificate_runs, dataset_updates, runs, submissions
+from registry import base_model_uploads, certificate_runs, dataset_updates, runs, submissions, work_queues
 from registry.memory import Memory
 
 
@@ -17,6 +17,7 @@ def settle_jobs() -> str:
     submissions.settle(memory)
     certificate_runs.settle(memory)
     submitted = runs.submit_waiting(memory) + certificate_runs.submit_waiting(memory)
+    work_queues.apply(memory)
     told = dataset_updates.send(memory)
     ended = base_model_uploads.end_abandoned(memory)
     return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -12,10 +13,12 @@ from tasks.attempt import Attempt
 WAIT_SECONDS = 2.0
 
 
-def devices_of_pool(pool: str) -> list[str]:
-    """Return the devices that jobs of a pool may use here: ``cuda:0``… for ``gpu``, else ``cpu:0``."""
+def devices_of_pool(pool: str, cpu_slots: int) -> list[str]:
+    """Return the devices that jobs of a pool may use here: ``cuda:0``… for ``gpu``, else one for each declared slot."""
+    if pool != "gpu":
+        return [f"cpu:{slot}" for slot in range(cpu_slots)]
     program = shutil.which("nvidia-smi")
-    if pool != "gpu" or program is None:
+    if program is None:
         return ["cpu:0"]
     listing = subprocess.run(
         [program, "--query-gpu=index", "--format=csv,noheader"], capture_output=True, text=True, timeout=30, check=False
@@ -24,13 +27,25 @@ def devices_of_pool(pool: str) -> list[str]:
     return [f"cuda:{index}" for index in indices] or ["cpu:0"]
 
 
+def device_environment(devices: list[str], cpu_slots: int) -> dict[str, str]:
+    """Return the environment variables that keep a training process to its devices and to its share of the threads.
+
+    Where the processors have one slot, or somebody has set ``OMP_NUM_THREADS``, the number of threads is left alone.
+    """
+    visible = ",".join(device.partition(":")[2] for device in devices if device.startswith("cuda:"))
+    environment = {"CUDA_VISIBLE_DEVICES": visible}
+    if cpu_slots > 1 and not visible and "OMP_NUM_THREADS" not in os.environ:
+        environment["OMP_NUM_THREADS"] = str(max(1, len(os.sched_getaffinity(0)) // cpu_slots))
+    return environment
+
+
 def take_lease(attempt: Attempt) -> list[str]:
     """Take a free device; waits, saying so once, while all are in use.
 
     Raises:
         StopRequestedError: The job was asked to stop while it waited.
     """
-    host, devices = socket.gethostname(), devices_of_pool(attempt.pool)
+    host, devices = socket.gethostname(), devices_of_pool(attempt.pool, attempt.memory.settings.cpu_slots)
     job = attempt.job()
     while True:
         with attempt.memory.database.session() as session:

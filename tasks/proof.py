@@ -27,7 +27,7 @@ from registry.prefect_api import Prefect
 from registry.tables import Certificate, Job
 from tasks.attempt import StopRequestedError
 from tasks.data_files import local_copy
-from tasks.leasing import WAIT_SECONDS, devices_of_pool
+from tasks.leasing import WAIT_SECONDS, device_environment, devices_of_pool
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +114,8 @@ def take_device(proof: Proof) -> None:
     Raises:
         StopRequestedError: See ``Proof.check``.
     """
-    host, devices = socket.gethostname(), devices_of_pool(proof.row.pool or "cpu")
+    host = socket.gethostname()
+    devices = devices_of_pool(proof.row.pool or "cpu", proof.memory.settings.cpu_slots)
     while True:
         proof.check()
         with proof.memory.database.session() as session:
@@ -137,8 +138,8 @@ def prove(proof: Proof) -> str:
         AfinadorError: It cannot be proved: training failed, or inputs are no longer what they were.
         StopRequestedError: See ``Proof.check``.
     """
-    visible = ",".join(device.partition(":")[2] for device in proof.devices if device.startswith("cuda:"))
-    process = TrainingProcess(watch=lambda _: proof.check(), environment={"CUDA_VISIBLE_DEVICES": visible})
+    environment = device_environment(proof.devices, proof.memory.settings.cpu_slots)
+    process = TrainingProcess(watch=lambda _: proof.check(), environment=environment)
     document = _document(proof, process)
     key = f"{proof.row.organization_id}/jobs/{proof.row.job_id}/certificates/{proof.row.id}.json"
     proof.memory.storage.put_file(proof.folder / CERTIFICATE, key)

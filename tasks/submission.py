@@ -143,10 +143,12 @@ def _told(submission: Submission, url: str | None) -> str:
 
 
 def _run_page(memory: Memory, submission: Submission, deadline: float) -> str | None:
-    """Return the page of a job's run, as soon as there is one; after the deadline what there is."""
+    """Return the page of a job's run, as soon as there is one; None after the deadline, or when the job stands in line."""
     while True:
         with memory.database.reading() as session:
             job: Job = jobs.get(session, submission.organization_id, submission.job_id)
-        if job.flow_run_url or job.status not in spec_jobs.WAITING_STATUSES or time.monotonic() > deadline:
+        is_in_line = job.status == "queued" and job.pool is not None and job.turn_at is None
+        is_final = is_in_line or job.status not in spec_jobs.WAITING_STATUSES
+        if job.flow_run_url or is_final or time.monotonic() > deadline:
             return job.flow_run_url
         time.sleep(0.3)

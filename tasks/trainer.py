@@ -12,6 +12,7 @@ import psutil
 
 from afinador.errors import AfinadorError, TrainingError
 from tasks.attempt import Attempt
+from tasks.leasing import device_environment
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,8 @@ def start(attempt: Attempt) -> None:
     """
     _outlive_former(attempt)
     me = psutil.Process()
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": _visible_devices(attempt), "PYTHONUNBUFFERED": "1"}
+    own = device_environment(attempt.devices, attempt.memory.settings.cpu_slots)
+    environment = {**os.environ, **own, "PYTHONUNBUFFERED": "1"}
     with (attempt.run.path / "log.txt").open("ab") as log:
         attempt.trainer = subprocess.Popen(
             [
@@ -105,10 +107,6 @@ def stop(attempt: Attempt, grace_seconds: float = STOP_GRACE_SECONDS) -> None:
         logger.warning("Training did not stop within %s s and is ended by force.", grace_seconds)
         process.kill()
         process.wait()
-
-
-def _visible_devices(attempt: Attempt) -> str:
-    return ",".join(device.partition(":")[2] for device in attempt.devices if device.startswith("cuda:"))
 
 
 def _outlive_former(attempt: Attempt) -> None:

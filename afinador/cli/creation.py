@@ -19,7 +19,7 @@ _HYPERPARAMETER = "hyperparameters."
 _DATA_SETS = ("dataset", "validation_dataset")
 _OPTIONS = (
     "base_model", "dataset", "validation_dataset", "output_model", "name", "suffix", "seed", "tuning_method", "task",
-    "pool", "domain", "tags",
+    "pool", "priority", "domain", "tags",
 )  # fmt: skip
 _OPENAI_NAMES = {"model": "base_model", "training_file": "dataset", "validation_file": "validation_dataset"}
 
@@ -45,6 +45,12 @@ def add_arguments(parser: Parser) -> None:
         help="causal_lm or sequence_classification (default: by the base model's architecture)",
     )
     add("--pool", metavar="POOL", help="gpu or cpu (default: gpu when such a worker is there)")
+    add(
+        "--priority",
+        type=typed,
+        metavar="P",
+        help="among the organisation's waiting jobs; higher is first (default: 0)",
+    )
     add("--domain", metavar="TEXT", help="what the model is for")
     add("--tag", "--tags", dest="tags", action="append", metavar="TAG", help="may be given again")
     add("--metadata", action="append", type=assignment, metavar="KEY=VALUE", help="may be given again")

@@ -43,7 +43,7 @@ def list_jobs(arguments: argparse.Namespace) -> None:
 def _row(job: dict[str, Any]) -> tuple[Any, ...]:
     result = job.get("output_model") if job["status"] == "succeeded" else None
     created = render.moment(job["created_at"])
-    return (job["name"], job["status"], progress_of(job), job["base_model"], job["tuning_method"], created, result)
+    return (job["name"], render.status(job), progress_of(job), job["base_model"], job["tuning_method"], created, result)
 
 
 def progress_of(job: dict[str, Any]) -> str | None:
@@ -113,7 +113,7 @@ def _place(job: dict[str, Any], result: dict[str, Any] | None) -> str | None:
 
 def _status(job: dict[str, Any]) -> str:
     phase = render.progress_of(job).get("state")
-    return f"{job['status']} ({phase})" if phase and job["status"] == "running" else str(job["status"])
+    return f"{job['status']} ({phase})" if phase and job["status"] == "running" else render.status(job)
 
 
 def _facts(job: dict[str, Any], result: dict[str, Any] | None, news: str | None) -> list[tuple[str, Any]]:

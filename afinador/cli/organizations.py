@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 
 from afinador.cli import render
-from afinador.cli.command import Command, Parser
-from afinador.cli.service import ask, ask_all
+from afinador.cli.command import Command, Parser, UsageError
+from afinador.cli.service import ask, ask_all, typed
 from afinador.client import calls
 
 
@@ -23,9 +23,30 @@ def create_organization(arguments: argparse.Namespace) -> None:
 def list_organizations(arguments: argparse.Namespace) -> None:
     """Show the organisations."""
     render.listing(
-        ask_all(calls.list_organizations()), False, arguments.json, ("name", "id", "created"),
-        lambda each: (each["name"], each["id"], render.moment(each["created_at"])),
+        ask_all(calls.list_organizations()), False, arguments.json, ("name", "id", "limit", "priority", "created"),
+        lambda each: (
+            each["name"], each["id"], each["concurrency_limit"], each["priority"], render.moment(each["created_at"]),
+        ),
     )  # fmt: skip
+
+
+def update_organization(arguments: argparse.Namespace) -> None:
+    """Set how an organisation shares the work pools."""
+    given = {"concurrency_limit": arguments.concurrency_limit, "priority": arguments.priority}
+    changed = {name: value for name, value in given.items() if value is not None}
+    if not changed:
+        raise UsageError("afinador update organization needs -concurrency-limit or -priority.")
+    if changed.get("concurrency_limit") == "none":
+        changed["concurrency_limit"] = None
+    organization = ask(calls.update_organization(arguments.name, **changed))
+    if arguments.json:
+        render.as_json(organization)
+    else:
+        limit = organization["concurrency_limit"]
+        at_once = "any number of jobs" if limit is None else "1 job" if limit == 1 else f"{limit} jobs"
+        render.result(
+            f"Organization {organization['name']}: {at_once} at once in each pool, priority {organization['priority']}."
+        )
 
 
 def create_key(arguments: argparse.Namespace) -> None:
@@ -64,6 +85,14 @@ def _add_key_list(parser: Parser) -> None:
     parser.add_argument("--organization", "--organisation", metavar="NAME", help="only this one's")
 
 
+def _add_update(parser: Parser) -> None:
+    parser.add_argument("name", metavar="NAME", help="name or id")
+    parser.add_argument(
+        "--concurrency-limit", type=typed, metavar="N", help="jobs at once in each work pool, or none for no limit"
+    )
+    parser.add_argument("--priority", type=typed, metavar="P", help="its jobs come before those of a lower one")
+
+
 COMMANDS = (
     Command(
         ("create", "organization"), "Make an organisation (operator)", create_organization,
@@ -73,6 +102,11 @@ COMMANDS = (
     Command(
         ("list", "organization"), "List the organisations (operator)", list_organizations,
         examples=("afinador list organization",),
+    ),
+    Command(
+        ("update", "organization"), "Set limit and priority of an organisation (operator)", update_organization,
+        _add_update,
+        examples=("afinador update organization acme -concurrency-limit 2 -priority 10",),
     ),
     Command(
         ("create", "api-key"), "Make a key of an organisation and print it, once (operator)", create_key, _add_new_key,

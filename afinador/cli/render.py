@@ -138,6 +138,14 @@ def progress_of(job: dict[str, Any]) -> dict[str, Any]:
     return {} if job["status"] in ("validating_files", "queued") else job.get("progress") or {}
 
 
+def status(job: dict[str, Any]) -> str:
+    """Return a job's status, with its place in the line while it waits for its turn."""
+    position = job.get("queue_position")
+    return (
+        f"{job['status']} ({'next' if position == 1 else f'position {position}'})" if position else str(job["status"])
+    )
+
+
 def resources(used: dict[str, Any]) -> str:
     """Return what a job uses now: processor, memory, GPU."""
     parts = []

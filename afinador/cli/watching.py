@@ -179,7 +179,7 @@ def ending_of(job: dict[str, Any]) -> str:
 
 def _state(job: dict[str, Any]) -> str:
     state = render.progress_of(job).get("state")
-    return str(state) if job["status"] == "running" and state else str(job["status"])
+    return str(state) if job["status"] == "running" and state else render.status(job)
 
 
 def _figures(job: dict[str, Any]) -> str:

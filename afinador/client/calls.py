@@ -28,7 +28,7 @@ class Call:
         is_idempotent: A POST that does no more the second time.
     """
 
-    method: Literal["GET", "POST", "PUT", "DELETE"]
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
     path: str
     params: Mapping[str, Any] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
@@ -272,6 +272,11 @@ def list_organizations() -> Call:
 def create_organization(name: str) -> Call:
     """Make an organisation (operator)."""
     return Call("POST", "/organizations", body={"name": name}, as_operator=True)
+
+
+def update_organization(organization: Named, **changed: int | None) -> Call:
+    """Set ``concurrency_limit`` or ``priority`` of an organisation (operator)."""
+    return Call("PATCH", f"/organizations/{_named(organization)}", body=changed, as_operator=True)
 
 
 def list_api_keys(organization: str | None = None) -> Call:

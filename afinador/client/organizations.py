@@ -15,6 +15,16 @@ class Organizations(Noun):
         """Make an organisation."""
         return self._ask(calls.create_organization(name), results.Organization)
 
+    def update(self, organization: results.Organization | str, **changed: int | None) -> results.Organization:
+        """Set how it shares the work pools; what is left out stays as it is.
+
+        Args:
+            organization: Its id, its name, or itself.
+            changed: ``concurrency_limit``: how many of its jobs run at once in each pool, None for no limit;
+                ``priority``: its jobs come before those of a lower one.
+        """
+        return self._ask(calls.update_organization(organization, **changed), results.Organization)
+
     def list(self) -> Listing[results.Organization]:
         """List the organisations."""
         return Listing(self._connection, calls.list_organizations(), results.Organization)

@@ -57,7 +57,7 @@ CLASSIFICATION_ARCHITECTURES = (
 )
 """Architectures that are trained to classify and for nothing else; all of ``CAUSAL_ARCHITECTURES`` may be, too."""
 
-LATER_FIELDS = frozenset({"processes", "priority", "from_checkpoint", "merge"})
+LATER_FIELDS = frozenset({"processes", "from_checkpoint", "merge"})
 """Fields of a request that have a meaning in Afinador, but not in this version."""
 _FIELDS_IN_CONFIG = ("tuning_method", "task", "seed")
 

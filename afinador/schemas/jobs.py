@@ -63,6 +63,9 @@ class JobRequest(Wire):
     task: Task | None = None
     config: dict[str, Any] | None = None
     pool: Literal["gpu", "cpu"] | None = None
+    priority: int | None = Field(
+        None, ge=-1000, le=1000, description="Among the organization's waiting jobs; higher is first. Default: 0."
+    )
     domain: str | None = Field(None, max_length=128)
     tags: list[str] = Field(default_factory=list, max_length=32)
     integrations: list[Any] | None = None
@@ -95,6 +98,8 @@ class Job(Wire):
         metrics: Final figures, base against tuned; empty until evaluated.
         spec: The whole resolved specification of the run, but for the folder of the base model; of a saved spec that
             could not be resolved the hyperparameters that it names.
+        priority: Among the waiting jobs of the organization; higher is first.
+        queue_position: Place among all jobs that wait for the pool, 1 is next; None once its turn has come.
         job_spec: Name of the saved spec that it was made from by a schedule, a trigger or the Prefect UI.
         run_url: The job's page in the Prefect UI, once it has a run.
     """
@@ -128,6 +133,8 @@ class Job(Wire):
     domain: str | None = None
     tags: list[str] = Field(default_factory=list)
     pool: str | None = None
+    priority: int = 0
+    queue_position: int | None = None
     job_spec: str | None = None
     attempt: int = 0
     progress: dict[str, Any] | None = None

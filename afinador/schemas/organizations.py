@@ -27,13 +27,31 @@ class OrganizationRequest(Wire):
         return name
 
 
+class OrganizationUpdate(Wire):
+    """Changes how an organisation shares the work pools; what is left out stays as it is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    concurrency_limit: int | None = Field(
+        None, ge=1, le=10_000, description="Jobs at once in each work pool; null for no limit."
+    )
+    priority: int = Field(0, ge=-1000, le=1000, description="Its jobs come before those of a lower one.")
+
+
 class Organization(Wire):
-    """Whoever owns files, jobs and models. Its name is also its MLflow workspace."""
+    """Whoever owns files, jobs and models. Its name is also its MLflow workspace.
+
+    Attributes:
+        concurrency_limit: How many of its jobs run at once in each work pool; None without a limit.
+        priority: Its jobs come before those of organisations with a lower one.
+    """
 
     id: str
     object: Literal["organization"] = "organization"
     name: str
     created_at: int
+    concurrency_limit: int | None = None
+    priority: int = 0
 
 
 class ApiKeyRequest(Wire):

@@ -17,7 +17,7 @@ from api.bodies import JsonObject, describes_body
 from api.keys import CurrentOrganization
 from api.paging import After, page
 from api.service import Service, TheService
-from registry import jobs
+from registry import jobs, turns
 from registry.tables import Job as JobRow
 from registry.tables import Organization
 
@@ -54,14 +54,15 @@ def list_jobs(
         rows, has_more = jobs.list_page(
             session, organization.id, after=after, limit=limit, status=status, metadata=_metadata_filter(request)
         )
-        return page([jobs.to_wire(row) for row in rows], has_more=has_more)
+        positions = turns.positions(session, rows)
+        return page([jobs.to_wire(row, positions.get(row.id)) for row in rows], has_more=has_more)
 
 
 @router.get("/{job}", summary="Get a job")
 def retrieve_job(job: str, organization: CurrentOrganization, service: TheService) -> Job:
     """Get a job by its id or name."""
     with service.memory.database.reading() as session:
-        return jobs.to_wire(jobs.get(session, organization.id, job))
+        return _answer(session, jobs.get(session, organization.id, job))
 
 
 @router.delete("/{job}", summary="Cancel a job (as DELETE)")
@@ -107,9 +108,13 @@ def resume_job(job: str, organization: CurrentOrganization, service: TheService)
 def _ask(request: Callable[[Session, str, str], JobRow], job: str, organization: Organization, service: Service) -> Job:
     with service.memory.database.session() as session:
         row = request(session, organization.id, job)
-        answer = jobs.to_wire(row)
+        answer = _answer(session, row)
     service.follow_up(row)
     return answer
+
+
+def _answer(session: Session, row: JobRow) -> Job:
+    return jobs.to_wire(row, turns.positions(session, [row]).get(row.id))
 
 
 def _metadata_filter(request: Request) -> dict[str, str] | Literal["null"] | None:

@@ -6,7 +6,13 @@ from fastapi import APIRouter
 
 from afinador.errors import NotFoundError
 from afinador.schemas.base import Deleted, Page
-from afinador.schemas.organizations import ApiKey, ApiKeyRequest, Organization, OrganizationRequest
+from afinador.schemas.organizations import (
+    ApiKey,
+    ApiKeyRequest,
+    Organization,
+    OrganizationRequest,
+    OrganizationUpdate,
+)
 from api.bodies import JsonObject, describes_body, parsed
 from api.keys import OPERATOR_ONLY
 from api.paging import page
@@ -29,6 +35,24 @@ def list_organizations(service: TheService) -> Page[Organization]:
     """List all organizations, by name."""
     with service.memory.database.reading() as session:
         return page([organisations.to_wire(row) for row in organisations.list_all(session)])
+
+
+@router.patch(
+    "/organizations/{organization}",
+    summary="Set limit and priority of an organization",
+    openapi_extra=describes_body(OrganizationUpdate),
+)
+def update_organization(organization: str, body: JsonObject, service: TheService) -> Organization:
+    """Set how many jobs of an organization run at once in each work pool, and its priority; higher is first.
+
+    What is left out stays as it is. Prefect's work queues follow, at the latest when Prefect is back.
+    """
+    request = parsed(OrganizationUpdate, body)
+    with service.memory.database.session() as session:
+        row = organisations.update(session, organization, **request.model_dump(exclude_unset=True))
+        answer = organisations.to_wire(row)
+    service.apply_queues()
+    return answer
 
 
 @router.post("/api_keys", summary="Make an API key", openapi_extra=describes_body(ApiKeyRequest))

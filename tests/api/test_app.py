@@ -47,6 +47,7 @@ ROUTES = {
     "/v1/hub/adapters/{name}/files": "get",
     "/v1/hub/adapters/{name}/files/{path}": "get",
     "/v1/organizations": "get post",
+    "/v1/organizations/{organization}": "patch",
     "/v1/api_keys": "get post",
     "/v1/api_keys/{key_id}": "delete",
 }

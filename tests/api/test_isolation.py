@@ -140,9 +140,9 @@ def test_jobs_cannot_use_what_is_not_ours(stranger, things, public_base_model):
 def test_organizations_and_keys_are_the_operators(stranger, owner):
     for method, path in (
         ("GET", "/organizations"), ("POST", "/organizations"), ("GET", "/api_keys"), ("POST", "/api_keys"),
-        ("DELETE", "/api_keys/key_x"),
+        ("DELETE", "/api_keys/key_x"), ("PATCH", "/organizations/default"),
     ):  # fmt: skip
-        answer = stranger.http.request(method, f"/v1{path}", json={} if method == "POST" else None)
+        answer = stranger.http.request(method, f"/v1{path}", json={} if method in ("POST", "PATCH") else None)
         assert answer.status_code == 403
         assert answer.json()["error"]["code"] == "permission_denied"
 
@@ -161,6 +161,21 @@ def test_key_is_shown_once_and_kept_as_a_hash(operator, owner, running):
     ledger = running.memory.settings.home / "ledger.db"
     written = b"".join(path.read_bytes() for path in ledger.parent.glob("ledger.db*"))
     assert owner.key.encode() not in written
+
+
+def test_limit_and_priority_of_an_organization_are_set_and_checked(operator, owner):
+    path = f"/v1/organizations/{owner.organization['name']}"
+    changed = operator.patch(path, json={"concurrency_limit": 3, "priority": -2}).json()
+    assert (changed["concurrency_limit"], changed["priority"]) == (3, -2)
+    assert operator.patch(path, json={"concurrency_limit": None}).json() == {**changed, "concurrency_limit": None}
+    for body, param in (
+        ({"concurrency_limit": 0}, "concurrency_limit"), ({"priority": 1.5}, "priority"), ({"priority": None}, "priority"),
+        ({"prority": 1}, "prority"),
+    ):  # fmt: skip
+        refused = operator.patch(path, json=body)
+        assert (refused.status_code, refused.json()["error"]["param"]) == (400, param)
+    assert operator.patch("/v1/organizations/nobody", json={"priority": 1}).status_code == 404
+    assert operator.patch(path, json={"priority": 0}).json()["priority"] == 0
 
 
 def test_organization_names_are_unique_and_checked(operator, owner):

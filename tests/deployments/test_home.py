@@ -21,7 +21,12 @@ from deployments.parts import Part, backoff_seconds
 from deployments.ports import choose_port, reachable
 from deployments.processes import Group
 
-VARIABLES = {"AFINADOR_PYTHON": "/venv/bin/python", "AFINADOR_ROOT": "/app", "AFINADOR_GPUS": "2"}
+VARIABLES = {
+    "AFINADOR_PYTHON": "/venv/bin/python",
+    "AFINADOR_ROOT": "/app",
+    "AFINADOR_GPUS": "2",
+    "AFINADOR_CPU_SLOTS": "3",
+}
 
 
 @pytest.fixture
@@ -177,7 +182,7 @@ def test_prefect_yaml_is_filled_in(root: Path) -> None:
     definition = Definition.read(root, VARIABLES)
     assert {pool["name"]: int(pool["concurrency_limit"]) for pool in definition.work_pools} == {
         "gpu": 2,
-        "cpu": 1,
+        "cpu": 3,
         "housekeeping": 1,
         "submission": 2,
     }
@@ -189,6 +194,7 @@ def test_the_digest_changes_with_what_is_deployed(root: Path) -> None:
     first = Definition.read(root, VARIABLES).digest
     assert Definition.read(root, VARIABLES).digest == first
     assert Definition.read(root, VARIABLES | {"AFINADOR_GPUS": "1"}).digest != first
+    assert Definition.read(root, VARIABLES | {"AFINADOR_CPU_SLOTS": "1"}).digest != first
 
 
 def test_a_missing_variable_is_named(root: Path) -> None:

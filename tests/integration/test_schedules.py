@@ -98,6 +98,7 @@ def each_minute(stack: Any, lines: list[str]) -> Iterator[None]:
     """A schedule of the cron deployment, made active before the other tests, so that nobody waits for its minute."""
     upload(stack, "by-the-clock.jsonl", lines)
     save(stack, "clock", "by-the-clock", pool=WAITS_FOR_A_GPU)
+    prefect(stack, "PATCH", f"/work_pools/{WAITS_FOR_A_GPU}", {"concurrency_limit": 100})  # nobody stands in line
     deployment = prefect(stack, "GET", "/deployments/name/submit-fine-tune/scheduled")
     assert deployment["paused"] is True
     schedule = {

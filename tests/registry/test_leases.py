@@ -64,6 +64,19 @@ def test_device_of_an_ended_job_or_an_older_attempt_is_taken_over(
     assert take(ready.memory, again, ["cpu:0"]) == ["cpu:0"]
 
 
+def test_slots_of_several_hosts_are_held_one_by_one(ready: Workshop, acme: Organization, globex: Organization) -> None:
+    slots = ["cpu:0", "cpu:1"]
+    running = [ready.running_job(acme) for _ in range(5)]
+    taken = [
+        take(ready.memory, job, slots, host=host) for job, host in zip(running, ["a", "b", "a", "b", "a"], strict=True)
+    ]
+    assert taken == [["cpu:0"], ["cpu:0"], ["cpu:1"], ["cpu:1"], None]
+    assert len(held(ready.memory)) == 4
+    with ready.memory.database.session() as session:
+        jobs.finish(session, running[2].id, 1, "succeeded")
+    assert take(ready.memory, running[4], slots, host="a") == ["cpu:1"]
+
+
 def test_concurrent_jobs_never_share_a_device(ready: Workshop, acme: Organization) -> None:
     running = [ready.running_job(acme) for _ in range(4)]
     taken: list[str] = []

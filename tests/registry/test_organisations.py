@@ -20,6 +20,16 @@ def test_name_of_an_organization_is_unique(memory: Memory, acme: Organization) -
         organisations.create(session, "acme")
 
 
+def test_what_is_not_changed_of_an_organization_stays(memory: Memory, acme: Organization) -> None:
+    with memory.database.session() as session:
+        organisations.update(session, "acme", priority=3)
+        assert organisations.update(session, acme.id, concurrency_limit=2).priority == 3
+        changed = organisations.update(session, "acme", concurrency_limit=None)
+        assert (changed.concurrency_limit, changed.priority) == (None, 3)
+        with pytest.raises(NotFoundError):
+            organisations.update(session, "nobody", priority=1)
+
+
 def test_organization_answers_to_id_and_name(memory: Memory, acme: Organization) -> None:
     with memory.database.reading() as session:
         assert organisations.get(session, acme.id).name == "acme"

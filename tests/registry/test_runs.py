@@ -20,7 +20,18 @@ import psutil
 import pytest
 
 from afinador.errors import ServiceUnavailableError
-from registry import certificate_runs, certificates, events, jobs, paused_runs, runs, settling, submissions
+from registry import (
+    certificate_runs,
+    certificates,
+    events,
+    jobs,
+    organisations,
+    paused_runs,
+    runs,
+    settling,
+    submissions,
+    work_queues,
+)
 from registry.memory import Memory
 from registry.prefect_api import Prefect, RunState
 from registry.tables import Certificate, Job, Organization
@@ -224,17 +235,80 @@ def test_a_job_for_a_gpu_that_nobody_has_says_how_to_run_on_the_cpu(
     assert "'gpu'" in said and "`pool: cpu`" in said
 
 
-def test_a_job_behind_another_says_so_once(
-    served: Memory, submitted: Job, ready: Any, acme: Organization, sleeper: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def one_slot(prefect: Prefect) -> Iterator[None]:
+    """The pool cpu takes one run at a time."""
+    asked("PATCH", f"{prefect.url}/work_pools/cpu", json={"concurrency_limit": 1})
+    yield
+    asked("PATCH", f"{prefect.url}/work_pools/cpu", json={"concurrency_limit": None})
+
+
+def test_jobs_in_line_have_no_run_yet_and_are_told_their_position_once(
+    served: Memory, one_slot: None, submitted: Job, ready: Any, acme: Organization, read: Any
 ) -> None:
-    monkeypatch.setattr(settling, "_WAITS_FROM_SECONDS", -1.0)
-    claim(served, submitted, sleeper.pid)
-    behind = ready.job(acme, pool="cpu")
-    assert runs.submit(served, behind.id)
+    second, third = ready.job(acme, pool="cpu"), ready.job(acme, pool="cpu")
+    for _ in range(2):
+        assert not runs.submit(served, second.id)
+        assert runs.submit_waiting(served) == 0
+    said = "Waiting for a free slot of the pool 'cpu'; position 1, which is next."
+    assert messages(served, second).count(said) == 1
+    assert messages(served, third).count("Waiting behind 1 job of the pool 'cpu'; position 2.") == 1
+    assert not any("position" in message for message in messages(served, submitted))
+    assert any("work pool 'cpu'" in message for message in messages(served, third)), "and that nobody works there"
+    ask(served, jobs.request_cancel, submitted)
+    assert runs.submit_waiting(served) == 1
+    assert read(second.id).flow_run_id is not None and read(third.id).flow_run_id is None
+
+
+def test_a_resumed_job_waits_for_its_turn_and_its_run_stays_suspended(
+    served: Memory, one_slot: None, prefect: Prefect, submitted: Job, ready: Any, acme: Organization, read: Any
+) -> None:
+    stop_paused(served, prefect, submitted, read)
+    other = ready.job(acme, pool="cpu")
+    assert runs.submit(served, other.id)
+    ask(served, jobs.request_resume, submitted)
+    runs.follow_up(served, submitted)
+    for _ in range(2):
+        runs.settle(served)
+    assert (read(submitted.id).status, state_of(prefect, submitted).name) == ("queued", "Suspended")
+    ask(served, jobs.request_cancel, other)
+    runs.submit_waiting(served)
     runs.settle(served)
+    assert (read(submitted.id).status, state_of(prefect, submitted).name) == ("queued", "Resuming")
+
+
+def test_a_run_that_is_resumed_in_prefect_waits_for_no_turn(
+    served: Memory, one_slot: None, prefect: Prefect, submitted: Job, ready: Any, acme: Organization, read: Any
+) -> None:
+    stop_paused(served, prefect, submitted, read)
+    assert runs.submit(served, ready.job(acme, pool="cpu").id)
+    ask(served, jobs.request_resume, submitted)
+    asked("POST", f"{prefect.url}/flow_runs/{submitted.flow_run_id}/resume", json={})
     runs.settle(served)
-    assert messages(served, behind).count("Waiting behind 1 running job of the pool 'cpu'.") == 1
-    assert not any("behind" in message for message in messages(served, submitted))
+    assert read(submitted.id).turn_at is not None, "it would count twice: as waiting, and as a run that may start"
+
+
+def test_limits_and_priorities_of_organizations_reach_their_queues_in_all_pools(
+    served: Memory, prefect: Prefect, submitted: Job, acme: Organization, globex: Organization
+) -> None:
+    here = served.settings
+    with served.database.session() as session:
+        organisations.update(session, "globex", priority=5, concurrency_limit=2)
+    served.settings = here.model_copy(update={"prefect_api_url": "http://127.0.0.1:9/api"})
+    with pytest.raises(ServiceUnavailableError):
+        work_queues.apply(served)
+    served.settings = here
+    assert [work_queues.apply(served) for _ in range(2)] == [1, 0]
+    for pool in ("gpu", "cpu"):
+        queues = {
+            name: asked("GET", f"{prefect.url}/work_pools/{pool}/queues/{name}").json() for name in ("acme", "globex")
+        }
+        assert queues["globex"]["priority"] < queues["acme"]["priority"]
+        assert (queues["globex"]["concurrency_limit"], queues["acme"]["concurrency_limit"]) == (2, None)
+    with served.database.session() as session:
+        organisations.update(session, "globex", concurrency_limit=None)
+    assert work_queues.apply(served) == 1
+    assert asked("GET", f"{prefect.url}/work_pools/cpu/queues/globex").json()["concurrency_limit"] is None
 
 
 def test_a_job_waits_while_prefect_is_away_and_says_so_once(
@@ -372,7 +446,11 @@ def test_a_job_paused_before_it_ran_has_a_suspended_run_and_goes_on_in_the_same(
     served: Memory, prefect: Prefect, submitted: Job, read: Any, by: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def tell() -> None:
-        runs.follow_up(served, submitted) if by == "the API" else runs.settle(served)
+        if by == "the API":
+            runs.follow_up(served, submitted)
+        else:
+            runs.submit_waiting(served)
+            runs.settle(served)
 
     for _ in range(2):
         monkeypatch.setattr(paused_runs, "IN_HAND_SECONDS", 60)

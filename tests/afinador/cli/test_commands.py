@@ -113,6 +113,11 @@ def test_the_operator_makes_organizations_and_keys(online: Run, service: Any, mo
     name = f"{service.organization}-c"
     assert online("create", "organisation", name).code == 0
     assert name in online("list", "organizations").out
+    ran = online("update", "organization", name, "-concurrency-limit", "2", "-priority", "-5")
+    assert ran.code == 0 and "2 jobs at once in each pool, priority -5" in ran.out
+    assert online("update", "organization", name, "-concurrency-limit", "none").out.count("any number of jobs") == 1
+    assert online("update", "organization", name).code == 2
+    assert "-5" in online("list", "organizations").out
     ran = online("create", "api-key", "-organization", name, "-name", "laptop")
     key = ran.out.strip()
     listed = json.loads(online("list", "api-key", "--organization", name, "--json").out)["data"]

@@ -42,6 +42,7 @@ COMMAND_LINES = [
     ("create organization o", "create organization"),
     ("create organisation o", "create organization"),
     ("list organization", "list organization"),
+    ("update organisation o -priority 1", "update organization"),
     ("create api-key --organization o", "create api-key"),
     ("create api-key -organisation o", "create api-key"),
     ("list api-key", "list api-key"),

@@ -226,6 +226,8 @@ def test_keys_decide_what_is_allowed(
 def test_the_operator_makes_organizations_and_keys(connect: Connect, client: Any, service: Any) -> None:
     made = client.organizations.create(f"{service.organization}-b")
     assert made.id in [each.id for each in client.organizations.list()]
+    changed = client.organizations.update(made, concurrency_limit=2)
+    assert (changed.concurrency_limit, changed.priority) == (2, 0)
     key = client.api_keys.create(made.name, "laptop")
     assert key.key
     with connect(service.url, key.key) as theirs:
