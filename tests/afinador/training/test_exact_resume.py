@@ -18,7 +18,6 @@ from afinador.training import FineTuner
 from afinador.training.checkpoints import complete_checkpoints, seal
 from afinador.training.run_dir import RunDir
 from afinador.training.stopping import Stopped, StopSign
-from tests.afinador.training.test_classification import bases, classifying  # noqa: F401  (fixtures)
 
 MakeSpec = Callable[..., FineTuningSpec]
 TIMES = {"timestamp_ms", "tokens_per_second"}
@@ -117,7 +116,7 @@ def test_killed_run_goes_on_from_its_last_checkpoint(engine: str, make_spec: Mak
 
 
 @pytest.mark.parametrize(("base", "method"), [("bert", "full"), ("llama", "lora")])
-def test_classifier_is_resumed_to_the_bit(base: str, method: str, classifying: MakeSpec, tmp_path: Path) -> None:  # noqa: F811
+def test_classifier_is_resumed_to_the_bit(base: str, method: str, classifying: MakeSpec, tmp_path: Path) -> None:
     spec = classifying(base, method, epochs=3, save_steps=2, eval_steps=3)
     undisturbed = train(spec, tmp_path / "undisturbed", [])
     require_same(train(spec, tmp_path / "disturbed", [5, 4]), undisturbed)
