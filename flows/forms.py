@@ -62,6 +62,10 @@ class JobForm(BaseModel):
     task: str = _optional("Default: by the base model's architecture.", enum=["causal_lm", "sequence_classification"])
     hyperparameters: Hyperparameters = _optional("What stays empty has its default.")
     config: dict[str, Any] = _optional("The advanced configuration: any hyperparameter, as JSON.")
+    from_checkpoint: str = _optional("A checkpoint to begin with: its id, or its name ft:…:ckpt-step-N.")
+    from_checkpoint_state: Literal["weights", "whole"] = _optional(
+        "Its weights alone, or its training goes on exactly. Default: weights."
+    )
     name: str = _optional("The job's name, unique in the organization. Default: made up.")
     suffix: str = _optional("Part of the name ft:… of the result.")
     seed: int = _optional("Of everything random. Default: made up, and kept.")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from afinador.errors import NotFoundError
+from afinador.errors import NotFoundError, nearest
 from afinador.schemas import checkpoints as wire
+from afinador.schemas.jobs import OPEN_STATUSES
 from afinador.schemas.models import HubFile
 from registry.memory import Memory
 from registry.pages import page
@@ -56,16 +57,24 @@ def exists(session: Session, job_id: str, step: int) -> bool:
 def prune(session: Session, job_id: str, *, keep: int, keep_best: bool = False) -> list[str]:
     """Forget the oldest checkpoints of a job, all but ``keep``, and return the storage prefixes of their files.
 
-    With ``keep_best`` the one with the least validation loss stays besides.
+    With ``keep_best`` the one with the least validation loss stays besides; and those that an open job starts from do.
     """
     newest_first = select(Checkpoint).where(Checkpoint.job_id == job_id).order_by(Checkpoint.step_number.desc())
-    rows = list(session.scalars(newest_first))
+    rows = list(session.scalars(newest_first.with_for_update()))
+    needed = _needed(session, rows[0].organization_id) if rows[keep:] else set()
     measured = [row for row in rows if row.metrics.get("valid_loss") is not None]
     best = min(measured, key=lambda row: (row.metrics["valid_loss"], row.step_number), default=None)
-    gone = [row for row in rows[keep:] if not (keep_best and row is best)]
+    gone = [row for row in rows[keep:] if not (keep_best and row is best) and row.storage_key not in needed]
     for row in gone:
         session.delete(row)
     return [row.storage_key for row in gone]
+
+
+def _needed(session: Session, organization_id: str) -> set[str]:
+    """Return the storage prefixes of all checkpoints that jobs of an organisation start from and have not ended."""
+    places = [Job.spec[path].as_string() for path in (("start_from", "path"), ("start_from", "best", "path"))]
+    is_open = (Job.organization_id == organization_id, Job.status.in_(OPEN_STATUSES))
+    return {place for row in session.execute(select(*places).where(*is_open)) for place in row if place}
 
 
 def list_page(
@@ -99,14 +108,53 @@ def find(session: Session, organization_id: str, job_id: str, reference: str) ->
     )
 
 
+def find_named(session: Session, organization_id: str, reference: str, *, param: str) -> Checkpoint:
+    """Return a checkpoint of any job by its id or its name as a model, and hold it until the transaction ends.
+
+    Raises:
+        NotFoundError: The organisation has no such checkpoint; names the nearest.
+    """
+    mine = select(Checkpoint).where(Checkpoint.organization_id == organization_id)
+    meant = mine.where(or_(Checkpoint.id == reference, Checkpoint.name == reference))
+    # Held, so that it is not pruned before the job that starts from it can be seen.
+    found = session.scalars(meant.order_by(Checkpoint.created_at.desc()).with_for_update(read=True)).first()
+    if found is None:
+        newest = mine.with_only_columns(Checkpoint.name).order_by(Checkpoint.created_at.desc()).limit(1000)
+        raise NotFoundError(
+            f"There is no checkpoint {reference!r} in this organization.{nearest(reference, session.scalars(newest))} "
+            "Name it by its id (ftckpt_…) or as a model (ft:…:ckpt-step-N).",
+            param=param,
+            code="checkpoint_not_found",
+        )
+    return found
+
+
+def manifest(memory: Memory, row: Checkpoint, *, param: str = "checkpoint") -> bytes:
+    """Return the manifest of a checkpoint as it is stored.
+
+    Raises:
+        NotFoundError: Its files are gone.
+        StorageError: The storage does not answer.
+    """
+    try:
+        with memory.storage.open(f"{row.storage_key}/{MANIFEST}") as stream:
+            return stream.read()
+    except NotFoundError as error:
+        raise NotFoundError(
+            f"The files of the checkpoint {row.name} are gone from the storage; choose another one.",
+            param=param,
+            code="checkpoint_not_found",
+        ) from error
+
+
 def files_of(memory: Memory, row: Checkpoint) -> list[HubFile]:
     """Return the files of a checkpoint, by path, as its manifest states them.
 
     Raises:
+        NotFoundError: They are gone.
         StorageError: The storage does not answer.
     """
-    with memory.storage.open(f"{row.storage_key}/{MANIFEST}") as stream:
-        stated = json.load(stream)["files"]
+    stated = json.loads(manifest(memory, row))["files"]
     return [HubFile(path=path, **stated[path]) for path in sorted(stated)]
 
 

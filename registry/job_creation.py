@@ -15,10 +15,11 @@ from afinador import __version__
 from afinador.config.hyperparameters import Hyperparameters, limits_of
 from afinador.config.resolve import require_fitting_task, resolve_request, resolve_task, slug
 from afinador.config.spec import DataFile, FineTuningSpec, Output
+from afinador.config.starting import Start
 from afinador.data.labels import LabelledFile, classes_of
 from afinador.errors import DataError, InvalidRequestError, NameTakenError
 from afinador.schemas.jobs import JobRequest, Task, TuningMethod
-from registry import events, files, job_bases
+from registry import events, files, job_bases, job_starts
 from registry.ids import new_id
 from registry.memory import Memory
 from registry.tables import BaseModel, File, Job, JobSpec, Organization
@@ -43,6 +44,7 @@ class _Tuning:
 
     Attributes:
         sources: Of each hyperparameter, where it came from.
+        start: The checkpoint that training starts from.
     """
 
     base: BaseModel
@@ -50,6 +52,7 @@ class _Tuning:
     method: TuningMethod
     hyperparameters: Hyperparameters
     sources: dict[str, str]
+    start: Start | None
 
 
 def create(
@@ -73,11 +76,12 @@ def create(
         The job: ``queued``, or ``validating_files`` while the check of its files is under way.
 
     Raises:
-        NotFoundError: The base model or a file is unknown; names the nearest.
+        NotFoundError: The base model, a file or the checkpoint is unknown; names the nearest.
         ModelError: The base model is not ready, too large, or of a kind that is not trained.
         DataError: A file was checked and is no good, or its labels are no classes and the task wants such.
         NameTakenError: The organisation has a job of this name.
-        InvalidRequestError: A hyperparameter or another field is wrong; see ``afinador.config.resolve``.
+        InvalidRequestError: A hyperparameter or another field is wrong; see ``afinador.config.resolve``. Or it does not
+            fit the checkpoint; see ``afinador.config.starting``.
     """
     spec, data_files = resolve(session, memory, organization, request)
     job = _row(spec, request, data_files, _method(memory, spec.tuning_method, spec.hyperparameters))
@@ -85,6 +89,9 @@ def create(
         job.job_spec_id, job.job_spec = job_spec.id, job_spec.name
     _insert(session, job)
     events.append(session, job.id, f"Created fine-tuning job: {job.id}")
+    if spec.start_from is not None:
+        told = spec.start_from.model_dump(include={"checkpoint_id", "name", "job_id", "step", "state"})
+        events.append(session, job.id, spec.start_from.sentence, data={"from_checkpoint": told})
     if job.status == "validating_files":
         names = ", ".join(file.filename for file in data_files if file.status == "uploaded")
         events.append(session, job.id, f"Validating files: {names}")
@@ -103,30 +110,42 @@ def resolve(
         AfinadorError: As ``create`` does, but for a name that is taken.
     """
     _check_extras(request)
-    tuning = _tuning(session, memory, organization, request)  # whoever is to upload a file yet hears of all else first
+    start, request = job_starts.find(session, memory, organization.id, request)
+    tuning = _tuning(session, memory, organization, request, start)  # whoever still has to upload hears of this first
     training_file = _data_file(session, organization, request.training_file, "training_file")
     validation_file = None
     if request.validation_file is not None:
         validation_file = _data_file(session, organization, request.validation_file, "validation_file")
     spec = _spec(organization, request, tuning, training_file, validation_file)
     data_files = [file for file in (training_file, validation_file) if file is not None]
+    if start is not None:
+        start.require_data(spec.training_file, spec.validation_file)
     if spec.task == "sequence_classification":
         _check_classes(data_files)
+        if start is not None:
+            job_starts.check_classes(session, start, data_files)
     return spec, data_files
 
 
-def _tuning(session: Session, memory: Memory, organization: Organization, request: JobRequest) -> _Tuning:
+def _tuning(
+    session: Session, memory: Memory, organization: Organization, request: JobRequest, start: Start | None
+) -> _Tuning:
     method, hyperparameters, sources = resolve_request(request, memory.operator)
+    if start is not None:
+        hyperparameters, sources = start.fitted(hyperparameters, sources)
     if hyperparameters.output_dir is not None:
         raise InvalidRequestError(
             "output_dir is for afinador train, which keeps its result on the disk; the result of a job of the service "
             "goes to the hub, under output_model. Leave output_dir out.",
             param="hyperparameters.output_dir",
         )
+    assert request.model is not None  # see parse_request and job_starts
     base = job_bases.find(session, memory, organization.id, request.model)
+    if start is not None:
+        start.require_base_model(base.name, base.sha256 or "")
     task = resolve_task(request, base.architecture or "unknown")
     require_fitting_task(method, task, hyperparameters)
-    return _Tuning(base, task, method, hyperparameters, sources)
+    return _Tuning(base, task, method, hyperparameters, sources, start)
 
 
 def _check_extras(request: JobRequest) -> None:
@@ -148,7 +167,8 @@ def _check_extras(request: JobRequest) -> None:
             )
 
 
-def _data_file(session: Session, organization: Organization, reference: str, param: str) -> File:
+def _data_file(session: Session, organization: Organization, reference: str | None, param: str) -> File:
+    assert reference is not None  # see parse_request and job_starts
     found = files.find(session, organization.id, reference, param=param)
     # Held until the job is written down: a verdict or a deletion comes before this, or sees the job.
     query = select(File).where(File.id == found.id).with_for_update(read=True)
@@ -188,6 +208,7 @@ def _spec(
         base_model=job_bases.reference(tuning.base),
         training_file=_reference(training_file),
         validation_file=_reference(validation_file) if validation_file else None,
+        start_from=tuning.start and tuning.start.point,
         output=_output(organization, tuning.base, request, job_id, tuning.method),
         hyperparameters=tuning.hyperparameters,
         seed=secrets.randbelow(2**31) if request.seed is None else request.seed,

@@ -56,8 +56,10 @@ def _checked(session: Session, memory: Memory, organization: Organization, body:
             "after its output_model.",
             param="name",
         )
-    job_creation.resolve(session, memory, organization, request)
-    return request.model_dump(exclude_none=True)
+    spec, _ = job_creation.resolve(session, memory, organization, request)
+    # What only a checkpoint has said is written down: a schedule tells its jobs apart by their data.
+    found = {"model": spec.base_model.name, "training_file": spec.training_file.file_id}
+    return found | request.model_dump(exclude_none=True)
 
 
 def get(session: Session, organization_id: str, id_or_name: str) -> JobSpec:

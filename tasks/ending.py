@@ -116,7 +116,10 @@ def died(attempt: Attempt, death: trainer.TrainerDiedError) -> Attempt | str:
 
 def _from_where(attempt: Attempt) -> str:
     kept = complete_checkpoints(attempt.run)
-    return f" from its newest checkpoint, {kept[-1].name}" if kept else " from the beginning"
+    if kept:
+        return f" from its newest checkpoint, {kept[-1].name}"
+    start = attempt.spec.start_from
+    return f" from {start.name}" if start is not None and start.state == "whole" else " from the beginning"
 
 
 def _close(attempt: Attempt, status: str) -> None:

@@ -20,7 +20,7 @@ from afinador.errors import AfinadorError
 from afinador.settings import read_settings
 from afinador.training.child import TrainingProcess
 from afinador.training.run_dir import RunDir
-from afinador.training.verification import CERTIFICATE, reproduce, verify_resume
+from afinador.training.verification import CERTIFICATE, reproduce, verify_resume, without_past
 from registry import certificates, leases
 from registry.memory import Memory
 from registry.prefect_api import Prefect
@@ -28,6 +28,7 @@ from registry.tables import Certificate, Job
 from tasks.attempt import StopRequestedError
 from tasks.data_files import local_copy
 from tasks.leasing import WAIT_SECONDS, device_environment, devices_of_pool
+from tasks.starting_point import local_start
 
 logger = logging.getLogger(__name__)
 
@@ -95,16 +96,23 @@ def claim(certificate_id: str, flow_run_id: str) -> Proof | None:
 
 @task(task_run_name="fetch inputs", cache_policy=NO_CACHE, persist_result=False)
 def fetch_inputs(proof: Proof) -> None:
-    """Bring the data to this machine.
+    """Bring the data, and the checkpoint that training starts from, to this machine.
 
     Raises:
         DataError: A file is gone, or not what was uploaded.
+        NotFoundError: The checkpoint is gone.
+        CheckpointDamagedError: It is not what was saved.
         StorageError: The storage does not answer.
     """
+    memory, spec, folder = proof.memory, proof.spec, _run_folder(proof.memory, proof.row.job_id)
     for name in ("training_file", "validation_file"):
-        data_file = getattr(proof.spec, name)
+        data_file = getattr(spec, name)
         if data_file is not None:
-            data_file.path = str(local_copy(proof.memory, _run_folder(proof.memory, proof.row.job_id), data_file, name))
+            data_file.path = str(local_copy(memory, folder, data_file, name))
+    if proof.row.type == "resume":
+        spec.start_from = without_past(spec).start_from
+    if spec.start_from is not None:
+        spec.start_from = local_start(memory, folder, spec.start_from)
 
 
 @task(task_run_name="take a device", cache_policy=NO_CACHE, persist_result=False)

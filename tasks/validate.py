@@ -14,6 +14,7 @@ from afinador.data.validation import validate_dataset as check_dataset
 from tasks.attempt import Attempt
 from tasks.data_files import local_copy
 from tasks.retrying import RETRY_DELAYS_SECONDS, is_transient, said
+from tasks.starting_point import local_start
 
 
 @task(
@@ -25,10 +26,11 @@ from tasks.retrying import RETRY_DELAYS_SECONDS, is_transient, said
     retry_condition_fn=is_transient,
 )
 def validate_dataset(attempt: Attempt) -> None:
-    """Bring the data into the run directory, check bytes and records, and write the run's ``spec.json``.
+    """Bring data and checkpoint into the run directory, check bytes and records, and write the run's ``spec.json``.
 
     Raises:
         DataError: A file is not what was uploaded, or has records or labels that cannot be trained on.
+        CheckpointDamagedError: The checkpoint that the run starts from is not what was saved.
     """
     attempt.check()
     spec = attempt.spec.model_copy(deep=True)
@@ -46,5 +48,8 @@ def validate_dataset(attempt: Attempt) -> None:
     if spec.task == "sequence_classification":
         classes = classes_of(*files)
         attempt.say(f"{len(classes)} classes are to be told apart.", key="classes")
+    if spec.start_from is not None:
+        with said(attempt, "Fetching the checkpoint"):
+            spec.start_from = local_start(attempt.memory, attempt.run.path, spec.start_from)
     attempt.run.write_spec(spec)
     attempt.mark_done("validate")

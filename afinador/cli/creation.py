@@ -19,7 +19,7 @@ _HYPERPARAMETER = "hyperparameters."
 _DATA_SETS = ("dataset", "validation_dataset")
 _OPTIONS = (
     "base_model", "dataset", "validation_dataset", "output_model", "name", "suffix", "seed", "tuning_method", "task",
-    "pool", "priority", "domain", "tags",
+    "from_checkpoint", "pool", "priority", "domain", "tags",
 )  # fmt: skip
 _OPENAI_NAMES = {"model": "base_model", "training_file": "dataset", "validation_file": "validation_dataset"}
 
@@ -43,6 +43,14 @@ def add_arguments(parser: Parser) -> None:
         "--task",
         metavar="TASK",
         help="causal_lm or sequence_classification (default: by the base model's architecture)",
+    )
+    add(
+        "--from-checkpoint", metavar="ID", help="begin with a checkpoint of any job: its id or its name, ft:…:ckpt-step-N"
+    )  # fmt: skip
+    add(
+        "--whole-state",
+        action="store_true",
+        help="go on with that job's training exactly, instead of its weights alone",
     )
     add("--pool", metavar="POOL", help="gpu or cpu (default: gpu when such a worker is there)")
     add(
@@ -147,10 +155,12 @@ def _request(arguments: argparse.Namespace) -> dict[str, Any]:
     hyperparameters = _less(saved, hyperparameters) | hyperparameters
     if hyperparameters:
         body["hyperparameters"] = hyperparameters
+    if arguments.whole_state:
+        body["from_checkpoint_state"] = "whole"
     if arguments.metadata:
         body["metadata"] = {**(body.get("metadata") or {}), **dict(arguments.metadata)}
     for field, option in (("base_model", "-basemodel"), ("dataset", "-dataset")):
-        if not body.get(field):
+        if not body.get(field) and not body.get("from_checkpoint"):
             raise UsageError(f"afinador create fine-tune-job needs {option}. See afinador create fine-tune-job --help.")
     return body
 
@@ -259,6 +269,7 @@ COMMANDS = (
             "afinador create fine-tune-job -basemodel tiny -dataset qa_data -validation-dataset qa_test -lora-rank 16",
             "afinador create job --config job.yaml --set warmup_steps=100 -lora-rank 8",
             "afinador create job --spec nightly -epochs 5",
+            "afinador create job -from-checkpoint ftckpt_1a2b3c4d -whole-state",
         ),
         details="Prints the job's name. Strongest first: options, --set, the --config file, the saved spec, the operator's "
         "defaults, ours.\nLocal data sets are uploaded when the rest of the job is in order, and only if the service has not "

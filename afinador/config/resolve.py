@@ -17,7 +17,7 @@ from afinador.errors import (
     UnsupportedModelError,
     nearest,
 )
-from afinador.schemas.jobs import OTHER_NAMES, JobRequest, Task, TuningMethod
+from afinador.schemas.jobs import NEEDED, OTHER_NAMES, JobRequest, Task, TuningMethod
 from afinador.wording import complaint
 
 MAX_PARAMETERS = 15_000_000_000
@@ -57,7 +57,7 @@ CLASSIFICATION_ARCHITECTURES = (
 )
 """Architectures that are trained to classify and for nothing else; all of ``CAUSAL_ARCHITECTURES`` may be, too."""
 
-LATER_FIELDS = frozenset({"processes", "from_checkpoint", "merge"})
+LATER_FIELDS = frozenset({"processes", "merge"})
 """Fields of a request that have a meaning in Afinador, but not in this version."""
 _FIELDS_IN_CONFIG = ("tuning_method", "task", "seed")
 
@@ -79,13 +79,26 @@ def parse_request(body: dict[str, Any]) -> JobRequest:
         if body.get(ours) is not None and body.get(theirs) is not None and body[ours] != body[theirs]:
             raise InvalidRequestError(f"{ours!r} and {theirs!r} mean the same field; give one of them.", param=theirs)
     given = _with_fields_from_config({key: value for key, value in body.items() if value is not None})
+    _require_needed(given)
     try:
         return JobRequest.model_validate(given)
     except ValidationError as error:
         field, said = complaint(error)
-        if (other := OTHER_NAMES.get(field)) and "is required" in said:
-            said = f"The field {field!r} (or {other!r}) is required."
         raise InvalidRequestError(said, param=field) from error
+
+
+def _require_needed(given: dict[str, Any]) -> None:
+    """Refuse a request that says too little: only the job of a checkpoint has what a request may leave out."""
+    if "from_checkpoint" in given:
+        return
+    if "from_checkpoint_state" in given:
+        raise InvalidRequestError(
+            "from_checkpoint_state says how to start from a checkpoint; give from_checkpoint, or leave it out.",
+            param="from_checkpoint_state",
+        )
+    for field in NEEDED:
+        if field not in given and OTHER_NAMES[field] not in given:
+            raise InvalidRequestError(f"The field {field!r} (or {OTHER_NAMES[field]!r}) is required.", param=field)
 
 
 def _with_fields_from_config(body: dict[str, Any]) -> dict[str, Any]:

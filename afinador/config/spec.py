@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from afinador.config.hyperparameters import Hyperparameters
-from afinador.schemas.jobs import Task, TuningMethod
+from afinador.schemas.jobs import StartState, Task, TuningMethod
 
 
 class DataFile(BaseModel):
@@ -77,11 +77,54 @@ class Output(BaseModel):
     alias: str
 
 
+class CheckpointReference(BaseModel):
+    """A checkpoint of another run.
+
+    Attributes:
+        checkpoint_id: None without a service.
+        name: Its name as a model, ``ft:…:ckpt-step-N``; without a service that of its folder.
+        step: Optimizer steps done.
+        path: In the ledger the prefix of its files in the storage; in a run directory the local folder.
+        manifest_sha256: Of its manifest, which names all other files with their hashes.
+        bytes: Of all its files.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    checkpoint_id: str | None = None
+    name: str
+    job_id: str
+    step: int
+    path: str
+    manifest_sha256: str
+    bytes: int
+
+
+class StartingPoint(CheckpointReference):
+    """The checkpoint that a run starts from.
+
+    Attributes:
+        state: ``weights``: a new training begins with its trained weights; ``whole``: its training goes on.
+        best: Of a whole state with early stopping the checkpoint that was the best so far, if it is another one.
+    """
+
+    state: StartState
+    best: CheckpointReference | None = None
+
+    @property
+    def sentence(self) -> str:
+        """What becomes of it, for people."""
+        if self.state == "whole":
+            return f"Goes on with the training that has left the checkpoint {self.name}, after step {self.step}."
+        return f"Begins with the trained weights of the checkpoint {self.name}."
+
+
 class FineTuningSpec(BaseModel):
     """Everything a run needs, resolved once and kept whole.
 
     Attributes:
-        sources: Where each hyperparameter came from: default, operator, file or request.
+        sources: Where each hyperparameter came from: default, operator, file, request or checkpoint.
+        start_from: A checkpoint of another run; None: the base model alone.
         code_version: Version of this library that resolved it.
     """
 
@@ -96,6 +139,7 @@ class FineTuningSpec(BaseModel):
     base_model: BaseModelReference
     training_file: DataFile
     validation_file: DataFile | None = None
+    start_from: StartingPoint | None = None
     output: Output
     hyperparameters: Hyperparameters
     seed: int

@@ -36,6 +36,7 @@ def model_card(spec: FineTuningSpec, evaluation: dict[str, Any], form: PromptFor
             f"| base model | {base.source or base.name} | `{base.sha256}` |",
             f"| training file | {spec.training_file.name} | `{spec.training_file.sha256}` |",
             *_validation_row(spec),
+            *_start_row(spec),
             "",
             "## Base against tuned",
             "",
@@ -66,6 +67,14 @@ def model_card(spec: FineTuningSpec, evaluation: dict[str, Any], form: PromptFor
 def _validation_row(spec: FineTuningSpec) -> list[str]:
     file = spec.validation_file
     return [f"| validation file | {file.name} | `{file.sha256}` |"] if file else []
+
+
+def _start_row(spec: FineTuningSpec) -> list[str]:
+    start = spec.start_from
+    if start is None:
+        return []
+    what = "its training goes on" if start.state == "whole" else "its weights"
+    return [f"| checkpoint that it started from ({what}) | {start.name} | `{start.manifest_sha256}` (manifest) |"]
 
 
 def _hyperparameter_rows(spec: FineTuningSpec) -> list[str]:

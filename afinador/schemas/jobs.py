@@ -10,6 +10,7 @@ from afinador.schemas.base import Wire
 
 TuningMethod = Literal["full", "lora", "qlora", "prefix_tuning", "prompt_tuning"]
 Task = Literal["causal_lm", "seq2seq_lm", "sequence_classification"]
+StartState = Literal["weights", "whole"]
 JobStatus = Literal["validating_files", "queued", "running", "pausing", "paused", "succeeded", "failed", "cancelled"]
 OPEN_STATUSES: tuple[JobStatus, ...] = ("validating_files", "queued", "running", "pausing", "paused")
 ENDED_STATUSES: tuple[JobStatus, ...] = ("succeeded", "failed", "cancelled")
@@ -17,16 +18,18 @@ ENDED_STATUSES: tuple[JobStatus, ...] = ("succeeded", "failed", "cancelled")
 
 OTHER_NAMES = {"model": "base_model", "training_file": "dataset", "validation_file": "validation_dataset"}
 """The specification's names of fields that OpenAI names otherwise; either may be given."""
+NEEDED = ("model", "training_file")
+"""Fields that every request has, unless it starts from a checkpoint, whose job has them."""
 
 
 def _describe_both_names(schema: dict[str, Any]) -> None:
-    """Let the description of a request have both names of its fields, and require one of each two."""
+    """Let the description of a request have both names of its fields, and require one of each two or a checkpoint."""
     properties: dict[str, Any] = {}
     for name, field in schema["properties"].items():
         properties[name] = field
         if name in OTHER_NAMES:
             other = OTHER_NAMES[name]
-            is_required = " One of the two is required." if name in schema["required"] else ""
+            is_required = " One of the two is required, unless `from_checkpoint` is given." if name in NEEDED else ""
             field["description"] = f"Or `{other}`.{is_required}"
             properties[other] = {
                 **field,
@@ -35,7 +38,7 @@ def _describe_both_names(schema: dict[str, Any]) -> None:
             }
     schema["properties"] = properties
     schema["allOf"] = [
-        {"anyOf": [{"required": [name]}, {"required": [OTHER_NAMES[name]]}]} for name in schema.pop("required")
+        {"anyOf": [{"required": [each]} for each in (name, OTHER_NAMES[name], "from_checkpoint")]} for name in NEEDED
     ]
 
 
@@ -49,8 +52,8 @@ class JobRequest(Wire):
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True, json_schema_extra=_describe_both_names)
 
-    model: str = Field(validation_alias=AliasChoices("model", "base_model"), min_length=1)
-    training_file: str = Field(validation_alias=AliasChoices("training_file", "dataset"), min_length=1)
+    model: str | None = Field(None, validation_alias=AliasChoices("model", "base_model"), min_length=1)
+    training_file: str | None = Field(None, validation_alias=AliasChoices("training_file", "dataset"), min_length=1)
     validation_file: str | None = Field(None, validation_alias=AliasChoices("validation_file", "validation_dataset"))
     name: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
     output_model: str | None = Field(None, pattern=r"^[A-Za-z0-9._-]{1,96}$")
@@ -62,6 +65,17 @@ class JobRequest(Wire):
     tuning_method: TuningMethod | None = None
     task: Task | None = None
     config: dict[str, Any] | None = None
+    from_checkpoint: str | None = Field(
+        None,
+        min_length=1,
+        description="A checkpoint of any job of the organization, whatever became of that: its id (`ftckpt_…`) or its "
+        "name as a model (`ft:…:ckpt-step-N`). What is left out of base model, data, method and task is that job's.",
+    )
+    from_checkpoint_state: StartState | None = Field(
+        None,
+        description="`weights` (the default): a new training begins with its trained weights. `whole`: its training "
+        "goes on exactly; data, seed and hyperparameters are those of its job.",
+    )
     pool: Literal["gpu", "cpu"] | None = None
     priority: int | None = Field(
         None, ge=-1000, le=1000, description="Among the organization's waiting jobs; higher is first. Default: 0."

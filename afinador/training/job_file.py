@@ -20,11 +20,13 @@ from afinador.config.resolve import (
     slug,
 )
 from afinador.config.spec import BaseModelReference, DataFile, FineTuningSpec, Output
+from afinador.config.starting import Start
 from afinador.data.validation import require_valid, validate_dataset
 from afinador.errors import InvalidRequestError, NotFoundError
 from afinador.models.headers import inspect_model_folder
 from afinador.schemas.jobs import JobRequest, TuningMethod
 from afinador.storage import sha256_of
+from afinador.training.starting_files import start_from_folder
 
 LOCAL = "local"
 """Organisation and job id of runs without a service."""
@@ -46,8 +48,8 @@ def spec_from_file(path: Path) -> FineTuningSpec:
 def spec_from_fields(fields: dict[str, Any], folder: Path, name: str) -> FineTuningSpec:
     """Resolve the fields of a job request.
 
-    ``base_model``, ``dataset`` and ``validation_dataset`` are paths. The data sets are checked whole, so that a bad
-    line is known before a model is loaded.
+    ``base_model``, ``dataset``, ``validation_dataset`` and ``from_checkpoint`` are paths. The data sets are checked
+    whole, so that a bad line is known before a model is loaded.
 
     Args:
         fields: As a job file holds them.
@@ -59,16 +61,27 @@ def spec_from_fields(fields: dict[str, Any], folder: Path, name: str) -> FineTun
         NotFoundError: A path leads nowhere.
         DataError: A data set cannot be trained on; all problems are named.
         ModelError: The model cannot be trained, or is too large.
+        TrainingError: The checkpoint is damaged, or holds no state of a training.
     """
     request = parse_request(fields)
+    start = _start(folder, request)
+    if start is not None:
+        request = start.completed(request)
     tuning_method, hyperparameters, sources = resolve_request(request)
+    if start is not None:
+        hyperparameters, sources = start.fitted(hyperparameters, sources)
     _refuse_what_needs_a_hub(hyperparameters)
-    model_path = _existing(folder, request.model, "base_model")
-    model = inspect_model_folder(model_path)
-    check_parameter_count(request.model, model.parameters)
-    task = resolve_task(request, model.architecture)
+    base = _base_model(folder, request.model)
+    task = resolve_task(request, base.architecture)
     require_fitting_task(tuning_method, task, hyperparameters)
     name = request.name or name
+    training_file = _data_file(folder, request.training_file, "dataset")
+    validation_file = None
+    if request.validation_file is not None:
+        validation_file = _data_file(folder, request.validation_file, "validation_dataset")
+    if start is not None:
+        start.require_base_model(base.name, base.sha256)
+        start.require_data(training_file, validation_file)
     return FineTuningSpec(
         job_id=LOCAL,
         job_name=name,
@@ -76,19 +89,11 @@ def spec_from_fields(fields: dict[str, Any], folder: Path, name: str) -> FineTun
         organization=LOCAL,
         task=task,
         tuning_method=tuning_method,
-        base_model=BaseModelReference(
-            name=model_path.name,
-            path=str(model_path),
-            architecture=model.architecture,
-            sha256=model.sha256,
-            parameters=model.parameters,
-            license=model.license,
-        ),
-        training_file=_data_file(folder, request.training_file, "dataset"),
-        validation_file=(
-            _data_file(folder, request.validation_file, "validation_dataset") if request.validation_file else None
-        ),
-        output=_output(request, tuning_method, model_path.name, name),
+        base_model=base,
+        training_file=training_file,
+        validation_file=validation_file,
+        start_from=start and start.point,
+        output=_output(request, tuning_method, base.name, name),
         hyperparameters=hyperparameters,
         seed=DEFAULT_SEED if request.seed is None else request.seed,
         sources=sources,
@@ -97,6 +102,27 @@ def spec_from_fields(fields: dict[str, Any], folder: Path, name: str) -> FineTun
         tags=request.tags,
         metadata=request.metadata,
     )
+
+
+def _base_model(folder: Path, named: str | None) -> BaseModelReference:
+    path = _existing(folder, named, "base_model")
+    model = inspect_model_folder(path)
+    check_parameter_count(named or path.name, model.parameters)
+    return BaseModelReference(
+        name=path.name,
+        path=str(path),
+        architecture=model.architecture,
+        sha256=model.sha256,
+        parameters=model.parameters,
+        license=model.license,
+    )
+
+
+def _start(folder: Path, request: JobRequest) -> Start | None:
+    if request.from_checkpoint is None:
+        return None
+    path = _existing(folder, request.from_checkpoint, "from_checkpoint")
+    return start_from_folder(path, request.from_checkpoint_state or "weights", LOCAL)
 
 
 def _output(request: JobRequest, tuning_method: TuningMethod, model: str, name: str) -> Output:
@@ -151,7 +177,11 @@ def _fault(error: InvalidRequestError) -> str:
     return "it holds no fields (key: value)"
 
 
-def _existing(folder: Path, named: str, field: str) -> Path:
+def _existing(folder: Path, named: str | None, field: str) -> Path:
+    if named is None:
+        raise InvalidRequestError(
+            f"The field {field!r} is required; a checkpoint does not say where it lies.", param=field
+        )
     path = (folder / Path(named).expanduser()).resolve()
     if not path.exists():
         raise NotFoundError(
@@ -160,7 +190,7 @@ def _existing(folder: Path, named: str, field: str) -> Path:
     return path
 
 
-def _data_file(folder: Path, named: str, field: str) -> DataFile:
+def _data_file(folder: Path, named: str | None, field: str) -> DataFile:
     path = _existing(folder, named, field)
     report = validate_dataset(path, path.name)
     require_valid(report, path.name)

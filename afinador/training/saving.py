@@ -14,6 +14,7 @@ import torch
 from torch.optim.lr_scheduler import LRScheduler
 
 from afinador.config.spec import FineTuningSpec
+from afinador.config.starting import Recipe
 from afinador.data.batching import BatchOrder
 from afinador.storage import require_free_space
 from afinador.training.checkpoints import checkpoint_name, is_complete, save_checkpoint
@@ -63,6 +64,7 @@ class Saver:
         self.batches = batches
         self._passes, self._run_dir, self._progress = passes, run_dir, progress
         self._environment = environment_of(subject.computing)
+        self._recipe = Recipe.of(spec).model_dump(mode="json")
         self._writer: threading.Thread | None = None
         self._failure: Exception | None = None
 
@@ -74,7 +76,7 @@ class Saver:
             DataError: It does not fit this data.
         """
         steps_done: int = state.document["step"]
-        restore_weights(state, self._subject.model)
+        restore_weights(state.weights, self._subject.model)
         restore_optimizer(state, self._optimizer, self._schedule)
         self.batches.keep_order(steps_done, state.order.tolist())
         self._progress.resume(state.document["progress"])
@@ -157,6 +159,7 @@ class Saver:
             "accumulated_micro_batches": 0,  # a checkpoint is taken between optimizer steps
             "micro_batches": asdict(self._passes),
             "base_model": {"name": self._spec.base_model.name, "sha256": self._spec.base_model.sha256},
+            "recipe": self._recipe,
             "environment": self._environment,
         }
 

@@ -13,8 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from afinador.config.spec import FineTuningSpec
 from afinador.data.classified import TEXT_AS_IT_IS, ClassForm
 from afinador.data.prompting import PromptForm, prompt_form
@@ -25,7 +23,6 @@ from afinador.models.publishing import cast_weights, pass_on_license
 from afinador.models.weights import described_weights
 from afinador.training import accelerate_loop
 from afinador.training.base_against_tuned import compare_with_base
-from afinador.training.checkpoints import checkpoint_name, newest_intact
 from afinador.training.classes import describe_classes
 from afinador.training.environment import environment_of, versions
 from afinador.training.progress import Progress
@@ -40,8 +37,9 @@ from afinador.training.setup import (
     load_trained,
     usable_length,
 )
+from afinador.training.starting_point import checkpoint_of, state_to_go_on_from, take_weights_over
 from afinador.training.stopping import StopSign
-from afinador.training.training_state import TrainingState, restore_weights
+from afinador.training.training_state import TrainingState, read_weights, restore_weights
 
 
 def run_stages(spec: FineTuningSpec, run_dir: RunDir, progress: Progress, stop: StopSign) -> None:
@@ -59,7 +57,7 @@ def run_stages(spec: FineTuningSpec, run_dir: RunDir, progress: Progress, stop: 
     data, held_out = _load_both(spec, subject, max_length)
     everything = [*data.tokenised, *(held_out.tokenised if held_out else [])]
     longest = max(len(example.input_ids) for example in everything)
-    state = None if trained else _newest_state(run_dir)
+    state = None if trained else state_to_go_on_from(spec, run_dir)
     passes = choose_micro_batches(subject, spec.hyperparameters, longest)
     if state is not None:  # free memory is never quite the same
         passes = MicroBatches(**state.document["micro_batches"])
@@ -68,6 +66,8 @@ def run_stages(spec: FineTuningSpec, run_dir: RunDir, progress: Progress, stop: 
     if subject.classes:
         describe_classes(spec, subject, data, held_out, run_dir)
     if trained is None:
+        if state is None:
+            take_weights_over(spec, subject, run_dir)
         held_out_pieces = held_out.tokenised if held_out else []
         _train(spec, subject, data, held_out_pieces, passes, run_dir, progress, stop, state)
     progress.enter("evaluating")
@@ -163,7 +163,7 @@ def _train(
     train(spec, subject, data, held_out, passes, run_dir=run_dir, progress=progress, stop=stop, state=state)
     stop.raise_if_asked(math.inf)
     progress.enter("saving")
-    published = _take_best(subject, run_dir, progress)
+    published = _take_best(spec, subject, run_dir, progress)
     _save_final(spec, subject, run_dir)
     run_dir.write_document(
         "training.json",
@@ -181,16 +181,6 @@ def _train(
     )
 
 
-def _newest_state(run_dir: RunDir) -> TrainingState | None:
-    """Read the newest checkpoint that is whole; None to begin at the beginning."""
-    folder = newest_intact(run_dir)
-    if folder is None:
-        return None
-    state = TrainingState.read(folder)
-    torch.set_num_threads(state.document["environment"]["threads"])  # sums over other parts round otherwise
-    return state
-
-
 def _engine_of(spec: FineTuningSpec) -> Callable[..., None]:
     if spec.hyperparameters.engine == "hf_trainer":
         from afinador.training import hf_trainer  # a tenth of what torch and transformers take to import
@@ -199,14 +189,14 @@ def _engine_of(spec: FineTuningSpec) -> Callable[..., None]:
     return accelerate_loop.train
 
 
-def _take_best(subject: Subject, run_dir: RunDir, progress: Progress) -> dict[str, Any]:
+def _take_best(spec: FineTuningSpec, subject: Subject, run_dir: RunDir, progress: Progress) -> dict[str, Any]:
     """With early stopping, put the best checkpoint's weights back into the model; return what is published."""
     best = progress.early_stopping
     last = {"valid_loss": progress.valid_loss, "published_step": progress.done_steps}
     if best.patience is None or best.best_step is None:
         return last
     if best.best_step != progress.done_steps:
-        restore_weights(TrainingState.read(run_dir.checkpoints / checkpoint_name(best.best_step)), subject.model)
+        restore_weights(read_weights(checkpoint_of(spec, run_dir, best.best_step)), subject.model)
     run_dir.log_event(
         "message",
         "info",
@@ -261,9 +251,12 @@ def _finish(
     )
 
 
-_PLACES = {name: {"path"} for name in ("base_model", "training_file", "validation_file")}
+_PLACES: dict[str, Any] = {
+    **{name: {"path"} for name in ("base_model", "training_file", "validation_file")},
+    "start_from": {"path": True, "best": {"path"}},
+}
 """Folders of this machine mean nothing elsewhere."""
 _LINEAGE = {
     "job_id", "job_name", "task", "tuning_method", "base_model", "training_file", "validation_file",
-    "hyperparameters", "seed", "code_version",
+    "hyperparameters", "seed", "start_from", "code_version",
 }  # fmt: skip

@@ -70,13 +70,7 @@ class TrainingState:
             TrainingError: The checkpoint holds no training state, or one of a newer form.
         """
         place = folder / STATE_FOLDER
-        document = state_of(folder)
-        if document["format"] > FORMAT:
-            raise TrainingError(
-                f"The checkpoint {folder.name} was written by a newer version of Afinador (its form is "
-                f"{document['format']}, this version reads {FORMAT}). Update this machine.",
-                code="checkpoint_of_newer_version",
-            )
+        document = _document_of(folder)
         return cls(
             weights=load_file(place / "weights.safetensors"),
             optimizer=load_file(place / "optimizer.safetensors"),
@@ -84,6 +78,23 @@ class TrainingState:
             order=load_file(place / "data.safetensors")["order"],
             document=document,
         )
+
+
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """Read the trained weights of a checkpoint alone; errors are those of ``TrainingState.read``."""
+    _document_of(folder)
+    return load_file(folder / STATE_FOLDER / "weights.safetensors")
+
+
+def _document_of(folder: Path) -> dict[str, Any]:
+    document = state_of(folder)
+    if document["format"] > FORMAT:
+        raise TrainingError(
+            f"The checkpoint {folder.name} was written by a newer version of Afinador (its form is "
+            f"{document['format']}, this version reads {FORMAT}). Update this machine.",
+            code="checkpoint_of_newer_version",
+        )
+    return document
 
 
 def bytes_of_state(model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
@@ -128,17 +139,17 @@ def take_state(
     )
 
 
-def restore_weights(state: TrainingState, model: nn.Module) -> None:
+def restore_weights(weights: dict[str, Tensor], model: nn.Module) -> None:
     """Put trained weights back into a model.
 
     Raises:
-        TrainingError: The state is that of another model or method.
+        TrainingError: They are those of another model or method.
     """
     mine = _trained(model)
     different = sorted(
         name
-        for name in mine.keys() | state.weights.keys()
-        if name not in mine or name not in state.weights or mine[name].shape != state.weights[name].shape
+        for name in mine.keys() | weights.keys()
+        if name not in mine or name not in weights or mine[name].shape != weights[name].shape
     )
     if different:
         raise TrainingError(
@@ -148,7 +159,7 @@ def restore_weights(state: TrainingState, model: nn.Module) -> None:
         )
     with torch.no_grad():
         for name, tensor in mine.items():
-            tensor.copy_(state.weights[name])
+            tensor.copy_(weights[name])
 
 
 def restore_optimizer(state: TrainingState, optimizer: torch.optim.Optimizer, schedule: LRScheduler) -> None:

@@ -18,7 +18,7 @@ from afinador.errors import DataError, InvalidRequestError, ModelError, OutOfRan
 from afinador.models.headers import inspect_model_folder
 from afinador.schemas.certificates import DEFAULT_STEPS, LEAST_STEPS, MOST_STEPS
 from afinador.storage import sha256_of
-from afinador.training.checkpoints import complete_checkpoints, state_of
+from afinador.training.checkpoints import complete_checkpoints, state_of, verify
 from afinador.training.child import TrainingProcess
 from afinador.training.comparison import differences, first_difference, measurements, tensor_hashes
 from afinador.training.run_dir import RunDir
@@ -56,6 +56,7 @@ def verify_resume(
         AfinadorError: Model or data are not those of the specification, or training failed.
     """
     _require_steps(steps)
+    spec = without_past(spec)
     _require_inputs(spec)
     process = process or TrainingProcess()
     straight, resumed = (RunDir(_empty(folder) / name) for name in ("straight", "resumed"))
@@ -74,6 +75,12 @@ def verify_resume(
     certificate = certify_resume(spec, straight, resumed)
     RunDir(folder).write_document(CERTIFICATE, certificate)
     return certificate
+
+
+def without_past(spec: FineTuningSpec) -> FineTuningSpec:
+    """Return the specification of a run's whole training, where it goes on with that of another run."""
+    goes_on = spec.start_from is not None and spec.start_from.state == "whole"
+    return spec.model_copy(update={"start_from": None}) if goes_on else spec
 
 
 def certify_resume(spec: FineTuningSpec, straight: RunDir, resumed: RunDir) -> dict[str, Any]:
@@ -185,6 +192,10 @@ def _require_inputs(spec: FineTuningSpec) -> None:
             f"The base model {spec.base_model.name!r} is not the one that the job was trained from: its hash has changed."
         )
 
+    start = spec.start_from
+    for checkpoint in filter(None, (start, start and start.best)):
+        verify(Path(checkpoint.path))
+
 
 def _there(path: str, name: str) -> Path:
     if not Path(path).exists():
@@ -233,11 +244,12 @@ def _first_file(hashes: list[dict[str, str]], names: list[str], steps: int) -> d
 
 def _subject(spec: FineTuningSpec) -> dict[str, Any]:
     named = {"name", "sha256"}
-    held_out = spec.validation_file
+    held_out, start = spec.validation_file, spec.start_from
     return {
         "base_model": spec.base_model.model_dump(include=named),
         "training_file": spec.training_file.model_dump(include=named),
         "validation_file": held_out and held_out.model_dump(include=named),
+        "start_from": start and start.model_dump(include={"name", "step", "state", "manifest_sha256"}),
         "task": spec.task,
         "tuning_method": spec.tuning_method,
         "seed": spec.seed,

@@ -115,6 +115,32 @@ def test_pages_are_walked_to_the_end(client, member, training_file, public_base_
     assert len(list(client.fine_tuning.jobs.list_events(ids[0], limit=1))) >= 1
 
 
+def test_job_starts_from_a_checkpoint_of_another_one(client, training_file, public_base_model, member, running):
+    first = client.fine_tuning.jobs.create(model=public_base_model, training_file=training_file, seed=5)
+    key = f"{member.organization['id']}/jobs/{first.id}/checkpoints/step-000002"
+    folder = running.memory.storage.local_path(key)
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text('{"files": {"training_state/state.json": {"bytes": 1, "sha256": "0"}}}')
+    with running.memory.database.session() as session:
+        checkpoints.register(session, jobs.get(session, member.organization["id"], first.id), 2, key, {}, 1)
+    (found,) = client.fine_tuning.jobs.checkpoints.list(first.id)
+    client.fine_tuning.jobs.cancel(first.id)
+    whole = {"from_checkpoint": found.id, "from_checkpoint_state": "whole"}
+    on = client.fine_tuning.jobs.create(model=public_base_model, training_file=training_file, extra_body=whole)
+    assert (on.seed, on.model_extra["spec"]["start_from"]["state"]) == (5, "whole")
+    little = member.http.post("/v1/fine_tuning/jobs", json={"from_checkpoint": found.fine_tuned_model_checkpoint})
+    assert little.json()["spec"]["start_from"]["checkpoint_id"] == found.id
+    assert (little.json()["base_model"], little.json()["dataset"]) == (public_base_model, training_file)
+    with pytest.raises(openai.BadRequestError) as caught:
+        extra = whole | {"hyperparameters": {"epochs": 9}}
+        client.fine_tuning.jobs.create(model=public_base_model, training_file=training_file, extra_body=extra)
+    assert (caught.value.code, caught.value.param) == ("checkpoint_does_not_fit", "hyperparameters.epochs")
+    with pytest.raises(openai.NotFoundError):
+        client.fine_tuning.jobs.create(model=public_base_model, training_file=training_file, extra_body=whole | {
+            "from_checkpoint": "ftckpt_none"
+        })  # fmt: skip
+
+
 def test_models_are_listed_and_retrieved(client, public_base_model):
     names = {model.name: model for model in client.models.list()}
     assert public_base_model in names

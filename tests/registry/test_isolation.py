@@ -29,6 +29,7 @@ from registry import (
     job_creation,
     job_logs,
     job_specs,
+    job_starts,
     jobs,
     organisations,
     spec_jobs,
@@ -123,6 +124,7 @@ class Belongings:
             {"model": version.name, "training_file": "99.csv"},
             *({"model": "own", "training_file": name} for name in (file.filename, file.id, "secret", deleted.id)),
             {"model": "own", "training_file": "99.csv", "validation_file": file.id},
+            {"model": "own", "training_file": "99.csv", "from_checkpoint": checkpoint.name},
         ]
 
         def asking(session: Session, organization_id: str, request: dict[str, Any]) -> tuple[Organization, JobRequest]:
@@ -152,6 +154,13 @@ class Belongings:
             "checkpoints.find": [
                 lambda s, o: checkpoints.find(s, o, job.id, checkpoint.id),
                 lambda s, o: checkpoints.find(s, o, job.id, "1"),
+            ],
+            "checkpoints.find_named": [
+                lambda s, o: checkpoints.find_named(s, o, checkpoint.id, param="from_checkpoint"),
+                lambda s, o: checkpoints.find_named(s, o, checkpoint.name, param="from_checkpoint"),
+            ],
+            "job_starts.find": [
+                lambda s, o: job_starts.find(s, memory, o, parse_request({"from_checkpoint": checkpoint.id}))
             ],
             "hub.get": [
                 lambda s, o: hub.get(s, o, version.name),

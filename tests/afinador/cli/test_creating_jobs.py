@@ -187,3 +187,20 @@ def test_a_saved_spec_is_made_of_a_file_and_starts_jobs(online: Run, dataset: Pa
     assert (given["epochs"], given["learning_rate"]) == (3, 1e-4)
     assert online("delete", "job-spec", "nightly").out == "Deleted job spec nightly.\n"
     assert online("get", "job-spec", "nightly").code == 3
+
+
+def test_a_job_goes_on_from_a_checkpoint(online: Run, service: Any, job: dict[str, Any]) -> None:
+    service.keep_checkpoint(job["id"], 4, {"training_state/state.json": b"{}"})
+    (kept,) = json.loads(online("list", "checkpoint", "mine", "--json").out)["data"]
+    ran = online("create", "job", "-from-checkpoint", kept["id"], "-whole-state", "-save-steps", "50", "--json")
+    assert ran.code == 0, ran.err
+    spec = json.loads(ran.out)["spec"]
+    assert (spec["start_from"]["step"], spec["start_from"]["state"]) == (4, "whole")
+    assert (spec["seed"], spec["hyperparameters"]["save_steps"]) == (job["seed"], 50)
+    name = kept["fine_tuned_model_checkpoint"]
+    new = online("create", "job", "-from-checkpoint", name, "-dataset", "orders", "-epochs", "1", "--json")
+    assert json.loads(new.out)["spec"]["start_from"]["state"] == "weights"
+    refused = online("create", "job", "-from-checkpoint", name, "-whole-state", "-epochs", "1")
+    assert refused.code == 2 and "epochs is 1, there 3" in refused.err
+    alone = online("create", "job", "-basemodel", "tiny", "-dataset", "orders", "-whole-state")
+    assert alone.code == 2 and "give from_checkpoint" in alone.err

@@ -1,0 +1,154 @@
+"""A training that starts from a checkpoint of another one: what must be the same, and what is taken from there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from afinador.config.hyperparameters import Hyperparameters
+from afinador.config.spec import DataFile, FineTuningSpec, StartingPoint
+from afinador.errors import InvalidRequestError
+from afinador.schemas.jobs import JobRequest, Task, TuningMethod
+from afinador.wording import shown
+
+SOURCE = "checkpoint"
+"""Where a hyperparameter came from that was taken from the checkpoint's training."""
+
+_SHAPING = frozenset({"lora_rank", "lora_alpha", "lora_bias", "target_modules", "modules_to_save", "quantization_bits"})
+"""Decide which weights are trained, of which shapes, and what they mean."""
+_FREE = frozenset(
+    {
+        "save_steps", "save_each_epoch", "save_total_limit", "eval_steps", "logging_steps", "max_skipped_steps",
+        "generation_max_new_tokens", "generation_examples", "max_attempts", "orphan_timeout_seconds", "promote_if",
+    }
+)  # fmt: skip
+"""Change no bit of the weights that a training ends with."""
+_OWN = frozenset({"output_dir"})
+"""Belong to the run alone."""
+
+
+class Recipe(BaseModel):
+    """What decides the bits of a training; kept with each of its checkpoints."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    base_model: str
+    base_model_sha256: str
+    training_file: str
+    training_file_sha256: str
+    validation_file: str | None
+    validation_file_sha256: str | None
+    tuning_method: TuningMethod
+    task: Task
+    seed: int
+    hyperparameters: Hyperparameters
+
+    @classmethod
+    def of(cls, spec: FineTuningSpec) -> Recipe:
+        """Return that of a run."""
+        held_out = spec.validation_file
+        return cls(
+            base_model=spec.base_model.name,
+            base_model_sha256=spec.base_model.sha256,
+            training_file=spec.training_file.name,
+            training_file_sha256=spec.training_file.sha256,
+            validation_file=held_out and held_out.name,
+            validation_file_sha256=held_out and held_out.sha256,
+            tuning_method=spec.tuning_method,
+            task=spec.task,
+            seed=spec.seed,
+            hyperparameters=spec.hyperparameters,
+        )
+
+
+@dataclass(frozen=True)
+class Start:
+    """A checkpoint to start from, with what is known of its training.
+
+    All methods raise InvalidRequestError, with the code ``checkpoint_does_not_fit``, for whatever does not fit to it.
+    """
+
+    point: StartingPoint
+    recipe: Recipe
+
+    def completed(self, request: JobRequest) -> JobRequest:
+        """Return a request with the method and the task of the checkpoint, and with its seed if its training goes on."""
+        names = ["tuning_method", "task", *(["seed"] if self._goes_on else [])]
+        taken = {name: getattr(self.recipe, name) for name in names}
+        given = {name: getattr(request, name) for name in names}
+        self._refuse({name: given[name] for name in names if given[name] not in (None, taken[name])}, taken)
+        return request.model_copy(update=taken)
+
+    def fitted(
+        self, hyperparameters: Hyperparameters, sources: dict[str, str]
+    ) -> tuple[Hyperparameters, dict[str, str]]:
+        """Return hyperparameters and their sources after what was not asked for is taken from the checkpoint.
+
+        Of weights alone that is what they would not fit without; of a whole state everything.
+        """
+        had, now = self.recipe.hyperparameters.model_dump(), hyperparameters.model_dump()
+        asked = {key for key, source in sources.items() if source in ("file", "request")}
+        bound = self._bound()
+        self._refuse({key: now[key] for key in now if key in asked & bound and _differ(now[key], had[key])}, had)
+        inherited = had.keys() - _OWN if self._goes_on else _SHAPING
+        taken = {key: had[key] for key in inherited if key in bound or key not in asked}
+        told = {key: SOURCE for key in taken if key in sources and key not in asked}
+        if self._goes_on:
+            told["seed"] = SOURCE
+        return hyperparameters.model_copy(update=taken), sources | told
+
+    def require_base_model(self, name: str, sha256: str) -> None:
+        """Refuse another base model."""
+        if sha256 != self.recipe.base_model_sha256:
+            self._refuse_file("model", name, sha256, self.recipe.base_model, self.recipe.base_model_sha256)
+
+    def require_data(self, training_file: DataFile, validation_file: DataFile | None) -> None:
+        """Refuse other data where training goes on; weights go with any."""
+        if not self._goes_on:
+            return
+        for field, file in (("training_file", training_file), ("validation_file", validation_file)):
+            name, sha256 = (file.name, file.sha256) if file else (None, None)
+            had_name, had_sha256 = getattr(self.recipe, field), getattr(self.recipe, f"{field}_sha256")
+            if sha256 != had_sha256:
+                self._refuse_file(field, name, sha256, had_name, had_sha256)
+
+    @property
+    def _goes_on(self) -> bool:
+        return self.point.state == "whole"
+
+    def _bound(self) -> frozenset[str]:
+        if not self._goes_on:
+            return _SHAPING
+        free, settings = set(_FREE), self.recipe.hyperparameters
+        if settings.early_stopping_patience is not None:  # what is published depends on when it was measured
+            free -= {"eval_steps", *(["save_steps"] if settings.eval_steps is None else [])}
+        return frozenset(Hyperparameters.model_fields.keys() - free - _OWN)
+
+    def _refuse(self, given: dict[str, Any], had: dict[str, Any]) -> None:
+        if not given:
+            return
+        said = "; ".join(f"{key} is {shown(value)}, there {shown(had[key])}" for key, value in given.items())
+        first = next(iter(given))
+        param = f"hyperparameters.{first}" if first in Hyperparameters.model_fields else first
+        raise self._misfit(f"{said}. Leave {'it' if len(given) == 1 else 'them'} out", param)
+
+    def _refuse_file(self, field: str, name: str | None, sha256: str | None, had: str | None, was: str | None) -> None:
+        told = [f"{each!r} (SHA-256 {hash})" if each else "none" for each, hash in ((name, sha256), (had, was))]
+        raise self._misfit(f"{field} is {told[0]}, there {told[1]}. Give the same content, or leave it out", field)
+
+    def _misfit(self, said: str, param: str) -> InvalidRequestError:
+        remedy = "; or set from_checkpoint_state to 'weights', for a new training with its weights" * self._goes_on
+        return InvalidRequestError(
+            f"The checkpoint {self.point.name} does not fit: {said}{remedy}.",
+            param=param,
+            code="checkpoint_does_not_fit",
+        )
+
+
+def _differ(one: Any, other: Any) -> bool:
+    """Compare two values; the order of names means nothing."""
+    if isinstance(one, list) and isinstance(other, list):
+        return sorted(one) != sorted(other)
+    return bool(one != other)

@@ -1,0 +1,81 @@
+"""Where training begins: at the run's newest checkpoint, else with what its specification starts from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+
+from afinador.config.spec import FineTuningSpec, StartingPoint
+from afinador.errors import TrainingError
+from afinador.models.classification import BASE_FOLDER
+from afinador.training.checkpoints import checkpoint_name, is_complete, newest_intact
+from afinador.training.run_dir import RunDir
+from afinador.training.setup import Subject
+from afinador.training.training_state import TrainingState, read_weights, restore_weights
+
+
+def state_to_go_on_from(spec: FineTuningSpec, run_dir: RunDir) -> TrainingState | None:
+    """Read the newest checkpoint that is whole, else the one whose training goes on; None to begin at the beginning."""
+    folder, start = newest_intact(run_dir), spec.start_from
+    if folder is None and start is not None and start.state == "whole":
+        folder = Path(start.path)
+        _tell(start, run_dir)
+    if folder is None:
+        return None
+    state = TrainingState.read(folder)
+    torch.set_num_threads(state.document["environment"]["threads"])  # sums over other parts round otherwise
+    return state
+
+
+def take_weights_over(spec: FineTuningSpec, subject: Subject, run_dir: RunDir) -> None:
+    """Put the trained weights of the checkpoint that a new training begins with into the model, if it has one.
+
+    Raises:
+        TrainingError: They are those of another model or method, or of other classes.
+    """
+    start = spec.start_from
+    if start is None or start.state != "weights":
+        return
+    if subject.classes:
+        _require_classes(start, subject.classes)
+    restore_weights(read_weights(Path(start.path)), subject.model)
+    _tell(start, run_dir)
+
+
+def checkpoint_of(spec: FineTuningSpec, run_dir: RunDir, step: int) -> Path:
+    """Return the folder of the checkpoint of a step, which may have been made before this run went on."""
+    start = spec.start_from
+    if start is not None and start.state == "whole" and not is_complete(run_dir, step):
+        for reference in filter(None, (start, start.best)):
+            if reference.step == step:
+                return Path(reference.path)
+    return run_dir.checkpoints / checkpoint_name(step)
+
+
+def _require_classes(start: StartingPoint, classes: tuple[str, ...]) -> None:
+    """Weights of as many other classes would fit by their shapes, and mean something else."""
+    folder = Path(start.path)
+    place = folder / BASE_FOLDER if (folder / BASE_FOLDER).is_dir() else folder
+    names = json.loads((place / "config.json").read_text(encoding="utf-8"))["id2label"]
+    had = [names[number] for number in sorted(names, key=int)]
+    if had != list(classes):
+        only = [sorted(set(one) - set(other)) for one, other in ((classes, had), (had, classes))]
+        raise TrainingError(
+            f"The checkpoint {start.name} does not fit the data: its classes are others (only in the data: {only[0]}, "
+            f"only in the checkpoint: {only[1]}). Start from the base model.",
+            code="checkpoint_does_not_fit",
+        )
+
+
+def _tell(start: StartingPoint, run_dir: RunDir) -> None:
+    run_dir.log_event(
+        "message",
+        "info",
+        start.sentence,
+        once="start",
+        from_checkpoint=start.name,
+        state=start.state,
+        step=start.step,
+    )
