@@ -15,16 +15,28 @@ from afinador.client import calls
 
 def _list(kind: calls.Kind) -> Callable[[argparse.Namespace], None]:
     def run(arguments: argparse.Namespace) -> None:
+        found = ask_all(calls.list_hub(kind))
         render.listing(
-            ask_all(calls.list_hub(kind)), False, arguments.json,
+            found, False, arguments.json,
             ("name", "version", "base model", "method", "loss", "size", "created"),
             lambda entry: (
                 entry["name"], entry["version"], entry["base_model"], entry["tuning_method"], _tuned_loss(entry),
                 render.size(_bytes(entry)), render.moment(entry["created_at"]),
             ),
         )  # fmt: skip
+        if not found and not arguments.json:
+            _say_what_else_there_is("adapter" if kind == "model" else "model")
 
     return run
+
+
+def _say_what_else_there_is(kind: calls.Kind) -> None:
+    """Point from an empty list to the other one: who tuned with LoRA looks for a model, and has an adapter."""
+    number = len(ask_all(calls.list_hub(kind)))
+    if number:
+        render.remark(
+            f"But there {'is 1' if number == 1 else f'are {number}'} of the other kind: afinador list hub-{kind}"
+        )
 
 
 def _bytes(entry: dict[str, Any]) -> int:

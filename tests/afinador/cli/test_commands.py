@@ -94,7 +94,9 @@ def test_the_hub_is_shown_fetched_and_listed(
     service.publish(job, FILES)
     name = job["spec"]["output"]["name"]
     assert name in online("list", "hub-adapter").out
-    assert name not in online("list", "hub-model").out
+    empty = online("list", "hub-model")
+    assert name not in empty.out
+    assert "there is 1 of the other kind: afinador list hub-adapter" in empty.err
     shown = online("get", noun, name).out
     assert "adapter" in shown and job["id"] in shown and "5.0 kB in 2 files" in shown
     tree = online("get", noun, name, "--tree").out
