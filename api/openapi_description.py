@@ -30,7 +30,7 @@ ERROR_ANSWER = {
     "description": "An error",
     "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
 }
-METHODS = ("get", "post", "put", "delete")
+METHODS = ("get", "post", "put", "patch", "delete")
 
 _PLACES = {"api": "/v1", "docs": "/docs", "openapi": "/openapi.json", "health": "/health"}
 

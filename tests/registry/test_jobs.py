@@ -140,7 +140,7 @@ def test_open_jobs_and_those_without_a_run_are_listed_for_housekeeping(
 ) -> None:
     fresh, submitted, running, ended = (ready.job(acme, name=name) for name in "abcd")
     with ready.memory.database.session() as session:
-        jobs.set_fields(session, submitted.id, 0, flow_run_id="run")
+        jobs.set_fields(session, submitted.id, 0, flow_run_id="run", turn_at=1.0)
     claim(running.id)
     cancel(ready.memory, acme, ended.id)
     with ready.memory.database.reading() as session:
