@@ -14,15 +14,19 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 ROOT = Path(__file__).parent.parent
 
 
+ONE_STACK = ("tests/integration/", "tests/faults/")
+"""Folders whose tests share a stack."""
+
+
 class FilesTogether(LoadScopeScheduling):
-    """Gives each file of tests to one process, and all of ``tests/integration`` to one: they share a stack.
+    """Gives each file of tests to one process, and all files of a folder whose tests share a stack.
 
     (xdist's own groups of marked tests do not work with pytest 9.2: they are written into a node's id too late.)
     """
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return "tests/integration" if file.startswith("tests/integration/") else file
+        return next((folder for folder in ONE_STACK if file.startswith(folder)), file)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> FilesTogether:

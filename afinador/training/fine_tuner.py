@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -38,6 +39,18 @@ class Result:
     model_path: Path
     metrics: dict[str, Any]
     checkpoints: list[Path]
+
+
+@contextmanager
+def _no_garbage_collected() -> Iterator[None]:
+    """Hold the collector while thousands of modules come in, of which it would find nothing: a sixth of their time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 class FineTuner:
@@ -130,7 +143,8 @@ class FineTuner:
                 with self._endings_told(), ResourceSampler(self.run_dir):
                     self._progress.enter("loading")
                     # torch and transformers take seconds to import; whoever watches has seen a status by now.
-                    from afinador.training.stages import run_stages
+                    with _no_garbage_collected():
+                        from afinador.training.stages import run_stages
 
                     run_stages(self.spec, self.run_dir, self._progress, self._stop)
                 self._progress.enter("done")

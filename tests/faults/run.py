@@ -71,7 +71,7 @@ def new_victim(stack: Stack, name: str) -> Victim:
 
 
 def disturb(victim: Victim, kinds: list[str], random: Random, report: Report) -> None:
-    """Let one thing after the other happen to a job, each after some seconds of training."""
+    """Let one thing after the other happen to a job, each after some seconds of whatever it does then."""
     for kind in kinds:
         time.sleep(random.uniform(0.5, 6.0))
         if victim.job()["status"] in ("succeeded", "failed", "cancelled"):

@@ -167,7 +167,8 @@ class Victim:
     def start_again(self) -> None:
         """Start the supervisor once more on the same home and ports."""
         before = self.stack
-        extra = {"AFINADOR_PORT": before.environment["AFINADOR_PORT"]}
+        names = ("AFINADOR_PORT", "AFINADOR_CPU_SLOTS")
+        extra = {name: before.environment[name] for name in names if name in before.environment}
         again = start(before.root, before.home, **extra)
         again.lines[:0] = before.lines  # the keys were told at the first start
         self.stack.process, self.stack.lines = again.process, again.lines

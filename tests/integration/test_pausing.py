@@ -129,8 +129,8 @@ def test_paused_job_is_cancelled_and_a_waiting_one_never_runs(stack: Any, upload
         wait_for_run(stack, paused, "Cancelled")
 
 
-def test_job_goes_on_after_its_trainer_was_killed(stack: Any, uploaded: None) -> None:
-    job = start_training(stack, "two-lives")
+def test_job_goes_on_after_its_trainer_and_its_flow_were_killed(stack: Any, uploaded: None) -> None:
+    job = start_training(stack, "three-lives")
     (trainer,) = trainers_of(job["id"])
     os.kill(trainer.pid, signal.SIGKILL)
     killed_at = time.monotonic()
@@ -138,13 +138,16 @@ def test_job_goes_on_after_its_trainer_was_killed(stack: Any, uploaded: None) ->
         time.sleep(0.1)
     seconds = time.monotonic() - killed_at
     assert seconds < 60, "some seconds, on a machine that does nothing else"
+    assert httpx.get(run_of(stack, job), timeout=30).json()["run_count"] == 1, "the same process went on"
+    (trainer,) = trainers_of(job["id"])
+    words = trainer.cmdline()
+    os.kill(int(words[words.index("--flow-process") + 1].split(":")[0]), signal.SIGKILL)
     ended = stack.wait(job["id"])
-    assert (ended["status"], ended["attempt"]) == ("succeeded", 2), ended["error"]
+    assert (ended["status"], ended["attempt"]) == ("succeeded", 3), ended["error"]
     with stack.http() as http:
         rows = http.get(f"/fine_tuning/jobs/{job['id']}/events", params={"limit": 100}).json()["data"]
     (said,) = [row for row in rows if "ended by signal 9" in row["message"]]
     assert said["level"] == "warn" and "goes on as attempt 2" in said["message"]
-    assert httpx.get(run_of(stack, job), timeout=30).json()["run_count"] == 1, "the same process went on"
 
 
 def undisturbed(stack: Any, job: dict[str, Any], folder: Path) -> subprocess.Popen[bytes]:
@@ -161,7 +164,9 @@ def test_cancelled_job_goes_on_as_a_new_one_to_the_bits_of_an_undisturbed_one(
     cancelled = start_training(stack, "broken-off")
     with stack.http() as http:
         http.post(f"/fine_tuning/jobs/{cancelled['id']}/cancel").raise_for_status()
-        stack.wait(cancelled["id"])
+        assert stack.wait(cancelled["id"])["status"] == "cancelled" and not trainers_of(cancelled["id"])
+        assert http.post(f"/fine_tuning/jobs/{cancelled['id']}/cancel").status_code == 200
+        assert http.get("/hub/adapters/broken-off").status_code == 404
         (kept,) = http.get(f"/fine_tuning/jobs/{cancelled['id']}/checkpoints", params={"limit": 1}).json()["data"]
         assert 0 < kept["step_number"] < 144
         straight = undisturbed(stack, cancelled, tmp_path / "straight")
