@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from afinador.config.spec import Output
 from afinador.errors import NotFoundError, nearest
 from afinador.schemas import checkpoints as wire
 from afinador.schemas.jobs import OPEN_STATUSES
@@ -35,7 +36,7 @@ def register(session: Session, job: Job, step: int, storage_key: str, metrics: d
     checkpoint = Checkpoint(
         organization_id=job.organization_id,
         job_id=job.id,
-        name=f"{job.spec['output']['alias']}:ckpt-step-{step}",
+        name=Output.model_validate(job.spec["output"]).alias_of_step(step),
         step_number=step,
         storage_key=storage_key,
         metrics={**metrics, "step": step},

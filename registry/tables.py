@@ -228,7 +228,12 @@ class Job(Owned, Table):
 
 
 class HubVersion(Owned, Table):
-    """One published version of a model or adapter; ``alias`` (``ft:…``) names this version alone."""
+    """One published version of a model or adapter.
+
+    Attributes:
+        alias: ``ft:…``, which names this version alone; of a checkpoint the checkpoint's own name.
+        checkpoint_step: Of a checkpoint: optimizer steps done; None of what a job publishes at its end.
+    """
 
     __tablename__ = "hub_versions"
     __table_args__ = (
@@ -243,7 +248,8 @@ class HubVersion(Owned, Table):
     alias: Mapped[str] = mapped_column(Text)
     base_model_id: Mapped[str] = mapped_column(index=True)
     base_model: Mapped[str]
-    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), unique=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), index=True)
+    checkpoint_step: Mapped[int | None]
     training_file_id: Mapped[str] = mapped_column(ForeignKey("files.id"))
     tuning_method: Mapped[str]
     task: Mapped[str]

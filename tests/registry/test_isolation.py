@@ -25,6 +25,7 @@ from registry import (
     events,
     files,
     hub,
+    hub_publishing,
     job_bases,
     job_creation,
     job_logs,
@@ -159,6 +160,9 @@ class Belongings:
                 lambda s, o: checkpoints.find_named(s, o, checkpoint.id, param="from_checkpoint"),
                 lambda s, o: checkpoints.find_named(s, o, checkpoint.name, param="from_checkpoint"),
             ],
+            "checkpoint_publishing.publish_checkpoint": [
+                lambda s, o: hub.publish_checkpoint(s, memory, unreached, o, job.id, checkpoint.id)
+            ],
             "job_starts.find": [
                 lambda s, o: job_starts.find(s, memory, o, parse_request({"from_checkpoint": checkpoint.id}))
             ],
@@ -208,6 +212,7 @@ class Belongings:
             "hub.list_page": [lambda s, o: hub.list_page(s, o, "adapter")[0]],
             "hub.newest_versions": [hub.newest_versions],
             "hub.find": [lambda s, o: hub.find(s, o, version.name), lambda s, o: hub.find(s, o, version.alias)],
+            "hub_publishing.version_of": [lambda s, o: hub_publishing.version_of(memory, o, version.alias)],
             "job_logs.kept": [lambda s, o: job_logs.kept(memory, o, job.id)],
             "job_specs.list_page": [lambda s, o: job_specs.list_page(s, o)[0]],
             "submissions.job_of": [lambda s, o: submissions.job_of(s, o, "run-of-secret")],
