@@ -167,7 +167,7 @@ class Job(Owned, Table):
         submission_run_id: The Prefect run that made it, if one did; executed again, it makes no second job.
         submission: How often the job was given to Prefect under a new idempotency key.
         process_started_at: Start time of the process ``process_id``, which tells it from a later one of that number.
-        cursors: Bytes read so far of the run directory's journals: ``{"events", "metrics"}``.
+        cursors: Bytes read so far of the run directory's journals, and its number: ``{"events", "metrics", "directory"}``.
     """
 
     __tablename__ = "jobs"
