@@ -69,7 +69,12 @@ def reproduce(session: Session, organization_id: str, job: str) -> Certificate:
 
 def published_hashes(session: Session, job_id: str) -> dict[str, str]:
     """Return the SHA-256 of each safetensors file that a job has published, by name; empty when it is not in the hub."""
-    files = session.scalar(select(HubVersion.files).where(HubVersion.job_id == job_id)) or {}
+    files = (
+        session.scalar(
+            select(HubVersion.files).where(HubVersion.job_id == job_id, HubVersion.checkpoint_step.is_(None))
+        )
+        or {}
+    )
     return {name: file["sha256"] for name, file in files.items() if name.endswith(".safetensors")}
 
 

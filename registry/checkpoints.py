@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, delete, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from afinador.config.spec import Output
 from afinador.errors import NotFoundError, nearest
 from afinador.schemas import checkpoints as wire
 from afinador.schemas.jobs import OPEN_STATUSES
@@ -35,7 +36,7 @@ def register(session: Session, job: Job, step: int, storage_key: str, metrics: d
     checkpoint = Checkpoint(
         organization_id=job.organization_id,
         job_id=job.id,
-        name=f"{job.spec['output']['alias']}:ckpt-step-{step}",
+        name=Output.model_validate(job.spec["output"]).alias_of_step(step),
         step_number=step,
         storage_key=storage_key,
         metrics={**metrics, "step": step},
@@ -75,6 +76,17 @@ def _needed(session: Session, organization_id: str) -> set[str]:
     places = [Job.spec[path].as_string() for path in (("start_from", "path"), ("start_from", "best", "path"))]
     is_open = (Job.organization_id == organization_id, Job.status.in_(OPEN_STATUSES))
     return {place for row in session.execute(select(*places).where(*is_open)) for place in row if place}
+
+
+def newest_first(session: Session, job_id: str) -> list[Checkpoint]:
+    """Return all checkpoints of a job."""
+    query = select(Checkpoint).where(Checkpoint.job_id == job_id).order_by(Checkpoint.step_number.desc())
+    return list(session.scalars(query))
+
+
+def forget(session: Session, checkpoint_id: str) -> None:
+    """Remove a checkpoint whose files are not what was saved, so that its step may be written down again."""
+    session.execute(delete(Checkpoint).where(Checkpoint.id == checkpoint_id))
 
 
 def list_page(

@@ -12,6 +12,8 @@ from afinador.schemas import events as wire
 from registry.pages import page
 from registry.tables import Event, Job
 
+_JOURNAL = "run"
+
 
 def append(
     session: Session,
@@ -70,6 +72,23 @@ def metrics(session: Session, organization_id: str, job_id: str) -> list[dict[st
     """Return the rows of a job's curves, oldest first: ``step``, ``train_loss``, ``valid_loss`` and others."""
     query = _of_job(organization_id, job_id).where(Event.type == "metrics").order_by(Event.sequence)
     return [event.data for event in session.scalars(query)]
+
+
+def journal_key(row: dict[str, Any]) -> str:
+    """Return what an event of a run directory's journal is known by: its number, and what it is once about."""
+    return ":".join([_JOURNAL, str(row["sequence"]), *([row["once"]] if row.get("once") else [])])
+
+
+def journalled(session: Session, organization_id: str, job_id: str) -> list[dict[str, Any]]:
+    """Return the events that came from the run directory's journal, oldest first, as rows of it."""
+    of_journal = Event.dedup_key.startswith(f"{_JOURNAL}:", autoescape=True)
+    rows = []
+    for event in session.scalars(_of_job(organization_id, job_id).where(of_journal).order_by(Event.sequence)):
+        _, sequence, *once = (event.dedup_key or "").split(":", 2)
+        row = {"sequence": int(sequence), "type": event.type, "level": event.level, "message": event.message}
+        row |= {"once": once[0]} if once else {}
+        rows.append({**row, "timestamp_ms": int(event.created_at * 1000), "data": event.data})
+    return rows
 
 
 def to_wire(row: Event) -> wire.Event:

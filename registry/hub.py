@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from afinador.errors import AfinadorError, NotFoundError, nearest
 from afinador.schemas.models import HubEntry, HubFile
 from registry import mlflow_models
+from registry.checkpoint_publishing import publish_checkpoint
 from registry.database import after_commit
 from registry.experiments import Experiments
 from registry.hub_publishing import publish
@@ -29,6 +30,7 @@ __all__ = [
     "list_page",
     "newest_versions",
     "publish",
+    "publish_checkpoint",
     "to_wire",
     "uri_of",
 ]
@@ -196,6 +198,7 @@ def to_wire(rows: list[HubVersion]) -> HubEntry:
             "base_model": row.base_model,
             "dataset": row.training_file_id,
             "job_id": row.job_id,
+            "checkpoint_step": row.checkpoint_step,
             "tuning_method": row.tuning_method,
             "task": row.task,
             "parameters": row.parameters,
@@ -210,7 +213,7 @@ def to_wire(rows: list[HubVersion]) -> HubEntry:
 
 
 def _move_aside(session: Session, memory: Memory, rows: list[HubVersion]) -> None:
-    places = {row.storage_prefix: f"{row.organization_id}/hub-deleted/{row.job_id}" for row in rows}
+    places = {row.storage_prefix: f"{row.organization_id}/hub-deleted/{row.id}" for row in rows}
     is_committed = False
 
     def bring_back(_: Session) -> None:

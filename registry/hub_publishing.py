@@ -54,37 +54,67 @@ def publish(
         StorageError: The storage does not answer; may be repeated.
         ServiceUnavailableError: MLflow does not answer; may be repeated.
     """
-    if (published := _of_job(memory, job.id)) is not None:
-        return published
     spec = FineTuningSpec.model_validate(job.spec)
-    _require_publishable(final_folder, spec.output.kind)
-    mlflow_models.write_mlmodel(final_folder, spec, spec.base_model.path)
-    row = _row(spec, _manifest(final_folder), metrics)
+    return publish_as(session, memory, experiments, spec, final_folder, metrics, run_id=job.mlflow_run_id)
+
+
+def publish_as(
+    session: Session,
+    memory: Memory,
+    experiments: Experiments,
+    spec: FineTuningSpec,
+    folder: Path,
+    metrics: dict[str, Any],
+    *,
+    run_id: str | None,
+    step: int | None = None,
+) -> HubVersion:
+    """Publish a folder under the name, and as the one version, that ``spec.output`` says; see ``publish``.
+
+    Args:
+        session: As above.
+        memory: As above.
+        experiments: As above.
+        spec: What was trained. A version of its alias that is there already is returned, whatever its name is.
+        folder: As above.
+        metrics: As above.
+        run_id: The job's run in MLflow, if it has one.
+        step: Of a checkpoint: optimizer steps done.
+    """
+    if (published := version_of(memory, spec.organization_id, spec.output.alias)) is not None:
+        return published
+    _require_publishable(folder, spec.output.kind)
+    mlflow_models.write_mlmodel(folder, spec, spec.base_model.path)
+    row = _row(spec, _manifest(folder), metrics, step)
     decision = promotion.decide(memory, experiments, spec, metrics)
+    of_checkpoint = {} if step is None else {"checkpoint_step": str(step)}
     try:
-        _store(memory, final_folder, row)
+        _store(memory, folder, row)
         row.mlflow_model_version = mlflow_models.create_version(
             experiments,
             spec,
             memory.storage.uri(row.storage_prefix),
-            run_id=job.mlflow_run_id,
-            tags={"manifest_sha256": hash_of_files(row.files)},
+            run_id=run_id,
+            tags={"manifest_sha256": hash_of_files(row.files), **of_checkpoint},
             held_back=None if decision is None or decision.is_champion else decision.message,
         )
         if decision is not None:
-            events.append(session, job.id, decision.message, data=decision.data, dedup_key="promotion")
+            key = "promotion" if step is None else None  # a checkpoint may be deleted, and published again
+            events.append(session, spec.job_id, decision.message, data=decision.data, dedup_key=key)
         return _insert(session, row)
     except Exception:
         # Another attempt of the same job may have been faster: then these are its files.
-        if (published := _of_job(memory, job.id)) is not None:
+        if (published := version_of(memory, spec.organization_id, spec.output.alias)) is not None:
             return published
         _withdraw(memory, experiments, spec, row)
         raise
 
 
-def _of_job(memory: Memory, job_id: str) -> HubVersion | None:
+def version_of(memory: Memory, organization_id: str, alias: str) -> HubVersion | None:
+    """Return the version of an alias, or None when it is not published."""
+    mine = (HubVersion.organization_id == organization_id, HubVersion.alias == alias)
     with memory.database.reading() as session:
-        return session.scalars(select(HubVersion).where(HubVersion.job_id == job_id)).first()
+        return session.scalars(select(HubVersion).where(*mine)).first()
 
 
 def _require_publishable(folder: Path, kind: str) -> None:
@@ -109,7 +139,8 @@ def _manifest(folder: Path) -> dict[str, Any]:
     }
 
 
-def _row(spec: FineTuningSpec, files: dict[str, Any], metrics: dict[str, Any]) -> HubVersion:
+def _row(spec: FineTuningSpec, files: dict[str, Any], metrics: dict[str, Any], step: int | None) -> HubVersion:
+    place = spec.job_id if step is None else f"{spec.job_id}-step-{step:06d}"
     return HubVersion(
         organization_id=spec.organization_id,
         name=spec.output.name,
@@ -118,6 +149,7 @@ def _row(spec: FineTuningSpec, files: dict[str, Any], metrics: dict[str, Any]) -
         base_model_id=spec.base_model.model_id,
         base_model=spec.base_model.name,
         job_id=spec.job_id,
+        checkpoint_step=step,
         training_file_id=spec.training_file.file_id,
         tuning_method=spec.tuning_method,
         task=spec.task,
@@ -125,7 +157,7 @@ def _row(spec: FineTuningSpec, files: dict[str, Any], metrics: dict[str, Any]) -
         metrics=metrics,
         files=files,
         # By job and not by version, which is counted last: two jobs may publish under one name at the same time.
-        storage_prefix=f"{spec.organization_id}/hub/{spec.output.name}/{spec.job_id}",
+        storage_prefix=f"{spec.organization_id}/hub/{spec.output.name}/{place}",
         domain=spec.domain,
         tags=spec.tags,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,17 @@ def keep(memory: Memory, organization_id: str, job_id: str) -> None:
         path = path_of(memory, job_id, name)
         if path.is_file():
             memory.storage.put_file(path, _key(organization_id, job_id, name))
+
+
+def restore(memory: Memory, organization_id: str, job_id: str) -> None:
+    """Bring both back to where training writes them; what was not kept stays as it is.
+
+    Raises:
+        StorageError: The storage does not answer.
+    """
+    for name in (LOG, RESOURCES):
+        with suppress(NotFoundError):
+            memory.storage.get_file(_key(organization_id, job_id, name), path_of(memory, job_id, name))
 
 
 def kept(memory: Memory, organization_id: str, job_id: str, name: str = LOG) -> bytes:

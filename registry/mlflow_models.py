@@ -103,14 +103,14 @@ def create_version(
 
     Args:
         experiments: The gateway.
-        spec: What was trained; its output name is the model's.
+        spec: What was trained; its output name is the model's, its alias the version's.
         source: Address of the folder, ``file://…`` or ``s3://…``.
         run_id: The job's run, or None.
-        tags: What is known beside the lineage, such as the hash of the manifest.
+        tags: What is known beside the lineage, such as the hash of the manifest or the step of a checkpoint.
         held_back: Why this version must not become the champion; None when it may.
 
     Returns:
-        MLflow's version, the same one when a job asks twice.
+        MLflow's version, the same one when it is asked for twice.
 
     Raises:
         ServiceUnavailableError: MLflow is away; nothing is lost, the same call may be repeated.
@@ -119,7 +119,7 @@ def create_version(
     with experiments.workspace(spec.organization) as client:
         _make_model(client, name, {"kind": spec.output.kind, "organization": spec.organization_id})
         found = _versions(client, name)
-        mine = next((version for version in found if version.tags.get("job") == spec.job_id), None)
+        mine = next((version for version in found if version.tags.get("alias") == spec.output.alias), None)
         if mine is None:
             own = {"kind": spec.output.kind, "alias": spec.output.alias}
             if held_back is not None:
@@ -137,15 +137,15 @@ def create_version(
         return str(mine.version)
 
 
-def champion_job(experiments: Experiments, organization: str, name: str) -> str | None:
-    """Return the job that made the champion of a name, or None when it has none.
+def champion_tags(experiments: Experiments, organization: str, name: str) -> dict[str, str] | None:
+    """Return the tags of the champion of a name, ``job`` and ``alias`` among them, or None when it has none.
 
     Raises:
         ServiceUnavailableError: MLflow is away.
     """
     with experiments.workspace(organization) as client:
         champion = _newest_not_held_back(_versions(client, name))
-        return None if champion is None else champion.tags.get("job")
+        return None if champion is None else dict(champion.tags)
 
 
 def delete_version(experiments: Experiments, organization: str, name: str, version: str) -> None:

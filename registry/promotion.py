@@ -48,27 +48,26 @@ def decide(memory: Memory, experiments: Experiments, spec: FineTuningSpec, metri
     if spec.hyperparameters.promote_if is None:
         return None
     condition = Condition.parse(spec.hyperparameters.promote_if)
-    champion_job = mlflow_models.champion_job(experiments, spec.organization, spec.output.name)
-    if champion_job == spec.job_id:
-        champion_job = None  # an earlier attempt to publish got so far: it had won
-    holds, value, standard = condition.decide(metrics, _figures(memory, spec, champion_job))
+    champion = mlflow_models.champion_tags(experiments, spec.organization, spec.output.name)
+    if champion is not None and champion["alias"] == spec.output.alias:
+        champion = None  # an earlier attempt to publish got so far: it had won
+    figures = None if champion is None else _figures(memory, spec, champion["alias"])
+    holds, value, standard = condition.decide(metrics, figures)
     data = {
         "promote_if": spec.hyperparameters.promote_if,
         "metric": condition.metric,
         "value": value,
         "standard": standard,
-        "champion_job": champion_job,
+        "champion_job": champion and champion["job"],
         "promoted": holds,
     }
     return Decision(holds, _sentence(spec.output.name, condition, holds, value, standard), data)
 
 
-def _figures(memory: Memory, spec: FineTuningSpec, champion_job: str | None) -> dict[str, Any] | None:
-    if champion_job is None:
-        return None
+def _figures(memory: Memory, spec: FineTuningSpec, alias: str) -> dict[str, Any]:
     mine = HubVersion.organization_id == spec.organization_id
     with memory.database.reading() as session:
-        return session.scalar(select(HubVersion.metrics).where(mine, HubVersion.job_id == champion_job)) or {}
+        return session.scalar(select(HubVersion.metrics).where(mine, HubVersion.alias == alias)) or {}
 
 
 def _sentence(name: str, condition: Condition, holds: bool, value: float | None, standard: float | None) -> str:

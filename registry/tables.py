@@ -167,7 +167,7 @@ class Job(Owned, Table):
         submission_run_id: The Prefect run that made it, if one did; executed again, it makes no second job.
         submission: How often the job was given to Prefect under a new idempotency key.
         process_started_at: Start time of the process ``process_id``, which tells it from a later one of that number.
-        cursors: Bytes read so far of the run directory's journals: ``{"events", "metrics"}``.
+        cursors: Bytes read so far of the run directory's journals, and its number: ``{"events", "metrics", "directory"}``.
     """
 
     __tablename__ = "jobs"
@@ -228,7 +228,12 @@ class Job(Owned, Table):
 
 
 class HubVersion(Owned, Table):
-    """One published version of a model or adapter; ``alias`` (``ft:…``) names this version alone."""
+    """One published version of a model or adapter.
+
+    Attributes:
+        alias: ``ft:…``, which names this version alone; of a checkpoint the checkpoint's own name.
+        checkpoint_step: Of a checkpoint: optimizer steps done; None of what a job publishes at its end.
+    """
 
     __tablename__ = "hub_versions"
     __table_args__ = (
@@ -243,7 +248,8 @@ class HubVersion(Owned, Table):
     alias: Mapped[str] = mapped_column(Text)
     base_model_id: Mapped[str] = mapped_column(index=True)
     base_model: Mapped[str]
-    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), unique=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), index=True)
+    checkpoint_step: Mapped[int | None]
     training_file_id: Mapped[str] = mapped_column(ForeignKey("files.id"))
     tuning_method: Mapped[str]
     task: Mapped[str]

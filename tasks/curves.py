@@ -33,9 +33,9 @@ class Curves:
     def __init__(self, attempt: Attempt) -> None:
         self.attempt = attempt
         self.last: dict[str, Any] = {}
-        for row in attempt.run.metrics_after(0)[0]:  # of an earlier attempt
-            self.last |= row
         self._rows: queue.Queue[dict[str, Any]] = queue.Queue()
+        # An earlier attempt may have died before its last rows reached MLflow; those that are there change nothing.
+        self.add(attempt.run.metrics_after(0)[0])
         self._waiting: list[dict[str, Any]] = []
         self._closing = threading.Event()
         self._experiments: Experiments | None = None

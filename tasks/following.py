@@ -117,7 +117,7 @@ class Follower:
                     row["message"],
                     level=level,
                     data=row.get("data") or {},
-                    dedup_key=f"run:{row['sequence']}",
+                    dedup_key=events.journal_key(row),
                 )
             for row in metric_rows:
                 kind = "valid" if "valid_loss" in row else "train"

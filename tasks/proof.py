@@ -89,9 +89,10 @@ def claim(certificate_id: str, flow_run_id: str) -> Proof | None:
         if row is None:
             return None
         spec = FineTuningSpec.model_validate(session.get_one(Job, row.job_id).spec)
-    folder = _run_folder(memory, row.job_id) / "proofs" / row.id
-    shutil.rmtree(folder, ignore_errors=True)
-    return Proof(memory, row, spec, folder)
+    makings = _run_folder(memory, row.job_id) / "proofs" / row.id
+    shutil.rmtree(makings, ignore_errors=True)
+    # One of its own, for what a killed making has left may train there for a step yet.
+    return Proof(memory, row, spec, makings / str(row.submission))
 
 
 @task(task_run_name="fetch inputs", cache_policy=NO_CACHE, persist_result=False)
@@ -154,7 +155,7 @@ def prove(proof: Proof) -> str:
     with proof.memory.database.session() as session:
         certificates.finish(session, proof.row.id, "succeeded", document=document)
     if document["equal"]:
-        shutil.rmtree(proof.folder, ignore_errors=True)
+        shutil.rmtree(proof.folder.parent, ignore_errors=True)
     return f"The certificate is made: {'equal' if document['equal'] else 'not equal'}. It lies at {key}."
 
 

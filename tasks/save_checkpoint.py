@@ -9,7 +9,7 @@ from prefect.cache_policies import NO_CACHE
 
 from afinador.errors import StorageError
 from afinador.training.checkpoints import CheckpointDamagedError, verify
-from registry import checkpoints
+from registry import checkpoints, job_logs
 from tasks.attempt import Attempt
 from tasks.retrying import RETRY_DELAYS_SECONDS, is_transient, said
 
@@ -25,7 +25,7 @@ from tasks.retrying import RETRY_DELAYS_SECONDS, is_transient, said
 def save_checkpoint(attempt: Attempt, step: int, metrics: dict[str, Any]) -> None:
     """Verify a checkpoint by its manifest, copy it to the storage and register it; idempotent by job and step.
 
-    Older ones beyond ``save_total_limit`` go after this one is complete. A checkpoint that training has pruned
+    The log as far as it goes is kept with it. Older ones beyond ``save_total_limit`` go after this one is complete. A checkpoint that training has pruned
     meanwhile, or that its manifest disproves, is left out and said so.
 
     Raises:
@@ -49,6 +49,7 @@ def save_checkpoint(attempt: Attempt, step: int, metrics: dict[str, Any]) -> Non
         job = attempt.job()
         with attempt.memory.database.session() as session:
             checkpoints.register(session, job, step, key, {"step": step, **metrics}, size_bytes)
+        job_logs.keep(attempt.memory, attempt.spec.organization_id, attempt.job_id)
         _prune(attempt)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import suppress
 from pathlib import Path
 
 from afinador.config.spec import CheckpointReference, StartingPoint
@@ -11,6 +10,7 @@ from afinador.errors import NotFoundError
 from afinador.storage import require_free_space, sha256_of
 from afinador.training.checkpoints import MANIFEST, CheckpointDamagedError, checkpoint_name, verify
 from registry.memory import Memory
+from tasks.checkpoint_files import fetch_files
 
 FOLDER = "start"
 """Below the run directory."""
@@ -53,13 +53,9 @@ def _fetched(memory: Memory, place: Path, reference: CheckpointReference) -> Pat
 
 
 def _fetch(memory: Memory, folder: Path, reference: CheckpointReference) -> None:
-    keys = memory.storage.list(reference.path)
     require_free_space(folder, reference.bytes, f"Fetching the checkpoint {reference.name}")
-    with suppress(NotFoundError):  # it is being removed
-        for key in keys:
-            memory.storage.get_file(key, folder / key.removeprefix(f"{reference.path}/"))
+    fetch_files(memory, reference.path, folder)
     if not (folder / MANIFEST).is_file():
-        memory.storage.check()  # gone, or is the whole storage away?
         raise NotFoundError(
             f"The files of the checkpoint {reference.name} are gone from the storage. Create the job again, from another "
             "checkpoint.",

@@ -40,7 +40,7 @@ def start(attempt: Attempt) -> None:
     A trainer that an earlier attempt left behind is waited for, and ended when it does not stop by itself: two never
     train one job at once.
     """
-    _outlive_former(attempt)
+    outlive_former(attempt)
     me = psutil.Process()
     own = device_environment(attempt.devices, attempt.memory.settings.cpu_slots)
     environment = {**os.environ, **own, "PYTHONUNBUFFERED": "1"}
@@ -62,6 +62,20 @@ def start(attempt: Attempt) -> None:
             start_new_session=True,
             env=environment,
         )
+
+
+def outlive_former(attempt: Attempt) -> None:
+    """Wait for the trainer of an earlier attempt; it stops when it sees the newer attempt in ``control.json``.
+
+    Raises:
+        StopRequestedError: The job was asked to stop meanwhile.
+    """
+    status = attempt.run.status() or {}
+    end = time.monotonic() + FORMER_GRACE_SECONDS
+    while (process := _own_trainer(attempt, status.get("process_id"))) is not None:
+        if time.monotonic() > end:
+            process.kill()
+        attempt.wait(0.3)
 
 
 def exit_code(attempt: Attempt) -> int | None:
@@ -107,16 +121,6 @@ def stop(attempt: Attempt, grace_seconds: float = STOP_GRACE_SECONDS) -> None:
         logger.warning("Training did not stop within %s s and is ended by force.", grace_seconds)
         process.kill()
         process.wait()
-
-
-def _outlive_former(attempt: Attempt) -> None:
-    """Wait for the trainer of an earlier attempt; it stops when it sees the newer attempt in ``control.json``."""
-    status = attempt.run.status() or {}
-    end = time.monotonic() + FORMER_GRACE_SECONDS
-    while (process := _own_trainer(attempt, status.get("process_id"))) is not None:
-        if time.monotonic() > end:
-            process.kill()
-        attempt.wait(0.3)
 
 
 def _own_trainer(attempt: Attempt, process_id: int | None) -> psutil.Process | None:

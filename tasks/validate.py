@@ -14,6 +14,7 @@ from afinador.data.validation import validate_dataset as check_dataset
 from tasks.attempt import Attempt
 from tasks.data_files import local_copy
 from tasks.retrying import RETRY_DELAYS_SECONDS, is_transient, said
+from tasks.run_directory import prepare
 from tasks.starting_point import local_start
 
 
@@ -26,13 +27,17 @@ from tasks.starting_point import local_start
     retry_condition_fn=is_transient,
 )
 def validate_dataset(attempt: Attempt) -> None:
-    """Bring data and checkpoint into the run directory, check bytes and records, and write the run's ``spec.json``.
+    """Make the run directory ready: what the run was left with, data, the checkpoint that it starts from, ``spec.json``.
+
+    Bytes and records are checked.
 
     Raises:
         DataError: A file is not what was uploaded, or has records or labels that cannot be trained on.
         CheckpointDamagedError: The checkpoint that the run starts from is not what was saved.
     """
     attempt.check()
+    with said(attempt, "Restoring the run"):
+        prepare(attempt)
     spec = attempt.spec.model_copy(deep=True)
     files = []
     for field in ("training_file", "validation_file"):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from afinador.cli import base_models, craft, files, hub, job_specs, jobs, organizations, proofs, stack
+from afinador.cli import base_models, checkpoints, craft, files, hub, job_specs, jobs, organizations, proofs, stack
 from afinador.cli.command import Command
 
 COMMANDS: tuple[Command, ...] = (
     *jobs.COMMANDS,
+    *checkpoints.COMMANDS,
     *job_specs.COMMANDS,
     *hub.COMMANDS,
     *base_models.COMMANDS,

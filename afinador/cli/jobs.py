@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from afinador.cli import creation, render
@@ -188,44 +187,6 @@ def list_events(arguments: argparse.Namespace) -> None:
     )  # fmt: skip
 
 
-def list_checkpoints(arguments: argparse.Namespace) -> None:
-    """Show a job's checkpoints, newest first."""
-    found, has_more = ask_list(calls.list_checkpoints(arguments.job), arguments)
-    render.listing(
-        found, has_more, arguments.json, ("step", "created", "train loss", "validation loss", "id"),
-        lambda each: (
-            each["step_number"], render.moment(each["created_at"]), each["metrics"].get("train_loss"),
-            each["metrics"].get("valid_loss"), each["id"],
-        ),
-    )  # fmt: skip
-
-
-def get_checkpoint(arguments: argparse.Namespace) -> None:
-    """Show the files of a checkpoint, or fetch them."""
-    with connect() as connection:
-        listed = connection.json(calls.list_checkpoint_files(arguments.job, arguments.checkpoint))
-        if arguments.download:
-            from afinador.cli.transfer import bytes_bar
-            from afinador.client.downloads import download_checkpoint
-
-            folder = Path(arguments.download).expanduser()
-            with bytes_bar(f"Fetching checkpoint {arguments.checkpoint}") as report:
-                fetched = download_checkpoint(
-                    connection, arguments.job, arguments.checkpoint, folder, lambda _, done, total: report(done, total)
-                )
-            render.remark(f"Fetched {len(fetched)} files to {folder}, SHA-256 checked.")
-    render.listing(
-        listed["data"], False, arguments.json, ("file", "size", "sha256"),
-        lambda file: (file["path"], render.size(file["bytes"]), file["sha256"]),
-    )  # fmt: skip
-
-
-def _add_checkpoint(parser: Parser) -> None:
-    _add_job(parser)
-    parser.add_argument("checkpoint", metavar="STEP", help="step or id of the checkpoint")
-    parser.add_argument("--download", metavar="DIR", help="fetch all files into this folder, SHA-256 checked")
-
-
 def show_log(arguments: argparse.Namespace) -> None:
     """Show what the training process wrote."""
     with connect() as connection:
@@ -287,14 +248,5 @@ COMMANDS = (
     Command(
         ("list", "event"), "List what happened in a job, newest first", list_events, _add_job_and_list,
         examples=("afinador list event bot-1a2b3c",),
-    ),
-    Command(
-        ("list", "checkpoint"), "List a job's checkpoints, newest first", list_checkpoints, _add_job_and_list,
-        examples=("afinador list checkpoint bot-1a2b3c",),
-    ),
-    Command(
-        ("get", "checkpoint"), "Show or fetch the files of a checkpoint", get_checkpoint, _add_checkpoint,
-        examples=("afinador get checkpoint bot-1a2b3c 500 --download step-500/",),
-        details="The folder loads as a model.",
     ),
 )  # fmt: skip

@@ -170,6 +170,13 @@ def checkpoint_file(job: str, checkpoint: str, path: str) -> Call:
     return Call("GET", f"/fine_tuning/jobs/{_named(job)}/checkpoints/{_named(checkpoint)}/files/{quote(path)}")
 
 
+def publish_checkpoint(job: str, checkpoint: str, output_model: str | None = None) -> Call:
+    """Publish a checkpoint to the hub, under a name of its own or that of its job."""
+    body = {} if output_model is None else {"output_model": output_model}
+    where = f"/fine_tuning/jobs/{_named(job)}/checkpoints/{_named(checkpoint)}/publish"
+    return Call("POST", where, body=body, is_idempotent=True)
+
+
 def job_metrics(job: str) -> Call:
     """Get the rows of a job's curves, oldest first."""
     return Call("GET", f"/fine_tuning/jobs/{_named(job)}/metrics")

@@ -139,6 +139,19 @@ class Jobs(Noun):
         """Fetch a checkpoint, named by its step or id, into a folder that loads as a model; each file is checked."""
         return downloads.download_checkpoint(self._connection, _named(job), str(checkpoint), Path(folder), on_progress)
 
+    def publish_checkpoint(
+        self, job: results.Job | str, checkpoint: int | str, output_model: str | None = None
+    ) -> results.HubEntry:
+        """Publish a checkpoint, named by its step or id, as the newest version of a hub name; that of its job by default.
+
+        Asking again changes nothing. The job may be in any state.
+
+        Raises:
+            NotFoundError: The job has no such checkpoint any more; names those that it has.
+            NameTakenError: It is in the hub under another name.
+        """
+        return self._ask(calls.publish_checkpoint(_named(job), str(checkpoint), output_model), results.HubEntry)
+
     def metrics(self, job: results.Job | str) -> Sequence[dict[str, Any]]:
         """Return the rows of the curves, oldest first: ``step``, ``train_loss``, ``valid_loss`` and others."""
         answer = self._connection.json(calls.job_metrics(_named(job)))

@@ -76,6 +76,10 @@ class Output(BaseModel):
     kind: Literal["adapter", "model"]
     alias: str
 
+    def alias_of_step(self, step: int) -> str:
+        """Return the name of the checkpoint after an optimizer step, as a model."""
+        return f"{self.alias}:ckpt-step-{step}"
+
 
 class CheckpointReference(BaseModel):
     """A checkpoint of another run.

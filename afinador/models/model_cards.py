@@ -14,22 +14,22 @@ from afinador.models.quantisation import form_of_weights
 CLASSES_IN_CARD = 20
 
 
-def model_card(spec: FineTuningSpec, evaluation: dict[str, Any], form: PromptForm | ClassForm) -> str:
+def model_card(
+    spec: FineTuningSpec, evaluation: dict[str, Any], form: PromptForm | ClassForm, *, step: int | None = None
+) -> str:
     """Return the README.md of a published version.
 
     Args:
         spec: What was asked for.
         evaluation: As in ``evaluation.json``.
         form: How prompts were written, or which classes there are.
+        step: Of a checkpoint: optimizer steps done.
     """
     base = spec.base_model
     return "\n".join(
         [
             _front_matter(spec, evaluation),
-            f"# {spec.output.name}",
-            "",
-            f"{_WHAT[spec.output.kind]} of **{base.name}**, fine-tuned by Afinador {spec.code_version} "
-            f"(job `{spec.job_name}`, `{spec.job_id}`).",
+            *_heading(spec, step),
             "",
             "| | name | SHA-256 |",
             "|---|---|---|",
@@ -62,6 +62,16 @@ def model_card(spec: FineTuningSpec, evaluation: dict[str, Any], form: PromptFor
             "",
         ]
     )
+
+
+def _heading(spec: FineTuningSpec, step: int | None) -> list[str]:
+    made_by = f"fine-tuned by Afinador {spec.code_version} (job `{spec.job_name}`, `{spec.job_id}`)"
+    of_step = "" if step is None else f": the checkpoint after optimizer step {step}"
+    return [
+        f"# {spec.output.name if step is None else spec.output.alias_of_step(step)}",
+        "",
+        f"{_WHAT[spec.output.kind]} of **{spec.base_model.name}**, {made_by}{of_step}.",
+    ]
 
 
 def _validation_row(spec: FineTuningSpec) -> list[str]:

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from afinador.schemas.base import Wire
+from afinador.schemas.jobs import HubName
+
+
+class CheckpointPublication(Wire):
+    """A checkpoint that is to be published."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    output_model: HubName | None = Field(None, description="Hub name; by default that of the job.")
 
 
 class Checkpoint(Wire):

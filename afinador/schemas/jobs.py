@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, AliasChoices, ConfigDict, Field
 
 from afinador.schemas.base import Wire
 
@@ -14,6 +14,16 @@ StartState = Literal["weights", "whole"]
 JobStatus = Literal["validating_files", "queued", "running", "pausing", "paused", "succeeded", "failed", "cancelled"]
 OPEN_STATUSES: tuple[JobStatus, ...] = ("validating_files", "queued", "running", "pausing", "paused")
 ENDED_STATUSES: tuple[JobStatus, ...] = ("succeeded", "failed", "cancelled")
+
+
+def _require_no_folder(name: str) -> str:
+    if name in (".", ".."):
+        raise ValueError("it must hold a letter or a digit")
+    return name
+
+
+HubName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,96}$"), AfterValidator(_require_no_folder)]
+"""A name in the hub."""
 
 
 OTHER_NAMES = {"model": "base_model", "training_file": "dataset", "validation_file": "validation_dataset"}
@@ -56,7 +66,7 @@ class JobRequest(Wire):
     training_file: str | None = Field(None, validation_alias=AliasChoices("training_file", "dataset"), min_length=1)
     validation_file: str | None = Field(None, validation_alias=AliasChoices("validation_file", "validation_dataset"))
     name: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
-    output_model: str | None = Field(None, pattern=r"^[A-Za-z0-9._-]{1,96}$")
+    output_model: HubName | None = None
     suffix: str | None = Field(None, min_length=1, max_length=64)
     seed: int | None = Field(None, ge=0, le=2**31 - 1)
     metadata: dict[str, str] | None = None
@@ -83,13 +93,6 @@ class JobRequest(Wire):
     domain: str | None = Field(None, max_length=128)
     tags: list[str] = Field(default_factory=list, max_length=32)
     integrations: list[Any] | None = None
-
-    @field_validator("output_model")
-    @classmethod
-    def _is_no_folder(cls, name: str | None) -> str | None:
-        if name in (".", ".."):
-            raise ValueError("it must hold a letter or a digit")
-        return name
 
 
 class JobError(Wire):

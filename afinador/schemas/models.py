@@ -118,6 +118,7 @@ class HubEntry(Wire):
         kind: ``model`` for whole weights, ``adapter`` for weights that need their base.
         model_id: The base model an adapter belongs to.
         dataset: The file it was trained on.
+        checkpoint_step: Of a published checkpoint: optimizer steps done; None of what a job published at its end.
         parameters: Hyperparameters of the run.
         versions: All versions, newest first.
         uri: What MLflow calls this version, ``models:/NAME/VERSION``.
@@ -139,6 +140,7 @@ class HubEntry(Wire):
     base_model: str
     dataset: str
     job_id: str
+    checkpoint_step: int | None = None
     tuning_method: str
     task: Task
     parameters: dict[str, Any] = Field(default_factory=dict)

@@ -71,7 +71,7 @@ def train(
     scores, optimizer = accelerator.prepare(scores, optimizer)
     scores.train()
     saver = Saver(
-        spec, subject, optimizer, schedule, batches=batches, passes=passes, run_dir=run_dir, progress=progress
+        spec, subject, data, optimizer, schedule, batches=batches, passes=passes, run_dir=run_dir, progress=progress
     )
     progress.start_training(batches.steps, settings)
     with Milestones(

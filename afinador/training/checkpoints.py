@@ -1,6 +1,6 @@
 """Checkpoints of a run: complete or absent.
 
-A checkpoint holds weights as they are published, the tokenizer, ``trainer_state.json`` (how far the run was) and
+A checkpoint holds what would be published (weights, tokenizer, card), ``trainer_state.json`` (how far the run was) and
 ``training_state/`` (all that is needed to go on; see ``training_state.py``).
 ``manifest.json``, the last file, names all others with size and hash; the folder gets its name only when that is on
 the disk. Whoever only reads checkpoints needs no torch for it.

@@ -48,7 +48,7 @@ def train(
     schedule = build_schedule(optimizer, settings, batches.steps)
     scores = scores_of(subject.model, logits_at_labels_only=settings.logits_at_labels_only)
     saver = Saver(
-        spec, subject, optimizer, schedule, batches=batches, passes=passes, run_dir=run_dir, progress=progress
+        spec, subject, data, optimizer, schedule, batches=batches, passes=passes, run_dir=run_dir, progress=progress
     )
     progress.start_training(batches.steps, settings)
     with Milestones(

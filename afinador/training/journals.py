@@ -12,11 +12,16 @@ from typing import Any
 def append_row(path: Path, row: dict[str, Any]) -> None:
     """Append one line; what a killed process has left of another one is ended first."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    line = json.dumps(row, ensure_ascii=False) + "\n"
+    line = journal_of([row])
     with path.open("ab+") as stream:
         if stream.tell() and not _ends_with_newline(path):
             line = "\n" + line  # readers leave the rest of a line out
         stream.write(line.encode())
+
+
+def journal_of(rows: list[dict[str, Any]]) -> str:
+    """Return rows as a journal holds them."""
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
 def rows_after(path: Path, cursor: int) -> tuple[list[dict[str, Any]], int]:

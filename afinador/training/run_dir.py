@@ -22,7 +22,7 @@ from pydantic import ValidationError
 
 from afinador.config.spec import FineTuningSpec
 from afinador.errors import InvalidRequestError, TrainingError
-from afinador.training.journals import append_row, now_ms, rows_after
+from afinador.training.journals import append_row, journal_of, now_ms, rows_after
 from afinador.wording import complaint
 
 logger = logging.getLogger(__name__)
@@ -229,6 +229,14 @@ class RunDir:
     def resources_after(self, cursor: int) -> tuple[list[dict[str, Any]], int]:
         """Return the resource rows behind a byte cursor, and the cursor behind them; whole lines only."""
         return rows_after(self.path / "resources.jsonl", cursor)
+
+    def restore_journals(self, events: list[dict[str, Any]], metrics: list[dict[str, Any]]) -> dict[str, int]:
+        """Write events and measurements anew, and return the cursors behind them: ``{"events", "metrics"}``."""
+        cursors = {}
+        for name, rows in (("events", events), ("metrics", metrics)):
+            write_atomically(self.path / f"{name}.jsonl", journal_of(rows))
+            cursors[name] = (self.path / f"{name}.jsonl").stat().st_size
+        return cursors
 
     def _append(self, name: str, row: dict[str, Any]) -> None:
         with self._writing:

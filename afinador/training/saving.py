@@ -19,10 +19,11 @@ from afinador.data.batching import BatchOrder
 from afinador.storage import require_free_space
 from afinador.training.checkpoints import checkpoint_name, is_complete, save_checkpoint
 from afinador.training.comparison import differences
+from afinador.training.describing import describe_checkpoint
 from afinador.training.environment import environment_of
 from afinador.training.progress import Progress
 from afinador.training.run_dir import RunDir
-from afinador.training.setup import MicroBatches, Subject
+from afinador.training.setup import Data, MicroBatches, Subject
 from afinador.training.training_state import (
     TrainingState,
     bytes_of_state,
@@ -40,6 +41,7 @@ class Saver:
     Args:
         spec: Base model and data that states refer to by hash.
         subject: The model that is trained.
+        data: What it learns from.
         optimizer: Its optimizer.
         schedule: Its learning rates.
         batches: The order of its data.
@@ -52,6 +54,7 @@ class Saver:
         self,
         spec: FineTuningSpec,
         subject: Subject,
+        data: Data,
         optimizer: torch.optim.Optimizer,
         schedule: LRScheduler,
         *,
@@ -60,7 +63,8 @@ class Saver:
         run_dir: RunDir,
         progress: Progress,
     ) -> None:
-        self._spec, self._subject, self._optimizer, self._schedule = spec, subject, optimizer, schedule
+        self._spec, self._subject, self._data = spec, subject, data
+        self._optimizer, self._schedule = optimizer, schedule
         self.batches = batches
         self._passes, self._run_dir, self._progress = passes, run_dir, progress
         self._environment = environment_of(subject.computing)
@@ -177,6 +181,7 @@ class Saver:
         def write(folder: Path) -> None:
             require_free_space(folder, state.bytes, f"Writing {checkpoint_name(told['step'])}")
             self._subject.write_weights(folder, trained=state.weights)
+            describe_checkpoint(folder, self._spec, self._data, told)
             state.write(folder)
 
         save_checkpoint(self._run_dir, told, write, keep=self._spec.hyperparameters.save_total_limit)

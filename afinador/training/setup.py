@@ -18,7 +18,8 @@ from transformers import PreTrainedTokenizerBase
 from afinador.config.hyperparameters import Hyperparameters
 from afinador.config.spec import BaseModelReference, DataFile, FineTuningSpec
 from afinador.data.batching import BatchOrder
-from afinador.data.classified import TEXT_AS_IT_IS, tokenise_classified
+from afinador.data.classified import TEXT_AS_IT_IS, ClassForm, tokenise_classified
+from afinador.data.prompting import PromptForm, prompt_form
 from afinador.data.shapes import Example
 from afinador.data.templates import template_name
 from afinador.data.tokenisation import TokenisedExample, tokenise_all
@@ -105,12 +106,14 @@ class Data:
 
     Attributes:
         tokenised: In the order of ``examples``; a long text is several pieces.
+        form: How the trained model is to be asked.
         cut: How many prompts with their answers, or texts to be classified, were longer than ``max_length``.
     """
 
     examples: list[Example]
     tokenised: list[TokenisedExample]
     template: str
+    form: PromptForm | ClassForm
     cut: int
 
     @property
@@ -224,6 +227,7 @@ def load_data(
 
     Raises:
         DataError: A record cannot be used, or there are none.
+        ModelError: See ``prompt_form``.
     """
     examples = load_examples(Path(file.path), file.format)
     if not examples:
@@ -232,8 +236,9 @@ def load_data(
         tokenised = tokenise_classified(examples, tokenizer, max_length, classes)
     else:
         tokenised = tokenise_all(examples, tokenizer, max_length)
+    form = ClassForm(classes, max_length) if classes else prompt_form(examples, tokenizer)
     cut = sum(example.cut_tokens > 0 for example in tokenised)
-    return Data(examples, tokenised, TEXT_AS_IT_IS if classes else template_name(tokenizer), cut)
+    return Data(examples, tokenised, TEXT_AS_IT_IS if classes else template_name(tokenizer), form, cut)
 
 
 def order_batches(data: Data, spec: FineTuningSpec) -> BatchOrder:

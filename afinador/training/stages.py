@@ -5,28 +5,25 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from afinador.config.spec import FineTuningSpec
-from afinador.data.classified import TEXT_AS_IT_IS, ClassForm
-from afinador.data.prompting import PromptForm, prompt_form
+from afinador.data.classified import TEXT_AS_IT_IS
 from afinador.data.tokenisation import TokenisedExample
 from afinador.models.families import pretrained_model_of
-from afinador.models.model_cards import model_card
-from afinador.models.publishing import cast_weights, pass_on_license
+from afinador.models.publishing import cast_weights
 from afinador.models.weights import described_weights
 from afinador.training import accelerate_loop
 from afinador.training.base_against_tuned import compare_with_base
 from afinador.training.classes import describe_classes
+from afinador.training.describing import describe
 from afinador.training.environment import environment_of, versions
 from afinador.training.progress import Progress
-from afinador.training.run_dir import RunDir, write_atomically
+from afinador.training.run_dir import RunDir
 from afinador.training.setup import (
     Data,
     MicroBatches,
@@ -73,8 +70,7 @@ def run_stages(spec: FineTuningSpec, run_dir: RunDir, progress: Progress, stop: 
     progress.enter("evaluating")
     if run_dir.evaluation() is None:
         compare_with_base(spec, subject, held_out, passes, run_dir, stop)
-    form = _form(subject, data, max_length)
-    _finish(spec, subject, data, form, run_dir, duration_seconds=time.monotonic() - started_at)
+    _finish(spec, subject, data, run_dir, duration_seconds=time.monotonic() - started_at)
 
 
 def _load_both(spec: FineTuningSpec, subject: Subject, max_length: int) -> tuple[Data, Data | None]:
@@ -82,13 +78,6 @@ def _load_both(spec: FineTuningSpec, subject: Subject, max_length: int) -> tuple
     if spec.validation_file is None:
         return data, None
     return data, load_data(spec.validation_file, subject.tokenizer, max_length, subject.classes)
-
-
-def _form(subject: Subject, data: Data, max_length: int) -> PromptForm | ClassForm:
-    """Return how the trained model is to be asked."""
-    if subject.classes:
-        return ClassForm(subject.classes, max_length)
-    return prompt_form(data.examples, subject.tokenizer)
 
 
 def _describe_model(
@@ -224,20 +213,13 @@ def _finish(
     spec: FineTuningSpec,
     subject: Subject,
     data: Data,
-    form: PromptForm | ClassForm,
     run_dir: RunDir,
     *,
     duration_seconds: float,
 ) -> None:
     """Write the card and what a program wants to know beside the weights, then the result."""
     evaluation = run_dir.evaluation() or {}
-    lineage = spec.model_dump(mode="json", include=_LINEAGE, exclude=_PLACES) | {
-        "template": data.template,
-        "prompt_form": form.to_json(),
-    }
-    pass_on_license(Path(spec.base_model.path), run_dir.final)
-    write_atomically(run_dir.final / "README.md", model_card(spec, evaluation, form))
-    write_atomically(run_dir.final / "afinador.json", json.dumps(lineage, ensure_ascii=False, indent=1))
+    describe(run_dir.final, spec, data, evaluation)
     run_dir.write_result(
         status="succeeded",
         **(run_dir.read_document("training.json") or {}),
@@ -249,14 +231,3 @@ def _finish(
         versions=versions(),
         error=None,
     )
-
-
-_PLACES: dict[str, Any] = {
-    **{name: {"path"} for name in ("base_model", "training_file", "validation_file")},
-    "start_from": {"path": True, "best": {"path"}},
-}
-"""Folders of this machine mean nothing elsewhere."""
-_LINEAGE = {
-    "job_id", "job_name", "task", "tuning_method", "base_model", "training_file", "validation_file",
-    "hyperparameters", "seed", "start_from", "code_version",
-}  # fmt: skip

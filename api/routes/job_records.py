@@ -9,14 +9,15 @@ from fastapi.responses import Response
 
 from afinador.errors import NotFoundError, nearest
 from afinador.schemas.base import Page
-from afinador.schemas.checkpoints import Checkpoint
+from afinador.schemas.checkpoints import Checkpoint, CheckpointPublication
 from afinador.schemas.events import Event
-from afinador.schemas.models import HubFile
+from afinador.schemas.models import HubEntry, HubFile
+from api.bodies import OptionalJsonObject, describes_body, parsed
 from api.keys import CurrentOrganization
 from api.paging import After, page
 from api.service import Service, TheService
 from api.streams import follow_events, follow_log, log_text, stored_file
-from registry import checkpoints, events, job_logs, jobs, tables
+from registry import checkpoints, events, hub, job_logs, jobs, tables
 
 router = APIRouter(prefix="/fine_tuning/jobs/{job}", tags=["fine-tuning jobs"])
 
@@ -78,6 +79,28 @@ def retrieve_checkpoint_file(
             code="file_not_found",
         )
     return stored_file(service.memory.storage, f"{row.storage_key}/{path}", path.rpartition("/")[2])
+
+
+@router.post(
+    "/checkpoints/{checkpoint}/publish",
+    summary="Publish a checkpoint to the hub",
+    openapi_extra=describes_body(CheckpointPublication, required=False),
+)
+def publish_checkpoint(
+    job: str, checkpoint: str, organization: CurrentOrganization, body: OptionalJsonObject, service: TheService
+) -> HubEntry:
+    """Publish a checkpoint, named by its id or step, as the newest version of a hub name: what a finished job publishes.
+
+    The job may be in any state. Asking again changes nothing; a checkpoint has one name in the hub. Answers when it is
+    there, which takes some seconds a gigabyte.
+    """
+    name = parsed(CheckpointPublication, body).output_model
+    row, memory = _checkpoint(job, checkpoint, organization, service), service.memory
+    experiments = service.experiments.get()
+    with memory.database.session() as session:
+        alias = hub.publish_checkpoint(session, memory, experiments, organization.id, row.job_id, row.id, name).alias
+    with memory.database.reading() as session:
+        return hub.to_wire(hub.get(session, organization.id, alias))
 
 
 def _checkpoint(job: str, checkpoint: str, organization: tables.Organization, service: Service) -> tables.Checkpoint:

@@ -82,10 +82,11 @@ def retrieve_model(model: str, caller: CurrentCaller, service: TheService) -> Mo
     """Get a base model, a hub name, one version (``ft:…``) or a checkpoint (``ft:…:ckpt-step-N``)."""
     organization_id = caller.organization.id
     with service.memory.database.reading() as session:
-        if (checkpoint := _checkpoint(session, organization_id, model)) is not None:
-            return _checkpoint_model(checkpoint)
         if (version := _published(session, organization_id, model)) is not None:
             return _published_model(version)
+        if (checkpoint := _checkpoint(session, organization_id, model)) is not None:
+            return _checkpoint_model(checkpoint)
+        _refuse_alias(session, organization_id, model)
         row = base_models.find(session, service.memory, organization_id, model)
         named = base_models.find(session, service.memory, organization_id, row.name)
         is_hidden = named.id != row.id or _published(session, organization_id, row.name) is not None
@@ -97,9 +98,11 @@ def delete_model(model: str, caller: CurrentCaller, service: TheService) -> Dele
     """Delete a base model, a hub name with all its versions, or one version (``ft:…``)."""
     organization_id = caller.organization.id
     with service.memory.database.reading() as session:
-        if _checkpoint(session, organization_id, model) is not None:
-            raise InvalidRequestError("Checkpoints belong to their job and cannot be deleted.", param="model")
         is_published = _published(session, organization_id, model) is not None
+        if not is_published and _checkpoint(session, organization_id, model) is not None:
+            raise InvalidRequestError("Checkpoints belong to their job and cannot be deleted.", param="model")
+        if not is_published:
+            _refuse_alias(session, organization_id, model)
     experiments = service.experiments.get() if is_published else None
     with service.memory.database.session() as session:
         if experiments is not None:
@@ -115,15 +118,18 @@ def _checkpoint(session: Session, organization_id: str, name: str) -> Checkpoint
 
 
 def _published(session: Session, organization_id: str, name: str) -> HubVersion | None:
-    """Return the version that a hub name or alias means, None if it is neither; it wins over a base model of its name.
+    """Return the version that a hub name or alias means, None if it is neither; it wins over a base model of its name."""
+    return next(iter(hub.find(session, organization_id, name)), None)
+
+
+def _refuse_alias(session: Session, organization_id: str, name: str) -> None:
+    """Refuse what has the form of an alias, which no base model can have.
 
     Raises:
-        NotFoundError: It has the form of an alias, which no base model can have, and is none.
+        NotFoundError: It has, and there is no such version; names the nearest.
     """
-    found = (
-        hub.get(session, organization_id, name) if name.startswith("ft:") else hub.find(session, organization_id, name)
-    )
-    return found[0] if found else None
+    if name.startswith("ft:"):
+        hub.get(session, organization_id, name)
 
 
 def _published_model(row: HubVersion | Row[Any]) -> Model:

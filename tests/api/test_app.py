@@ -30,6 +30,7 @@ ROUTES = {
     "/v1/fine_tuning/jobs/{job}/checkpoints": "get",
     "/v1/fine_tuning/jobs/{job}/checkpoints/{checkpoint}/files": "get",
     "/v1/fine_tuning/jobs/{job}/checkpoints/{checkpoint}/files/{path}": "get",
+    "/v1/fine_tuning/jobs/{job}/checkpoints/{checkpoint}/publish": "post",
     "/v1/fine_tuning/jobs/{job}/metrics": "get",
     "/v1/fine_tuning/jobs/{job}/resources": "get",
     "/v1/fine_tuning/jobs/{job}/logs": "get",

@@ -18,6 +18,7 @@ BY_THING = [
     ("GET", "/fine_tuning/jobs/{job}/checkpoints"),
     ("GET", "/fine_tuning/jobs/{job}/checkpoints/5/files"),
     ("GET", "/fine_tuning/jobs/{job}/checkpoints/5/files/README.md"),
+    ("POST", "/fine_tuning/jobs/{job}/checkpoints/5/publish"),
     ("GET", "/fine_tuning/jobs/{job}/certificates"),
     ("POST", "/fine_tuning/jobs/{job}/verify_resume"),
     ("POST", "/fine_tuning/jobs/{job}/reproduce"),

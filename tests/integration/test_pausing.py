@@ -89,8 +89,9 @@ def test_job_is_paused_from_the_api_and_resumed_from_both_sides(stack: Any, uplo
     wait_for_run(stack, paused, "Suspended")
     shown = stack.command_line("get", "fine-tuning-job", job["id"])
     assert "paused" in shown.stdout and "afinador resume" in shown.stderr
+    shutil.rmtree(stack.home / "runs" / job["id"])  # as on another host
     assert client.fine_tuning.jobs.resume(job["id"]).status == "queued"
-    again = training(stack, job["id"])
+    again = training(stack, job["id"], beyond=paused["progress"]["step"])
     assert (again["attempt"], again["run_url"]) == (2, job["run_url"]), "the same page in Prefect"
 
     state = {"type": "PAUSED", "name": "Suspended", "state_details": {"pause_reschedule": True}}
@@ -104,6 +105,7 @@ def test_job_is_paused_from_the_api_and_resumed_from_both_sides(stack: Any, uplo
     ended = stack.wait(job["id"])
     assert (ended["status"], ended["attempt"]) == ("succeeded", 3), ended["error"]
     wait_for_run(stack, ended, "Completed")
+    assert any(message.endswith("it was no longer on this machine.") for message in stack.messages(job["id"]))
 
 
 def test_paused_job_is_cancelled_and_a_waiting_one_never_runs(stack: Any, uploaded: None) -> None:

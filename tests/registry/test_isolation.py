@@ -25,6 +25,7 @@ from registry import (
     events,
     files,
     hub,
+    hub_publishing,
     job_bases,
     job_creation,
     job_logs,
@@ -108,6 +109,7 @@ class Belongings:
             self.spec = spec = job_specs.create(session, memory, owner, wanted)
             self.key, _ = organisations.create_key(session, owner.id, "laptop")
             metric = events.append(session, job.id, "Step 1", type="metrics", data={"step": 1})
+            events.append(session, job.id, "It is loaded.", dedup_key="run:1")
             self.checkpoint = checkpoint = checkpoints.register(session, job, 1, "key", {}, 1)
             certificate = certificates.verify_resume(session, owner.id, job.id, 20)
             version = published(job)
@@ -131,6 +133,11 @@ class Belongings:
             """Give whoever asks a base model and a file of his own, so that only the other's are missing."""
             add_own_things(session, organization_id)
             return session.get_one(Organization, organization_id), parse_request(request)
+
+        def restored(organization_id: str) -> bool:
+            log.unlink(missing_ok=True)
+            job_logs.restore(memory, organization_id, job.id)
+            return log.is_file()
 
         unreached: Any = SimpleNamespace(connect=lambda: None)
         key = self.key
@@ -158,6 +165,9 @@ class Belongings:
             "checkpoints.find_named": [
                 lambda s, o: checkpoints.find_named(s, o, checkpoint.id, param="from_checkpoint"),
                 lambda s, o: checkpoints.find_named(s, o, checkpoint.name, param="from_checkpoint"),
+            ],
+            "checkpoint_publishing.publish_checkpoint": [
+                lambda s, o: hub.publish_checkpoint(s, memory, unreached, o, job.id, checkpoint.id)
             ],
             "job_starts.find": [
                 lambda s, o: job_starts.find(s, memory, o, parse_request({"from_checkpoint": checkpoint.id}))
@@ -208,6 +218,8 @@ class Belongings:
             "hub.list_page": [lambda s, o: hub.list_page(s, o, "adapter")[0]],
             "hub.newest_versions": [hub.newest_versions],
             "hub.find": [lambda s, o: hub.find(s, o, version.name), lambda s, o: hub.find(s, o, version.alias)],
+            "hub_publishing.version_of": [lambda s, o: hub_publishing.version_of(memory, o, version.alias)],
+            "job_logs.restore": [lambda _, o: restored(o)],
             "job_logs.kept": [lambda s, o: job_logs.kept(memory, o, job.id)],
             "job_specs.list_page": [lambda s, o: job_specs.list_page(s, o)[0]],
             "submissions.job_of": [lambda s, o: submissions.job_of(s, o, "run-of-secret")],
@@ -219,6 +231,7 @@ class Belongings:
                 lambda s, o: jobs.list_page(s, o, status="running", metadata="null")[0],
             ],
             "events.list_page": [lambda s, o: events.list_page(s, o, job.id)[0]],
+            "events.journalled": [lambda s, o: events.journalled(s, o, job.id)],
             "events.metrics": [lambda s, o: events.metrics(s, o, job.id)],
             "checkpoints.list_page": [lambda s, o: checkpoints.list_page(s, o, job.id)[0]],
             "certificates.list_page": [lambda s, o: certificates.list_page(s, o, job.id)[0]],

@@ -134,4 +134,4 @@ def test_a_version_held_back_inherits_nothing(
     assert champion(experiments, acme) == 1
     mlflow_models.delete_version(experiments, acme.name, "orders", "1")
     assert champion(experiments, acme) is None
-    assert mlflow_models.champion_job(experiments, acme.name, "orders") is None
+    assert mlflow_models.champion_tags(experiments, acme.name, "orders") is None

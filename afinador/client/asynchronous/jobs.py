@@ -141,6 +141,19 @@ class AsyncJobs(AsyncNoun):
             self._connection, _named(job), str(checkpoint), Path(folder), on_progress
         )
 
+    async def publish_checkpoint(
+        self, job: results.Job | str, checkpoint: int | str, output_model: str | None = None
+    ) -> results.HubEntry:
+        """Publish a checkpoint, named by its step or id, as the newest version of a hub name; that of its job by default.
+
+        Asking again changes nothing. The job may be in any state.
+
+        Raises:
+            NotFoundError: The job has no such checkpoint any more; names those that it has.
+            NameTakenError: It is in the hub under another name.
+        """
+        return await self._ask(calls.publish_checkpoint(_named(job), str(checkpoint), output_model), results.HubEntry)
+
     async def metrics(self, job: results.Job | str) -> Sequence[dict[str, Any]]:
         """Return the rows of the curves, oldest first: ``step``, ``train_loss``, ``valid_loss`` and others."""
         answer = await self._connection.json(calls.job_metrics(_named(job)))

@@ -118,6 +118,8 @@ def test_a_checkpoint_is_shown_and_fetched(online: Any, service: Any, job: dict[
     shown = online("get", "checkpoint", job["name"], "500", "--download", str(tmp_path / "step"), "--json")
     assert shown.code == 0 and len(json.loads(shown.out)["data"]) == 2
     assert (tmp_path / "step" / "adapter_model.safetensors").read_bytes() == b"weights"
+    missing = online("publish", "checkpoint", job["name"], "7", "-output-model", "early")
+    assert missing.code == 3 and "by step: 500" in missing.err
     missing = online("get", "checkpoint", job["name"], "7")
     assert missing.code == 3 and "by step: 500" in missing.err
 

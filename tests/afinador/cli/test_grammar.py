@@ -52,6 +52,7 @@ COMMAND_LINES = [
     ("list event J", "list event"),
     ("list checkpoint J", "list checkpoint"),
     ("get checkpoint J 500", "get checkpoint"),
+    ("publish checkpoint J 500 -output-model n", "publish checkpoint"),
     ("watch J", "watch"),
     ("watch fine-tune-job J", "watch"),
     ("logs J", "logs"),

@@ -219,8 +219,12 @@ def test_checkpoint_may_be_kept_after_each_epoch(make_spec: MakeSpec, tmp_path: 
 
 
 def test_checkpoint_holds_no_pickle_and_no_frozen_weight(make_spec: MakeSpec, tmp_path: Path) -> None:
-    [folder] = complete_checkpoints(train(make_spec(validate=False, generation_examples=0), tmp_path / "run", []))
-    assert {path.suffix for path in folder.rglob("*") if path.is_file()} <= {".safetensors", ".json", ".jinja"}
+    run_dir = train(make_spec(validate=False, generation_examples=0), tmp_path / "run", [])
+    [folder] = complete_checkpoints(run_dir)
+    assert {path.suffix for path in folder.rglob("*") if path.is_file()} <= {".safetensors", ".json", ".jinja", ".md"}
+    for path in run_dir.final.iterdir():  # what is published is there; its card and lineage name the step besides
+        here = (folder / path.name).read_bytes()
+        assert here == path.read_bytes() or (path.name in ("README.md", "afinador.json") and b"step" in here)
     weights = load_file(folder / "training_state" / "weights.safetensors")
     trained = [name for name in weights if "inv_freq" not in name]
     assert trained

@@ -1,0 +1,65 @@
+"""A ledger and a storage as a flow finds them by its environment, and jobs that can be run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from afinador.config.resolve import parse_request
+from afinador.models.headers import inspect_model_folder
+from afinador.settings import Settings, read_settings
+from afinador.storage import sha256_of
+from registry import files, jobs, organisations
+from registry.database import upgrade
+from registry.memory import Memory
+from registry.tables import BaseModel, Job, Organization
+
+Create = Callable[..., Job]
+
+
+@pytest.fixture
+def memory(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Memory]:
+    """What a flow opens by its environment; MLflow's store takes seconds to make, so a session's tests share one."""
+    monkeypatch.setenv("AFINADOR_HOME", str(tmp_path / "home"))
+    shared = Settings(home=tmp_path_factory.getbasetemp() / "mlflow-store")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", shared.tracking_uri)
+    settings = read_settings()
+    upgrade(settings.ledger_url)
+    opened = Memory.open(settings)
+    yield opened
+    opened.database.close()
+
+
+@pytest.fixture
+def create(memory: Memory, root: Path, tmp_path: Path) -> Create:
+    """Makes a job of 12 steps on the example's base model."""
+    base = root / "examples" / "base_model" / "model"
+    described = inspect_model_folder(base)
+    rows = [{"prompt": f"{number} + 1 =", "completion": f"{number + 1}"} for number in range(24)]
+    source = tmp_path / "train.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with memory.database.session() as session:
+        organization = organisations.create(session, f"org-{tmp_path.name[-20:].strip('_').replace('_', '-').lower()}")
+        told = {"architecture": described.architecture, "parameters": described.parameters, "sha256": described.sha256}
+        at = {"source": str(base), "path": str(base), "status": "ready", "task": "causal_lm", "files": {}}
+        session.add(BaseModel(organization_id=organization.id, name="tiny", **at, **told))
+        size = source.stat().st_size
+        file = files.create(
+            session, memory, organization.id, source, source.name, "fine-tune", sha256_of(source), size
+        )  # fmt: skip
+    files.check(memory, file.id)
+
+    def go(**given: Any) -> Job:
+        small = {"epochs": 2, "batch_size": 4, "logging_steps": 1, "save_steps": 4, "lora_dropout": 0.2}
+        body = {"model": "tiny", "training_file": "train.jsonl", "hyperparameters": small | given.pop("settings", {})}
+        with memory.database.session() as session:
+            owner = session.get_one(Organization, organization.id)
+            return jobs.create(session, memory, owner, parse_request(body | given))
+
+    return go
