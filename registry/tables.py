@@ -228,7 +228,13 @@ class Job(Owned, Table):
 
 
 class HubVersion(Owned, Table):
-    """One published version of a model or adapter; ``alias`` (``ft:…``) names this version alone."""
+    """One published version of a model or adapter.
+
+    Attributes:
+        alias: ``ft:…``, names this version alone.
+        base_model_id: A registered one, or the version of a whole model that its job has tuned on.
+        started_from: Name of the checkpoint or adapter whose weights, or training, its job began with.
+    """
 
     __tablename__ = "hub_versions"
     __table_args__ = (
@@ -243,6 +249,7 @@ class HubVersion(Owned, Table):
     alias: Mapped[str] = mapped_column(Text)
     base_model_id: Mapped[str] = mapped_column(index=True)
     base_model: Mapped[str]
+    started_from: Mapped[str | None] = mapped_column(Text)
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), unique=True)
     training_file_id: Mapped[str] = mapped_column(ForeignKey("files.id"))
     tuning_method: Mapped[str]

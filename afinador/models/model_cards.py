@@ -74,7 +74,8 @@ def _start_row(spec: FineTuningSpec) -> list[str]:
     if start is None:
         return []
     what = "its training goes on" if start.state == "whole" else "its weights"
-    return [f"| checkpoint that it started from ({what}) | {start.name} | `{start.manifest_sha256}` (manifest) |"]
+    hashed = "manifest" if start.kind == "checkpoint" else "all files"
+    return [f"| {start.kind} that it started from ({what}) | {start.name} | `{start.manifest_sha256}` ({hashed}) |"]
 
 
 def _hyperparameter_rows(spec: FineTuningSpec) -> list[str]:

@@ -144,7 +144,7 @@ def test_cancelled_job_is_not_woken_by_the_check_of_its_file(
         ({"training_file": "trainn.jsonl"}, NotFoundError, "Did you mean 'train.jsonl'", "training_file"),
         ({"validation_file": "nothing"}, NotFoundError, "nothing", "validation_file"),
         ({"hyperparameters": {"epochs": 11}}, OutOfRangeError, "1 to 10", "hyperparameters.epochs"),
-        ({"model": "ft:tiny-llama:acme::12345678"}, UnsupportedModelError, "registered base models", "model"),
+        ({"model": "ft:tiny-llama:acme::12345678"}, NotFoundError, "There is no result", "model"),
         ({"integrations": [{"type": "wandb"}]}, InvalidRequestError, "MLflow", "integrations"),
         ({"metadata": {str(number): "" for number in range(17)}}, InvalidRequestError, "at most 16", "metadata"),
         ({"metadata": {"key": "x" * 513}}, InvalidRequestError, "512", "metadata"),
