@@ -11,7 +11,12 @@ from sqlalchemy import delete as delete_from
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from afinador.config.resolve import CAUSAL_ARCHITECTURES, CLASSIFICATION_ARCHITECTURES, check_parameter_count
+from afinador.config.architectures import (
+    CAUSAL_ARCHITECTURES,
+    CLASSIFICATION_ARCHITECTURES,
+    check_parameter_count,
+    tasks_of,
+)
 from afinador.errors import (
     AfinadorError,
     InvalidRequestError,
@@ -19,6 +24,7 @@ from afinador.errors import (
     NameTakenError,
     NotFoundError,
     PermissionDeniedError,
+    UnsupportedModelError,
     nearest,
 )
 from afinador.models.headers import ModelDescription, describe_model_folder, inspect_model_folder
@@ -130,7 +136,7 @@ def complete(memory: Memory, model_id: str) -> None:
         return
     try:
         _fill(memory, row)
-        row.status, row.status_details = "ready", None
+        row.status, row.status_details = "ready", _untrained(row)
     except AfinadorError as error:
         row.status, row.status_details = "error", f"{error.message} Then delete this entry and register it again."
     except Exception:
@@ -223,6 +229,15 @@ def _task_of(architecture: str) -> Task | None:
         return "seq2seq_lm"
     classifies = architecture in CLASSIFICATION_ARCHITECTURES or architecture.endswith("ForSequenceClassification")
     return "sequence_classification" if classifies else None
+
+
+def _untrained(row: BaseModel) -> str | None:
+    """Say of a model which is fine and which no job can use so."""
+    try:
+        tasks_of(str(row.architecture))
+    except UnsupportedModelError as error:
+        return f"No job can use it yet. {error.message}"
+    return None
 
 
 def _fill(memory: Memory, row: BaseModel) -> None:

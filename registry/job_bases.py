@@ -7,12 +7,15 @@ import json
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from afinador.config.resolve import check_parameter_count
+from afinador.config.architectures import check_parameter_count
+from afinador.config.hyperparameters import Hyperparameters
 from afinador.config.spec import STORED, BaseModelReference, FineTuningSpec
 from afinador.errors import InvalidRequestError, ModelError, NotFoundError, nearest
-from afinador.models.headers import hash_of_files, is_model_file
+from afinador.models import layer_names
+from afinador.models.headers import hash_of_files, is_model_file, weight_map
 from afinador.models.tensor_headers import read_header
 from registry import base_models, hub
+from registry.base_model_folders import local_folder
 from registry.base_model_views import UNFINISHED
 from registry.memory import Memory
 from registry.tables import BaseModel, HubVersion, Job
@@ -75,6 +78,22 @@ def find_result(session: Session, memory: Memory, organization_id: str, name: st
         held = select(HubVersion).where(HubVersion.id == found[0].id).with_for_update(read=True)
         return session.scalars(held.execution_options(populate_existing=True)).one_or_none()
     return None
+
+
+def require_layers(memory: Memory, base: BaseModelReference, hyperparameters: Hyperparameters) -> None:
+    """Refuse layers that the base model does not have, as far as its files can be read here; else the run does it.
+
+    Raises:
+        InvalidRequestError: ``target_modules`` or ``modules_to_save`` names none of them; names the nearest.
+    """
+    wanted = layer_names.named_by(hyperparameters)
+    if not any(wanted.values()):
+        return
+    try:
+        tensors = weight_map(local_folder(memory, base))
+    except (OSError, ModelError):
+        return
+    layer_names.require_layers(wanted, layer_names.layers_of_tensors(tensors), repr(base.name))
 
 
 def _registered(base: BaseModel) -> BaseModelReference:
