@@ -93,7 +93,8 @@ def require_layers(memory: Memory, base: BaseModelReference, hyperparameters: Hy
         tensors = weight_map(local_folder(memory, base))
     except (OSError, ModelError):
         return
-    layer_names.require_layers(wanted, layer_names.layers_of_tensors(tensors), repr(base.name))
+    layers = layer_names.layers_of_tensors(tensors)
+    layer_names.require_layers(wanted, layers, repr(base.name), may_have=layer_names.MADE_BY_LOADING)
 
 
 def _registered(base: BaseModel) -> BaseModelReference:
