@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal, Unpack, overload
 
 from afinador.client import calls, downloads, following, results, uploads
 from afinador.client.connection import Connection
 from afinador.client.files import Files
+from afinador.client.job_fields import JobFields
 from afinador.client.nouns import Listing, Noun
 from afinador.errors import AfinadorError, ServiceUnavailableError
 from afinador.schemas.certificates import DEFAULT_STEPS
@@ -22,7 +23,7 @@ class Jobs(Noun):
         super().__init__(connection)
         self._files = files
 
-    def create(self, **fields: Any) -> results.Job:
+    def create(self, **fields: Unpack[JobFields]) -> results.Job:
         """Create a job from the fields of its request: ``base_model``, ``dataset``, ``hyperparameters`` and so on.
 
         Data sets are ids or names of files; a ``pathlib.Path`` is a local file. It is uploaded once the service has

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import peft
+from peft.utils import ModulesToSaveWrapper
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
@@ -45,6 +46,10 @@ def apply(model: PreTrainedModel, hyperparameters: Hyperparameters) -> peft.Peft
             f"LoRA does not fit {type(model).__name__} with target_modules={targets!r}: {error}",
             param="hyperparameters.target_modules",
         ) from error
+    # PEFT names the head of a classifier once more, and heads that other architectures have.
+    whole = [name for name, part in adapted.named_modules() if isinstance(part, ModulesToSaveWrapper)]
+    named = dict.fromkeys(config.modules_to_save or [])
+    config.modules_to_save = [name for name in named if any(layer.endswith(name) for layer in whole)] or None
     for parameter in adapted.parameters():
         if parameter.requires_grad:  # small updates vanish in 16 bits
             parameter.data = parameter.data.float()

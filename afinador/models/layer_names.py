@@ -23,7 +23,7 @@ def named_by(hyperparameters: Hyperparameters) -> dict[str, list[str]]:
 
 def layers_of_tensors(tensors: Iterable[str]) -> set[str]:
     """Return the full names of the layers that a model has whose files hold these tensors."""
-    layers = set()
+    layers: set[str] = set()
     for name in tensors:
         parts = name.split(".")[:-1]
         layers.update(".".join(parts[:end]) for end in range(1, len(parts) + 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
@@ -14,13 +15,16 @@ from afinador.models.quantisation import form_of_weights
 CLASSES_IN_CARD = 20
 
 
-def model_card(spec: FineTuningSpec, evaluation: dict[str, Any], form: PromptForm | ClassForm) -> str:
+def model_card(
+    spec: FineTuningSpec, evaluation: dict[str, Any], form: PromptForm | ClassForm, saved_whole: Sequence[str] = ()
+) -> str:
     """Return the README.md of a published version.
 
     Args:
         spec: What was asked for.
         evaluation: As in ``evaluation.json``.
         form: How prompts were written, or which classes there are.
+        saved_whole: Layers that an adapter holds whole; a classifier's head is one that nobody has to ask for.
     """
     base = spec.base_model
     return "\n".join(
@@ -58,7 +62,7 @@ def model_card(spec: FineTuningSpec, evaluation: dict[str, Any], form: PromptFor
             "",
             "| name | value |",
             "|---|---|",
-            *_hyperparameter_rows(spec),
+            *_hyperparameter_rows(spec, saved_whole),
             "",
         ]
     )
@@ -78,8 +82,10 @@ def _start_row(spec: FineTuningSpec) -> list[str]:
     return [f"| {start.kind} that it started from ({what}) | {start.name} | `{start.manifest_sha256}` ({hashed}) |"]
 
 
-def _hyperparameter_rows(spec: FineTuningSpec) -> list[str]:
+def _hyperparameter_rows(spec: FineTuningSpec, saved_whole: Sequence[str]) -> list[str]:
     values = spec.hyperparameters.model_dump(exclude_none=True)
+    if saved_whole:
+        values["modules_to_save"] = list(saved_whole)
     return [f"| {name} | {value} |" for name, value in values.items()]
 
 

@@ -95,6 +95,11 @@ def is_adapted(model: nn.Module) -> bool:
     return hasattr(model, "peft_config")
 
 
+def saved_whole(model: nn.Module) -> list[str]:
+    """Return the layers that an adapted model trains and saves whole, as its configuration names them."""
+    return list(next(iter(model.peft_config.values())).modules_to_save or []) if is_adapted(model) else []  # type: ignore
+
+
 def is_adapter_parameter(model: nn.Module, name: str) -> bool:
     """Return whether adapters have put this parameter beside those of the base; copies of whole layers count too."""
     return is_adapted(model) and any(part in name for part in ("lora_", "modules_to_save."))

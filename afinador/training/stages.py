@@ -19,7 +19,7 @@ from afinador.data.prompting import PromptForm, prompt_form
 from afinador.data.tokenisation import TokenisedExample
 from afinador.models.families import pretrained_model_of
 from afinador.models.model_cards import model_card
-from afinador.models.publishing import cast_weights, pass_on_license
+from afinador.models.publishing import cast_weights, pass_on_license, saved_whole
 from afinador.models.weights import described_weights
 from afinador.training import accelerate_loop
 from afinador.training.base_against_tuned import compare_with_base
@@ -236,7 +236,7 @@ def _finish(
         "prompt_form": form.to_json(),
     }
     pass_on_license(Path(spec.base_model.path), run_dir.final)
-    write_atomically(run_dir.final / "README.md", model_card(spec, evaluation, form))
+    write_atomically(run_dir.final / "README.md", model_card(spec, evaluation, form, saved_whole(subject.model)))
     write_atomically(run_dir.final / "afinador.json", json.dumps(lineage, ensure_ascii=False, indent=1))
     run_dir.write_result(
         status="succeeded",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal, Unpack, overload
 
 from afinador.client import calls, results
 from afinador.client.asynchronous import downloads, following, uploads
 from afinador.client.asynchronous.connection import AsyncConnection
 from afinador.client.asynchronous.files import AsyncFiles
 from afinador.client.asynchronous.nouns import AsyncListing, AsyncNoun
+from afinador.client.job_fields import JobFields
 from afinador.errors import AfinadorError, ServiceUnavailableError
 from afinador.schemas.certificates import DEFAULT_STEPS
 
@@ -22,7 +23,7 @@ class AsyncJobs(AsyncNoun):
         super().__init__(connection)
         self._files = files
 
-    async def create(self, **fields: Any) -> results.Job:
+    async def create(self, **fields: Unpack[JobFields]) -> results.Job:
         """Create a job from the fields of its request: ``base_model``, ``dataset``, ``hyperparameters`` and so on.
 
         Data sets are ids or names of files; a ``pathlib.Path`` is a local file. It is uploaded once the service has

@@ -169,6 +169,9 @@ def test_classifier_begins_with_head_and_classes_of_an_adapter(classifying: Make
     on.training_file = spec.validation_file or on.training_file
     second = train(on, tmp_path / "second", [])
     assert journal(second)[0]["train_loss"] == pytest.approx((first.result() or {})["valid_loss"], abs=1e-4)
+    whole = json.loads((second.final / "adapter_config.json").read_text())["modules_to_save"]
+    assert sorted(whole) == ["classifier", "pooler"], "each once, and none that BERT does not have"
+    assert f"| modules_to_save | {whole} |" in (second.final / "README.md").read_text()
 
 
 def test_weights_of_other_shapes_or_classes_are_refused_when_they_are_put_back(
