@@ -37,10 +37,7 @@ def model_card(
             "",
             "| | name | SHA-256 |",
             "|---|---|---|",
-            f"| base model | {base.source or base.name} | `{base.sha256}` |",
-            f"| training file | {spec.training_file.name} | `{spec.training_file.sha256}` |",
-            *_validation_row(spec),
-            *_start_row(spec),
+            *_origin_rows(spec),
             "",
             "## Base against tuned",
             "",
@@ -68,9 +65,14 @@ def model_card(
     )
 
 
-def _validation_row(spec: FineTuningSpec) -> list[str]:
-    file = spec.validation_file
-    return [f"| validation file | {file.name} | `{file.sha256}` |"] if file else []
+def _origin_rows(spec: FineTuningSpec) -> list[str]:
+    base, file = spec.base_model, spec.validation_file
+    return [
+        f"| base model | {base.source or base.name} | `{base.sha256}` |",
+        f"| training file | {spec.training_file.name} | `{spec.training_file.sha256}` |",
+        *([f"| validation file | {file.name} | `{file.sha256}` |"] if file else []),
+        *_start_row(spec),
+    ]
 
 
 def _start_row(spec: FineTuningSpec) -> list[str]:
