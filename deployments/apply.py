@@ -48,7 +48,7 @@ async def _apply_deployment(client: PrefectClient, deployment: dict[str, Any], v
         "entrypoint": deployment["entrypoint"],
         "work_pool_name": deployment["work_pool"]["name"],
         "job_variables": deployment["work_pool"].get("job_variables"),
-        "parameter_openapi_schema": parameter_schema(flow).model_dump(),
+        "parameter_openapi_schema": form_of(flow),
         "enforce_parameter_schema": deployment.get("enforce_parameter_schema", True),
     }
     try:
@@ -69,6 +69,14 @@ async def _apply_deployment(client: PrefectClient, deployment: dict[str, Any], v
         await client.update_deployment(identity, DeploymentUpdate(**always))
     for trigger in deployment.get("triggers", []):
         await _apply_trigger(client, identity, trigger)
+
+
+def form_of(flow: Flow[..., Any]) -> dict[str, Any]:
+    """Return what Prefect asks for: all parameters are required, also where a flow says itself what is missing."""
+    schema = parameter_schema(flow).model_dump()
+    for parameter in schema["properties"].values():
+        parameter.pop("default", None)
+    return {**schema, "required": list(schema["properties"])}
 
 
 def _schedule(schedule: dict[str, Any]) -> DeploymentScheduleCreate:

@@ -100,7 +100,10 @@ class Plan:
         """Return the worker of what Prefect starts by itself; jobs of the API do not wait for it."""
         part = self._worker(submissions.POOL)
         part.needs, part.is_essential = tuple(needs), False
-        part.command[:0] = ["env", "PREFECT_WORKER_QUERY_SECONDS=2"]  # each question costs Prefect's server 25 ms of work
+        part.command[:0] = [
+            "env",
+            "PREFECT_WORKER_QUERY_SECONDS=2",
+        ]  # each question costs Prefect's server 25 ms of work
         return part
 
     def _mlflow(self, needs: list[str]) -> Part:

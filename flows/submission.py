@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import Any
 
 from prefect import flow, runtime
 from prefect.client.schemas.objects import State
@@ -16,12 +17,26 @@ from tasks.submission import Submission, create_job, link_to_jobs, retrain_specs
 
 logger = logging.getLogger(__name__)
 
+MISSING: Any = None
+"""Lets a run without a parameter begin, so that a sentence and no traceback says which one; all are required."""
+
+
+def _name_of_submission() -> str:
+    return f"submit for {_parameter('organization')}"
+
+
+def _name_of_retraining() -> str:
+    return f"retrain on {_parameter('name')} of {_parameter('organization')}"
+
+
+def _parameter(name: str) -> object:
+    """Return a parameter of the run, which Prefect's own templates of names insist on."""
+    return runtime.flow_run.parameters.get(name, "nothing")
+
 
 # The flow checks the parameters itself: its sentences name the field, the value and the remedy, Prefect's do not.
-@flow(
-    name="submit-fine-tune", flow_run_name="submit for {organization}", persist_result=False, validate_parameters=False
-)
-def submit_fine_tune(organization: str, request: SavedSpec | JobForm) -> State:
+@flow(name="submit-fine-tune", flow_run_name=_name_of_submission, persist_result=False, validate_parameters=False)
+def submit_fine_tune(organization: str = MISSING, request: SavedSpec | JobForm = MISSING) -> State:
     """Create a fine-tuning job and submit it, as the API does.
 
     Args:
@@ -31,10 +46,8 @@ def submit_fine_tune(organization: str, request: SavedSpec | JobForm) -> State:
     return _outcome(lambda: [create_job(organization, request, str(runtime.flow_run.id))])
 
 
-@flow(
-    name="retrain", flow_run_name="retrain on {name} of {organization}", persist_result=False, validate_parameters=False
-)
-def retrain(organization: str, name: str, version: int) -> State:
+@flow(name="retrain", flow_run_name=_name_of_retraining, persist_result=False, validate_parameters=False)
+def retrain(organization: str = MISSING, name: str = MISSING, version: int = MISSING) -> State:
     """Start the saved specs that give a file by name, for its newest version; doing it twice changes nothing.
 
     Args:

@@ -8,22 +8,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from afinador.config.spec import BaseModelReference
 from afinador.errors import AfinadorError, InvalidRequestError, NotFoundError, PermissionDeniedError
 from afinador.models.headers import model_files
 from afinador.settings import Settings
-from registry.tables import BaseModel
+from registry.memory import Memory
+from registry.tables import BaseModel, HubVersion
 
 OUTSIDE_ROOTS = "outside_model_roots"
 """Code of the error by which a client knows that it has to send the files."""
-_OWN_NAME = re.compile(r"model_[a-z0-9]{24}")
+_OWN_NAME = re.compile(r"(model|hub)_[a-z0-9]{24}")
 
 
-def own_folder(settings: Settings, row: BaseModel) -> Path:
+def own_folder(settings: Settings, row: BaseModel | HubVersion) -> Path:
     """Return where the files of a base model lie that were sent or fetched."""
     return settings.home / "base-models" / row.id
 
 
-def remove_own_folder(settings: Settings, row: BaseModel) -> None:
+def local_folder(memory: Memory, base: BaseModelReference) -> Path:
+    """Return where a run finds its base model; one in a storage elsewhere has to be fetched there first."""
+    if base.storage_prefix is None:
+        return Path(base.path)
+    return memory.storage.local_path(base.storage_prefix) or memory.settings.home / "base-models" / str(base.model_id)
+
+
+def remove_own_folder(settings: Settings, row: BaseModel | HubVersion) -> None:
     """Remove what was sent or fetched; an operator's folder lies elsewhere and stays."""
     shutil.rmtree(own_folder(settings, row), ignore_errors=True)
 

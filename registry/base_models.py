@@ -11,27 +11,32 @@ from sqlalchemy import delete as delete_from
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from afinador.config.resolve import CAUSAL_ARCHITECTURES, CLASSIFICATION_ARCHITECTURES, check_parameter_count
+from afinador.config.architectures import (
+    CAUSAL_ARCHITECTURES,
+    CLASSIFICATION_ARCHITECTURES,
+    check_parameter_count,
+    tasks_of,
+)
 from afinador.errors import (
     AfinadorError,
-    InUseError,
     InvalidRequestError,
     ModelError,
     NameTakenError,
     NotFoundError,
     PermissionDeniedError,
+    UnsupportedModelError,
     nearest,
 )
 from afinador.models.headers import ModelDescription, describe_model_folder, inspect_model_folder
-from afinador.schemas.jobs import OPEN_STATUSES, Task
+from afinador.schemas.jobs import Task
 from afinador.schemas.models import BaseModelRequest
-from registry import base_model_uploads, hf_downloads
+from registry import base_model_uploads, dependants, hf_downloads
 from registry.base_model_folders import allowed_folder, own_folder, remove_own_folder, told_by_name
 from registry.base_model_views import to_wire
 from registry.database import after_commit
 from registry.ids import new_id
 from registry.memory import Memory
-from registry.tables import BaseModel, HubVersion, Job
+from registry.tables import BaseModel
 
 __all__ = ["complete", "delete", "find", "incomplete", "list_all", "register", "to_wire"]
 
@@ -131,7 +136,7 @@ def complete(memory: Memory, model_id: str) -> None:
         return
     try:
         _fill(memory, row)
-        row.status, row.status_details = "ready", None
+        row.status, row.status_details = "ready", _untrained(row)
     except AfinadorError as error:
         row.status, row.status_details = "error", f"{error.message} Then delete this entry and register it again."
     except Exception:
@@ -196,13 +201,7 @@ def delete(session: Session, memory: Memory, organization_id: str, name: str, *,
     row = find(session, memory, organization_id, name)
     if row.visibility == "public" and not operator:
         raise PermissionDeniedError(f"{row.name!r} is public; only the operator deletes public base models.")
-    users = _users(session, row.id)
-    if users:
-        more = f" and {len(users) - _NAMES_IN_MESSAGE} more" if len(users) > _NAMES_IN_MESSAGE else ""
-        raise InUseError(
-            f"{row.name!r} is needed by {', '.join(users[:_NAMES_IN_MESSAGE])}{more}. Cancel or delete those first.",
-            param="model",
-        )
+    dependants.require_none(dependants.of_base_models(session, [row.id]), row.name)
     session.execute(delete_from(BaseModel).where(BaseModel.id == row.id))
     after_commit(session, lambda: remove_own_folder(memory.settings, row))
 
@@ -230,6 +229,15 @@ def _task_of(architecture: str) -> Task | None:
         return "seq2seq_lm"
     classifies = architecture in CLASSIFICATION_ARCHITECTURES or architecture.endswith("ForSequenceClassification")
     return "sequence_classification" if classifies else None
+
+
+def _untrained(row: BaseModel) -> str | None:
+    """Say of a model which is fine and which no job can use so."""
+    try:
+        tasks_of(str(row.architecture))
+    except UnsupportedModelError as error:
+        return f"No job can use it yet. {error.message}"
+    return None
 
 
 def _fill(memory: Memory, row: BaseModel) -> None:
@@ -269,10 +277,3 @@ def _write_back(memory: Memory, row: BaseModel) -> bool:
     with memory.database.session() as session:
         mine = update(BaseModel).where(BaseModel.id == row.id, BaseModel.status == "registering")
         return bool(session.execute(mine.values(**values)).rowcount)  # type: ignore[attr-defined]
-
-
-def _users(session: Session, model_id: str) -> list[str]:
-    jobs = select(Job.name).where(Job.base_model_id == model_id, Job.status.in_(OPEN_STATUSES)).order_by(Job.name)
-    adapters = select(HubVersion.name).where(HubVersion.base_model_id == model_id, HubVersion.kind == "adapter")
-    named = [f"the job {name}" for name in session.scalars(jobs)]
-    return named + [f"the adapter {name}" for name in session.scalars(adapters.distinct().order_by(HubVersion.name))]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from afinador.config.resolve import check_parameter_count
+from afinador.config.architectures import check_parameter_count
 from afinador.errors import (
     InvalidRequestError,
     NotFoundError,

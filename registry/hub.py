@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 
 from afinador.errors import AfinadorError, NotFoundError, nearest
 from afinador.schemas.models import HubEntry, HubFile
-from registry import mlflow_models
+from registry import dependants, mlflow_models
+from registry.base_model_folders import remove_own_folder
 from registry.checkpoint_publishing import publish_checkpoint
 from registry.database import after_commit
 from registry.experiments import Experiments
@@ -154,6 +155,7 @@ def delete(session: Session, memory: Memory, experiments: Experiments, organizat
 
     Raises:
         NotFoundError: See ``get``.
+        InUseError: Jobs that have not ended, or adapters, start from it; names some.
         StorageError: The storage does not answer; nothing changed.
         ServiceUnavailableError: MLflow does not answer; nothing changed.
     """
@@ -161,6 +163,9 @@ def delete(session: Session, memory: Memory, experiments: Experiments, organizat
     found = get(session, organization_id, name)
     is_alias = found[0].alias == name
     rows = found[:1] if is_alias else found
+    locked = select(HubVersion.id).where(HubVersion.id.in_([row.id for row in rows])).with_for_update()
+    session.execute(locked)  # so that no job begins to need it now
+    dependants.require_none(dependants.of_versions(session, rows), name)
     _move_aside(session, memory, rows)
     session.execute(delete_from(HubVersion).where(HubVersion.id.in_([row.id for row in rows])))
     # Last, for it cannot be taken back.
@@ -196,6 +201,7 @@ def to_wire(rows: list[HubVersion]) -> HubEntry:
             "visibility": row.visibility,
             "model_id": row.base_model_id,
             "base_model": row.base_model,
+            "started_from": row.started_from,
             "dataset": row.training_file_id,
             "job_id": row.job_id,
             "checkpoint_step": row.checkpoint_step,
@@ -227,6 +233,8 @@ def _move_aside(session: Session, memory: Memory, rows: list[HubVersion]) -> Non
     def remove() -> None:
         nonlocal is_committed
         is_committed = True
+        for row in rows:
+            remove_own_folder(memory.settings, row)
         for aside in places.values():
             try:
                 memory.storage.delete(aside)

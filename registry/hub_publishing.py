@@ -15,6 +15,7 @@ from afinador.errors import AfinadorError, ModelError, UnsupportedModelError
 from afinador.models.headers import PICKLE_SUFFIXES, hash_of_files
 from afinador.storage import require_free_space, sha256_of
 from registry import events, mlflow_models, promotion
+from registry.base_model_folders import local_folder
 from registry.experiments import Experiments
 from registry.memory import Memory
 from registry.mlflow_classifiers import FOR_MLFLOW_ALONE
@@ -84,7 +85,7 @@ def publish_as(
     if (published := version_of(memory, spec.organization_id, spec.output.alias)) is not None:
         return published
     _require_publishable(folder, spec.output.kind)
-    mlflow_models.write_mlmodel(folder, spec, spec.base_model.path)
+    mlflow_models.write_mlmodel(folder, spec, str(local_folder(memory, spec.base_model)))
     row = _row(spec, _manifest(folder), metrics, step)
     decision = promotion.decide(memory, experiments, spec, metrics)
     of_checkpoint = {} if step is None else {"checkpoint_step": str(step)}
@@ -135,8 +136,13 @@ def _manifest(folder: Path) -> dict[str, Any]:
     return {
         name: {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
         for name, path in files.items()
-        if path.name != _NOT_OURS and name not in FOR_MLFLOW_ALONE
+        if is_listed(name)
     }
+
+
+def is_listed(name: str) -> bool:
+    """Tell whether what lies in a published folder under this name is one of its files, and not MLflow's own."""
+    return name.rpartition("/")[2] != _NOT_OURS and name not in FOR_MLFLOW_ALONE
 
 
 def _row(spec: FineTuningSpec, files: dict[str, Any], metrics: dict[str, Any], step: int | None) -> HubVersion:
@@ -148,6 +154,7 @@ def _row(spec: FineTuningSpec, files: dict[str, Any], metrics: dict[str, Any], s
         alias=spec.output.alias,
         base_model_id=spec.base_model.model_id,
         base_model=spec.base_model.name,
+        started_from=spec.start_from and spec.start_from.name,
         job_id=spec.job_id,
         checkpoint_step=step,
         training_file_id=spec.training_file.file_id,

@@ -1,32 +1,42 @@
-"""The base model that a job starts from."""
+"""The base model that a job starts from: a registered one, or a whole model that another job has published."""
 
 from __future__ import annotations
 
-from sqlalchemy import or_, select
+import json
+
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from afinador.config.resolve import check_parameter_count
-from afinador.config.spec import BaseModelReference
-from afinador.errors import ModelError, NotFoundError, UnsupportedModelError
-from registry import base_models
+from afinador.config.architectures import check_parameter_count
+from afinador.config.hyperparameters import Hyperparameters
+from afinador.config.spec import STORED, BaseModelReference, FineTuningSpec
+from afinador.errors import InvalidRequestError, ModelError, NotFoundError, nearest
+from afinador.models import layer_names
+from afinador.models.headers import hash_of_files, is_model_file, weight_map
+from afinador.models.tensor_headers import read_header
+from registry import base_models, hub
+from registry.base_model_folders import local_folder
 from registry.base_model_views import UNFINISHED
 from registry.memory import Memory
-from registry.tables import BaseModel, HubVersion
+from registry.tables import BaseModel, HubVersion, Job
 
 
-def find(session: Session, memory: Memory, organization_id: str, name: str) -> BaseModel:
+def find(session: Session, memory: Memory, organization_id: str, name: str) -> BaseModelReference:
     """Find a base model that can be tuned. A registered one wins over a result of the same name.
 
     Raises:
         NotFoundError: There is none of this name; names the nearest.
-        UnsupportedModelError: The name is that of a job's result.
-        ModelError: It is not ready, or too large.
+        InvalidRequestError: The name is that of an adapter, which is no base model by itself.
+        ModelError: It is not ready, or too large, or its files are gone.
+        StorageError: The storage does not answer.
     """
     try:
         base = base_models.find(session, memory, organization_id, name)
     except NotFoundError:
-        _refuse_result(session, organization_id, name)
-        raise
+        result = find_result(session, memory, organization_id, name)
+        if result is None:
+            raise
+        return _published(session, memory, result)
     if base.status in UNFINISHED:
         raise ModelError(
             f"The base model {base.name!r} is still being registered ({base.status}); try again when its status is 'ready'.",
@@ -40,22 +50,54 @@ def find(session: Session, memory: Memory, organization_id: str, name: str) -> B
             code="model_not_ready",
         )
     check_parameter_count(base.name, base.parameters or 0)
-    return base
+    return _registered(base)
 
 
-def _refuse_result(session: Session, organization_id: str, name: str) -> None:
-    mine = (HubVersion.organization_id == organization_id, or_(HubVersion.name == name, HubVersion.alias == name))
-    own_result = session.scalars(select(HubVersion).where(*mine)).first()
-    if own_result is not None or name.startswith("ft:"):
-        remedy = f" Its base model is {own_result.base_model!r}." if own_result else ""
-        raise UnsupportedModelError(
-            f"{name!r} is the result of a job; tuning can start from registered base models only.{remedy}",
-            param="model",
-        )
+def find_result(session: Session, memory: Memory, organization_id: str, name: str) -> HubVersion | None:
+    """Return what a job has published under a name (the newest version) or alias, and hold it until the transaction ends.
+
+    None where no result has the name, or a registered base model has it too.
+
+    Raises:
+        NotFoundError: The name has the form of an alias and is none; names the nearest.
+    """
+    found = hub.find(session, organization_id, name)
+    if not found:
+        if name.startswith("ft:"):
+            mine = select(HubVersion.alias).where(HubVersion.organization_id == organization_id)
+            raise NotFoundError(
+                f"There is no result {name!r}.{nearest(name, session.scalars(mine))}",
+                param="model",
+                code="model_not_found",
+            )
+        return None
+    try:
+        base_models.find(session, memory, organization_id, name)
+    except NotFoundError:
+        # Held, so that it is not deleted before the job that starts from it can be seen.
+        held = select(HubVersion).where(HubVersion.id == found[0].id).with_for_update(read=True)
+        return session.scalars(held.execution_options(populate_existing=True)).one_or_none()
+    return None
 
 
-def reference(base: BaseModel) -> BaseModelReference:
-    """Return what a specification keeps of a base model."""
+def require_layers(memory: Memory, base: BaseModelReference, hyperparameters: Hyperparameters) -> None:
+    """Refuse layers that the base model does not have, as far as its files can be read here; else the run does it.
+
+    Raises:
+        InvalidRequestError: ``target_modules`` or ``modules_to_save`` names none of them; names the nearest.
+    """
+    wanted = layer_names.named_by(hyperparameters)
+    if not any(wanted.values()):
+        return
+    try:
+        tensors = weight_map(local_folder(memory, base))
+    except (OSError, ModelError):
+        return
+    layers = layer_names.layers_of_tensors(tensors)
+    layer_names.require_layers(wanted, layers, repr(base.name), may_have=layer_names.MADE_BY_LOADING)
+
+
+def _registered(base: BaseModel) -> BaseModelReference:
     return BaseModelReference(
         model_id=base.id,
         name=base.name,
@@ -66,3 +108,44 @@ def reference(base: BaseModel) -> BaseModelReference:
         license=base.license,
         source=base.source if base.origin == "remote" else None,
     )
+
+
+def _published(session: Session, memory: Memory, result: HubVersion) -> BaseModelReference:
+    if result.kind == "adapter":
+        raise InvalidRequestError(
+            f"model names the adapter {result.alias}, and from_checkpoint other weights to begin with; leave one of the "
+            f"two out. The base model of the adapter is {result.base_model!r}.",
+            param="model",
+        )
+    spec = FineTuningSpec.model_validate(session.get_one(Job, result.job_id).spec)
+    architecture, parameters = _described(memory, result)
+    check_parameter_count(result.alias, parameters)
+    return BaseModelReference(
+        model_id=result.id,
+        name=result.alias,
+        path=f"{STORED}{result.storage_prefix}",
+        architecture=architecture,
+        sha256=hash_of_files({name: file for name, file in result.files.items() if is_model_file(name)}),
+        parameters=parameters,
+        license=spec.base_model.license,
+    )
+
+
+def _described(memory: Memory, result: HubVersion) -> tuple[str, int]:
+    """Return architecture and number of parameters of a published model."""
+    parameters = 0
+    try:
+        with memory.storage.open(f"{result.storage_prefix}/config.json") as stream:
+            architecture = str(json.load(stream)["architectures"][0])
+        for name in result.files:
+            if "/" not in name and name.endswith(".safetensors"):
+                with memory.storage.open(f"{result.storage_prefix}/{name}") as stream:
+                    tensors = read_header(stream, result.files[name]["bytes"], f"{name} of {result.alias}")
+                parameters += sum(elements for _, elements in tensors.values())
+    except NotFoundError as error:
+        raise ModelError(
+            f"The files of {result.alias} are gone from the storage; choose another model.",
+            param="model",
+            code="model_not_ready",
+        ) from error
+    return architecture, parameters

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from afinador import __version__
 from afinador.config.hyperparameters import Hyperparameters, limits_of
 from afinador.config.resolve import require_fitting_task, resolve_request, resolve_task, slug
-from afinador.config.spec import DataFile, FineTuningSpec, Output
+from afinador.config.spec import BaseModelReference, DataFile, FineTuningSpec, Output
 from afinador.config.starting import Start
 from afinador.data.labels import LabelledFile, classes_of
 from afinador.errors import DataError, InvalidRequestError, NameTakenError
@@ -22,7 +22,7 @@ from afinador.schemas.jobs import JobRequest, Task, TuningMethod
 from registry import events, files, job_bases, job_starts
 from registry.ids import new_id
 from registry.memory import Memory
-from registry.tables import BaseModel, File, Job, JobSpec, Organization
+from registry.tables import File, Job, JobSpec, Organization
 
 SHORT_ID_LENGTH = 8
 LONGEST_HUB_NAME = 96
@@ -44,10 +44,10 @@ class _Tuning:
 
     Attributes:
         sources: Of each hyperparameter, where it came from.
-        start: The checkpoint that training starts from.
+        start: The checkpoint or adapter that training starts from.
     """
 
-    base: BaseModel
+    base: BaseModelReference
     task: Task
     method: TuningMethod
     hyperparameters: Hyperparameters
@@ -77,7 +77,7 @@ def create(
 
     Raises:
         NotFoundError: The base model, a file or the checkpoint is unknown; names the nearest.
-        ModelError: The base model is not ready, too large, or of a kind that is not trained.
+        ModelError: The base model is not ready, too large, of a kind that is not trained, or its files are gone.
         DataError: A file was checked and is no good, or its labels are no classes and the task wants such.
         NameTakenError: The organisation has a job of this name.
         InvalidRequestError: A hyperparameter or another field is wrong; see ``afinador.config.resolve``. Or it does not
@@ -91,7 +91,7 @@ def create(
     events.append(session, job.id, f"Created fine-tuning job: {job.id}")
     if spec.start_from is not None:
         told = spec.start_from.model_dump(include={"checkpoint_id", "name", "job_id", "step", "state"})
-        events.append(session, job.id, spec.start_from.sentence, data={"from_checkpoint": told})
+        events.append(session, job.id, spec.start_from.sentence, data={f"from_{spec.start_from.kind}": told})
     if job.status == "validating_files":
         names = ", ".join(file.filename for file in data_files if file.status == "uploaded")
         events.append(session, job.id, f"Validating files: {names}")
@@ -142,9 +142,10 @@ def _tuning(
     assert request.model is not None  # see parse_request and job_starts
     base = job_bases.find(session, memory, organization.id, request.model)
     if start is not None:
-        start.require_base_model(base.name, base.sha256 or "")
-    task = resolve_task(request, base.architecture or "unknown")
+        start.require_base_model(base.name, base.sha256)
+    task = resolve_task(request, base.architecture)
     require_fitting_task(method, task, hyperparameters)
+    job_bases.require_layers(memory, base, hyperparameters)
     return _Tuning(base, task, method, hyperparameters, sources, start)
 
 
@@ -200,12 +201,13 @@ def _spec(
     job_id = new_id("ftjob-")
     return FineTuningSpec(
         job_id=job_id,
-        job_name=request.name or f"{slug(request.output_model or tuning.base.name)}-{job_id[-SHORT_ID_LENGTH:]}",
+        job_name=request.name
+        or f"{slug(request.output_model or tuning.base.original_name)}-{job_id[-SHORT_ID_LENGTH:]}",
         organization_id=organization.id,
         organization=organization.name,
         task=tuning.task,
         tuning_method=tuning.method,
-        base_model=job_bases.reference(tuning.base),
+        base_model=tuning.base,
         training_file=_reference(training_file),
         validation_file=_reference(validation_file) if validation_file else None,
         start_from=tuning.start and tuning.start.point,
@@ -234,15 +236,16 @@ def _reference(file: File) -> DataFile:
 
 
 def _output(
-    organization: Organization, base: BaseModel, request: JobRequest, job_id: str, tuning_method: TuningMethod
+    organization: Organization, base: BaseModelReference, request: JobRequest, job_id: str, tuning_method: TuningMethod
 ) -> Output:
     short_id = job_id[-SHORT_ID_LENGTH:]
     suffix = slug(request.suffix) if request.suffix else ""
     ending = f"-{suffix or short_id}"
+    base_name = base.original_name
     return Output(
-        name=request.output_model or f"{slug(base.name)[: LONGEST_HUB_NAME - len(ending)]}{ending}",
+        name=request.output_model or f"{slug(base_name)[: LONGEST_HUB_NAME - len(ending)]}{ending}",
         kind="model" if tuning_method == "full" else "adapter",
-        alias=f"ft:{base.name}:{organization.name}:{suffix}:{short_id}",
+        alias=f"ft:{base_name}:{organization.name}:{suffix}:{short_id}",
     )
 
 

@@ -1,4 +1,4 @@
-"""The checkpoint that a new job starts from: found, and held against what is asked for."""
+"""The checkpoint or adapter that a new job starts from: found, and held against what is asked for."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from afinador.config.spec import CheckpointReference, FineTuningSpec, StartingPo
 from afinador.config.starting import Recipe, Start
 from afinador.data.labels import LabelledFile, classes_of
 from afinador.errors import InvalidRequestError
+from afinador.models.headers import hash_of_files
 from afinador.schemas.jobs import JobRequest
-from registry import checkpoints
+from registry import checkpoints, job_bases
 from registry.memory import Memory
 from registry.tables import Checkpoint, File, Job
 
@@ -26,14 +27,15 @@ def find(
 
     Base model and data are taken over; the validation file only together with the training file, or where training goes
     on. The checkpoint is held until the job is written down: from then on its files stay as long as the job is open.
+    The same goes for an adapter that the request names as its model: its base model is taken over, and no data.
 
     Raises:
-        NotFoundError: The organisation has no such checkpoint, or its files are gone.
+        NotFoundError: The organisation has no such checkpoint or result, or its files are gone.
         InvalidRequestError: It holds weights only, or the request asks for a method, task or seed that is not its own.
         StorageError: The storage does not answer.
     """
     if request.from_checkpoint is None:
-        return None, request
+        return _adapter(session, memory, organization_id, request)
     row = checkpoints.find_named(session, organization_id, request.from_checkpoint, param="from_checkpoint")
     spec = FineTuningSpec.model_validate(session.get_one(Job, row.job_id).spec)
     goes_on = request.from_checkpoint_state == "whole"
@@ -44,6 +46,28 @@ def find(
     )
     start = Start(point, Recipe.of(spec))
     return start, start.completed(request.model_copy(update=_inputs(request, spec, goes_on=goes_on)))
+
+
+def _adapter(
+    session: Session, memory: Memory, organization_id: str, request: JobRequest
+) -> tuple[Start | None, JobRequest]:
+    result = job_bases.find_result(session, memory, organization_id, request.model or "")
+    if result is None or result.kind != "adapter":
+        return None, request
+    job = session.get_one(Job, result.job_id)
+    recipe = Recipe.of(FineTuningSpec.model_validate(job.spec))
+    point = StartingPoint(
+        kind="adapter",
+        name=result.alias,
+        job_id=job.id,
+        step=job.reached_step,
+        path=result.storage_prefix,
+        manifest_sha256=hash_of_files(result.files),
+        bytes=sum(file["bytes"] for file in result.files.values()),
+        state="weights",
+    )
+    start = Start(point, recipe)
+    return start, start.completed(request.model_copy(update={"model": recipe.base_model}))
 
 
 def _inputs(request: JobRequest, spec: FineTuningSpec, *, goes_on: bool) -> dict[str, Any]:
@@ -108,7 +132,7 @@ def _best(session: Session, memory: Memory, row: Checkpoint, spec: FineTuningSpe
 
 
 def check_classes(session: Session, start: Start, data_files: list[File]) -> None:
-    """Refuse other classes than those of the checkpoint, where files have been checked; the run itself does it too.
+    """Refuse other classes than those of the checkpoint or adapter, where files have been checked; the run itself does it too.
 
     Raises:
         InvalidRequestError: The labels of the data are other ones.
@@ -122,8 +146,8 @@ def check_classes(session: Session, start: Start, data_files: list[File]) -> Non
     if had != now:
         only = [", ".join(map(repr, sorted(one)[:5])) or "none" for one in (now - had, had - now)]
         raise InvalidRequestError(
-            f"The checkpoint {start.point.name} does not fit: its classes are others (only in the data: {only[0]}; only "
-            f"in the checkpoint: {only[1]}). Start from the base model.",
+            f"The {start.point.kind} {start.point.name} does not fit: its classes are others (only in the data: "
+            f"{only[0]}; only in the {start.point.kind}: {only[1]}). Start from the base model.",
             param="training_file",
-            code="checkpoint_does_not_fit",
+            code=f"{start.point.kind}_does_not_fit",
         )

@@ -30,7 +30,7 @@ def lineage_tags(spec: FineTuningSpec) -> dict[str, str]:
         "dataset_sha256": spec.training_file.sha256,
         "tuning_method": spec.tuning_method,
         "task": spec.task,
-        "from_checkpoint": spec.start_from and spec.start_from.name,
+        **_start(spec),
         "from_checkpoint_state": spec.start_from and spec.start_from.state,
         "from_job": spec.start_from and spec.start_from.job_id,
         "code_version": spec.code_version,
@@ -50,10 +50,14 @@ def params(spec: FineTuningSpec) -> dict[str, Any]:
         "training_file": spec.training_file.name,
         "validation_file": spec.validation_file.name if spec.validation_file else None,
         "seed": spec.seed,
-        "from_checkpoint": spec.start_from and spec.start_from.name,
+        **_start(spec),
         **spec.hyperparameters.model_dump(),
     }
     return {key: value for key, value in resolved.items() if value is not None}
+
+
+def _start(spec: FineTuningSpec) -> dict[str, str]:
+    return {f"from_{spec.start_from.kind}": spec.start_from.name} if spec.start_from else {}
 
 
 def dataset_inputs(spec: FineTuningSpec) -> list[DatasetInput]:

@@ -44,7 +44,7 @@ def start(
     """Make a job of a saved spec, for the newest versions of the files that it gives by name.
 
     No second job is made while one of the spec for the same files waits. Waiting ones for older versions are cancelled.
-    A spec that cannot be run leaves a failed job that says why.
+    A spec that cannot be run leaves a failed job that says why; as long as nothing changes, no second one.
 
     Args:
         session: The transaction to write in.
@@ -72,8 +72,10 @@ def start(
             return Started(existing, is_new=False)
         if training_file is None:
             raise
-        job = _failed(session, spec, data, error)
-        return Started(job, is_new=True)
+        error.message = f"The saved spec {spec.name!r} cannot be run: {error.message}"
+        if (told := _same_failure(session, spec, data, error)) is not None:
+            return Started(told, is_new=False)
+        return Started(_failed(session, spec, data, error), is_new=True)
     events.append(session, job.id, cause, data={"job_spec": spec.name})
     return Started(job, is_new=True, superseded=_supersede(session, spec, job))
 
@@ -128,6 +130,14 @@ def _never_began(job: Job) -> bool:
     return job.status == "failed" and job.attempt == 0
 
 
+def _same_failure(session: Session, spec: JobSpec, data: DataIds, error: AfinadorError) -> Job | None:
+    """Return the newest job of a spec if that one failed for the same reason, before it began: once is enough."""
+    newest = session.scalars(_of_spec(spec).order_by(Job.created_at.desc()).limit(1)).first()
+    if newest is None or not _never_began(newest) or (newest.training_file_id, newest.validation_file_id) != data:
+        return None
+    return newest if (newest.error or {}).get("message") == error.message else None
+
+
 def _supersede(session: Session, spec: JobSpec, job: Job) -> list[Job]:
     older = _of_spec(spec).where(Job.id != job.id, Job.attempt == 0, Job.status.in_(WAITING_STATUSES))
     cancelled = []
@@ -144,7 +154,6 @@ def _failed(session: Session, spec: JobSpec, data: DataIds, error: AfinadorError
     request = JobRequest.model_construct(**spec.request)
     hyperparameters, sources = asked_for(request)
     now, id = time.time(), new_id("ftjob-")
-    message = f"The saved spec {spec.name!r} cannot be run: {error.message}"
     job = Job(
         id=id,
         organization_id=spec.organization_id,
@@ -173,9 +182,9 @@ def _failed(session: Session, spec: JobSpec, data: DataIds, error: AfinadorError
         pool=request.pool,
         job_spec_id=spec.id,
         job_spec=spec.name,
-        error={"code": error.code, "message": message, "param": error.param},
+        error={"code": error.code, "message": error.message, "param": error.param},
     )
     session.add(job)
     session.flush()
-    events.append(session, job.id, message, level="error", data={"job_spec": spec.name})
+    events.append(session, job.id, error.message, level="error", data={"job_spec": spec.name})
     return job

@@ -233,6 +233,8 @@ class HubVersion(Owned, Table):
     Attributes:
         alias: ``ft:…``, which names this version alone; of a checkpoint the checkpoint's own name.
         checkpoint_step: Of a checkpoint: optimizer steps done; None of what a job publishes at its end.
+        base_model_id: A registered one, or the version of a whole model that its job has tuned on.
+        started_from: Name of the checkpoint or adapter whose weights, or training, its job began with.
     """
 
     __tablename__ = "hub_versions"
@@ -248,6 +250,7 @@ class HubVersion(Owned, Table):
     alias: Mapped[str] = mapped_column(Text)
     base_model_id: Mapped[str] = mapped_column(index=True)
     base_model: Mapped[str]
+    started_from: Mapped[str | None] = mapped_column(Text)
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), index=True)
     checkpoint_step: Mapped[int | None]
     training_file_id: Mapped[str] = mapped_column(ForeignKey("files.id"))

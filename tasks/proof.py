@@ -26,6 +26,7 @@ from registry.memory import Memory
 from registry.prefect_api import Prefect
 from registry.tables import Certificate, Job
 from tasks.attempt import StopRequestedError
+from tasks.base_model import local_base
 from tasks.data_files import local_copy
 from tasks.leasing import WAIT_SECONDS, device_environment, devices_of_pool
 from tasks.starting_point import local_start
@@ -97,11 +98,12 @@ def claim(certificate_id: str, flow_run_id: str) -> Proof | None:
 
 @task(task_run_name="fetch inputs", cache_policy=NO_CACHE, persist_result=False)
 def fetch_inputs(proof: Proof) -> None:
-    """Bring the data, and the checkpoint that training starts from, to this machine.
+    """Bring the data, the base model, and the checkpoint that training starts from, to this machine.
 
     Raises:
         DataError: A file is gone, or not what was uploaded.
         NotFoundError: The checkpoint is gone.
+        ModelError: The base model is gone.
         CheckpointDamagedError: It is not what was saved.
         StorageError: The storage does not answer.
     """
@@ -110,6 +112,7 @@ def fetch_inputs(proof: Proof) -> None:
         data_file = getattr(spec, name)
         if data_file is not None:
             data_file.path = str(local_copy(memory, folder, data_file, name))
+    spec.base_model = local_base(memory, spec.base_model)
     if proof.row.type == "resume":
         spec.start_from = without_past(spec).start_from
     if spec.start_from is not None:

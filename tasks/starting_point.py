@@ -1,23 +1,27 @@
-"""The checkpoint that a run starts from, brought from the storage to where training reads it."""
+"""The checkpoint or adapter that a run starts from, brought from the storage to where training reads it."""
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 from afinador.config.spec import CheckpointReference, StartingPoint
 from afinador.errors import NotFoundError
+from afinador.models.headers import hash_of_files
 from afinador.storage import require_free_space, sha256_of
-from afinador.training.checkpoints import MANIFEST, CheckpointDamagedError, checkpoint_name, verify
+from afinador.training.checkpoints import MANIFEST, CheckpointDamagedError, checkpoint_name, seal, verify
+from registry.hub_publishing import is_listed
 from registry.memory import Memory
 from tasks.checkpoint_files import fetch_files
 
+_PARAMS = {"checkpoint": "from_checkpoint", "adapter": "model"}
 FOLDER = "start"
 """Below the run directory."""
 
 
 def local_start(memory: Memory, folder: Path, start: StartingPoint) -> StartingPoint:
-    """Return a starting point whose paths are local, fetched once, each file with the hash in its manifest.
+    """Return a starting point whose paths are local, fetched once, each file with the hash that it was kept with.
 
     Args:
         memory: Where the bytes are.
@@ -37,7 +41,7 @@ def local_start(memory: Memory, folder: Path, start: StartingPoint) -> StartingP
 
 
 def _fetched(memory: Memory, place: Path, reference: CheckpointReference) -> Path:
-    target = place / checkpoint_name(reference.step)
+    target = place / ("adapter" if reference.kind == "adapter" else checkpoint_name(reference.step))
     if target.is_dir():
         try:
             _require_same(target, reference)
@@ -53,14 +57,16 @@ def _fetched(memory: Memory, place: Path, reference: CheckpointReference) -> Pat
 
 
 def _fetch(memory: Memory, folder: Path, reference: CheckpointReference) -> None:
-    require_free_space(folder, reference.bytes, f"Fetching the checkpoint {reference.name}")
-    fetch_files(memory, reference.path, folder)
+    require_free_space(folder, reference.bytes, f"Fetching the {reference.kind} {reference.name}")
+    fetch_files(memory, reference.path, folder, is_wanted=is_listed)
+    if reference.kind == "adapter" and folder.is_dir():
+        seal(folder)  # the hashes of its files are held against those of its publication, see _require_same
     if not (folder / MANIFEST).is_file():
         raise NotFoundError(
-            f"The files of the checkpoint {reference.name} are gone from the storage. Create the job again, from another "
-            "checkpoint.",
-            param="from_checkpoint",
-            code="checkpoint_not_found",
+            f"The files of the {reference.kind} {reference.name} are gone from the storage. Create the job again, from "
+            f"another {reference.kind}.",
+            param=_PARAMS[reference.kind],
+            code=f"{reference.kind}_not_found",
         )
 
 
@@ -69,12 +75,17 @@ def _require_same(folder: Path, reference: CheckpointReference) -> None:
         verify(folder)
     except CheckpointDamagedError as error:
         raise _damaged(reference, error.message) from error
-    if sha256_of(folder / MANIFEST) != reference.manifest_sha256:
+    manifest = folder / MANIFEST
+    if reference.kind == "adapter":
+        if hash_of_files(json.loads(manifest.read_text(encoding="utf-8"))["files"]) != reference.manifest_sha256:
+            raise _damaged(reference, "its files are not those that it had when the job was created.")
+    elif sha256_of(manifest) != reference.manifest_sha256:
         raise _damaged(reference, "its manifest is not the one that it had when the job was created.")
 
 
 def _damaged(reference: CheckpointReference, said: str) -> CheckpointDamagedError:
     return CheckpointDamagedError(
-        f"The checkpoint {reference.name} is damaged in the storage: {said} Create the job again, from another checkpoint.",
-        param="from_checkpoint",
+        f"The {reference.kind} {reference.name} is damaged in the storage: {said} Create the job again, from another "
+        f"{reference.kind}.",
+        param=_PARAMS[reference.kind],
     )

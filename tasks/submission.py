@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from prefect import task
@@ -67,7 +68,11 @@ def _require(type: type[object], words: str, **parameters: object) -> None:
     """Check the types of parameters, which anybody may have typed into Prefect's UI."""
     for name, value in parameters.items():
         if not isinstance(value, type):
-            raise InvalidRequestError(f"{name} is {shown(value)}; it must be {words}.", param=name)
+            raise InvalidRequestError(f"{name} {_given_as(value)}; it must be {words}.", param=name)
+
+
+def _given_as(value: object) -> str:
+    return "is missing" if value is None else f"is {shown(value)}"
 
 
 def _given(request: dict[str, Any]) -> dict[str, Any]:
@@ -99,12 +104,16 @@ def retrain_specs(organization: str, name: str, version: int) -> list[Submission
     """
     _require(str, "a string", organization=organization, name=name)
     if not str(version).isdecimal():  # a trigger's template makes text of a number
-        raise InvalidRequestError(f"version is {shown(version)}; it must be a whole number.", param="version")
+        raise InvalidRequestError(f"version {_given_as(version)}; it must be a whole number.", param="version")
     memory = Memory.open(read_settings())
     with memory.database.session() as session:
         owner = organisations.get(session, organization)
         all_started = spec_jobs.retrain(session, memory, owner, name, int(version))
     return [_submit(memory, started) for started in all_started]
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _submit(memory: Memory, started: Started) -> Submission:
@@ -115,6 +124,8 @@ def _submit(memory: Memory, started: Started) -> Submission:
     if started.is_new and job.status == "queued":
         runs.submit(memory, job.id)
     error = str((job.error or {}).get("message")) if job.status == "failed" else None
+    if error and not started.is_new:
+        error = f"{error} That has been so since {_moment(job.created_at)}; no further job is made until it changes."
     return Submission(job.id, job.organization_id, job.name, error, started.is_new)
 
 

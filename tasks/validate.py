@@ -12,6 +12,7 @@ from afinador.data.labels import LabelledFile, classes_of
 from afinador.data.validation import require_valid
 from afinador.data.validation import validate_dataset as check_dataset
 from tasks.attempt import Attempt
+from tasks.base_model import local_base
 from tasks.data_files import local_copy
 from tasks.retrying import RETRY_DELAYS_SECONDS, is_transient, said
 from tasks.run_directory import prepare
@@ -27,12 +28,13 @@ from tasks.starting_point import local_start
     retry_condition_fn=is_transient,
 )
 def validate_dataset(attempt: Attempt) -> None:
-    """Make the run directory ready: what the run was left with, data, the checkpoint that it starts from, ``spec.json``.
+    """Make the run directory ready: what the run was left with, data, base model, checkpoint, and ``spec.json``.
 
     Bytes and records are checked.
 
     Raises:
         DataError: A file is not what was uploaded, or has records or labels that cannot be trained on.
+        ModelError: The base model is gone from the storage.
         CheckpointDamagedError: The checkpoint that the run starts from is not what was saved.
     """
     attempt.check()
@@ -53,8 +55,10 @@ def validate_dataset(attempt: Attempt) -> None:
     if spec.task == "sequence_classification":
         classes = classes_of(*files)
         attempt.say(f"{len(classes)} classes are to be told apart.", key="classes")
+    with said(attempt, "Fetching the base model"):
+        spec.base_model = local_base(attempt.memory, spec.base_model)
     if spec.start_from is not None:
-        with said(attempt, "Fetching the checkpoint"):
+        with said(attempt, f"Fetching the {spec.start_from.kind}"):
             spec.start_from = local_start(attempt.memory, attempt.run.path, spec.start_from)
     attempt.run.write_spec(spec)
     attempt.mark_done("validate")

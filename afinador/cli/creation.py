@@ -111,14 +111,15 @@ def _created(connection: Connection, body: dict[str, Any], local: dict[str, Path
     Raises:
         NotFoundError: Among other things, a data set that is neither here nor there.
     """
-    from afinador.cli.files import upload_once
+    from afinador.cli.files import uploads_of
     from afinador.client import uploads
 
     try:
         if local:
             uploads.check_job(connection, body, local)
-        uploaded = {field: upload_once(connection, path)["id"] for field, path in local.items()}
-        return connection.json(calls.create_job({**body, **uploaded}))
+        with uploads_of(connection) as upload_once:
+            uploaded = {field: upload_once(path)["id"] for field, path in local.items()}
+            return connection.json(calls.create_job({**body, **uploaded}))
     except NotFoundError as error:
         field = _OPENAI_NAMES.get(error.param or "")
         if error.code != "file_not_found" or field not in _DATA_SETS:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,7 @@ from afinador.cli import render
 from afinador.cli.command import Command, Parser
 from afinador.cli.service import add_list_options, ask, ask_list, connect
 from afinador.client import calls
+from afinador.errors import AfinadorError, ServiceUnavailableError
 
 if TYPE_CHECKING:
     from afinador.client.connection import Connection
@@ -27,15 +30,35 @@ def upload(connection: Connection, path: Path, purpose: str) -> dict[str, Any]:
     return file
 
 
-def upload_once(connection: Connection, path: Path) -> dict[str, Any]:
-    """Return a local data set as the service has it; it is uploaded when its bytes are not there under its name."""
+@contextmanager
+def uploads_of(connection: Connection) -> Iterator[Callable[[Path], dict[str, Any]]]:
+    """Upload the local data sets of a request that is sent in this context; if it is refused, delete them again.
+
+    Returns:
+        What returns a data set as the service has it; it is uploaded when its bytes are not there under its name.
+    """
     from afinador.client import uploads
 
-    file = uploads.find_same(connection, path)
-    if file is None:
-        return upload(connection, path, uploads.PURPOSE)
-    render.remark(f"{path} is there already as {file['id']} (version {file['version']} of {file['filename']}).")
-    return file
+    new: list[str] = []
+
+    def upload_once(path: Path) -> dict[str, Any]:
+        file = uploads.find_same(connection, path)
+        if file is None:
+            file = upload(connection, path, uploads.PURPOSE)
+            new.append(file["id"])
+        else:
+            render.remark(f"{path} is there already as {file['id']} (version {file['version']} of {file['filename']}).")
+        return file
+
+    try:
+        yield upload_once
+    except ServiceUnavailableError:  # whether it was taken, nobody knows
+        raise
+    except AfinadorError:
+        uploads.withdraw(connection, new)
+        if new:
+            render.remark(f"Deleted again, for the request was refused: {', '.join(new)}.")
+        raise
 
 
 def create_file(arguments: argparse.Namespace) -> int:

@@ -84,11 +84,12 @@ def _facts(entry: dict[str, Any]) -> list[tuple[str, Any]]:
         ("versions", entry["versions"]),
         ("alias", entry["id"]),
         ("base model", entry["base_model"]),
+        ("started from", entry.get("started_from")),
         ("dataset", entry["dataset"]),
         ("job", entry["job_id"]),
         ("method", entry["tuning_method"]),
         ("task", entry["task"]),
-        ("hyperparameters", entry["parameters"]),
+        ("hyperparameters", _hyperparameters(entry)),
         ("created", render.moment(entry["created_at"])),
         ("domain", entry.get("domain")),
         ("tags", entry.get("tags")),
@@ -96,6 +97,20 @@ def _facts(entry: dict[str, Any]) -> list[tuple[str, Any]]:
         ("lies in", entry["uri"]),
         ("measured", f"\n\n{comparison}" if comparison else None),
     ]
+
+
+def _hyperparameters(entry: dict[str, Any]) -> str:
+    """Return those that differ from this version's defaults, and those that matter most; one a line."""
+    from afinador.config.hyperparameters import METHODS_TODAY, limits_of  # YAML, needed by this command alone
+
+    values, method = entry["parameters"], entry["tuning_method"]
+    limits = limits_of(method) if method in METHODS_TODAY else {}
+    lines = [
+        f"{name} {render.text(value)}"
+        for name, value in values.items()
+        if name in render.ALWAYS_SHOWN or name not in limits or value != limits[name]["default"]
+    ]
+    return "\n".join([*lines, *(["All others are defaults; --json shows them."] if len(values) > len(lines) else [])])
 
 
 def _tree(entry: dict[str, Any]) -> str:

@@ -16,11 +16,12 @@ def create_spec(arguments: argparse.Namespace) -> None:
     """Save the request in a file; its local data sets are uploaded and given by name."""
     request = creation.request_in_file(Path(arguments.file))
     with connect() as connection:
-        from afinador.cli.files import upload_once
+        from afinador.cli.files import uploads_of
 
-        for field, path in creation.local_data_sets(request).items():
-            request[field] = upload_once(connection, path)["filename"]
-        spec = connection.json(calls.create_job_spec(arguments.name, request, not arguments.no_retrain))
+        with uploads_of(connection) as upload_once:
+            for field, path in creation.local_data_sets(request).items():
+                request[field] = upload_once(path)["filename"]
+            spec = connection.json(calls.create_job_spec(arguments.name, request, not arguments.no_retrain))
     if arguments.json:
         render.as_json(spec)
     else:

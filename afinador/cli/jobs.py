@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from afinador.client.connection import Connection
 
 _WAITING = ("validating_files", "queued", "pausing", "paused")
-_ALWAYS_SHOWN = ("epochs", "learning_rate", "batch_size")
 
 
 def _add_job(parser: Parser) -> None:
@@ -97,7 +96,7 @@ def _hyperparameters(job: dict[str, Any]) -> str:
     for name, value in values.items():
         if name in chosen:
             lines.append(f"{name} {render.text(value)} ({sources[name]})")
-        elif name in _ALWAYS_SHOWN:
+        elif name in render.ALWAYS_SHOWN:
             lines.append(f"{name} {render.text(value)}")
     if len(values) > len(lines):
         lines.append("All others are defaults; --json shows them.")

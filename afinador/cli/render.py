@@ -11,6 +11,10 @@ from typing import Any
 NONE = "-"
 
 
+ALWAYS_SHOWN = ("epochs", "learning_rate", "batch_size")
+"""Hyperparameters that people look for, also where they are defaults."""
+
+
 def result(text: str) -> None:
     """Write a result, a line or more, to standard output."""
     sys.stdout.write(f"{text}\n")

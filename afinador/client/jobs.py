@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal, Unpack, overload
 
 from afinador.client import calls, downloads, following, results, uploads
 from afinador.client.connection import Connection
 from afinador.client.files import Files
+from afinador.client.job_fields import JobFields
 from afinador.client.nouns import Listing, Noun
-from afinador.errors import ServiceUnavailableError
+from afinador.errors import AfinadorError, ServiceUnavailableError
 from afinador.schemas.certificates import DEFAULT_STEPS
 
 
@@ -22,24 +23,33 @@ class Jobs(Noun):
         super().__init__(connection)
         self._files = files
 
-    def create(self, **fields: Any) -> results.Job:
+    def create(self, **fields: Unpack[JobFields]) -> results.Job:
         """Create a job from the fields of its request: ``base_model``, ``dataset``, ``hyperparameters`` and so on.
 
         Data sets are ids or names of files; a ``pathlib.Path`` is a local file. It is uploaded once the service has
-        nothing against the rest of the request, and only when the service does not have its bytes under its name.
+        nothing against the rest of the request, and only when the service does not have its bytes under its name; if
+        the job is refused then, it is deleted again.
         """
         local = {name: value for name, value in fields.items() if isinstance(value, Path)}
         if local:
             uploads.check_job(self._connection, fields, local)
-        uploaded = {name: self._there(path) for name, path in local.items()}
-        return self._ask(calls.create_job({**fields, **uploaded}), results.Job)
+        new: list[str] = []
+        try:
+            uploaded = {name: self._there(path, new) for name, path in local.items()}
+            return self._ask(calls.create_job({**fields, **uploaded}), results.Job)
+        except ServiceUnavailableError:  # whether there is a job now, nobody knows
+            raise
+        except AfinadorError:
+            uploads.withdraw(self._connection, new)
+            raise
 
-    def _there(self, path: Path) -> str:
-        """Return the id of a local file at the service."""
+    def _there(self, path: Path, new: list[str]) -> str:
+        """Return the id of a local file at the service; one that was uploaded for it is added to ``new``."""
         same = uploads.find_same(self._connection, path)
         if same:
             return str(same["id"])
         made = self._files.create(path)
+        new.append(made.id)
         return made.id
 
     def list(self, status: str | None = None, metadata: Mapping[str, str] | None = None) -> Listing[results.Job]:

@@ -14,7 +14,7 @@ from typing import Any
 from afinador.client import calls, waiting
 from afinador.client.connection import Connection
 from afinador.client.sending import Progress
-from afinador.config.resolve import check_parameter_count
+from afinador.config.architectures import check_parameter_count
 from afinador.errors import InvalidRequestError, PermissionDeniedError
 from afinador.models.headers import PICKLE_SUFFIXES, describe_model_folder, model_files
 from afinador.storage import sha256_of

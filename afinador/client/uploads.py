@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from afinador.client import calls, paging, waiting
 from afinador.client.connection import Connection
 from afinador.client.received import sha256_of
-from afinador.errors import NotFoundError
+from afinador.errors import AfinadorError, NotFoundError
 
 PURPOSE = "fine-tune"
 NOT_YET_UPLOADED = "/not-yet-uploaded"
@@ -63,6 +64,13 @@ def find_same(connection: Connection, path: Path) -> dict[str, Any] | None:
         if _is_same(file, path.name, sha256):
             return file
     return None
+
+
+def withdraw(connection: Connection, file_ids: Iterable[str]) -> None:
+    """Delete files that were uploaded for a job which was refused then; what cannot be deleted stays."""
+    for file_id in file_ids:
+        with suppress(AfinadorError):
+            connection.json(calls.delete_file(file_id))
 
 
 def _is_same(file: dict[str, Any], name: str, sha256: str) -> bool:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from afinador.config.promotion import Condition
 from afinador.errors import ConfigurationError, InvalidRequestError, OutOfRangeError, UnknownFieldError, nearest
+from afinador.schemas.jobs import OTHER_NAMES, JobRequest
 from afinador.wording import complaint, shown
 
 DEFAULTS_OF = {"full": ("base", "full"), "lora": ("base", "lora"), "qlora": ("base", "lora", "qlora")}
@@ -29,6 +30,7 @@ KEYS_OF_OTHERS = {
 """Keys that belong to methods and tasks which this version does not train."""
 
 ALIASES = {"n_epochs": "epochs", "lr": "learning_rate"}
+MULTIPLIER = "learning_rate_multiplier"
 
 
 class Hyperparameters(BaseModel):
@@ -205,7 +207,7 @@ def resolve_hyperparameters(
     sources = {key: entry.get("source", "default") for key, entry in limits.items()}
     for source, layer in layers:
         given = _without_aliases({key: value for key, value in layer.items() if _is_given(key, value, limits)})
-        if "learning_rate_multiplier" in given:
+        if MULTIPLIER in given:
             _apply_multiplier(given, limits)
         for key, value in given.items():
             if key in KEYS_OF_OTHERS:
@@ -216,7 +218,7 @@ def resolve_hyperparameters(
             if key not in limits:
                 raise UnknownFieldError(
                     f"{key!r} is no hyperparameter of the method {tuning_method!r}."
-                    f"{_belongs(key) or nearest(key, [*limits, *ALIASES, 'learning_rate_multiplier'])}",
+                    f"{_belongs(key) or nearest(key, [*limits, *ALIASES, MULTIPLIER])}",
                     param=f"hyperparameters.{key}",
                 )
             if value == "auto" and "auto" not in limits[key].get("allowed", ()):
@@ -267,26 +269,22 @@ def _check_together(values: Hyperparameters) -> None:
 
 
 def _belongs(key: str) -> str:
-    """Say, with a leading space, which other methods know a key; nothing when none does."""
+    """Say, with a leading space, what else knows a key: other methods, or the job itself; nothing when none does."""
+    if key in JobRequest.model_fields or key in OTHER_NAMES.values():
+        return " It is a field of the job: give it beside the hyperparameters, not among them."
     methods = [method for method, names in DEFAULTS_OF.items() if any(key in _shipped(name) for name in names)]
     return f" It belongs to {' and '.join(methods)}; leave it out, or set tuning_method." if methods else ""
 
 
 def _apply_multiplier(given: dict[str, Any], limits: dict[str, dict[str, Any]]) -> None:
-    multiplier = given.pop("learning_rate_multiplier")
+    multiplier, param = given.pop(MULTIPLIER), f"hyperparameters.{MULTIPLIER}"
     if multiplier in (None, "auto"):
         return
     if given.get("learning_rate") not in (None, "auto"):
-        raise InvalidRequestError(
-            "Give learning_rate or learning_rate_multiplier, not both.",
-            param="hyperparameters.learning_rate_multiplier",
-        )
-    factor = _number("learning_rate_multiplier", multiplier)
+        raise InvalidRequestError(f"Give learning_rate or {MULTIPLIER}, not both.", param=param)
+    factor = _number(MULTIPLIER, multiplier)
     if not factor > 0:
-        raise OutOfRangeError(
-            f"learning_rate_multiplier is {multiplier!r}; it must be above 0.",
-            param="hyperparameters.learning_rate_multiplier",
-        )
+        raise OutOfRangeError(f"{MULTIPLIER} is {multiplier!r}; it must be above 0.", param=param)
     given["learning_rate"] = factor * limits["learning_rate"]["default"]
 
 

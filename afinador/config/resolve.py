@@ -7,11 +7,18 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
-from afinador.config.hyperparameters import METHODS_TODAY, Hyperparameters, resolve_hyperparameters
+from afinador.config.architectures import CAUSAL_ARCHITECTURES, tasks_of
+from afinador.config.hyperparameters import (
+    ALIASES,
+    KEYS_OF_OTHERS,
+    METHODS_TODAY,
+    MULTIPLIER,
+    Hyperparameters,
+    resolve_hyperparameters,
+)
 from afinador.config.promotion import METRICS, NOT_MEASURED, Condition
 from afinador.errors import (
     InvalidRequestError,
-    ModelTooLargeError,
     OutOfRangeError,
     UnknownFieldError,
     UnsupportedModelError,
@@ -19,43 +26,6 @@ from afinador.errors import (
 )
 from afinador.schemas.jobs import NEEDED, OTHER_NAMES, JobRequest, Task, TuningMethod
 from afinador.wording import complaint
-
-MAX_PARAMETERS = 15_000_000_000
-"""Models with more parameters are refused (specification, 1.4)."""
-
-CAUSAL_ARCHITECTURES = (
-    "LlamaForCausalLM",
-    "MistralForCausalLM",
-    "GemmaForCausalLM",
-    "Gemma2ForCausalLM",
-    "Gemma3ForCausalLM",
-    "GPT2LMHeadModel",
-    "Qwen2ForCausalLM",
-    "Qwen3ForCausalLM",
-)
-"""Architectures that this version trains; further ones come with their own tests."""
-
-CLASSIFICATION_ARCHITECTURES = (
-    "BertModel",
-    "BertForMaskedLM",
-    "BertForPreTraining",
-    "BertForSequenceClassification",
-    "DistilBertModel",
-    "DistilBertForMaskedLM",
-    "DistilBertForSequenceClassification",
-    "RobertaModel",
-    "RobertaForMaskedLM",
-    "RobertaForSequenceClassification",
-    "LlamaForSequenceClassification",
-    "MistralForSequenceClassification",
-    "GemmaForSequenceClassification",
-    "Gemma2ForSequenceClassification",
-    "Gemma3TextForSequenceClassification",
-    "GPT2ForSequenceClassification",
-    "Qwen2ForSequenceClassification",
-    "Qwen3ForSequenceClassification",
-)
-"""Architectures that are trained to classify and for nothing else; all of ``CAUSAL_ARCHITECTURES`` may be, too."""
 
 LATER_FIELDS = frozenset({"processes", "merge"})
 """Fields of a request that have a meaning in Afinador, but not in this version."""
@@ -74,7 +44,7 @@ def parse_request(body: dict[str, Any]) -> JobRequest:
         if key in LATER_FIELDS:
             raise UnknownFieldError(f"{key!r} is not offered by this version; leave it out.", param=key)
         if key not in known:
-            raise UnknownFieldError(f"{key!r} is no field of a fine-tuning job.{nearest(key, known)}", param=key)
+            raise UnknownFieldError(f"{key!r} is no field of a fine-tuning job.{_meant(key, known)}", param=key)
     for ours, theirs in OTHER_NAMES.items():
         if body.get(ours) is not None and body.get(theirs) is not None and body[ours] != body[theirs]:
             raise InvalidRequestError(f"{ours!r} and {theirs!r} mean the same field; give one of them.", param=theirs)
@@ -85,6 +55,16 @@ def parse_request(body: dict[str, Any]) -> JobRequest:
     except ValidationError as error:
         field, said = complaint(error)
         raise InvalidRequestError(said, param=field) from error
+
+
+def _meant(key: str, known: list[str]) -> str:
+    """Say, with a leading space, where a key belongs, or what may have been meant."""
+    settings = [*Hyperparameters.model_fields, *ALIASES, MULTIPLIER, *KEYS_OF_OTHERS]
+    place = "give it inside 'hyperparameters', or in 'config'"
+    if key in settings:
+        return f" It is a hyperparameter: {place}."
+    near = nearest(key, [*known, *settings])
+    return f"{near} If that is a hyperparameter, {place}." if any(repr(name) in near for name in settings) else near
 
 
 def _require_needed(given: dict[str, Any]) -> None:
@@ -228,23 +208,6 @@ def resolve_task(request: JobRequest, architecture: str) -> Task:
 _CAUSAL_REMEDY = f" For 'causal_lm' take a base model of one of: {', '.join(CAUSAL_ARCHITECTURES)}."
 
 
-def tasks_of(architecture: str) -> tuple[Task, ...]:
-    """Return the tasks that an architecture is trained for, the one meant by default first.
-
-    Raises:
-        UnsupportedModelError: There are none.
-    """
-    if architecture in CAUSAL_ARCHITECTURES:
-        return ("causal_lm", "sequence_classification")
-    if architecture in CLASSIFICATION_ARCHITECTURES:
-        return ("sequence_classification",)
-    raise UnsupportedModelError(
-        f"The base model is a {architecture!r}; this version trains: {', '.join(CAUSAL_ARCHITECTURES)}; and to classify "
-        f"texts, beside those: {', '.join(CLASSIFICATION_ARCHITECTURES)}.",
-        param="model",
-    )
-
-
 def require_fitting_task(tuning_method: TuningMethod, task: Task, hyperparameters: Hyperparameters) -> None:
     """Refuse what this version does for causal language models alone, and a figure that the task does not have.
 
@@ -278,17 +241,3 @@ def require_fitting_task(tuning_method: TuningMethod, task: Task, hyperparameter
 def slug(name: str) -> str:
     """Return a name reduced to letters, digits, dots, dashes and underscores, at most 64 characters."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:64] or "model"
-
-
-def check_parameter_count(name: str, parameters: int) -> None:
-    """Refuse models that are too large.
-
-    Raises:
-        ModelTooLargeError: More than 15 billion parameters.
-    """
-    if parameters > MAX_PARAMETERS:
-        raise ModelTooLargeError(
-            f"{name} has {parameters / 1e9:.1f}B parameters; at most {MAX_PARAMETERS / 1e9:.0f}B are trained. "
-            "Choose a smaller base model.",
-            param="model",
-        )

@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from afinador.config.hyperparameters import Hyperparameters
 from afinador.schemas.jobs import StartState, Task, TuningMethod
 
+STORED = "storage:"
+"""Begins the path of a base model that lies in the storage."""
+
 
 class DataFile(BaseModel):
     """A data set of a run.
@@ -29,9 +32,11 @@ class DataFile(BaseModel):
 
 
 class BaseModelReference(BaseModel):
-    """The model that a run starts from.
+    """The model that a run starts from: a registered one, or a whole model that another job has made.
 
     Attributes:
+        model_id: Of the registered one, or of the version in the hub.
+        name: The registered name, or the alias ``ft:…`` of the version.
         path: Local folder, or the prefix in the storage when it starts with ``storage:``.
         sha256: Hash over names and hashes of its files.
         parameters: Number of parameters, from the safetensors headers.
@@ -49,6 +54,16 @@ class BaseModelReference(BaseModel):
     parameters: int
     license: str | None = None
     source: str | None = None
+
+    @property
+    def storage_prefix(self) -> str | None:
+        """Where in the storage it lies, or None if it does not."""
+        return self.path.removeprefix(STORED) if self.path.startswith(STORED) else None
+
+    @property
+    def original_name(self) -> str:
+        """Name of the registered model that all began with."""
+        return self.name.removeprefix("ft:").rsplit(":", 3)[0] if self.name.startswith("ft:") else self.name
 
     @property
     def public_name(self) -> str:
@@ -82,19 +97,21 @@ class Output(BaseModel):
 
 
 class CheckpointReference(BaseModel):
-    """A checkpoint of another run.
+    """A checkpoint of another run, or the adapter that it has published.
 
     Attributes:
-        checkpoint_id: None without a service.
-        name: Its name as a model, ``ft:…:ckpt-step-N``; without a service that of its folder.
-        step: Optimizer steps done.
+        checkpoint_id: None without a service, and of an adapter.
+        name: Its name as a model, ``ft:…:ckpt-step-N`` or ``ft:…``; without a service that of its folder.
+        step: Optimizer steps done; of an adapter those of its job.
         path: In the ledger the prefix of its files in the storage; in a run directory the local folder.
-        manifest_sha256: Of its manifest, which names all other files with their hashes.
+        manifest_sha256: Of a checkpoint's manifest, which names all other files with their hashes; of an adapter the hash
+            over names and hashes of its files.
         bytes: Of all its files.
     """
 
     model_config = ConfigDict(extra="forbid")
 
+    kind: Literal["checkpoint", "adapter"] = "checkpoint"
     checkpoint_id: str | None = None
     name: str
     job_id: str
@@ -105,7 +122,7 @@ class CheckpointReference(BaseModel):
 
 
 class StartingPoint(CheckpointReference):
-    """The checkpoint that a run starts from.
+    """The checkpoint or adapter that a run starts from.
 
     Attributes:
         state: ``weights``: a new training begins with its trained weights; ``whole``: its training goes on.
@@ -120,15 +137,15 @@ class StartingPoint(CheckpointReference):
         """What becomes of it, for people."""
         if self.state == "whole":
             return f"Goes on with the training that has left the checkpoint {self.name}, after step {self.step}."
-        return f"Begins with the trained weights of the checkpoint {self.name}."
+        return f"Begins with the trained weights of the {self.kind} {self.name}."
 
 
 class FineTuningSpec(BaseModel):
     """Everything a run needs, resolved once and kept whole.
 
     Attributes:
-        sources: Where each hyperparameter came from: default, operator, file, request or checkpoint.
-        start_from: A checkpoint of another run; None: the base model alone.
+        sources: Where each hyperparameter came from: default, operator, file, request, checkpoint or adapter.
+        start_from: A checkpoint or adapter of another run; None: the base model alone.
         code_version: Version of this library that resolved it.
     """
 

@@ -1,4 +1,4 @@
-"""A training that starts from a checkpoint of another one: what must be the same, and what is taken from there."""
+"""A training that starts from a checkpoint or the adapter of another one: what must be the same, and what is taken from there."""
 
 from __future__ import annotations
 
@@ -12,9 +12,6 @@ from afinador.config.spec import DataFile, FineTuningSpec, StartingPoint
 from afinador.errors import InvalidRequestError
 from afinador.schemas.jobs import JobRequest, Task, TuningMethod
 from afinador.wording import shown
-
-SOURCE = "checkpoint"
-"""Where a hyperparameter came from that was taken from the checkpoint's training."""
 
 _SHAPING = frozenset({"lora_rank", "lora_alpha", "lora_bias", "target_modules", "modules_to_save", "quantization_bits"})
 """Decide which weights are trained, of which shapes, and what they mean."""
@@ -65,9 +62,9 @@ class Recipe(BaseModel):
 
 @dataclass(frozen=True)
 class Start:
-    """A checkpoint to start from, with what is known of its training.
+    """A checkpoint or adapter to start from, with what is known of its training.
 
-    All methods raise InvalidRequestError, with the code ``checkpoint_does_not_fit``, for whatever does not fit to it.
+    All methods raise InvalidRequestError, with the code ``checkpoint_does_not_fit`` or ``adapter_does_not_fit``, for whatever does not fit to it.
     """
 
     point: StartingPoint
@@ -94,9 +91,9 @@ class Start:
         self._refuse({key: now[key] for key in now if key in asked & bound and _differ(now[key], had[key])}, had)
         inherited = had.keys() - _OWN if self._goes_on else _SHAPING
         taken = {key: had[key] for key in inherited if key in bound or key not in asked}
-        told = {key: SOURCE for key in taken if key in sources and key not in asked}
+        told = {key: self.point.kind for key in taken if key in sources and key not in asked}
         if self._goes_on:
-            told["seed"] = SOURCE
+            told["seed"] = self.point.kind
         return hyperparameters.model_copy(update=taken), sources | told
 
     def require_base_model(self, name: str, sha256: str) -> None:
@@ -140,10 +137,12 @@ class Start:
 
     def _misfit(self, said: str, param: str) -> InvalidRequestError:
         remedy = "; or set from_checkpoint_state to 'weights', for a new training with its weights" * self._goes_on
+        if self.point.kind == "adapter":
+            remedy = f"; or start from its base model, {self.recipe.base_model!r}"
         return InvalidRequestError(
-            f"The checkpoint {self.point.name} does not fit: {said}{remedy}.",
+            f"The {self.point.kind} {self.point.name} does not fit: {said}{remedy}.",
             param=param,
-            code="checkpoint_does_not_fit",
+            code=f"{self.point.kind}_does_not_fit",
         )
 
 

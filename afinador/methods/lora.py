@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import peft
-from torch import nn
+from peft.utils import ModulesToSaveWrapper
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from afinador.config.hyperparameters import Hyperparameters
-from afinador.errors import InvalidRequestError, nearest
+from afinador.errors import InvalidRequestError
 from afinador.models.classification import is_classifier
-
-ALL_LINEAR = "all-linear"
+from afinador.models.layer_names import ALL_LINEAR, named_by, require_layers
 
 
 def apply(model: PreTrainedModel, hyperparameters: Hyperparameters) -> peft.PeftModel:
@@ -26,11 +25,9 @@ def apply(model: PreTrainedModel, hyperparameters: Hyperparameters) -> peft.Peft
         InvalidRequestError: ``target_modules`` or ``modules_to_save`` names a layer that the model does not have, or
             one that cannot carry an adapter.
     """
-    targets = hyperparameters.target_modules or ALL_LINEAR
-    if targets != ALL_LINEAR:
-        targets = [targets] if isinstance(targets, str) else list(targets)
-        _require_layers(model, targets, "target_modules")
-    _require_layers(model, hyperparameters.modules_to_save or [], "modules_to_save")
+    wanted = named_by(hyperparameters)
+    require_layers(wanted, [name for name, _ in model.named_modules()], type(model).__name__)
+    targets = wanted["target_modules"] or ALL_LINEAR
     config = peft.LoraConfig(
         task_type="SEQ_CLS" if is_classifier(model) else "CAUSAL_LM",
         r=hyperparameters.lora_rank or 16,
@@ -49,6 +46,10 @@ def apply(model: PreTrainedModel, hyperparameters: Hyperparameters) -> peft.Peft
             f"LoRA does not fit {type(model).__name__} with target_modules={targets!r}: {error}",
             param="hyperparameters.target_modules",
         ) from error
+    # PEFT names the head of a classifier once more, and heads that other architectures have.
+    whole = [name for name, part in adapted.named_modules() if isinstance(part, ModulesToSaveWrapper)]
+    named = dict.fromkeys(config.modules_to_save or [])
+    config.modules_to_save = [name for name in named if any(layer.endswith(name) for layer in whole)] or None
     for parameter in adapted.parameters():
         if parameter.requires_grad:  # small updates vanish in 16 bits
             parameter.data = parameter.data.float()
@@ -58,15 +59,3 @@ def apply(model: PreTrainedModel, hyperparameters: Hyperparameters) -> peft.Peft
 def _whole(alpha: float) -> Any:
     """PEFT's configuration says int; ``32.0`` would be written to the adapter as it is."""
     return int(alpha) if float(alpha).is_integer() else alpha
-
-
-def _require_layers(model: nn.Module, names: list[str], param: str) -> None:
-    full_names = [name for name, _ in model.named_modules() if name]
-    last_parts = sorted({name.rsplit(".", 1)[-1] for name in full_names if not name.rsplit(".", 1)[-1].isdigit()})
-    for wanted in names:
-        if not any(name == wanted or name.endswith(f".{wanted}") for name in full_names):
-            raise InvalidRequestError(
-                f"{param} names {wanted!r}, which {type(model).__name__} does not have."
-                f"{nearest(wanted, last_parts)} Its layers are: {', '.join(last_parts)}.",
-                param=f"hyperparameters.{param}",
-            )

@@ -48,7 +48,7 @@ class TokenScores(nn.Module):
     result, is a good part of the whole; hidden states and losses are the same.
 
     Args:
-        model: A model of ``afinador.config.resolve.CAUSAL_ARCHITECTURES``, or a PEFT model around one.
+        model: A model of ``afinador.config.architectures.CAUSAL_ARCHITECTURES``, or a PEFT model around one.
         logits_at_labels_only: False calls ``model(...)`` and computes all logits.
     """
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 from afinador.errors import UnsupportedModelError
 from afinador.models.licenses import find_license, is_terms
+from afinador.models.tensor_headers import read_header
 from afinador.storage import sha256_of
 
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy", ".npz")
@@ -32,8 +32,6 @@ _TOKENIZERS = (
     ("vocab.txt",),
 )
 _DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
-_LENGTH_BYTES = 8
-_HEADER_LIMIT_BYTES = 100_000_000  # the limit of the safetensors format itself
 
 
 @dataclass(frozen=True)
@@ -245,26 +243,5 @@ def _shards(path: Path) -> list[Path]:
 
 
 def _read_header(path: Path) -> dict[str, tuple[str, int]]:
-    """Return dtype and number of elements of each tensor of a safetensors file, after checking the file's length."""
-    size = path.stat().st_size
     with path.open("rb") as stream:
-        length = int.from_bytes(stream.read(_LENGTH_BYTES), "little")
-        if size < _LENGTH_BYTES or length > min(size - _LENGTH_BYTES, _HEADER_LIMIT_BYTES):
-            raise _damaged(path, "its header is longer than the file")
-        text = stream.read(length)
-    try:
-        header = json.loads(text)
-        header.pop("__metadata__", None)
-        tensors = {name: (str(entry["dtype"]), math.prod(map(int, entry["shape"]))) for name, entry in header.items()}
-        end = max((int(entry["data_offsets"][1]) for entry in header.values()), default=0)
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
-        raise _damaged(path, "its header is no safetensors header") from error
-    if _LENGTH_BYTES + length + end != size:
-        raise _damaged(path, f"its header promises {_LENGTH_BYTES + length + end} bytes, it has {size}")
-    return tensors
-
-
-def _damaged(path: Path, why: str) -> UnsupportedModelError:
-    return UnsupportedModelError(
-        f"{path.name} in {path.parent} is damaged or incomplete: {why}. Copy or download the model again."
-    )
+        return read_header(stream, path.stat().st_size, f"{path.name} in {path.parent}")

@@ -10,7 +10,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import is_flash_attn_2_available
 
-from afinador.config.resolve import CAUSAL_ARCHITECTURES, check_parameter_count
+from afinador.config.architectures import CAUSAL_ARCHITECTURES, check_parameter_count
 from afinador.errors import AfinadorError, InvalidRequestError, ModelError, UnsupportedModelError
 from afinador.models.headers import describe_model_folder
 from afinador.models.quantisation import Bits, loading_arguments, settle_quantised

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
@@ -15,7 +16,12 @@ CLASSES_IN_CARD = 20
 
 
 def model_card(
-    spec: FineTuningSpec, evaluation: dict[str, Any], form: PromptForm | ClassForm, *, step: int | None = None
+    spec: FineTuningSpec,
+    evaluation: dict[str, Any],
+    form: PromptForm | ClassForm,
+    saved_whole: Sequence[str] = (),
+    *,
+    step: int | None = None,
 ) -> str:
     """Return the README.md of a published version.
 
@@ -23,9 +29,9 @@ def model_card(
         spec: What was asked for.
         evaluation: As in ``evaluation.json``.
         form: How prompts were written, or which classes there are.
+        saved_whole: Layers that an adapter holds whole; a classifier's head is one that nobody has to ask for.
         step: Of a checkpoint: optimizer steps done.
     """
-    base = spec.base_model
     return "\n".join(
         [
             _front_matter(spec, evaluation),
@@ -33,10 +39,7 @@ def model_card(
             "",
             "| | name | SHA-256 |",
             "|---|---|---|",
-            f"| base model | {base.source or base.name} | `{base.sha256}` |",
-            f"| training file | {spec.training_file.name} | `{spec.training_file.sha256}` |",
-            *_validation_row(spec),
-            *_start_row(spec),
+            *_origin_rows(spec),
             "",
             "## Base against tuned",
             "",
@@ -58,7 +61,7 @@ def model_card(
             "",
             "| name | value |",
             "|---|---|",
-            *_hyperparameter_rows(spec),
+            *_hyperparameter_rows(spec, saved_whole),
             "",
         ]
     )
@@ -74,9 +77,14 @@ def _heading(spec: FineTuningSpec, step: int | None) -> list[str]:
     ]
 
 
-def _validation_row(spec: FineTuningSpec) -> list[str]:
-    file = spec.validation_file
-    return [f"| validation file | {file.name} | `{file.sha256}` |"] if file else []
+def _origin_rows(spec: FineTuningSpec) -> list[str]:
+    base, file = spec.base_model, spec.validation_file
+    return [
+        f"| base model | {base.source or base.name} | `{base.sha256}` |",
+        f"| training file | {spec.training_file.name} | `{spec.training_file.sha256}` |",
+        *([f"| validation file | {file.name} | `{file.sha256}` |"] if file else []),
+        *_start_row(spec),
+    ]
 
 
 def _start_row(spec: FineTuningSpec) -> list[str]:
@@ -84,11 +92,14 @@ def _start_row(spec: FineTuningSpec) -> list[str]:
     if start is None:
         return []
     what = "its training goes on" if start.state == "whole" else "its weights"
-    return [f"| checkpoint that it started from ({what}) | {start.name} | `{start.manifest_sha256}` (manifest) |"]
+    hashed = "manifest" if start.kind == "checkpoint" else "all files"
+    return [f"| {start.kind} that it started from ({what}) | {start.name} | `{start.manifest_sha256}` ({hashed}) |"]
 
 
-def _hyperparameter_rows(spec: FineTuningSpec) -> list[str]:
+def _hyperparameter_rows(spec: FineTuningSpec, saved_whole: Sequence[str]) -> list[str]:
     values = spec.hyperparameters.model_dump(exclude_none=True)
+    if saved_whole:
+        values["modules_to_save"] = list(saved_whole)
     return [f"| {name} | {value} |" for name, value in values.items()]
 
 

@@ -40,7 +40,7 @@ def _describe_both_names(schema: dict[str, Any]) -> None:
         if name in OTHER_NAMES:
             other = OTHER_NAMES[name]
             is_required = " One of the two is required, unless `from_checkpoint` is given." if name in NEEDED else ""
-            field["description"] = f"Or `{other}`.{is_required}"
+            field["description"] = f"Or `{other}`.{is_required} {field.get('description', '')}".rstrip()
             properties[other] = {
                 **field,
                 "title": other.replace("_", " ").title(),
@@ -62,7 +62,13 @@ class JobRequest(Wire):
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True, json_schema_extra=_describe_both_names)
 
-    model: str | None = Field(None, validation_alias=AliasChoices("model", "base_model"), min_length=1)
+    model: str | None = Field(
+        None,
+        validation_alias=AliasChoices("model", "base_model"),
+        min_length=1,
+        description="A registered base model, or what another job has published (`ft:…` or hub name): tuning goes on "
+        "from it, from an adapter on its own base model.",
+    )
     training_file: str | None = Field(None, validation_alias=AliasChoices("training_file", "dataset"), min_length=1)
     validation_file: str | None = Field(None, validation_alias=AliasChoices("validation_file", "validation_dataset"))
     name: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")

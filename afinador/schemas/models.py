@@ -117,6 +117,8 @@ class HubEntry(Wire):
         id: ``ft:…``, the alias of this version.
         kind: ``model`` for whole weights, ``adapter`` for weights that need their base.
         model_id: The base model an adapter belongs to.
+        base_model: Its name; that of a whole model which was tuned on is ``ft:…``.
+        started_from: The checkpoint or adapter that training began with, beside the base model.
         dataset: The file it was trained on.
         checkpoint_step: Of a published checkpoint: optimizer steps done; None of what a job published at its end.
         parameters: Hyperparameters of the run.
@@ -138,6 +140,7 @@ class HubEntry(Wire):
     visibility: Visibility = "private"
     model_id: str
     base_model: str
+    started_from: str | None = None
     dataset: str
     job_id: str
     checkpoint_step: int | None = None

@@ -32,7 +32,7 @@ def describe(
     if step is not None:
         lineage["checkpoint"] = {"step": step, "name": spec.output.alias_of_step(step)}
     pass_on_license(Path(spec.base_model.path), folder)
-    write_atomically(folder / "README.md", model_card(spec, evaluation, data.form, step=step))
+    write_atomically(folder / "README.md", model_card(spec, evaluation, data.form, _saved_whole(folder), step=step))
     write_atomically(folder / "afinador.json", json.dumps(lineage, ensure_ascii=False, indent=1))
 
 
@@ -42,6 +42,14 @@ def describe_checkpoint(folder: Path, spec: FineTuningSpec, data: Data, state: d
     measured = "" if loss is None else f" The validation loss after its step was {loss:.4f}."
     evaluation = {"skipped": f"a checkpoint is not held against its base model.{measured}"}
     describe(folder, spec, data, evaluation, step=state["step"])
+
+
+def _saved_whole(folder: Path) -> list[str]:
+    """Return the layers that an adapter holds whole, by its own configuration."""
+    configuration = folder / "adapter_config.json"
+    if not configuration.is_file():
+        return []
+    return json.loads(configuration.read_text(encoding="utf-8")).get("modules_to_save") or []
 
 
 _PLACES: dict[str, Any] = {

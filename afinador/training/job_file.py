@@ -9,10 +9,10 @@ from typing import Any
 import yaml
 
 from afinador import __version__
+from afinador.config.architectures import check_parameter_count
 from afinador.config.documents import read_document
 from afinador.config.hyperparameters import Hyperparameters
 from afinador.config.resolve import (
-    check_parameter_count,
     parse_request,
     require_fitting_task,
     resolve_request,

@@ -13,7 +13,7 @@ from afinador.models.classification import BASE_FOLDER
 from afinador.training.checkpoints import checkpoint_name, is_complete, newest_intact
 from afinador.training.run_dir import RunDir
 from afinador.training.setup import Subject
-from afinador.training.training_state import TrainingState, read_weights, restore_weights
+from afinador.training.training_state import TrainingState, read_weights, restore_adapter, restore_weights
 
 
 def state_to_go_on_from(spec: FineTuningSpec, run_dir: RunDir) -> TrainingState | None:
@@ -30,7 +30,7 @@ def state_to_go_on_from(spec: FineTuningSpec, run_dir: RunDir) -> TrainingState 
 
 
 def take_weights_over(spec: FineTuningSpec, subject: Subject, run_dir: RunDir) -> None:
-    """Put the trained weights of the checkpoint that a new training begins with into the model, if it has one.
+    """Put the trained weights of the checkpoint or adapter that a new training begins with into the model, if any.
 
     Raises:
         TrainingError: They are those of another model or method, or of other classes.
@@ -40,7 +40,10 @@ def take_weights_over(spec: FineTuningSpec, subject: Subject, run_dir: RunDir) -
         return
     if subject.classes:
         _require_classes(start, subject.classes)
-    restore_weights(read_weights(Path(start.path)), subject.model)
+    if start.kind == "adapter":
+        restore_adapter(Path(start.path), subject.model)
+    else:
+        restore_weights(read_weights(Path(start.path)), subject.model)
     _tell(start, run_dir)
 
 
@@ -63,9 +66,9 @@ def _require_classes(start: StartingPoint, classes: tuple[str, ...]) -> None:
     if had != list(classes):
         only = [sorted(set(one) - set(other)) for one, other in ((classes, had), (had, classes))]
         raise TrainingError(
-            f"The checkpoint {start.name} does not fit the data: its classes are others (only in the data: {only[0]}, "
-            f"only in the checkpoint: {only[1]}). Start from the base model.",
-            code="checkpoint_does_not_fit",
+            f"The {start.kind} {start.name} does not fit the data: its classes are others (only in the data: {only[0]}, "
+            f"only in the {start.kind}: {only[1]}). Start from the base model.",
+            code=f"{start.kind}_does_not_fit",
         )
 
 
@@ -75,7 +78,7 @@ def _tell(start: StartingPoint, run_dir: RunDir) -> None:
         "info",
         start.sentence,
         once="start",
-        from_checkpoint=start.name,
+        **{f"from_{start.kind}": start.name},
         state=start.state,
         step=start.step,
     )

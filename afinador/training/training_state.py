@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy
+import peft
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -146,6 +147,24 @@ def restore_weights(weights: dict[str, Tensor], model: nn.Module) -> None:
         TrainingError: They are those of another model or method.
     """
     mine = _trained(model)
+    _require_same_shapes(weights, mine, "checkpoint")
+    with torch.no_grad():
+        for name, tensor in mine.items():
+            tensor.copy_(weights[name])
+
+
+def restore_adapter(folder: Path, model: nn.Module) -> None:
+    """Put the weights of a published adapter into a model that carries fresh ones.
+
+    Raises:
+        TrainingError: They are those of another model or method.
+    """
+    weights = load_file(folder / "adapter_model.safetensors")
+    _require_same_shapes(weights, peft.get_peft_model_state_dict(model), "adapter")
+    peft.set_peft_model_state_dict(model, weights)
+
+
+def _require_same_shapes(weights: dict[str, Tensor], mine: dict[str, Tensor], kind: str) -> None:
     different = sorted(
         name
         for name in mine.keys() | weights.keys()
@@ -153,13 +172,10 @@ def restore_weights(weights: dict[str, Tensor], model: nn.Module) -> None:
     )
     if different:
         raise TrainingError(
-            f"The checkpoint does not fit the model: {len(different)} trained weights differ in name or shape, such as "
+            f"The {kind} does not fit the model: {len(different)} trained weights differ in name or shape, such as "
             f"{different[0]!r}. It was made from another base model, or with other hyperparameters.",
-            code="checkpoint_does_not_fit",
+            code=f"{kind}_does_not_fit",
         )
-    with torch.no_grad():
-        for name, tensor in mine.items():
-            tensor.copy_(weights[name])
 
 
 def restore_optimizer(state: TrainingState, optimizer: torch.optim.Optimizer, schedule: LRScheduler) -> None:

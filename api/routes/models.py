@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
-from afinador.errors import InvalidRequestError
+from afinador.errors import InvalidRequestError, NotFoundError
 from afinador.schemas.base import Deleted, Page
 from afinador.schemas.models import BaseModelRequest, Model
 from api.bodies import JsonObject, describes_body, parsed
@@ -17,7 +18,8 @@ from api.model_uploads import BYTES_BODY, ReceivedPart
 from api.paging import page
 from api.service import TheService
 from registry import base_models, hub
-from registry.tables import BaseModel, Checkpoint, HubVersion
+from registry.memory import Memory
+from registry.tables import Checkpoint, HubVersion
 
 router = APIRouter(prefix="/models", tags=["models"])
 
@@ -64,10 +66,9 @@ def list_models(caller: CurrentCaller, service: TheService, type: OfType = None)
     with service.memory.database.reading() as session:
         made = hub.newest_versions(session, organization_id)
         rows = base_models.list_all(session, organization_id)
-    # As they are found: what was published, then the own ones, then the oldest public one.
+    # As they are found: the own ones, then the oldest public one.
     own_last = sorted(rows, key=lambda row: (row.organization_id == organization_id, -row.created_at))
-    named: dict[str, BaseModel | None] = {row.name: row for row in own_last}
-    named |= dict.fromkeys((version.name for version in made), None)
+    named = {row.name: row for row in own_last}
     bases = [
         base_models.to_wire(service.memory.settings, row, with_files=False, has_its_name=named[row.name] is row)
         for row in rows
@@ -79,26 +80,31 @@ def list_models(caller: CurrentCaller, service: TheService, type: OfType = None)
 
 @router.get("/{model:path}", summary="Get a model")
 def retrieve_model(model: str, caller: CurrentCaller, service: TheService) -> Model:
-    """Get a base model, a hub name, one version (``ft:…``) or a checkpoint (``ft:…:ckpt-step-N``)."""
+    """Get a base model, a hub name, one version (``ft:…``) or a checkpoint (``ft:…:ckpt-step-N``).
+
+    A base model wins over a hub name, as it does when a job is created; ``/hub/models/{name}`` finds that one.
+    """
     organization_id = caller.organization.id
     with service.memory.database.reading() as session:
-        if (version := _published(session, organization_id, model)) is not None:
+        if (version := _published(session, service.memory, organization_id, model)) is not None:
             return _published_model(version)
         if (checkpoint := _checkpoint(session, organization_id, model)) is not None:
             return _checkpoint_model(checkpoint)
         _refuse_alias(session, organization_id, model)
         row = base_models.find(session, service.memory, organization_id, model)
         named = base_models.find(session, service.memory, organization_id, row.name)
-        is_hidden = named.id != row.id or _published(session, organization_id, row.name) is not None
-        return base_models.to_wire(service.memory.settings, row, has_its_name=not is_hidden)
+        return base_models.to_wire(service.memory.settings, row, has_its_name=named.id == row.id)
 
 
 @router.delete("/{model:path}", summary="Delete a model")
 def delete_model(model: str, caller: CurrentCaller, service: TheService) -> Deleted:
-    """Delete a base model, a hub name with all its versions, or one version (``ft:…``)."""
+    """Delete a base model, a hub name with all its versions, or one version (``ft:…``).
+
+    A base model wins over a hub name; ``/hub/models/{name}`` deletes that one.
+    """
     organization_id = caller.organization.id
     with service.memory.database.reading() as session:
-        is_published = _published(session, organization_id, model) is not None
+        is_published = _published(session, service.memory, organization_id, model) is not None
         if not is_published and _checkpoint(session, organization_id, model) is not None:
             raise InvalidRequestError("Checkpoints belong to their job and cannot be deleted.", param="model")
         if not is_published:
@@ -117,9 +123,14 @@ def _checkpoint(session: Session, organization_id: str, name: str) -> Checkpoint
     return session.scalars(select(Checkpoint).where(*mine)).first()
 
 
-def _published(session: Session, organization_id: str, name: str) -> HubVersion | None:
-    """Return the version that a hub name or alias means, None if it is neither; it wins over a base model of its name."""
-    return next(iter(hub.find(session, organization_id, name)), None)
+def _published(session: Session, memory: Memory, organization_id: str, name: str) -> HubVersion | None:
+    """Return the version that a hub name or alias means, None if it is neither, or a base model has the name."""
+    found = hub.find(session, organization_id, name)
+    if found and not name.startswith("ft:"):
+        with suppress(NotFoundError):
+            base_models.find(session, memory, organization_id, name)
+            return None
+    return found[0] if found else None
 
 
 def _refuse_alias(session: Session, organization_id: str, name: str) -> None:

@@ -112,7 +112,7 @@ class Service:
             training_file_id=job["training_file"],
             tuning_method="lora",
             task="causal_lm",
-            parameters={"epochs": 3},
+            parameters={"epochs": 3, "lora_rank": 8, "lora_alpha": 32.0, "packing": False},
             metrics={"tuned": {"loss": 0.4}},
             files=described,
             storage_prefix=prefix,

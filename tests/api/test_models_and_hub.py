@@ -88,9 +88,21 @@ def test_ids_of_the_list_are_what_one_passes_as_model(member, public_base_model,
     own = register(member, source, public_base_model)["model_id"]
     assert (listed()[public], listed()[own]) == (public, public_base_model), "the own one hides the public one"
     assert member.openai.models.retrieve(public).id == public
-    publish(member, public_base_model)
-    assert listed()[own] == own, "the published one hides both"
-    assert member.openai.models.retrieve(own).id == own
+    alias = publish(member, public_base_model)["fine_tuned_model"]
+    assert listed()[own] == public_base_model, "a published one hides no base model"
+    assert member.openai.models.retrieve(own).id == public_base_model
+    assert member.openai.models.retrieve(alias).id == alias
+
+
+def test_base_model_wins_over_a_result_of_its_name(member, source, publish):
+    register(member, source, "orders")
+    member.wait("/v1/models/orders", lambda model: model["status"] == "ready")
+    alias = publish(member, "orders")["fine_tuned_model"]
+    assert member.http.get("/v1/models/orders").json()["type"] == "base"
+    assert member.http.get(f"/v1/models/{alias}").json()["type"] == "fine-tuned"
+    assert member.http.delete("/v1/models/orders").status_code == 200
+    assert member.http.get("/v1/hub/adapters/orders").json()["id"] == alias
+    assert member.http.get("/v1/models/orders").json()["type"] == "fine-tuned", "now it alone has the name"
 
 
 def test_base_model_in_use_cannot_be_deleted(member, public_base_model, source):

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from prefect.utilities.callables import parameter_schema
+from typing import Any
+
+import pytest
+from prefect import Flow
+from prefect.utilities.callables import get_call_parameters, parameter_schema, parameters_to_args_kwargs
 
 from afinador.config.hyperparameters import METHODS_TODAY, Hyperparameters
 from afinador.config.resolve import parse_request, resolve_request
 from afinador.schemas.jobs import JobRequest
+from deployments.apply import form_of
 from flows import forms
-from flows.submission import submit_fine_tune
+from flows.submission import retrain, submit_fine_tune
 
 OTHER_NAMES = {"base_model": "model", "dataset": "training_file", "validation_dataset": "validation_file"}
 
@@ -37,3 +42,11 @@ def test_what_may_stay_empty_has_a_description_and_no_null() -> None:
     assert definitions["JobForm"]["required"] == ["base_model", "dataset"]
     assert definitions["JobForm"]["properties"]["tuning_method"]["enum"] == list(METHODS_TODAY)
     assert "default: 3" in definitions["Hyperparameters"]["properties"]["epochs"]["description"]
+
+
+@pytest.mark.parametrize("started", [submit_fine_tune, retrain])
+def test_a_run_without_its_parameters_begins_so_that_it_can_say_what_is_missing(started: Flow[..., Any]) -> None:
+    assert parameters_to_args_kwargs(started.fn, get_call_parameters(started.fn, (), {}, apply_defaults=True))
+    asked = form_of(started)
+    assert asked["required"] == list(asked["properties"])
+    assert all("default" not in parameter for parameter in asked["properties"].values())

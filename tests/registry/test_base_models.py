@@ -296,3 +296,14 @@ def test_public_models_are_deleted_by_the_operator_only(
         base_models.delete(session, memory, acme.id, "public", operator=True)
     with pytest.raises(NotFoundError):
         found(memory, acme, "public")
+
+
+def test_architecture_that_no_job_trains_is_told_at_registration(
+    memory: Memory, acme: Organization, tiny: Path
+) -> None:
+    config = {"architectures": ["T5ForConditionalGeneration"], "model_type": "t5"}
+    (tiny / "config.json").write_text(json.dumps(config))
+    base_models.complete(memory, register(memory, acme, tiny).id)
+    row = found(memory, acme, "tiny")
+    assert row.status == "ready"
+    assert "No job can use it yet. The base model is a 'T5ForConditionalGeneration'" in str(row.status_details)

@@ -86,7 +86,11 @@ def refused_if_none(found: object) -> None:
 def add_own_things(session: Session, organization_id: str) -> None:
     """Add a base model ``own`` and a checked file ``99.csv``."""
     of = {"organization_id": organization_id, "sha256": "0" * 64}
-    session.add(BaseModel(**of, name="own", source="/m", path="/m", status="ready", architecture="LlamaForCausalLM"))
+    session.add(
+        BaseModel(
+            **of, name="own", source="/m", path="/m", status="ready", architecture="LlamaForCausalLM", parameters=1
+        )
+    )
     named = {"filename": "99.csv", "version": 1, "purpose": "fine-tune", "storage_key": "own", "bytes": 1}
     session.add(File(**of, **named, status="processed", format="csv"))
     session.flush()
@@ -220,6 +224,7 @@ class Belongings:
             "hub.find": [lambda s, o: hub.find(s, o, version.name), lambda s, o: hub.find(s, o, version.alias)],
             "hub_publishing.version_of": [lambda s, o: hub_publishing.version_of(memory, o, version.alias)],
             "job_logs.restore": [lambda _, o: restored(o)],
+            "job_bases.find_result": [lambda s, o: job_bases.find_result(s, memory, o, version.name)],
             "job_logs.kept": [lambda s, o: job_logs.kept(memory, o, job.id)],
             "job_specs.list_page": [lambda s, o: job_specs.list_page(s, o)[0]],
             "submissions.job_of": [lambda s, o: submissions.job_of(s, o, "run-of-secret")],

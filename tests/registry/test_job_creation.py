@@ -21,6 +21,7 @@ from afinador.errors import (
 )
 from registry import events, files, jobs
 from registry.tables import Job, Organization
+from tests.afinador.models.test_headers import write_safetensors
 
 if TYPE_CHECKING:
     from tests.registry.conftest import Workshop
@@ -144,7 +145,7 @@ def test_cancelled_job_is_not_woken_by_the_check_of_its_file(
         ({"training_file": "trainn.jsonl"}, NotFoundError, "Did you mean 'train.jsonl'", "training_file"),
         ({"validation_file": "nothing"}, NotFoundError, "nothing", "validation_file"),
         ({"hyperparameters": {"epochs": 11}}, OutOfRangeError, "1 to 10", "hyperparameters.epochs"),
-        ({"model": "ft:tiny-llama:acme::12345678"}, UnsupportedModelError, "registered base models", "model"),
+        ({"model": "ft:tiny-llama:acme::12345678"}, NotFoundError, "There is no result", "model"),
         ({"integrations": [{"type": "wandb"}]}, InvalidRequestError, "MLflow", "integrations"),
         ({"metadata": {str(number): "" for number in range(17)}}, InvalidRequestError, "at most 16", "metadata"),
         ({"metadata": {"key": "x" * 513}}, InvalidRequestError, "512", "metadata"),
@@ -212,6 +213,7 @@ def test_operators_defaults_reach_the_specification(ready: Workshop, acme: Organ
     assert job.spec["sources"]["epochs"] == "operator"
 
 
+LAYERS = {"model.layers.0.self_attn.q_proj.weight": ("F32", [2, 3], 24), "model.norm.weight": ("F32", [4], 16)}
 CLASSES = [{"text": f"text {n}", "label": ("good", "bad")[n % 2]} for n in range(6)]
 
 
@@ -263,3 +265,29 @@ def test_labels_that_are_only_validated_are_refused_before_a_job_is_made(bert: W
 def test_verdicts_without_labels_leave_the_judgement_to_the_run(bert: Workshop, acme: Organization) -> None:
     bert.upload(acme, "long.jsonl", [{"text": "a", "label": "long " * 500 + str(n)} for n in range(40)])
     assert bert.job(acme, model="bert-base-uncased", training_file="long.jsonl").status == "queued"
+
+
+@pytest.mark.parametrize(
+    ("given", "param", "said"),
+    [
+        ({"target_modules": ["q_prj"]}, "target_modules", "Did you mean 'q_proj'"),
+        ({"target_modules": "v_proj"}, "target_modules", "Its layers are: .*norm"),
+        ({"modules_to_save": ["norm", "nrom"]}, "modules_to_save", "'nrom', which 'real' does not have"),
+    ],
+)
+def test_layers_that_the_base_model_does_not_have_are_refused(
+    given: dict[str, Any], param: str, said: str, ready: Workshop, acme: Organization
+) -> None:
+    write_safetensors(ready.folder / "model.safetensors", LAYERS)
+    ready.base_model(acme, "real", path=str(ready.folder))
+    with pytest.raises(InvalidRequestError, match=said) as caught:
+        ready.job(acme, model="real", hyperparameters=given)
+    assert caught.value.param == f"hyperparameters.{param}"
+    there = {
+        "target_modules": ["model.layers.0.self_attn.q_proj", "transformer.model.norm"],
+        "modules_to_save": ["lm_head"],
+    }
+    assert ready.job(acme, model="real", hyperparameters=there).status == "queued"
+    assert ready.job(acme, hyperparameters=given).status == "queued", (
+        "its files cannot be read here, so the run tells it"
+    )

@@ -170,6 +170,23 @@ def test_a_spec_that_names_a_deleted_file_leaves_a_failed_job_that_says_why(
     assert retried is None, "it has no specification that could be run"
 
 
+def test_a_schedule_that_fails_again_for_the_same_reason_makes_no_further_job(
+    ready: Workshop, acme: Organization, memory: Memory
+) -> None:
+    spec = save(ready, acme, hyperparameters={"epochs": 9})
+    delete_file(ready, acme, "train.jsonl")
+    told = [start(ready, acme, spec) for _ in range(3)]
+    assert [each.is_new for each in told] == [True, False, False]
+    assert len({each.job.id for each in told}) == 1 == len(all_jobs(ready, acme))
+    memory.operator["limits"] = {"epochs": {"maximum": 5}}
+    other = start(ready, acme, spec)
+    assert other.is_new and "from 1 to 5" in other.job.error["message"]
+    del memory.operator["limits"]
+    assert start(ready, acme, spec).is_new, "the reason is another one than that of the job before"
+    ready.upload(acme)
+    assert start(ready, acme, spec).job.status == "queued"
+
+
 def test_a_spec_whose_base_model_is_gone_or_whose_range_has_changed_fails_likewise(
     ready: Workshop, acme: Organization, memory: Memory
 ) -> None:

@@ -14,10 +14,10 @@ from tasks.submission import create_job, retrain_specs
     ("organization", "request_", "said"),
     [
         (7, {"job_spec": "nightly"}, "organization is 7; it must be a string"),
-        (None, {"job_spec": "nightly"}, "organization is null; it must be a string"),
+        (None, {"job_spec": "nightly"}, "organization is missing; it must be a string"),
         (["default"], {"job_spec": "nightly"}, "organization is ['default']; it must be a string"),
         ("default", "nightly", "request is 'nightly'; it must be an object"),
-        ("default", None, "request is null; it must be an object"),
+        ("default", None, "request is missing; it must be an object"),
     ],
 )
 def test_a_job_is_made_of_a_name_and_an_object_only(organization: Any, request_: Any, said: str) -> None:
@@ -31,6 +31,7 @@ def test_a_job_is_made_of_a_name_and_an_object_only(organization: Any, request_:
     [
         ((7, "train.jsonl", 2), "organization is 7; it must be a string."),
         (("default", {"name": "train.jsonl"}, 2), "name is {'name': 'train.jsonl'}; it must be a string."),
+        (("default", "train.jsonl", None), "version is missing; it must be a whole number."),
         (("default", "train.jsonl", "two"), "version is 'two'; it must be a whole number."),
         (("default", "train.jsonl", True), "version is True; it must be a whole number."),
     ],

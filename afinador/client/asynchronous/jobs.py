@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal, Unpack, overload
 
 from afinador.client import calls, results
 from afinador.client.asynchronous import downloads, following, uploads
 from afinador.client.asynchronous.connection import AsyncConnection
 from afinador.client.asynchronous.files import AsyncFiles
 from afinador.client.asynchronous.nouns import AsyncListing, AsyncNoun
-from afinador.errors import ServiceUnavailableError
+from afinador.client.job_fields import JobFields
+from afinador.errors import AfinadorError, ServiceUnavailableError
 from afinador.schemas.certificates import DEFAULT_STEPS
 
 
@@ -22,24 +23,33 @@ class AsyncJobs(AsyncNoun):
         super().__init__(connection)
         self._files = files
 
-    async def create(self, **fields: Any) -> results.Job:
+    async def create(self, **fields: Unpack[JobFields]) -> results.Job:
         """Create a job from the fields of its request: ``base_model``, ``dataset``, ``hyperparameters`` and so on.
 
         Data sets are ids or names of files; a ``pathlib.Path`` is a local file. It is uploaded once the service has
-        nothing against the rest of the request, and only when the service does not have its bytes under its name.
+        nothing against the rest of the request, and only when the service does not have its bytes under its name; if
+        the job is refused then, it is deleted again.
         """
         local = {name: value for name, value in fields.items() if isinstance(value, Path)}
         if local:
             await uploads.check_job(self._connection, fields, local)
-        uploaded = {name: await self._there(path) for name, path in local.items()}
-        return await self._ask(calls.create_job({**fields, **uploaded}), results.Job)
+        new: list[str] = []
+        try:
+            uploaded = {name: await self._there(path, new) for name, path in local.items()}
+            return await self._ask(calls.create_job({**fields, **uploaded}), results.Job)
+        except ServiceUnavailableError:  # whether there is a job now, nobody knows
+            raise
+        except AfinadorError:
+            await uploads.withdraw(self._connection, new)
+            raise
 
-    async def _there(self, path: Path) -> str:
-        """Return the id of a local file at the service."""
+    async def _there(self, path: Path, new: list[str]) -> str:
+        """Return the id of a local file at the service; one that was uploaded for it is added to ``new``."""
         same = await uploads.find_same(self._connection, path)
         if same:
             return str(same["id"])
         made = await self._files.create(path)
+        new.append(made.id)
         return made.id
 
     def list(self, status: str | None = None, metadata: Mapping[str, str] | None = None) -> AsyncListing[results.Job]:

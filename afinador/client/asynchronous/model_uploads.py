@@ -14,7 +14,7 @@ from afinador.client import calls
 from afinador.client.asynchronous import waiting
 from afinador.client.asynchronous.connection import AsyncConnection
 from afinador.client.sending import Progress
-from afinador.config.resolve import check_parameter_count
+from afinador.config.architectures import check_parameter_count
 from afinador.errors import InvalidRequestError, PermissionDeniedError
 from afinador.models.headers import PICKLE_SUFFIXES, describe_model_folder, model_files
 from afinador.storage import sha256_of

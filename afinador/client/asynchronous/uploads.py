@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from afinador.client import calls
 from afinador.client.asynchronous import paging, waiting
 from afinador.client.asynchronous.connection import AsyncConnection
 from afinador.client.received import sha256_of
-from afinador.errors import NotFoundError
+from afinador.errors import AfinadorError, NotFoundError
 
 PURPOSE = "fine-tune"
 NOT_YET_UPLOADED = "/not-yet-uploaded"
@@ -63,6 +64,13 @@ async def find_same(connection: AsyncConnection, path: Path) -> dict[str, Any] |
         if _is_same(file, path.name, sha256):
             return file
     return None
+
+
+async def withdraw(connection: AsyncConnection, file_ids: Iterable[str]) -> None:
+    """Delete files that were uploaded for a job which was refused then; what cannot be deleted stays."""
+    for file_id in file_ids:
+        with suppress(AfinadorError):
+            await connection.json(calls.delete_file(file_id))
 
 
 def _is_same(file: dict[str, Any], name: str, sha256: str) -> bool:

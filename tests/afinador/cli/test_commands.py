@@ -99,6 +99,12 @@ def test_the_hub_is_shown_fetched_and_listed(
     assert "there is 1 of the other kind: afinador list hub-adapter" in empty.err
     shown = online("get", noun, name).out
     assert "adapter" in shown and job["id"] in shown and "5.0 kB in 2 files" in shown
+    chosen = shown[shown.index("hyperparameters") : shown.index("created")].split("\n")
+    assert [line.replace("hyperparameters", "").strip() for line in chosen if line.strip()] == [
+        "epochs 3",
+        "lora_rank 8",
+        "All others are defaults; --json shows them.",
+    ]
     tree = online("get", noun, name, "--tree").out
     assert tree.splitlines()[1:] == [
         "  adapter_config.json  2 B",

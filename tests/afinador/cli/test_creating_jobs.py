@@ -31,6 +31,17 @@ def test_a_created_job_is_named_on_standard_output_alone(online: Run, dataset: P
     assert "Uploaded" in ran.err and "afinador watch one" in ran.err
 
 
+def test_what_was_uploaded_for_a_job_that_is_refused_then_is_deleted_again(online: Run, dataset: Path) -> None:
+    line = ["create", "job", "-model", "tiny", "-name", "one", "-dataset"]
+    assert online(*line, dataset).code == 0
+    other = dataset.with_name("other.jsonl")
+    other.write_text(dataset.read_text() + dataset.read_text())
+    refused = online(*line, other)
+    assert refused.code == 1 and "Deleted again, for the request was refused: file-" in refused.err
+    kept = json.loads(online("list", "file", "--json").out)["data"]
+    assert [file["filename"] for file in kept] == [dataset.name]
+
+
 def test_options_win_over_set_and_set_over_the_file(online: Run, dataset: Path, elsewhere: Path) -> None:
     config = elsewhere / "advanced.yaml"
     config.write_text("epochs: 1\nlora_rank: 8\nwarmup_steps: 7\nweight_decay: 0.5\n")
@@ -85,14 +96,20 @@ def test_set_reads_types_and_the_job_shows_where_values_came_from(online: Run, d
     config.write_text("seed: 9\nhyperparameters: {weight_decay: 0.5}\noptimizer: adafactor\n")
     ran = online(
         *["create", "job", "-basemodel", "tiny", "-dataset", dataset, "-name", "typed", "-config", config, "--json"],
-        *["--set", "packing=true", "--set", "target_modules=[q_proj, v_proj]", "--set", "eval_steps=null"],
+        *["--set", "packing=true", "--set", "target_modules=[embed_tokens, lm_head]", "--set", "eval_steps=null"],
         *["--set", "learning_rate=2e-4", "--set", "lora_rank=8"],
     )
     assert ran.code == 0, ran.err
     spec = json.loads(online("get", "fine-tuning-job", "typed", "--json").out)["spec"]
     names = ("packing", "target_modules", "eval_steps", "learning_rate", "lora_rank", "weight_decay", "optimizer")
     assert [(spec["hyperparameters"][name], spec["sources"][name]) for name in names] == [
-        *[(True, "request"), (["q_proj", "v_proj"], "request"), (None, "request"), (2e-4, "request"), (8, "request")],
+        *[
+            (True, "request"),
+            (["embed_tokens", "lm_head"], "request"),
+            (None, "request"),
+            (2e-4, "request"),
+            (8, "request"),
+        ],
         *[(0.5, "file"), ("adafactor", "file")],
     ]
     shown = [line.strip() for line in online("get", "fine-tuning-job", "typed").out.splitlines()]

@@ -18,6 +18,7 @@ from afinador.errors import (
     AuthenticationError,
     IllegalTransitionError,
     InvalidRequestError,
+    NameTakenError,
     NotFoundError,
     OutOfRangeError,
     PermissionDeniedError,
@@ -110,6 +111,15 @@ def test_a_refused_job_uploads_nothing(
     with pytest.raises(error):
         client.jobs.create(**{"base_model": "tiny", "dataset": dataset} | fields)
     assert list(client.files.list()) == []
+
+
+def test_what_was_uploaded_for_a_job_that_is_refused_then_is_deleted_again(client: Any, dataset: Path) -> None:
+    client.jobs.create(base_model="tiny", dataset=dataset, name="taken")
+    other = dataset.with_name("other.jsonl")
+    other.write_text(dataset.read_text() + dataset.read_text())
+    with pytest.raises(NameTakenError):  # which is found when the job is written down, and not before
+        client.jobs.create(base_model="tiny", dataset=other, validation_dataset=dataset, name="taken")
+    assert [file.filename for file in client.files.list()] == [dataset.name]
 
 
 def test_the_same_bytes_go_up_once(client: Any, dataset: Path) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from afinador.config.architectures import check_parameter_count
 from afinador.config.documents import read_document
 from afinador.config.hyperparameters import METHODS_TODAY, Hyperparameters, limits_of, resolve_hyperparameters
 from afinador.config.operator import read_operator_config
 from afinador.config.resolve import (
-    check_parameter_count,
     parse_request,
     require_fitting_task,
     resolve_method,
@@ -118,6 +118,12 @@ def test_multiplier_multiplies_the_default() -> None:
     ("fields", "error", "words"),
     [
         ({"hyperparmeters": {}}, UnknownFieldError, "'hyperparameters'"),
+        ({"lora_rank": 8}, UnknownFieldError, "It is a hyperparameter: give it inside 'hyperparameters'"),
+        ({"n_epochs": 2}, UnknownFieldError, "It is a hyperparameter: give it inside 'hyperparameters'"),
+        ({"lern_rate": 1e-4}, UnknownFieldError, "'learning_rate'.*If that is a hyperparameter, give it inside"),
+        ({"sufix": "x"}, UnknownFieldError, r"Did you mean 'suffix'\?$"),
+        ({"hyperparameters": {"suffix": "x"}}, UnknownFieldError, "It is a field of the job: give it beside"),
+        ({"config": {"dataset": "x"}}, UnknownFieldError, "It is a field of the job: give it beside"),
         ({"hyperparameters": {"lora_rnk": 8}}, UnknownFieldError, "'lora_rank'"),
         ({"hyperparameters": {"quantization_bits": 4}}, UnknownFieldError, "'lora'. It belongs to qlora; leave it out"),
         ({"tuning_method": "full", "config": {"quantization_bits": 8}}, UnknownFieldError, "belongs to qlora"),

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoConfig, PreTrainedTokenizerFast
 
-from afinador.config.resolve import CAUSAL_ARCHITECTURES, CLASSIFICATION_ARCHITECTURES
+from afinador.config.architectures import CAUSAL_ARCHITECTURES, CLASSIFICATION_ARCHITECTURES
 from afinador.errors import UnsupportedModelError
 from afinador.models.classification import Classifier, ClassScores, load_classifier
 from afinador.models.families import context_length_of

@@ -23,7 +23,7 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from afinador.config.resolve import CAUSAL_ARCHITECTURES
+from afinador.config.architectures import CAUSAL_ARCHITECTURES
 from afinador.data.batching import forward_passes
 from afinador.data.tokenisation import TokenisedExample
 from afinador.models.families import TokenScores, context_length_of

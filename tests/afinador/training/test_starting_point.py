@@ -121,6 +121,59 @@ def test_new_training_begins_with_the_loss_of_the_weights_that_it_takes_over(
     assert "Begins with the trained weights of the checkpoint first/step-" in messages(second)
 
 
+def from_adapter(spec: FineTuningSpec, run_dir: RunDir) -> FineTuningSpec:
+    """Return a specification that begins with what a run has published, as it is fetched from the hub."""
+    if not (run_dir.final / "manifest.json").is_file():
+        seal(run_dir.final)
+    start = {"name": "ft:t:d:a:1", "job_id": "ftjob-1", "step": 7, "path": str(run_dir.final), "bytes": 1}
+    point = StartingPoint(kind="adapter", state="weights", manifest_sha256="0" * 64, **start)
+    return spec.model_copy(update={"job_id": "ftjob-2", "seed": 99, "start_from": point})
+
+
+@pytest.mark.parametrize("given", [{}, {"lora_bias": "all", "modules_to_save": ["norm"]}])
+def test_new_training_begins_with_the_loss_of_the_adapter_that_it_takes_over(
+    given: dict[str, Any], make_spec: MakeSpec, tmp_path: Path
+) -> None:
+    still = {"generation_examples": 0, "lora_dropout": 0.0, **given}
+    spec = make_spec(epochs=2, **still)
+    first = train(spec, tmp_path / "first", [])
+    other = make_spec(batch_size=12, validate=False, **still)  # all held-out examples are one batch now
+    other.training_file = spec.validation_file or other.training_file
+    second = train(from_adapter(other, first), tmp_path / "second", [])
+    assert journal(second)[0]["train_loss"] == pytest.approx((first.result() or {})["valid_loss"], abs=1e-5)
+    assert journal(second)[0]["train_loss"] < (first.evaluation() or {})["base"]["loss"] - 0.05
+    assert "Begins with the trained weights of the adapter ft:t:d:a:1." in messages(second)
+    card = (second.final / "README.md").read_text()
+    assert "| adapter that it started from (its weights) | ft:t:d:a:1 |" in card
+    with pytest.raises(TrainingError, match="The adapter does not fit the model") as caught:
+        FineTuner(from_adapter(make_spec(lora_rank=4), first), tmp_path / "third").run()
+    assert caught.value.code == "adapter_does_not_fit"
+
+
+def test_new_training_begins_with_the_loss_of_the_whole_model_that_is_its_base(
+    make_spec: MakeSpec, tmp_path: Path
+) -> None:
+    spec = make_spec("full", epochs=2, generation_examples=0)
+    first = train(spec, tmp_path / "first", [])
+    other = make_spec(base=first.final, batch_size=12, validate=False, lora_dropout=0.0)
+    other.training_file = spec.validation_file or other.training_file
+    second = train(other, tmp_path / "second", [])
+    tuned = (first.evaluation() or {})["tuned"]["loss"]
+    assert journal(second)[0]["train_loss"] == pytest.approx(tuned, abs=1e-5)
+
+
+def test_classifier_begins_with_head_and_classes_of_an_adapter(classifying: MakeSpec, tmp_path: Path) -> None:
+    spec = classifying("bert", epochs=2, lora_dropout=0.0)
+    first = train(spec, tmp_path / "first", [])
+    on = from_adapter(classifying("bert", batch_size=12, lora_dropout=0.0), first)
+    on.training_file = spec.validation_file or on.training_file
+    second = train(on, tmp_path / "second", [])
+    assert journal(second)[0]["train_loss"] == pytest.approx((first.result() or {})["valid_loss"], abs=1e-4)
+    whole = json.loads((second.final / "adapter_config.json").read_text())["modules_to_save"]
+    assert sorted(whole) == ["classifier", "pooler"], "each once, and none that BERT does not have"
+    assert f"| modules_to_save | {whole} |" in (second.final / "README.md").read_text()
+
+
 def test_weights_of_other_shapes_or_classes_are_refused_when_they_are_put_back(
     make_spec: MakeSpec, classifying: MakeSpec, tmp_path: Path
 ) -> None:

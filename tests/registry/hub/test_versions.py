@@ -184,3 +184,9 @@ def test_an_entry_whose_files_are_lost_can_be_deleted(
         hub.delete(session, memory, experiments, acme.id, "orders")
     assert rows(memory) == 0
     assert registered(experiments, acme) == {}
+
+
+def test_version_names_the_adapter_that_it_began_with(ready: Any, acme: Organization, publish: Publish) -> None:
+    first = publish(ready.job(acme, output_model="orders"))
+    second = publish(ready.job(acme, output_model="orders", model="orders"))
+    assert [hub.to_wire([row]).started_from for row in (first, second)] == [None, first.alias]

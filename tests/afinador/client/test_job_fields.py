@@ -1,0 +1,10 @@
+"""The fields that the SDK takes, and those of the wire, are the same."""
+
+from __future__ import annotations
+
+from afinador.client.job_fields import JobFields
+from afinador.schemas.jobs import OTHER_NAMES, JobRequest
+
+
+def test_every_field_of_a_request_is_typed() -> None:
+    assert JobFields.__annotations__.keys() == {*JobRequest.model_fields, *OTHER_NAMES.values()}
