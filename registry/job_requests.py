@@ -15,6 +15,7 @@ from afinador.errors import IllegalTransitionError
 from registry import events, waiting_jobs
 from registry.database import changes
 from registry.job_queries import get
+from registry.job_times import counted
 from registry.tables import Job
 
 _RUNNING = ("running", "pausing")
@@ -91,7 +92,8 @@ def resume_by_hand(session: Session, job_id: str) -> bool:
     It waits for no turn: its run is scheduled already.
     """
     suspended = (Job.id == job_id, Job.status == "paused", Job.request_state.is_(None))
-    is_news = changes(session, update(Job).where(*suspended).values(status="queued", turn_at=time.time()))
+    values = {"status": "queued", "turn_at": time.time(), **counted()}
+    is_news = changes(session, update(Job).where(*suspended).values(**values))
     if is_news:
         events.append(session, job_id, "The job was resumed in Prefect.")
     return is_news
@@ -105,6 +107,7 @@ def _cancellation(job_id: str) -> Update:
         update(Job)
         .where(Job.id == job_id, or_(waits, runs_unasked))
         .values(
+            **counted(),
             status=case((waits, "cancelled"), else_=Job.status),
             finished_at=case((waits, time.time()), else_=Job.finished_at),
             request_state=case((waits, None), else_="cancel"),
@@ -118,7 +121,7 @@ def _pause(job_id: str) -> Update:
     return (
         update(Job)
         .where(Job.id == job_id, or_(waits, and_(Job.status.in_(_RUNNING), goes_on)))
-        .values(status=case((waits, "paused"), else_="pausing"), request_state="pause")
+        .values(status=case((waits, "paused"), else_="pausing"), request_state="pause", **counted())
     )
 
 
@@ -135,6 +138,7 @@ def _resumption(job_id: str) -> Update:
         update(Job)
         .where(Job.id == job_id, or_(is_paused, is_pausing))
         .values(
+            **counted(),
             status=case((is_pausing, "pausing"), (has_run, "queued"), else_="validating_files"),
             request_state=case((or_(is_pausing, has_run), "resume"), else_=None),
             turn_at=case((is_pausing, Job.turn_at), else_=None),

@@ -16,6 +16,7 @@ from afinador.schemas.jobs import ENDED_STATUSES
 from registry import events, jobs, paused_runs, turns
 from registry.flow_processes import flow_lives
 from registry.job_attempts import RUNNING_STATUSES
+from registry.job_times import counted
 from registry.memory import Memory
 from registry.prefect_api import Prefect, RunState
 from registry.tables import Attempt, Job
@@ -219,7 +220,7 @@ class _Round:
             failed = session.scalar(
                 update(Job)
                 .where(Job.id == job.id, Job.status == "queued", Job.attempt == job.attempt)
-                .values(status="failed", finished_at=time.time(), error=error)
+                .values(status="failed", **counted(), finished_at=time.time(), error=error)
                 .returning(Job.id)
             )
             if failed is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import time
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -48,6 +49,7 @@ def publish(attempt: Attempt, follower: Follower) -> str:
 
 
 def _published(attempt: Attempt, follower: Follower) -> str:
+    started_at = time.monotonic()
     opened = follower.curves.close(MLFLOW_TIMEOUT_SECONDS)
     if opened is None:
         raise ServiceUnavailableError("MLflow does not answer, so the result cannot be registered yet.")
@@ -65,6 +67,7 @@ def _published(attempt: Attempt, follower: Follower) -> str:
     with attempt.memory.database.session() as session:
         curve_id = _keep_curve(session, attempt)
         jobs.set_fields(session, attempt.job_id, attempt.number, fine_tuned_model=alias, result_files=[curve_id])
+        jobs.add_phase(session, attempt.job_id, attempt.number, "publishing", time.monotonic() - started_at)
         jobs.finish(session, attempt.job_id, attempt.number, "succeeded", message=message)
     artifacts.show_links(attempt, _links(attempt, experiments.run_page(organization, mlflow_run_id)))
     return message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from prefect import task
@@ -11,6 +12,7 @@ from afinador.config.spec import DataFile
 from afinador.data.labels import LabelledFile, classes_of
 from afinador.data.validation import require_valid
 from afinador.data.validation import validate_dataset as check_dataset
+from registry import jobs
 from tasks.attempt import Attempt
 from tasks.data_files import local_copy
 from tasks.retrying import RETRY_DELAYS_SECONDS, is_transient, said
@@ -33,6 +35,7 @@ def validate_dataset(attempt: Attempt) -> None:
         CheckpointDamagedError: The checkpoint that the run starts from is not what was saved.
     """
     attempt.check()
+    started_at = time.monotonic()
     spec = attempt.spec.model_copy(deep=True)
     files = []
     for field in ("training_file", "validation_file"):
@@ -53,3 +56,5 @@ def validate_dataset(attempt: Attempt) -> None:
             spec.start_from = local_start(attempt.memory, attempt.run.path, spec.start_from)
     attempt.run.write_spec(spec)
     attempt.mark_done("validate")
+    with attempt.memory.database.session() as session:
+        jobs.add_phase(session, attempt.job_id, attempt.number, "validating", time.monotonic() - started_at)

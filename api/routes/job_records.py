@@ -105,7 +105,11 @@ def list_resources(job: str, organization: CurrentOrganization, service: TheServ
 
 @router.get("/logs", summary="Get a job's log", response_class=Response)
 def read_log(job: str, organization: CurrentOrganization, service: TheService, follow: Follow = False) -> Response:
-    """Get what training wrote, as text; with ``follow`` line by line as it is written."""
+    """Get all that training wrote, as text; a heading opens each attempt: ``=== attempt 2, rank 0, … ===``.
+
+    With ``follow`` line by line as it is written, ``{"line", "attempt", "rank"}``; attempt and rank are null before the
+    first heading.
+    """
     with service.memory.database.reading() as session:
         job_id = jobs.get(session, organization.id, job).id
     path = job_logs.path_of(service.memory, job_id)

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from afinador.training import log_lines
 from registry import checkpoints, events, job_logs, jobs
 
 
@@ -140,6 +141,9 @@ def test_log_is_read_from_the_storage_when_its_run_directory_is_gone(member, run
     job_logs.keep(running.memory, job["organization_id"], job["id"])
     path.unlink()
     assert member.http.get("/v1/fine_tuning/jobs/observed/logs").text == "kept lines\n"
+    finish(running, job, claim(running, job))
+    followed = messages(member.http.get("/v1/fine_tuning/jobs/observed/logs", params={"follow": True}).text)
+    assert followed == ['{"line": "kept lines", "attempt": null, "rank": null}', "[DONE]"]
 
 
 def test_resources_are_answered_while_the_job_runs_and_from_the_storage_later(member, running, job):
@@ -168,13 +172,23 @@ def test_following_the_log_gives_lines_as_they_are_written(member, running, job)
     follower = threading.Thread(target=follow)
     follower.start()
     with path.open("a", encoding="utf-8") as log:
-        for piece in ("one\ntw", "o\nthr", "ee"):
+        log.write("one")
+    log_lines.open_attempt(path, 2, 0)
+    with path.open("a", encoding="utf-8") as log:
+        for piece in ("tw", "o\nthr", "ee"):
             log.write(piece)
             log.flush()
-            time.sleep(0.6)
+            time.sleep(0.5)
     finish(running, job, attempt)
     follower.join(15)
-    assert received == ['data: {"line": "one"}', 'data: {"line": "two"}', 'data: {"line": "three"}', "data: [DONE]"]
+    heading = json.loads(received[1].removeprefix("data: "))
+    assert heading.pop("line").startswith("=== attempt 2, rank 0, ") and heading == {"attempt": 2, "rank": 0}
+    assert [json.loads(line.removeprefix("data: ")) for line in (received[0], *received[2:-1])] == [
+        {"line": "one", "attempt": None, "rank": None},
+        {"line": "two", "attempt": 2, "rank": 0},
+        {"line": "three", "attempt": 2, "rank": 0},
+    ]
+    assert received[-1] == "data: [DONE]"
 
 
 def test_following_ends_when_the_service_goes_down(member, running, job):
