@@ -92,21 +92,26 @@ def _require_publishable(folder: Path, kind: str) -> None:
     pickled = sorted(path.name for path in files if path.suffix in PICKLE_SUFFIXES)
     if pickled:
         raise UnsupportedModelError(
-            f"{folder} holds {', '.join(pickled)}, in a form that may run code when it is read; only safetensors are "
+            f"The result holds {', '.join(pickled)}, in a form that may run code when it is read; only safetensors are "
             "published. Save with safe_serialization, and remove these files."
         )
     missing = [name for name in _NEEDED[kind] if not (folder / name).is_file()]
     if missing or not any(path.suffix == ".safetensors" for path in files):
-        raise ModelError(f"{folder} is no complete {kind}: {', '.join(missing) or 'safetensors weights'} missing.")
+        raise ModelError(f"The result is no complete {kind}: {', '.join(missing) or 'safetensors weights'} missing.")
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
     files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
-    return {
+    shown = files.pop(mlflow_models.SHOWN_MLMODEL, None)
+    manifest = {
         name: {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
         for name, path in files.items()
         if path.name != _NOT_OURS and name not in FOR_MLFLOW_ALONE
     }
+    if shown is not None:
+        other = {"bytes": shown.stat().st_size, "sha256": sha256_of(shown), "stored_as": mlflow_models.SHOWN_MLMODEL}
+        manifest["MLmodel"] = other
+    return manifest
 
 
 def _row(spec: FineTuningSpec, files: dict[str, Any], metrics: dict[str, Any]) -> HubVersion:
@@ -134,7 +139,8 @@ def _row(spec: FineTuningSpec, files: dict[str, Any], metrics: dict[str, Any]) -
 def _store(memory: Memory, folder: Path, row: HubVersion) -> None:
     if (place := memory.storage.local_path(row.storage_prefix)) is not None:
         require_free_space(place, sum(file["bytes"] for file in row.files.values()), f"Publishing {row.name}")
-    for path in (*row.files, *(name for name in FOR_MLFLOW_ALONE if (folder / name).is_file())):
+    beside = (*FOR_MLFLOW_ALONE, mlflow_models.SHOWN_MLMODEL)
+    for path in (*row.files, *(name for name in beside if (folder / name).is_file())):
         memory.storage.put_file(folder / path, f"{row.storage_prefix}/{path}")
 
 

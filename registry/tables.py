@@ -236,7 +236,10 @@ class Job(Owned, Table):
 
 
 class HubVersion(Owned, Table):
-    """One published version of a model or adapter; ``alias`` (``ft:…``) names this version alone."""
+    """One published version of a model or adapter; ``alias`` (``ft:…``) names this version alone.
+
+    ``files`` are ``{path: {"bytes", "sha256"}}``, with ``stored_as`` where one lies under another name in the storage.
+    """
 
     __tablename__ = "hub_versions"
     __table_args__ = (

@@ -12,7 +12,7 @@ from registry import events, jobs
 from tasks import artifacts, trainer
 from tasks.attempt import Attempt
 from tasks.curves import Curves
-from tasks.retrying import TRANSIENT
+from tasks.retrying import TRANSIENT, reason_of
 from tasks.save_checkpoint import save_checkpoint
 
 logger = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ class Follower:
         try:
             save(self.attempt, checkpoint["step"], checkpoint.get("metrics") or {})
         except TRANSIENT as error:
-            self.attempt.say(f"Checkpoint {checkpoint['step']} is not in the storage: {error}", level="warn")
+            self.attempt.say(f"Checkpoint {checkpoint['step']} is not in the storage: {reason_of(error)}", level="warn")
 
     def _progress(self, status: dict[str, Any]) -> dict[str, Any]:
         shown = ("state", "step", "steps", "epoch", "tokens", "eta_seconds", "phase_seconds", "seconds_per_epoch")
