@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import case
 
-from afinador.schemas.jobs import JobTimes
+from afinador.schemas.jobs import PHASES, JobTimes
 from registry.tables import Job
 
 WAITING_STATUSES = ("validating_files", "queued")
@@ -33,7 +33,7 @@ def times_of(job: Job) -> JobTimes:
         total_seconds=_rounded((job.finished_at or now) - job.created_at),
         queue_seconds=_rounded(job.waited_seconds + (since if job.status in WAITING_STATUSES else 0.0)),
         paused_seconds=_rounded(job.paused_seconds + (since if job.status == "paused" else 0.0)),
-        phase_seconds=job.phase_seconds,
+        phase_seconds={phase: job.phase_seconds[phase] for phase in PHASES if phase in job.phase_seconds},
         seconds_per_epoch=job.seconds_per_epoch,
     )
 

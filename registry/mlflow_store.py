@@ -48,10 +48,10 @@ def prepare_environment() -> None:
 
 
 def address(settings: Settings) -> str:
-    """Return MLflow's address without a password, or that it is a local file: where that lies is the server's affair."""
+    """Return MLflow's address without a password, or the name of a local file: where that lies is the server's affair."""
     try:
-        if _sqlite_file(settings) is not None:
-            return "SQLite"
+        if (database := _sqlite_file(settings)) is not None:
+            return f"SQLite, {database.name}"
         return make_url(settings.tracking_uri).render_as_string(hide_password=True)
     except ArgumentError:
         return settings.tracking_uri

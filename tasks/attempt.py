@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from uuid import UUID
 
 import httpx
 import psutil
@@ -74,6 +75,7 @@ class Attempt:
     on_unhappy_end: list[Callable[[str | None], None]] = field(default_factory=list)
     take_over: Callable[[], None] | None = None
     trainer: subprocess.Popen[bytes] | None = None
+    losses_artifact_id: UUID | None = None
     _closed: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Attempt:

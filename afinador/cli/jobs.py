@@ -11,6 +11,7 @@ from afinador.cli.command import Command, Parser
 from afinador.cli.job_details import get_job, progress_of
 from afinador.cli.service import add_list_options, ask, ask_list, connect
 from afinador.client import calls
+from afinador.errors import InvalidRequestError
 
 
 def _add_job(parser: Parser) -> None:
@@ -132,6 +133,26 @@ def show_log(arguments: argparse.Namespace) -> None:
             render.result_now(line)
 
 
+def show_report(arguments: argparse.Namespace) -> None:
+    """Write the report of a job to a file, or to standard output."""
+    with connect() as connection:
+        page = connection.text(calls.job_report(arguments.job))
+    if arguments.output is None:
+        render.result(page.rstrip("\n"))
+        return
+    path = Path(arguments.output).expanduser()
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise InvalidRequestError(f"Cannot write {path}: {error.strerror}.", param="output") from error
+    render.remark(f"The report is in {path}; open it in a browser.")
+
+
+def _add_report_options(parser: Parser) -> None:
+    _add_job(parser)
+    parser.add_argument("--output", "-o", metavar="FILE", help="write it there; by default to standard output")
+
+
 def _add_log_options(parser: Parser) -> None:
     _add_job(parser)
     parser.add_argument("--follow", "-f", action="store_true", help="go on as lines are written, until the job ends")
@@ -177,6 +198,11 @@ COMMANDS = (
     Command(
         ("logs",), "Show a job's log", show_log, _add_log_options, prints=False,
         examples=("afinador logs bot-1a2b3c", "afinador logs bot-1a2b3c --follow"),
+    ),
+    Command(
+        ("report",), "Show all that is known of a job as one HTML page", show_report, _add_report_options, prints=False,
+        examples=("afinador report bot-1a2b3c --output bot.html",),
+        details="The page stands alone: it may be sent, kept and read without the service.",
     ),
     Command(
         ("list", "event"), "List what happened in a job, newest first", list_events, _add_job_and_list,

@@ -100,6 +100,10 @@ class JobError(Wire):
     param: str | None = None
 
 
+PHASES = ("validating", "starting", "loading", "training", "saving", "evaluating", "publishing")
+"""What the time of a job that runs is spent on."""
+
+
 class JobTimes(Wire):
     """How long a job and its parts took, in seconds; of one that has not ended up to now.
 
@@ -107,8 +111,8 @@ class JobTimes(Wire):
         total_seconds: Since it was created.
         queue_seconds: Waiting for the check of its files, its turn and a process, all waits added up.
         paused_seconds: Standing paused.
-        phase_seconds: By phase, over all attempts: validating, starting, loading, training (measuring included), saving,
-            evaluating, publishing. Neither waiting nor pauses count.
+        phase_seconds: By phase, over all attempts: ``validating``, ``starting``, ``loading``, ``training`` (measuring on
+            the validation file included), ``saving``, ``evaluating``, ``publishing``. Neither waiting nor pauses count.
         seconds_per_epoch: Of each epoch that is done, over all attempts.
     """
 

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from afinador.training import log_lines
-from registry import checkpoints, events, job_logs, jobs
+from registry import checkpoints, events, job_logs, job_reports, jobs
 
 
 @pytest.fixture
@@ -206,3 +206,31 @@ def test_following_ends_when_the_service_goes_down(member, running, job):
     follower.join(5)
     running.service.stopping.clear()
     assert not follower.is_alive()
+
+
+def test_report_is_a_page_that_stands_alone_in_each_state(member, running, job):
+    queued = member.http.get("/v1/fine_tuning/jobs/observed/report")
+    assert queued.status_code == 200
+    assert queued.headers["content-type"] == "text/html; charset=utf-8"
+    assert "default-src 'none'" in queued.headers["content-security-policy"]
+    assert "orders.jsonl" in queued.text and "Curves" not in queued.text
+    attempt = claim(running, job)
+    say(running, job, "Step 1", type="metrics", data={"step": 1, "train_loss": 2.5})
+    say(running, job, "Loaded <b>tiny</b>", data={"environment": {"device": "cpu", "threads": 2}})
+    with running.memory.database.session() as session:
+        row = jobs.get(session, job["organization_id"], job["id"])
+        checkpoints.register(session, row, 5, "checkpoints/5", {"train_loss": 1.5}, 1000)
+    finish(running, job, attempt)
+    ended = member.http.get(f"/fine_tuning/jobs/{job['id']}/report").text
+    assert "Curves" in ended and "Loaded &lt;b&gt;tiny&lt;/b&gt;" in ended and ":ckpt-step-5" in ended
+    assert "step 1: train 2.5" in ended
+
+
+def test_report_of_an_ended_job_is_kept_in_the_storage(member, running, job):
+    attempt = claim(running, job)
+    assert job_reports.keep(running.memory, job["id"]) is None
+    job_logs.path_of(running.memory, job["id"]).parent.mkdir(parents=True)
+    finish(running, job, attempt)
+    page = job_reports.keep(running.memory, job["id"])
+    kept = b"".join(running.memory.storage.chunks(f"{job['organization_id']}/jobs/{job['id']}/report.html"))
+    assert page.read_bytes() == kept and b"succeeded" in kept

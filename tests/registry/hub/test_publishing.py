@@ -147,4 +147,6 @@ def test_a_slower_attempt_leaves_the_files_of_the_faster_one_alone(
 
     row = publish(job, Overtaken(experiments.settings))
     assert row.version == 1
-    assert sorted([*row.files, "shown/MLmodel"]) == [key[len(row.storage_prefix) + 1 :] for key in stored_keys(memory, acme)]
+    assert sorted([*row.files, "shown/MLmodel"]) == [
+        key[len(row.storage_prefix) + 1 :] for key in stored_keys(memory, acme)
+    ]
