@@ -82,7 +82,7 @@ def claim(
     job = session.get_one(Job, job_id, populate_existing=True)
     _begin(session, job)
     started = "The job has started" if job.attempt == 1 else f"The job has started again (attempt {job.attempt})"
-    events.append(session, job_id, started, data={"attempt": job.attempt, "host": host})
+    events.append(session, job_id, started, data={"status": "running", "attempt": job.attempt, "host": host})
     return job
 
 
@@ -127,7 +127,8 @@ def withdraw_pause(session: Session, job_id: str, attempt: int) -> bool:
     asked = (*of_running(job_id, attempt), Job.request_state == "resume")
     is_withdrawn = changes(session, update(Job).where(*asked).values(status="running", request_state=None, **counted()))
     if is_withdrawn:
-        events.append(session, job_id, "The job had not stopped yet and runs on.")
+        told = {"status": "running", "attempt": attempt}
+        events.append(session, job_id, "The job had not stopped yet and runs on.", data=told)
     return is_withdrawn
 
 

@@ -69,7 +69,8 @@ def finish(
     leases.free(session, job_id)
     level, sentence = _END_EVENTS[status]
     reason = error["message"] if error else ""
-    events.append(session, job_id, message or sentence.format(reason=reason), level=level, data={"attempt": attempt})
+    told = {"status": status, "attempt": attempt}
+    events.append(session, job_id, message or sentence.format(reason=reason), level=level, data=told)
     return True
 
 
@@ -100,10 +101,10 @@ def stop(session: Session, job_id: str, attempt: int, request: str | None = None
         step = (job.progress or {}).get("step")
         where = f" after step {step}" if step else ""
         message = f"The job is paused{where} and holds no device; it goes on when it is resumed."
-        events.append(session, job_id, message, data={"attempt": attempt, "step": step})
+        events.append(session, job_id, message, data={"status": "paused", "attempt": attempt, "step": step})
         return "paused"
     _give_up(session, job_id, attempt, "held", status="queued", request_state=wanted)
-    events.append(session, job_id, _GOES_ON[wanted], data={"attempt": attempt})
+    events.append(session, job_id, _GOES_ON[wanted], data={"status": "queued", "attempt": attempt})
     return "queued"
 
 
@@ -128,7 +129,8 @@ def requeue(session: Session, job_id: str, attempt: int, reason: str) -> bool:
     update_running(session, job_id, attempt, status="queued", **counted(), process_id=None, process_started_at=None)
     close_attempts(session, job_id, "lost")
     leases.free(session, job_id)
-    events.append(session, job_id, f"{sentence} The job goes on as attempt {attempt + 1}.", level="warn")
+    told = {"status": "queued", "attempt": attempt}
+    events.append(session, job_id, f"{sentence} The job goes on as attempt {attempt + 1}.", level="warn", data=told)
     return True
 
 

@@ -37,9 +37,9 @@ def request_cancel(session: Session, organization_id: str, id_or_name: str) -> J
     is_news = changes(session, _cancellation(job.id))
     session.refresh(job)
     if is_news and job.status == "cancelled":
-        events.append(session, job.id, "The job was cancelled")
+        _tell(session, job, "The job was cancelled")
     elif is_news:
-        events.append(session, job.id, "Cancel requested; the job stops after its current step")
+        _tell(session, job, "Cancel requested; the job stops after its current step")
     if job.status in ("succeeded", "failed"):
         raise _refusal(job, "cancelled")
     return job
@@ -56,9 +56,9 @@ def request_pause(session: Session, organization_id: str, id_or_name: str) -> Jo
     is_news = changes(session, _pause(job.id))
     session.refresh(job)
     if is_news and job.status == "paused":
-        events.append(session, job.id, "The job was paused before it ran.")
+        _tell(session, job, "The job was paused before it ran.")
     elif is_news:
-        events.append(session, job.id, "Pause requested; the job stops after its current step and keeps a checkpoint.")
+        _tell(session, job, "Pause requested; the job stops after its current step and keeps a checkpoint.")
     if job.status not in ("pausing", "paused") or job.request_state == "cancel":
         raise _refusal(job, "paused")
     return job
@@ -77,9 +77,9 @@ def request_resume(session: Session, organization_id: str, id_or_name: str) -> J
     is_news = changes(session, _resumption(job.id))
     session.refresh(job)
     if is_news and job.status == "pausing":
-        events.append(session, job.id, "Resume requested; the job goes on as soon as it has stopped.")
+        _tell(session, job, "Resume requested; the job goes on as soon as it has stopped.")
     elif is_news:
-        events.append(session, job.id, "The job was resumed and waits for its turn.")
+        _tell(session, job, "The job was resumed and waits for its turn.")
         waiting_jobs.settle_job(session, job)
     if (job.status in ("succeeded", "failed", "cancelled") and not is_news) or job.request_state == "cancel":
         raise _refusal(job, "resumed")
@@ -95,8 +95,12 @@ def resume_by_hand(session: Session, job_id: str) -> bool:
     values = {"status": "queued", "turn_at": time.time(), **counted()}
     is_news = changes(session, update(Job).where(*suspended).values(**values))
     if is_news:
-        events.append(session, job_id, "The job was resumed in Prefect.")
+        events.append(session, job_id, "The job was resumed in Prefect.", data={"status": "queued"})
     return is_news
+
+
+def _tell(session: Session, job: Job, message: str) -> None:
+    events.append(session, job.id, message, data={"status": job.status})
 
 
 def _cancellation(job_id: str) -> Update:

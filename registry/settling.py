@@ -12,8 +12,9 @@ import time
 
 from sqlalchemy import func, select, update
 
+from afinador.errors import AfinadorError
 from afinador.schemas.jobs import ENDED_STATUSES
-from registry import events, jobs, paused_runs, turns
+from registry import events, job_logs, job_reports, jobs, paused_runs, turns
 from registry.flow_processes import flow_lives
 from registry.job_attempts import RUNNING_STATUSES
 from registry.job_times import counted
@@ -112,10 +113,20 @@ class _Round:
             moved = session.get_one(Job, job.id, populate_existing=True)
         if moved.attempt != job.attempt or moved.status in RUNNING_STATUSES:
             return
+        if moved.status in ENDED_STATUSES:
+            self._keep_records(moved)
         if moved.status == "cancelled":
             self._close_run(moved, state, "The job was cancelled.")
         elif state is not None:
             self.settle_open(moved, state)
+
+    def _keep_records(self, job: Job) -> None:
+        """Keep log and report of a job whose flow could not: its process is gone."""
+        try:
+            job_logs.keep(self.memory, job.organization_id, job.id)
+            job_reports.keep(self.memory, job.id)
+        except AfinadorError as error:
+            logger.warning("Log and report of job %s are in its run directory alone: %s", job.id, error.message)
 
     def _settle_paused(self, job: Job, state: RunState | None) -> None:
         if _is_cancel(state):
@@ -224,7 +235,7 @@ class _Round:
                 .returning(Job.id)
             )
             if failed is not None:
-                events.append(session, job.id, message, level="error")
+                events.append(session, job.id, message, level="error", data={"status": "failed"})
 
     def _submit_anew(self, job: Job) -> None:
         logger.info("Run %s of job %s was deleted; the job gets a new one", job.flow_run_id, job.id)

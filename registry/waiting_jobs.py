@@ -50,7 +50,7 @@ def _queue(session: Session, job: Job, data_files: list[File]) -> None:
     )
     if changes(session, statement):
         message = "Files validated, moving job to queued state"
-        events.append(session, job.id, message, dedup_key="files-validated")
+        events.append(session, job.id, message, data={"status": "queued"}, dedup_key="files-validated")
 
 
 def _fail(session: Session, job: Job, bad: File) -> None:
@@ -63,7 +63,7 @@ def _fail(session: Session, job: Job, bad: File) -> None:
         .values(status="failed", **counted(), finished_at=time.time(), error=error)
     )
     if changes(session, statement):
-        events.append(session, job.id, message, level="error")
+        events.append(session, job.id, message, level="error", data={"status": "failed", "param": param})
 
 
 def _spec_with_formats(spec: dict[str, Any], data_files: list[File]) -> dict[str, Any]:

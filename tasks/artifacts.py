@@ -73,9 +73,8 @@ def show_losses(attempt: Attempt) -> None:
     stride = -(-len(table) // MAX_TABLE_ROWS) or 1
     drawn = table[::stride]
     if attempt.losses_artifact_id is None:
-        attempt.losses_artifact_id = create_table_artifact(
-            table=drawn, key=_key("losses", attempt), description="Loss by step"
-        )
+        made = create_table_artifact(table=drawn, key=_key("losses", attempt), description="Loss by step")
+        attempt.losses_artifact_id = UUID(str(made))
         return
     with get_client(sync_client=True) as client:
         client.update_artifact(attempt.losses_artifact_id, ArtifactUpdate(data=json.dumps(drawn)))

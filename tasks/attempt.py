@@ -163,7 +163,8 @@ class Attempt:
         """Append an event to the job and a line to the flow's log; ``key`` makes it appear once."""
         logger.log({"info": logging.INFO, "warn": logging.WARNING}.get(level, logging.ERROR), message)
         with self.memory.database.session() as session:
-            events.append(session, self.job_id, message, level=level, dedup_key=key)
+            told = {"attempt": self.number}
+            events.append(session, self.job_id, message, level=level, data=told, dedup_key=key)
 
     def is_done(self, step: str) -> bool:
         """Tell whether a step was completed by this or an earlier attempt."""

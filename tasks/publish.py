@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import time
+from pathlib import Path
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -11,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from afinador.errors import ServiceUnavailableError
 from afinador.storage import sha256_of
+from afinador.training.run_dir import RunDir
 from registry import files, job_logs, job_reports, jobs
 from registry.experiments import Experiments
 from registry.hub_publishing import publish as publish_to_hub
@@ -82,18 +84,24 @@ def _published(attempt: Attempt, follower: Follower) -> str:
     return message
 
 
-def _keep_curve(session: Session, attempt: Attempt) -> str:
-    """Store the loss curve as OpenAI's result file (one row a logged step) and return the file's id."""
-    rows, _ = attempt.run.metrics_after(0)
+def write_curve(run: RunDir) -> Path:
+    """Write the curves of a run as OpenAI's result file, one row a logged step, and return its path."""
+    rows, _ = run.metrics_after(0)
     by_step: dict[int, dict[str, object]] = {}
     for row in rows:
         by_step.setdefault(row["step"], {}).update(row)
-    path = attempt.run.path / "step_metrics.csv"
+    path = run.path / "step_metrics.csv"
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(CURVE_COLUMNS)
         for _, row in sorted(by_step.items()):
             writer.writerow([row.get(name, "") for name in CURVE_COLUMNS.values()])
+    return path
+
+
+def _keep_curve(session: Session, attempt: Attempt) -> str:
+    """Store the result file and return its id."""
+    path = write_curve(attempt.run)
     kept = files.create(
         session,
         attempt.memory,

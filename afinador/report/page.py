@@ -20,8 +20,8 @@ def page(record: JobRecord) -> str:
     """Return the page of a job in whichever state; of one that has only begun it is short."""
     job = record.job
     parts = [
-        ("Evaluation", sections.evaluation(record)),
         ("Curves", _curves(record)),
+        ("Evaluation", sections.evaluation(record)),
         ("What was asked", sections.asked(record)),
         ("Data", sections.data(record)),
         ("Times", sections.times(record)),
@@ -80,7 +80,7 @@ def _tiles(record: JobRecord) -> list[tuple[str, str]]:
     base, tuned = job.metrics.get("base") or {}, job.metrics.get("tuned") or {}
     energy = energy_of(record.resources)
     told: list[tuple[str, str | None]] = [
-        ("loss, base → tuned", f"{text(base['loss'])} → {text(tuned['loss'])}" if base and tuned else None),
+        ("loss, base → tuned", f"{_short(base['loss'])} → {_short(tuned['loss'])}" if base and tuned else None),
         ("train loss", None if tuned else _number(progress.get("train_loss"))),
         ("steps", f"{progress['step']} of {progress['steps']}" if progress.get("steps") else None),
         ("trained tokens", f"{job.trained_tokens:,}" if job.trained_tokens else None),
