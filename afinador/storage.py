@@ -7,6 +7,7 @@ where the bytes lie.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -14,6 +15,9 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from afinador.errors import InsufficientStorageError, NotFoundError, StorageError
+from afinador.wording import without_paths
+
+logger = logging.getLogger(__name__)
 
 CHUNK_BYTES = 1 << 20
 FREE_MARGIN_BYTES = 256 * 1024 * 1024
@@ -97,7 +101,7 @@ class Storage:
             else:
                 self._files.put_file(str(source), target)
         except OSError as error:
-            raise StorageError(f"Cannot store {key!r} in {self.url}: {error}") from error
+            raise self._failure(f"Cannot store {key!r}", error) from error
 
     def put_folder(self, source: Path, prefix: str) -> None:
         """Copy all files below a local folder in."""
@@ -117,9 +121,9 @@ class Storage:
         try:
             self._files.get_file(self._path(key), str(temporary))
         except FileNotFoundError as error:
-            raise NotFoundError(f"The storage {self.url} has no {key!r}.") from error
+            raise NotFoundError(f"The storage has no {key!r}.") from error
         except OSError as error:
-            raise StorageError(f"Cannot read {key!r} from {self.url}: {error}") from error
+            raise self._failure(f"Cannot read {key!r}", error) from error
         temporary.rename(target)
 
     def open(self, key: str) -> BinaryIO:
@@ -132,9 +136,9 @@ class Storage:
         try:
             return self._files.open(self._path(key), "rb")  # type: ignore[no-any-return]
         except FileNotFoundError as error:
-            raise NotFoundError(f"The storage {self.url} has no {key!r}.") from error
+            raise NotFoundError(f"The storage has no {key!r}.") from error
         except OSError as error:
-            raise StorageError(f"Cannot read {key!r} from {self.url}: {error}") from error
+            raise self._failure(f"Cannot read {key!r}", error) from error
 
     def chunks(self, key: str) -> Iterator[bytes]:
         """Yield a file's bytes, 1 MiB at a time."""
@@ -162,7 +166,7 @@ class Storage:
         except FileNotFoundError:
             return
         except OSError as error:
-            raise StorageError(f"Cannot delete {prefix!r} from {self.url}: {error}") from error
+            raise self._failure(f"Cannot delete {prefix!r}", error) from error
 
     def move(self, prefix: str, target: str) -> None:
         """Give everything below a prefix another prefix; at once on a local storage, file by file on S3.
@@ -182,7 +186,7 @@ class Storage:
             else:
                 self._files.mv(source, destination, recursive=True)
         except OSError as error:
-            raise StorageError(f"Cannot move {prefix!r} to {target!r} in {self.url}: {error}") from error
+            raise self._failure(f"Cannot move {prefix!r} to {target!r}", error) from error
 
     def check(self) -> None:
         """Write and remove a small file.
@@ -196,4 +200,10 @@ class Storage:
             self._files.pipe_file(self._path(key), b"ok")
             self._files.rm_file(self._path(key))
         except OSError as error:
-            raise StorageError(f"The storage {self.url} cannot be written: {error}") from error
+            raise self._failure("The storage cannot be written", error) from error
+
+    def _failure(self, what: str, error: OSError) -> StorageError:
+        """Build the error that members read; where the bytes lie, and what else the system says, is for the log alone."""
+        logger.warning("%s (%s): %s", what, self.url, error)
+        reason = error.strerror or f"it does not answer ({type(error).__name__})"
+        return StorageError(f"{what}: {without_paths(reason)}.")

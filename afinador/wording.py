@@ -1,7 +1,8 @@
-"""What pydantic finds wrong with a value, in our words."""
+"""What pydantic and others find wrong, in our words."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -107,3 +108,11 @@ def demand(fault: Mapping[str, Any]) -> str:
         return f"it must be {_KINDS[kind]}"
     said = str(fault["msg"])
     return said[:1].lower() + said[1:]
+
+
+def without_paths(reason: str) -> str:
+    """Return the first line of what a system or a library said, without its paths and addresses.
+
+    Where things lie on a server is its own affair.
+    """
+    return re.sub(r"\S*/\S*", "…", reason.partition("\n")[0])

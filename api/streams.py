@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
@@ -16,8 +17,9 @@ from starlette.concurrency import run_in_threadpool
 from afinador.errors import NotFoundError
 from afinador.schemas.jobs import ENDED_STATUSES
 from afinador.storage import CHUNK_BYTES, Storage
+from afinador.training.log_lines import LogReader
 from api.service import Service
-from registry import events, jobs
+from registry import events, job_logs, jobs
 
 LOOK_SECONDS = 0.5
 KEEPALIVE_SECONDS = 15.0
@@ -96,21 +98,24 @@ def follow_events(service: Service, organization_id: str, job_id: str, last_seen
 
 
 def follow_log(service: Service, organization_id: str, job_id: str, path: Path) -> Response:
-    """Send a job's log line by line, ``{"line": …}``, until the job has ended."""
-    cursor = 0
-    rest = b""
+    """Send a job's log line by line, ``{"line", "attempt", "rank"}``, until the job has ended.
+
+    Of one whose run directory is gone the kept log is sent.
+    """
+    reader, cursor, rest = LogReader(), 0, b""
 
     def look() -> tuple[list[str], bool]:
         nonlocal cursor, rest
         with service.memory.database.reading() as session:
             ended = jobs.get(session, organization_id, job_id).status in ENDED_STATUSES
-        new = _bytes_after(path, cursor)
+        is_kept = ended and not path.is_file()
+        new = job_logs.kept(service.memory, organization_id, job_id)[cursor:] if is_kept else _bytes_after(path, cursor)
         cursor += len(new)
         *lines, rest = (rest + new).split(b"\n")
-        caught_up = len(new) < BYTES_A_LOOK
+        caught_up = is_kept or len(new) < BYTES_A_LOOK
         if ended and caught_up and rest:
             lines, rest = [*lines, rest], b""
-        return [_line(line) for line in lines], ended and caught_up
+        return [_line(reader, line) for line in lines], ended and caught_up
 
     return _stream(service, look)
 
@@ -150,6 +155,6 @@ def _message(data: str, message_id: str) -> str:
     return f"id: {message_id}\ndata: {data}\n\n"
 
 
-def _line(line: bytes) -> str:
-    text = line.decode("utf-8", errors="replace").rstrip("\r")
-    return f"data: {json.dumps({'line': text})}\n\n"
+def _line(reader: LogReader, line: bytes) -> str:
+    told = reader.read(line.decode("utf-8", errors="replace").rstrip("\r"))
+    return f"data: {json.dumps(asdict(told))}\n\n"

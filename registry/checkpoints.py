@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from afinador.config.spec import Output
 from afinador.errors import NotFoundError, nearest
 from afinador.schemas import checkpoints as wire
+from afinador.schemas.events import with_openai_names
 from afinador.schemas.jobs import OPEN_STATUSES
 from afinador.schemas.models import HubFile
 from registry.memory import Memory
@@ -179,7 +180,7 @@ def to_wire(row: Checkpoint) -> wire.Checkpoint:
         job_id=row.job_id,
         step_number=row.step_number,
         fine_tuned_model_checkpoint=row.name,
-        metrics=row.metrics,
+        metrics=with_openai_names(row.metrics),
     )
 
 

@@ -100,7 +100,7 @@ def to_wire(row: Event) -> wire.Event:
         level=row.level,
         message=row.message,
         type="metrics" if row.type == "metrics" else "message",
-        data=row.data,
+        data=wire.with_openai_names(row.data) if row.type == "metrics" else row.data,
     )
 
 

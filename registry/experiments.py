@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from afinador.config.spec import FineTuningSpec
@@ -136,6 +137,11 @@ class Experiments:
             if changed:
                 client.log_batch(run_id, metrics=changed)
 
+    def log_report(self, organization: str, run_id: str, page: Path) -> None:
+        """Put the page of a job among the artifacts of its run, where MLflow shows it."""
+        with self.workspace(organization) as client:
+            client.log_artifact(run_id, str(page))
+
     def finish(self, organization: str, run_id: str, status: str) -> None:
         """End a run; a run that ended with this status keeps its end.
 
@@ -148,12 +154,13 @@ class Experiments:
             if client.get_run(run_id).info.status != status:
                 client.set_terminated(run_id, status)
 
-    def run_page(self, organization: str, run_id: str) -> str:
-        """Return the run's page below the address of MLflow's UI, starting with a slash."""
+    def run_page(self, organization: str, run_id: str, artifact: str | None = None) -> str:
+        """Return the run's page, or that of one of its artifacts, below the address of MLflow's UI."""
         with self.workspace(organization) as client:
             experiment_id = client.get_run(run_id).info.experiment_id
         in_workspace = f"?workspace={organization}"
-        return f"/{in_workspace}#/experiments/{experiment_id}/runs/{run_id}{in_workspace}"
+        part = f"/artifacts/{artifact}" if artifact else ""
+        return f"/{in_workspace}#/experiments/{experiment_id}/runs/{run_id}{part}{in_workspace}"
 
     def _log(self, organization: str, run_id: str, metrics: list[Metric]) -> None:
         if metrics:

@@ -145,7 +145,7 @@ def file_key(session: Session, organization_id: str, name: str, path: str, *, ve
             param="path",
             code="file_not_found",
         )
-    return f"{row.storage_prefix}/{path}"
+    return f"{row.storage_prefix}/{row.files[path].get('stored_as', path)}"
 
 
 def delete(session: Session, memory: Memory, experiments: Experiments, organization_id: str, name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -123,26 +124,35 @@ def _require_publishable(folder: Path, kind: str) -> None:
     pickled = sorted(path.name for path in files if path.suffix in PICKLE_SUFFIXES)
     if pickled:
         raise UnsupportedModelError(
-            f"{folder} holds {', '.join(pickled)}, in a form that may run code when it is read; only safetensors are "
+            f"The result holds {', '.join(pickled)}, in a form that may run code when it is read; only safetensors are "
             "published. Save with safe_serialization, and remove these files."
         )
     missing = [name for name in _NEEDED[kind] if not (folder / name).is_file()]
     if missing or not any(path.suffix == ".safetensors" for path in files):
-        raise ModelError(f"{folder} is no complete {kind}: {', '.join(missing) or 'safetensors weights'} missing.")
+        raise ModelError(f"The result is no complete {kind}: {', '.join(missing) or 'safetensors weights'} missing.")
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
-    files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
-    return {
-        name: {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
-        for name, path in files.items()
-        if is_listed(name)
-    }
+    stored = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    manifest: dict[str, Any] = {}
+    for name, stored_as in listed_files(stored).items():
+        path = folder / stored_as
+        manifest[name] = {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
+        if stored_as != name:
+            manifest[name]["stored_as"] = stored_as
+    return manifest
 
 
-def is_listed(name: str) -> bool:
-    """Tell whether what lies in a published folder under this name is one of its files, and not MLflow's own."""
-    return name.rpartition("/")[2] != _NOT_OURS and name not in FOR_MLFLOW_ALONE
+def listed_files(stored: Iterable[str]) -> dict[str, str]:
+    """Return which of the files of a published folder are listed, and as what lies stored there; MLflow's own are not.
+
+    Args:
+        stored: Names of all files below the folder.
+    """
+    files = {name: name for name in stored if not (name.endswith(_NOT_OURS) or name in FOR_MLFLOW_ALONE)}
+    if files.pop(mlflow_models.SHOWN_MLMODEL, None) is not None:
+        files["MLmodel"] = mlflow_models.SHOWN_MLMODEL
+    return files
 
 
 def _row(spec: FineTuningSpec, files: dict[str, Any], metrics: dict[str, Any], step: int | None) -> HubVersion:
@@ -173,7 +183,8 @@ def _row(spec: FineTuningSpec, files: dict[str, Any], metrics: dict[str, Any], s
 def _store(memory: Memory, folder: Path, row: HubVersion) -> None:
     if (place := memory.storage.local_path(row.storage_prefix)) is not None:
         require_free_space(place, sum(file["bytes"] for file in row.files.values()), f"Publishing {row.name}")
-    for path in (*row.files, *(name for name in FOR_MLFLOW_ALONE if (folder / name).is_file())):
+    beside = (*FOR_MLFLOW_ALONE, mlflow_models.SHOWN_MLMODEL)
+    for path in (*row.files, *(name for name in beside if (folder / name).is_file())):
         memory.storage.put_file(folder / path, f"{row.storage_prefix}/{path}")
 
 

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from registry import events, leases
 from registry.database import changes
+from registry.job_times import counted
 from registry.tables import Attempt, Job
 
 RUNNING_STATUSES = ("running", "pausing")
@@ -63,6 +64,7 @@ def claim(
         .where(Job.id == job_id, or_(Job.status.in_(_CLAIMABLE), resumed_by_hand))
         .values(
             **runner,
+            **counted(),
             process_started_at=process_started_at,
             heartbeat_at=time.time(),
             attempt=Job.attempt + 1,
@@ -80,7 +82,7 @@ def claim(
     job = session.get_one(Job, job_id, populate_existing=True)
     _begin(session, job)
     started = "The job has started" if job.attempt == 1 else f"The job has started again (attempt {job.attempt})"
-    events.append(session, job_id, started, data={"attempt": job.attempt, "host": host})
+    events.append(session, job_id, started, data={"status": "running", "attempt": job.attempt, "host": host})
     return job
 
 
@@ -123,9 +125,10 @@ def start_again(session: Session, job_id: str, attempt: int, reason: str) -> Job
 def withdraw_pause(session: Session, job_id: str, attempt: int) -> bool:
     """Let a job run on that was asked to pause and then to resume, before it had begun to stop."""
     asked = (*of_running(job_id, attempt), Job.request_state == "resume")
-    is_withdrawn = changes(session, update(Job).where(*asked).values(status="running", request_state=None))
+    is_withdrawn = changes(session, update(Job).where(*asked).values(status="running", request_state=None, **counted()))
     if is_withdrawn:
-        events.append(session, job_id, "The job had not stopped yet and runs on.")
+        told = {"status": "running", "attempt": attempt}
+        events.append(session, job_id, "The job had not stopped yet and runs on.", data=told)
     return is_withdrawn
 
 
@@ -149,9 +152,19 @@ def set_progress(session: Session, job_id: str, attempt: int, progress: dict[str
         job_id,
         attempt,
         progress=progress,
+        phase_seconds=_phases(session, job_id) | (progress.get("phase_seconds") or {}),
+        seconds_per_epoch=progress.get("seconds_per_epoch") or Job.seconds_per_epoch,
         heartbeat_at=time.time(),
         reached_step=case((is_new, step), else_=Job.reached_step),
         fruitless_attempts=case((is_new, 0), else_=Job.fruitless_attempts),
+    )
+
+
+def add_phase(session: Session, job_id: str, attempt: int, phase: str, seconds: float) -> bool:
+    """Add to how long a phase took that no training process measures; False when the attempt is not the newest that runs."""
+    known = _phases(session, job_id)
+    return update_running(
+        session, job_id, attempt, phase_seconds=known | {phase: round(known.get(phase, 0.0) + seconds, 3)}
     )
 
 
@@ -199,6 +212,10 @@ def close_attempts(session: Session, job_id: str, end: str) -> None:
         .where(Attempt.job_id == job_id, Attempt.ended_at.is_(None))
         .values(ended_at=time.time(), end=end)
     )
+
+
+def _phases(session: Session, job_id: str) -> dict[str, float]:
+    return session.scalar(select(Job.phase_seconds).where(Job.id == job_id)) or {}
 
 
 def _begin(session: Session, job: Job) -> None:

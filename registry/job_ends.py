@@ -12,6 +12,7 @@ from afinador.schemas.events import EventLevel
 from registry import events, leases
 from registry.database import changes
 from registry.job_attempts import close_attempts, of_running, update_running
+from registry.job_times import counted
 from registry.tables import Job
 
 End = Literal["succeeded", "failed", "cancelled"]
@@ -57,6 +58,7 @@ def finish(
         job_id,
         attempt,
         status=status,
+        **counted(),
         finished_at=time.time(),
         request_state=None,
         error=error if status == "failed" else None,
@@ -67,7 +69,8 @@ def finish(
     leases.free(session, job_id)
     level, sentence = _END_EVENTS[status]
     reason = error["message"] if error else ""
-    events.append(session, job_id, message or sentence.format(reason=reason), level=level, data={"attempt": attempt})
+    told = {"status": status, "attempt": attempt}
+    events.append(session, job_id, message or sentence.format(reason=reason), level=level, data=told)
     return True
 
 
@@ -98,10 +101,10 @@ def stop(session: Session, job_id: str, attempt: int, request: str | None = None
         step = (job.progress or {}).get("step")
         where = f" after step {step}" if step else ""
         message = f"The job is paused{where} and holds no device; it goes on when it is resumed."
-        events.append(session, job_id, message, data={"attempt": attempt, "step": step})
+        events.append(session, job_id, message, data={"status": "paused", "attempt": attempt, "step": step})
         return "paused"
     _give_up(session, job_id, attempt, "held", status="queued", request_state=wanted)
-    events.append(session, job_id, _GOES_ON[wanted], data={"attempt": attempt})
+    events.append(session, job_id, _GOES_ON[wanted], data={"status": "queued", "attempt": attempt})
     return "queued"
 
 
@@ -123,10 +126,11 @@ def requeue(session: Session, job_id: str, attempt: int, reason: str) -> bool:
     if job.fruitless_attempts >= job.spec["hyperparameters"]["max_attempts"]:
         finish(session, job_id, attempt, "failed", error=exhausted(sentence, job.fruitless_attempts))
         return False
-    update_running(session, job_id, attempt, status="queued", process_id=None, process_started_at=None)
+    update_running(session, job_id, attempt, status="queued", **counted(), process_id=None, process_started_at=None)
     close_attempts(session, job_id, "lost")
     leases.free(session, job_id)
-    events.append(session, job_id, f"{sentence} The job goes on as attempt {attempt + 1}.", level="warn")
+    told = {"status": "queued", "attempt": attempt}
+    events.append(session, job_id, f"{sentence} The job goes on as attempt {attempt + 1}.", level="warn", data=told)
     return True
 
 
@@ -156,6 +160,6 @@ def _running(session: Session, job_id: str, attempt: int) -> Row[Any] | None:
 def _give_up(session: Session, job_id: str, attempt: int, end: str, **columns: Any) -> None:
     """End an attempt that was asked to stop, as if it had not been made; the process may still be there."""
     uncounted = case((Job.fruitless_attempts > 0, Job.fruitless_attempts - 1), else_=0)
-    update_running(session, job_id, attempt, fruitless_attempts=uncounted, **columns)
+    update_running(session, job_id, attempt, fruitless_attempts=uncounted, **counted(), **columns)
     close_attempts(session, job_id, end)
     leases.free(session, job_id)

@@ -15,6 +15,7 @@ from afinador.errors import IllegalTransitionError
 from registry import events, waiting_jobs
 from registry.database import changes
 from registry.job_queries import get
+from registry.job_times import counted
 from registry.tables import Job
 
 _RUNNING = ("running", "pausing")
@@ -36,9 +37,9 @@ def request_cancel(session: Session, organization_id: str, id_or_name: str) -> J
     is_news = changes(session, _cancellation(job.id))
     session.refresh(job)
     if is_news and job.status == "cancelled":
-        events.append(session, job.id, "The job was cancelled")
+        _tell(session, job, "The job was cancelled")
     elif is_news:
-        events.append(session, job.id, "Cancel requested; the job stops after its current step")
+        _tell(session, job, "Cancel requested; the job stops after its current step")
     if job.status in ("succeeded", "failed"):
         raise _refusal(job, "cancelled")
     return job
@@ -55,9 +56,9 @@ def request_pause(session: Session, organization_id: str, id_or_name: str) -> Jo
     is_news = changes(session, _pause(job.id))
     session.refresh(job)
     if is_news and job.status == "paused":
-        events.append(session, job.id, "The job was paused before it ran.")
+        _tell(session, job, "The job was paused before it ran.")
     elif is_news:
-        events.append(session, job.id, "Pause requested; the job stops after its current step and keeps a checkpoint.")
+        _tell(session, job, "Pause requested; the job stops after its current step and keeps a checkpoint.")
     if job.status not in ("pausing", "paused") or job.request_state == "cancel":
         raise _refusal(job, "paused")
     return job
@@ -76,9 +77,9 @@ def request_resume(session: Session, organization_id: str, id_or_name: str) -> J
     is_news = changes(session, _resumption(job.id))
     session.refresh(job)
     if is_news and job.status == "pausing":
-        events.append(session, job.id, "Resume requested; the job goes on as soon as it has stopped.")
+        _tell(session, job, "Resume requested; the job goes on as soon as it has stopped.")
     elif is_news:
-        events.append(session, job.id, "The job was resumed and waits for its turn.")
+        _tell(session, job, "The job was resumed and waits for its turn.")
         waiting_jobs.settle_job(session, job)
     if (job.status in ("succeeded", "failed", "cancelled") and not is_news) or job.request_state == "cancel":
         raise _refusal(job, "resumed")
@@ -91,10 +92,15 @@ def resume_by_hand(session: Session, job_id: str) -> bool:
     It waits for no turn: its run is scheduled already.
     """
     suspended = (Job.id == job_id, Job.status == "paused", Job.request_state.is_(None))
-    is_news = changes(session, update(Job).where(*suspended).values(status="queued", turn_at=time.time()))
+    values = {"status": "queued", "turn_at": time.time(), **counted()}
+    is_news = changes(session, update(Job).where(*suspended).values(**values))
     if is_news:
-        events.append(session, job_id, "The job was resumed in Prefect.")
+        events.append(session, job_id, "The job was resumed in Prefect.", data={"status": "queued"})
     return is_news
+
+
+def _tell(session: Session, job: Job, message: str) -> None:
+    events.append(session, job.id, message, data={"status": job.status})
 
 
 def _cancellation(job_id: str) -> Update:
@@ -105,6 +111,7 @@ def _cancellation(job_id: str) -> Update:
         update(Job)
         .where(Job.id == job_id, or_(waits, runs_unasked))
         .values(
+            **counted(),
             status=case((waits, "cancelled"), else_=Job.status),
             finished_at=case((waits, time.time()), else_=Job.finished_at),
             request_state=case((waits, None), else_="cancel"),
@@ -118,7 +125,7 @@ def _pause(job_id: str) -> Update:
     return (
         update(Job)
         .where(Job.id == job_id, or_(waits, and_(Job.status.in_(_RUNNING), goes_on)))
-        .values(status=case((waits, "paused"), else_="pausing"), request_state="pause")
+        .values(status=case((waits, "paused"), else_="pausing"), request_state="pause", **counted())
     )
 
 
@@ -135,6 +142,7 @@ def _resumption(job_id: str) -> Update:
         update(Job)
         .where(Job.id == job_id, or_(is_paused, is_pausing))
         .values(
+            **counted(),
             status=case((is_pausing, "pausing"), (has_run, "queued"), else_="validating_files"),
             request_state=case((or_(is_pausing, has_run), "resume"), else_=None),
             turn_at=case((is_pausing, Job.turn_at), else_=None),

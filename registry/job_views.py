@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from afinador.schemas import jobs as wire
+from registry.job_times import times_of
 from registry.tables import Job
 
 UNRESOLVED = "unresolved"
@@ -46,6 +47,7 @@ def to_wire(row: Job, queue_position: int | None = None) -> wire.Job:
         queue_position=queue_position,
         job_spec=row.job_spec,
         attempt=row.attempt,
+        times=times_of(row),
         progress=row.progress,
         metrics=row.metrics or {},
         spec=_public_spec(row.spec),

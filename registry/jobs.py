@@ -15,6 +15,7 @@ and what a verdict on its files does in ``waiting_jobs``. Every change of state 
 
 from registry.job_attempts import (
     Look,
+    add_phase,
     claim,
     heartbeat,
     is_done,
@@ -33,6 +34,7 @@ from registry.job_views import to_wire
 
 __all__ = [
     "Look",
+    "add_phase",
     "claim",
     "confirm_suspended",
     "create",

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 CHAMPION = "champion"
 """Alias of the newest version that was not held back: ``models:/NAME@champion``."""
 
+SHOWN_MLMODEL = "shown/MLmodel"
+"""The ``MLmodel`` of an adapter as members get it, which names its base: the one for MLflow says where that lies here."""
+
 _HELD_BACK = "held_back"
 """Tag of a version that must not become the champion, with the reason."""
 
@@ -45,7 +48,8 @@ _TOKENIZER_FILES = (
 def write_mlmodel(folder: Path, spec: FineTuningSpec, base_path: str) -> None:
     """Make a published folder loadable by ``mlflow.transformers`` and ``mlflow.pyfunc``.
 
-    Writes ``MLmodel``, and a copy of the tokenizer where MLflow looks for it. Doing it again replaces both.
+    Writes ``MLmodel``, for an adapter ``SHOWN_MLMODEL`` too, and a copy of the tokenizer where MLflow looks for it. Doing
+    it again replaces them.
 
     Args:
         folder: A PEFT directory, or a transformers one for whole weights; tokenizer included.
@@ -88,6 +92,10 @@ def write_mlmodel(folder: Path, spec: FineTuningSpec, base_path: str) -> None:
         env={},
     )
     description.save(folder / "MLmodel")
+    if "local_base_model_path" in weights:
+        description.flavors[FLAVOR_NAME]["local_base_model_path"] = spec.base_model.public_name
+        (folder / SHOWN_MLMODEL).parent.mkdir(exist_ok=True)
+        description.save(folder / SHOWN_MLMODEL)
 
 
 def create_version(

@@ -12,7 +12,7 @@ from afinador.config.spec import DataFile, FineTuningSpec
 if TYPE_CHECKING:  # MLflow takes seconds to import, so that waits for the first use
     from mlflow.entities import DatasetInput, Metric
 
-_NOT_MEASURED = frozenset({"step", "timestamp_ms", "rank"})
+_NOT_MEASURED = frozenset({"step", "total_steps", "timestamp_ms", "rank"})
 _DIGEST_LENGTH = 32  # MLflow keeps at most 36 characters; the whole hash stands in the source
 
 

@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from afinador.errors import ConfigurationError, NotFoundError, ServiceUnavailableError
 from afinador.settings import Settings
+from afinador.wording import without_paths
 
 _REQUIRED = {"MLFLOW_ENABLE_WORKSPACES": "true", "MLFLOW_DISABLE_TELEMETRY": "true"}
 _PREFERRED = {
@@ -47,8 +48,10 @@ def prepare_environment() -> None:
 
 
 def address(settings: Settings) -> str:
-    """Return MLflow's address without a password."""
+    """Return MLflow's address without a password, or the name of a local file: where that lies is the server's affair."""
     try:
+        if (database := _sqlite_file(settings)) is not None:
+            return f"SQLite, {database.name}"
         return make_url(settings.tracking_uri).render_as_string(hide_password=True)
     except ArgumentError:
         return settings.tracking_uri
@@ -173,5 +176,6 @@ def translated(settings: Settings) -> Iterator[None]:
             raise NotFoundError(f"MLflow has no such thing: {reason}") from error
         raise ServiceUnavailableError(f"MLflow ({address(settings)}) does not do its work: {reason}") from error
     except (SQLAlchemyError, OSError) as error:
-        reason = str(error).partition("\n")[0]
-        raise ServiceUnavailableError(f"MLflow ({address(settings)}) does not answer: {reason}") from error
+        raise ServiceUnavailableError(
+            f"MLflow ({address(settings)}) does not answer: {without_paths(str(error))}"
+        ) from error

@@ -12,10 +12,12 @@ import time
 
 from sqlalchemy import func, select, update
 
+from afinador.errors import AfinadorError
 from afinador.schemas.jobs import ENDED_STATUSES
-from registry import events, jobs, paused_runs, turns
+from registry import events, job_logs, job_reports, jobs, paused_runs, turns
 from registry.flow_processes import flow_lives
 from registry.job_attempts import RUNNING_STATUSES
+from registry.job_times import counted
 from registry.memory import Memory
 from registry.prefect_api import Prefect, RunState
 from registry.tables import Attempt, Job
@@ -111,10 +113,20 @@ class _Round:
             moved = session.get_one(Job, job.id, populate_existing=True)
         if moved.attempt != job.attempt or moved.status in RUNNING_STATUSES:
             return
+        if moved.status in ENDED_STATUSES:
+            self._keep_records(moved)
         if moved.status == "cancelled":
             self._close_run(moved, state, "The job was cancelled.")
         elif state is not None:
             self.settle_open(moved, state)
+
+    def _keep_records(self, job: Job) -> None:
+        """Keep log and report of a job whose flow could not: its process is gone."""
+        try:
+            job_logs.keep(self.memory, job.organization_id, job.id)
+            job_reports.keep(self.memory, job.id)
+        except AfinadorError as error:
+            logger.warning("Log and report of job %s are in its run directory alone: %s", job.id, error.message)
 
     def _settle_paused(self, job: Job, state: RunState | None) -> None:
         if _is_cancel(state):
@@ -219,11 +231,11 @@ class _Round:
             failed = session.scalar(
                 update(Job)
                 .where(Job.id == job.id, Job.status == "queued", Job.attempt == job.attempt)
-                .values(status="failed", finished_at=time.time(), error=error)
+                .values(status="failed", **counted(), finished_at=time.time(), error=error)
                 .returning(Job.id)
             )
             if failed is not None:
-                events.append(session, job.id, message, level="error")
+                events.append(session, job.id, message, level="error", data={"status": "failed"})
 
     def _submit_anew(self, job: Job) -> None:
         logger.info("Run %s of job %s was deleted; the job gets a new one", job.flow_run_id, job.id)

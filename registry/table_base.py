@@ -33,6 +33,8 @@ class Table(DeclarativeBase):
         dict[str, Any]: JSON(none_as_null=True),
         dict[str, str]: JSON(none_as_null=True),
         dict[str, int]: JSON(none_as_null=True),
+        dict[str, float]: JSON(none_as_null=True),
+        list[float]: JSON(none_as_null=True),
         list[str]: JSON(none_as_null=True),
     }
 

@@ -166,6 +166,9 @@ class Job(Owned, Table):
         job_spec_id: The saved spec that it was made from; the spec may be gone.
         submission_run_id: The Prefect run that made it, if one did; executed again, it makes no second job.
         submission: How often the job was given to Prefect under a new idempotency key.
+        status_at: When the status was set last.
+        waited_seconds: How long it was waiting before that, see ``registry.job_times``; ``paused_seconds`` likewise.
+        phase_seconds: How long each phase took so far, over all attempts.
         process_started_at: Start time of the process ``process_id``, which tells it from a later one of that number.
         cursors: Bytes read so far of the run directory's journals, and its number: ``{"events", "metrics", "directory"}``.
     """
@@ -183,6 +186,11 @@ class Job(Owned, Table):
     created_at: Mapped[float] = mapped_column(default=time.time)
     finished_at: Mapped[float | None]
     status: Mapped[str] = mapped_column(index=True)
+    status_at: Mapped[float] = mapped_column(default=time.time)
+    waited_seconds: Mapped[float] = mapped_column(default=0.0)
+    paused_seconds: Mapped[float] = mapped_column(default=0.0)
+    phase_seconds: Mapped[dict[str, float]] = mapped_column(default=dict)
+    seconds_per_epoch: Mapped[list[float]] = mapped_column(default=list)
     base_model_id: Mapped[str] = mapped_column(index=True)
     base_model: Mapped[str]
     training_file_id: Mapped[str] = mapped_column(ForeignKey("files.id"), index=True)
@@ -235,6 +243,7 @@ class HubVersion(Owned, Table):
         checkpoint_step: Of a checkpoint: optimizer steps done; None of what a job publishes at its end.
         base_model_id: A registered one, or the version of a whole model that its job has tuned on.
         started_from: Name of the checkpoint or adapter whose weights, or training, its job began with.
+        files: ``{path: {"bytes", "sha256"}}``, with ``stored_as`` where one lies under another name in the storage.
     """
 
     __tablename__ = "hub_versions"

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from registry import events
 from registry.database import changes
+from registry.job_times import counted
 from registry.tables import File, Job
 
 
@@ -45,11 +46,11 @@ def _queue(session: Session, job: Job, data_files: list[File]) -> None:
     statement = (
         update(Job)
         .where(Job.id == job.id, Job.status == "validating_files")
-        .values(status="queued", spec=_spec_with_formats(job.spec, data_files))
+        .values(status="queued", **counted(), spec=_spec_with_formats(job.spec, data_files))
     )
     if changes(session, statement):
         message = "Files validated, moving job to queued state"
-        events.append(session, job.id, message, dedup_key="files-validated")
+        events.append(session, job.id, message, data={"status": "queued"}, dedup_key="files-validated")
 
 
 def _fail(session: Session, job: Job, bad: File) -> None:
@@ -59,10 +60,10 @@ def _fail(session: Session, job: Job, bad: File) -> None:
     statement = (
         update(Job)
         .where(Job.id == job.id, Job.status == "validating_files")
-        .values(status="failed", finished_at=time.time(), error=error)
+        .values(status="failed", **counted(), finished_at=time.time(), error=error)
     )
     if changes(session, statement):
-        events.append(session, job.id, message, level="error")
+        events.append(session, job.id, message, level="error", data={"status": "failed", "param": param})
 
 
 def _spec_with_formats(spec: dict[str, Any], data_files: list[File]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ progress is drawn every few seconds, not at every step.
 from __future__ import annotations
 
 import functools
+import json
 import logging
 from collections.abc import Callable
 from typing import Any, ParamSpec
@@ -19,8 +20,11 @@ from prefect.artifacts import (
     create_table_artifact,
     update_progress_artifact,
 )
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import ArtifactUpdate
 
 from registry import jobs
+from registry.experiments import Experiments
 from tasks.attempt import Attempt
 
 logger = logging.getLogger(__name__)
@@ -59,7 +63,7 @@ def show_progress(attempt: Attempt, status: dict[str, Any]) -> None:
 
 @for_eyes_only
 def show_losses(attempt: Attempt) -> None:
-    """Draw the loss curve as a table, thinned to at most 200 rows."""
+    """Draw the loss curve as a table, thinned to at most 200 rows: one artifact an attempt, drawn anew as it grows."""
     rows, _ = attempt.run.metrics_after(0)
     by_step: dict[int, dict[str, Any]] = {}
     for row in rows:
@@ -67,7 +71,13 @@ def show_losses(attempt: Attempt) -> None:
     columns = ("step", "epoch", "train_loss", "valid_loss", "learning_rate", "tokens_per_second")
     table = [{name: _short(row.get(name)) for name in columns} for _, row in sorted(by_step.items())]
     stride = -(-len(table) // MAX_TABLE_ROWS) or 1
-    create_table_artifact(table=table[::stride], key=_key("losses", attempt), description="Loss by step")
+    drawn = table[::stride]
+    if attempt.losses_artifact_id is None:
+        made = create_table_artifact(table=drawn, key=_key("losses", attempt), description="Loss by step")
+        attempt.losses_artifact_id = UUID(str(made))
+        return
+    with get_client(sync_client=True) as client:
+        client.update_artifact(attempt.losses_artifact_id, ArtifactUpdate(data=json.dumps(drawn)))
 
 
 @for_eyes_only
@@ -89,10 +99,17 @@ def show_comparison(attempt: Attempt, evaluation: dict[str, Any]) -> None:
 
 
 @for_eyes_only
+def show_run(attempt: Attempt, experiments: Experiments, run_id: str) -> None:
+    """Leave a link to the job's run in MLflow."""
+    page = experiments.run_page(attempt.spec.organization, run_id)
+    show_links(attempt, {"mlflow": f"{attempt.memory.settings.mlflow_url}{page}"})
+
+
+@for_eyes_only
 def show_links(attempt: Attempt, links: dict[str, str]) -> None:
     """Leave links to where the result is, such as ``{"mlflow": "http://…"}``."""
     for name, link in links.items():
-        create_link_artifact(link=link, link_text=f"{attempt.spec.output.name} in {name}", key=_key(name, attempt))
+        create_link_artifact(link=link, link_text=f"{attempt.spec.output.name}: {name}", key=_key(name, attempt))
 
 
 def _rows_of_classes(classes: list[dict[str, Any]]) -> list[str]:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from uuid import UUID
 
 import httpx
 import psutil
@@ -74,6 +75,7 @@ class Attempt:
     on_unhappy_end: list[Callable[[str | None], None]] = field(default_factory=list)
     take_over: Callable[[], None] | None = None
     trainer: subprocess.Popen[bytes] | None = None
+    losses_artifact_id: UUID | None = None
     _closed: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Attempt:
@@ -161,7 +163,8 @@ class Attempt:
         """Append an event to the job and a line to the flow's log; ``key`` makes it appear once."""
         logger.log({"info": logging.INFO, "warn": logging.WARNING}.get(level, logging.ERROR), message)
         with self.memory.database.session() as session:
-            events.append(session, self.job_id, message, level=level, dedup_key=key)
+            told = {"attempt": self.number}
+            events.append(session, self.job_id, message, level=level, data=told, dedup_key=key)
 
     def is_done(self, step: str) -> bool:
         """Tell whether a step was completed by this or an earlier attempt."""

@@ -59,6 +59,11 @@ class Curves:
         """
         self._closing.set()
         self._thread.join(timeout_seconds)
+        return self.opened
+
+    @property
+    def opened(self) -> tuple[Experiments, str] | None:
+        """The gateway and the id of the MLflow run, once that is open."""
         if self._experiments is None or self._run_id is None:
             return None
         return self._experiments, self._run_id
@@ -113,7 +118,8 @@ class Curves:
     def _open(self) -> None:
         self._experiments = self._experiments or Experiments(self.attempt.memory.settings)
         job = self.attempt.job()
-        tags = {"attempt": str(self.attempt.number), "prefect_url": job.flow_run_url or ""}
+        report = f"{self.attempt.memory.settings.base_url}/v1/fine_tuning/jobs/{job.id}/report"
+        tags = {"attempt": str(self.attempt.number), "prefect_url": job.flow_run_url or "", "report": report}
         self._run_id = self._experiments.start_run(self.attempt.spec, job.mlflow_run_id, tags=tags)
         with self.attempt.memory.database.session() as session:
             jobs.set_fields(session, self.attempt.job_id, self.attempt.number, mlflow_run_id=self._run_id)

@@ -16,6 +16,7 @@ from registry.job_ends import exhausted
 from registry.memory import Memory
 from tasks import trainer
 from tasks.attempt import Attempt, go_on
+from tasks.report import keep_report
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ def failed(attempt: Attempt, error: AfinadorError) -> str:
         jobs.finish(
             session, attempt.job_id, attempt.number, "failed", error=reason, message=f"The job failed: {error.message}"
         )
+    keep_report(attempt)
     return error.message
 
 
@@ -60,7 +62,10 @@ def stopped(attempt: Attempt, request: str) -> str | None:
     trainer.stop(attempt)
     _close(attempt, "KILLED")
     with attempt.memory.database.session() as session:
-        return jobs.stop(session, attempt.job_id, attempt.number, request)
+        status = jobs.stop(session, attempt.job_id, attempt.number, request)
+    if status == "cancelled":
+        keep_report(attempt)
+    return status
 
 
 def suspended(job_id: str) -> None:

@@ -12,7 +12,7 @@ from registry import events, jobs
 from tasks import artifacts, trainer
 from tasks.attempt import Attempt
 from tasks.curves import Curves
-from tasks.retrying import TRANSIENT
+from tasks.retrying import TRANSIENT, reason_of
 from tasks.save_checkpoint import save_checkpoint
 
 logger = logging.getLogger(__name__)
@@ -38,6 +38,8 @@ class Follower:
         self._resources_cursor = 0
         self._resources: dict[str, Any] = {}
         self._artifact_at = 0.0
+        self._has_link = False
+        self._drawn_step: int | None = None
         attempt.take_over = lambda: self.forward(attempt.run.status() or {}, in_prefect=False)
 
     def follow_until(self, *states: str) -> None:
@@ -87,13 +89,19 @@ class Follower:
         if now or clock - self._artifact_at > ARTIFACT_SECONDS:
             self._artifact_at = clock
             artifacts.show_progress(self.attempt, status)
+            if (step := self.curves.last.get("step")) != self._drawn_step:
+                self._drawn_step = step
+                artifacts.show_losses(self.attempt)
+            if self.curves.opened and not self._has_link:
+                self._has_link = True
+                artifacts.show_run(self.attempt, *self.curves.opened)
 
     def _take_over(self, checkpoint: dict[str, Any], save: Callable[..., None]) -> None:
         """Save a checkpoint as a task of its own; training is worth more than one copy of its past."""
         try:
             save(self.attempt, checkpoint["step"], checkpoint.get("metrics") or {})
         except TRANSIENT as error:
-            self.attempt.say(f"Checkpoint {checkpoint['step']} is not in the storage: {error}", level="warn")
+            self.attempt.say(f"Checkpoint {checkpoint['step']} is not in the storage: {reason_of(error)}", level="warn")
 
     def _progress(self, status: dict[str, Any]) -> dict[str, Any]:
         shown = ("state", "step", "steps", "epoch", "tokens", "eta_seconds", "phase_seconds", "seconds_per_epoch")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import time
+from pathlib import Path
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -10,16 +12,25 @@ from sqlalchemy.orm import Session
 
 from afinador.errors import ServiceUnavailableError
 from afinador.storage import sha256_of
-from registry import files, job_logs, jobs
+from afinador.training.run_dir import RunDir
+from registry import files, job_logs, job_reports, jobs
+from registry.experiments import Experiments
 from registry.hub_publishing import publish as publish_to_hub
 from tasks import artifacts
 from tasks.attempt import Attempt
 from tasks.following import Follower
+from tasks.report import keep_report
 from tasks.retrying import RETRY_DELAYS_SECONDS, is_transient, said
 
 MLFLOW_TIMEOUT_SECONDS = 60.0
-CURVE_COLUMNS = ("step", "train_loss", "train_accuracy", "valid_loss", "valid_mean_token_accuracy")
-"""Columns of the result file, as OpenAI names them."""
+CURVE_COLUMNS = {
+    "step": "step",
+    "train_loss": "train_loss",
+    "train_accuracy": "train_accuracy",
+    "valid_loss": "valid_loss",
+    "valid_mean_token_accuracy": "accuracy",
+}
+"""Columns of the result file, as OpenAI names them, and what they are in ``metrics.jsonl``."""
 
 
 @task(
@@ -48,6 +59,7 @@ def publish(attempt: Attempt, follower: Follower) -> str:
 
 
 def _published(attempt: Attempt, follower: Follower) -> str:
+    started_at = time.monotonic()
     opened = follower.curves.close(MLFLOW_TIMEOUT_SECONDS)
     if opened is None:
         raise ServiceUnavailableError("MLflow does not answer, so the result cannot be registered yet.")
@@ -65,23 +77,31 @@ def _published(attempt: Attempt, follower: Follower) -> str:
     with attempt.memory.database.session() as session:
         curve_id = _keep_curve(session, attempt)
         jobs.set_fields(session, attempt.job_id, attempt.number, fine_tuned_model=alias, result_files=[curve_id])
+        jobs.add_phase(session, attempt.job_id, attempt.number, "publishing", time.monotonic() - started_at)
         jobs.finish(session, attempt.job_id, attempt.number, "succeeded", message=message)
-    artifacts.show_links(attempt, _links(attempt, experiments.run_page(organization, mlflow_run_id)))
+    keep_report(attempt, opened)
+    artifacts.show_links(attempt, _links(attempt, experiments, mlflow_run_id))
     return message
 
 
-def _keep_curve(session: Session, attempt: Attempt) -> str:
-    """Store the loss curve as OpenAI's result file (one row a logged step) and return the file's id."""
-    rows, _ = attempt.run.metrics_after(0)
+def write_curve(run: RunDir) -> Path:
+    """Write the curves of a run as OpenAI's result file, one row a logged step, and return its path."""
+    rows, _ = run.metrics_after(0)
     by_step: dict[int, dict[str, object]] = {}
     for row in rows:
         by_step.setdefault(row["step"], {}).update(row)
-    path = attempt.run.path / "step_metrics.csv"
+    path = run.path / "step_metrics.csv"
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(CURVE_COLUMNS)
-        for step, row in sorted(by_step.items()):
-            writer.writerow([step, *(row.get(name, "") for name in CURVE_COLUMNS[1:])])
+        for _, row in sorted(by_step.items()):
+            writer.writerow([row.get(name, "") for name in CURVE_COLUMNS.values()])
+    return path
+
+
+def _keep_curve(session: Session, attempt: Attempt) -> str:
+    """Store the result file and return its id."""
+    path = write_curve(attempt.run)
     kept = files.create(
         session,
         attempt.memory,
@@ -95,10 +115,10 @@ def _keep_curve(session: Session, attempt: Attempt) -> str:
     return kept.id
 
 
-def _links(attempt: Attempt, run_page: str) -> dict[str, str]:
-    base_url = attempt.memory.settings.base_url
+def _links(attempt: Attempt, experiments: Experiments, run_id: str) -> dict[str, str]:
+    settings, organization = attempt.memory.settings, attempt.spec.organization
     kind = "adapters" if attempt.spec.output.kind == "adapter" else "models"
     return {
-        "mlflow": f"{attempt.memory.settings.mlflow_url}{run_page}",
-        "hub": f"{base_url}/v1/hub/{kind}/{attempt.spec.output.name}",
+        "report": f"{settings.mlflow_url}{experiments.run_page(organization, run_id, job_reports.REPORT)}",
+        "hub": f"{settings.base_url}/v1/hub/{kind}/{attempt.spec.output.name}",
     }

@@ -22,11 +22,17 @@ def said(attempt: Attempt, doing: str) -> Iterator[None]:
     try:
         yield
     except TRANSIENT as error:
-        reason = error.message if isinstance(error, AfinadorError) else "the ledger does not answer."
         attempt.say(
-            f"{doing} must wait: {reason} It is tried again.", level="warn", key=f"away:{doing}:{attempt.number}"
+            f"{doing} must wait: {reason_of(error)} It is tried again.",
+            level="warn",
+            key=f"away:{doing}:{attempt.number}",
         )
         raise
+
+
+def reason_of(error: Exception) -> str:
+    """Return what members may read of a transient error: what a database says may hold addresses and values."""
+    return error.message if isinstance(error, AfinadorError) else "the ledger does not answer."
 
 
 def is_transient(task: Any, task_run: Any, state: Any) -> bool:

@@ -45,7 +45,7 @@ def save_checkpoint(attempt: Attempt, step: int, metrics: dict[str, Any]) -> Non
         try:
             attempt.memory.storage.put_folder(folder, key)
         except FileNotFoundError as error:
-            raise StorageError(f"Checkpoint {step} vanished while it was copied: {error}") from error
+            raise StorageError(f"Checkpoint {step} vanished while it was copied.") from error
         job = attempt.job()
         with attempt.memory.database.session() as session:
             checkpoints.register(session, job, step, key, {"step": step, **metrics}, size_bytes)

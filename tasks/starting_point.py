@@ -11,9 +11,9 @@ from afinador.errors import NotFoundError
 from afinador.models.headers import hash_of_files
 from afinador.storage import require_free_space, sha256_of
 from afinador.training.checkpoints import MANIFEST, CheckpointDamagedError, checkpoint_name, seal, verify
-from registry.hub_publishing import is_listed
+from registry.hub_publishing import listed_files
 from registry.memory import Memory
-from tasks.checkpoint_files import fetch_files
+from tasks.checkpoint_files import all_files, fetch_files
 
 _PARAMS = {"checkpoint": "from_checkpoint", "adapter": "model"}
 FOLDER = "start"
@@ -58,8 +58,9 @@ def _fetched(memory: Memory, place: Path, reference: CheckpointReference) -> Pat
 
 def _fetch(memory: Memory, folder: Path, reference: CheckpointReference) -> None:
     require_free_space(folder, reference.bytes, f"Fetching the {reference.kind} {reference.name}")
-    fetch_files(memory, reference.path, folder, is_wanted=is_listed)
-    if reference.kind == "adapter" and folder.is_dir():
+    is_published = reference.kind == "adapter"
+    fetch_files(memory, reference.path, folder, listed=listed_files if is_published else all_files)
+    if is_published and folder.is_dir():
         seal(folder)  # the hashes of its files are held against those of its publication, see _require_same
     if not (folder / MANIFEST).is_file():
         raise NotFoundError(

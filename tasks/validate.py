@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from prefect import task
@@ -11,6 +12,7 @@ from afinador.config.spec import DataFile
 from afinador.data.labels import LabelledFile, classes_of
 from afinador.data.validation import require_valid
 from afinador.data.validation import validate_dataset as check_dataset
+from registry import jobs
 from tasks.attempt import Attempt
 from tasks.base_model import local_base
 from tasks.data_files import local_copy
@@ -38,6 +40,7 @@ def validate_dataset(attempt: Attempt) -> None:
         CheckpointDamagedError: The checkpoint that the run starts from is not what was saved.
     """
     attempt.check()
+    started_at = time.monotonic()
     with said(attempt, "Restoring the run"):
         prepare(attempt)
     spec = attempt.spec.model_copy(deep=True)
@@ -62,3 +65,5 @@ def validate_dataset(attempt: Attempt) -> None:
             spec.start_from = local_start(attempt.memory, attempt.run.path, spec.start_from)
     attempt.run.write_spec(spec)
     attempt.mark_done("validate")
+    with attempt.memory.database.session() as session:
+        jobs.add_phase(session, attempt.job_id, attempt.number, "validating", time.monotonic() - started_at)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from afinador.cli import creation, render
 from afinador.cli.command import Command, Parser
+from afinador.cli.job_details import get_job, progress_of
 from afinador.cli.service import add_list_options, ask, ask_list, connect
 from afinador.client import calls
-from afinador.errors import NotFoundError
-
-if TYPE_CHECKING:
-    from afinador.client.connection import Connection
-
-_WAITING = ("validating_files", "queued", "pausing", "paused")
+from afinador.errors import InvalidRequestError
 
 
 def _add_job(parser: Parser) -> None:
@@ -42,106 +39,6 @@ def _row(job: dict[str, Any]) -> tuple[Any, ...]:
     result = job.get("output_model") if job["status"] == "succeeded" else None
     created = render.moment(job["created_at"])
     return (job["name"], render.status(job), progress_of(job), job["base_model"], job["tuning_method"], created, result)
-
-
-def progress_of(job: dict[str, Any]) -> str | None:
-    """Return ``step/steps`` with the percentage, or None before the first step."""
-    progress = render.progress_of(job)
-    step, steps = progress.get("step"), progress.get("steps")
-    return f"{step}/{steps} ({100 * step // steps} %)" if steps and step is not None else None
-
-
-def get_job(arguments: argparse.Namespace) -> None:
-    """Show one job: state, progress, metrics, and where its result lies."""
-    with connect() as connection:
-        job = connection.json(calls.get_job(arguments.job))
-        if arguments.json:
-            render.as_json(job)
-            return
-        result = _result_of(connection, job)
-        news = _newest_message(connection, job) if job["status"] in _WAITING else None
-    render.result(render.fields(_facts(job, result, news)))
-    if comparison := render.comparison_of(job):
-        render.result(f"\n{comparison}")
-    if job["status"] == "paused":
-        render.remark(f"\n{render.how_to_resume(job)}")
-    if result:
-        render.remark(f"\nFetch it with: afinador get hub-{result['kind']} {result['name']} --download DIR")
-
-
-def _result_of(connection: Connection, job: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the version in the hub that a job made, or None when there is none, or none any more."""
-    output = (job.get("spec") or {}).get("output")
-    if job["status"] != "succeeded" or not output:
-        return None
-    try:
-        return connection.json(calls.get_hub(output["kind"], output["alias"]))
-    except NotFoundError:
-        return None
-
-
-def _newest_message(connection: Connection, job: dict[str, Any]) -> str | None:
-    newest = connection.json(calls.list_events(job["id"]).with_params(limit=20))["data"]
-    return next((str(event["message"]) for event in newest if event["type"] == "message"), None)
-
-
-def _hyperparameters(job: dict[str, Any]) -> str:
-    """Return those that somebody chose, with who it was, and those that matter most; one a line."""
-    spec = job.get("spec") or {}
-    values, sources = spec.get("hyperparameters") or job.get("hyperparameters") or {}, spec.get("sources") or {}
-    if "seed" in sources:
-        values = {**values, "seed": job["seed"]}
-    chosen = {name for name, source in sources.items() if source != "default"}
-    lines = []
-    for name, value in values.items():
-        if name in chosen:
-            lines.append(f"{name} {render.text(value)} ({sources[name]})")
-        elif name in render.ALWAYS_SHOWN:
-            lines.append(f"{name} {render.text(value)}")
-    if len(values) > len(lines):
-        lines.append("All others are defaults; --json shows them.")
-    return "\n".join(lines)
-
-
-def _place(job: dict[str, Any], result: dict[str, Any] | None) -> str | None:
-    if result:
-        return f"{result['uri']} in MLflow\n{result['path']} in the storage" if result.get("path") else result["uri"]
-    return "no longer in the hub" if job["status"] == "succeeded" else None
-
-
-def _status(job: dict[str, Any]) -> str:
-    phase = render.progress_of(job).get("state")
-    return f"{job['status']} ({phase})" if phase and job["status"] == "running" else render.status(job)
-
-
-def _facts(job: dict[str, Any], result: dict[str, Any] | None, news: str | None) -> list[tuple[str, Any]]:
-    progress = render.progress_of(job)
-    ended = job.get("finished_at")
-    is_open, is_going = ended is None, job["status"] == "running"
-    return [
-        ("name", job["name"]),
-        ("id", job["id"]),
-        ("status", _status(job)),
-        ("newest event", news),
-        ("error", (job.get("error") or {}).get("message")),
-        ("progress", progress_of(job)),
-        ("train loss", progress.get("train_loss")),
-        ("validation loss", progress.get("valid_loss")),
-        ("time left", render.duration(progress["eta_seconds"]) if is_going and progress.get("eta_seconds") else None),
-        ("base model", job["base_model"]),
-        ("dataset", job["dataset"]),
-        ("validation", job.get("validation_file")),
-        ("method", job["tuning_method"]),
-        ("hyperparameters", _hyperparameters(job)),
-        ("trained tokens", job.get("trained_tokens")),
-        ("created", render.moment(job["created_at"])),
-        ("finished", None if is_open else render.moment(ended)),
-        ("took", None if is_open else render.duration(ended - job["created_at"])),
-        ("result", result and f"{result['name']}, version {result['version']} of the hub-{result['kind']}"),
-        ("also named", job.get("fine_tuned_model")),
-        ("lies in", _place(job, result)),
-        ("Prefect page", job.get("run_url")),
-    ]
 
 
 def cancel_job(arguments: argparse.Namespace) -> None:
@@ -198,6 +95,26 @@ def show_log(arguments: argparse.Namespace) -> None:
             render.result_now(line)
 
 
+def show_report(arguments: argparse.Namespace) -> None:
+    """Write the report of a job to a file, or to standard output."""
+    with connect() as connection:
+        page = connection.text(calls.job_report(arguments.job))
+    if arguments.output is None:
+        render.result(page.rstrip("\n"))
+        return
+    path = Path(arguments.output).expanduser()
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise InvalidRequestError(f"Cannot write {path}: {error.strerror}.", param="output") from error
+    render.remark(f"The report is in {path}; open it in a browser.")
+
+
+def _add_report_options(parser: Parser) -> None:
+    _add_job(parser)
+    parser.add_argument("--output", "-o", metavar="FILE", help="write it there; by default to standard output")
+
+
 def _add_log_options(parser: Parser) -> None:
     _add_job(parser)
     parser.add_argument("--follow", "-f", action="store_true", help="go on as lines are written, until the job ends")
@@ -243,6 +160,11 @@ COMMANDS = (
     Command(
         ("logs",), "Show a job's log", show_log, _add_log_options, prints=False,
         examples=("afinador logs bot-1a2b3c", "afinador logs bot-1a2b3c --follow"),
+    ),
+    Command(
+        ("report",), "Show all that is known of a job as one HTML page", show_report, _add_report_options, prints=False,
+        examples=("afinador report bot-1a2b3c --output bot.html",),
+        details="The page stands alone: it may be sent, kept and read without the service.",
     ),
     Command(
         ("list", "event"), "List what happened in a job, newest first", list_events, _add_job_and_list,

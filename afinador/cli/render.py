@@ -8,7 +8,11 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-NONE = "-"
+from afinador.figures import NONE, size, text
+from afinador.figures import count as count
+from afinador.figures import duration as duration
+
+_BLOCKS = "▁▂▃▄▅▆▇█"
 
 
 ALWAYS_SHOWN = ("epochs", "learning_rate", "batch_size")
@@ -62,58 +66,9 @@ def fields(pairs: Iterable[tuple[str, Any]]) -> str:
     return "\n".join(f"{name:<{width}}  {below.join(value.splitlines())}" for name, value in shown)
 
 
-def text(value: Any) -> str:
-    """Return one value for people."""
-    if value is None or value == "":
-        return NONE
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.4g}" if abs(value) < 1e-3 or abs(value) >= 1e5 else f"{value:.4f}".rstrip("0").rstrip(".")
-    if isinstance(value, list | tuple):
-        return ", ".join(map(text, value)) or NONE
-    if isinstance(value, dict):
-        return ", ".join(f"{name}={text(entry)}" for name, entry in value.items()) or NONE
-    return str(value)
-
-
 def moment(seconds: float | None) -> str:
     """Return Unix seconds as a local time."""
     return NONE if seconds is None else datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def duration(seconds: float | None) -> str:
-    """Return seconds as ``45 s``, ``3 min 20 s`` or ``2 h 05 min``."""
-    if seconds is None:
-        return NONE
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
-
-
-def size(number_of_bytes: int | None) -> str:
-    """Return a number of bytes as ``12 B``, ``3.4 MB`` and so on (powers of 1000)."""
-    if number_of_bytes is None:
-        return NONE
-    amount = float(number_of_bytes)
-    for unit in ("B", "kB", "MB", "GB"):
-        if amount < 999.5 or unit == "GB":
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1000
-    raise AssertionError("GB is the last unit")
-
-
-def count(number: int | None) -> str:
-    """Return a large number as ``2.6M`` or ``7.2B``."""
-    if number is None:
-        return NONE
-    for limit, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if number >= limit:
-            return f"{number / limit:.1f}{unit}"
-    return str(number)
 
 
 def listing(found: list[dict[str, Any]], has_more: bool, shown_as_json: bool, header: Sequence[str], rows: Any) -> None:
@@ -161,6 +116,22 @@ def resources(used: dict[str, Any]) -> str:
         share = f"{used['gpu_utilization_percent']:.0f} %, " if "gpu_utilization_percent" in used else ""
         parts.append(f"GPU {share}{size(used['gpu_memory_bytes'])}")
     return " ".join(parts)
+
+
+def sparkline(values: Sequence[float], width: int = 24) -> str:
+    """Return a curve of one line, the highest value as a whole block; of more values than ``width`` those in between go."""
+    shown = spread(values, width)
+    low, high = (min(shown), max(shown)) if shown else (0.0, 0.0)
+    if low == high:
+        return ""
+    return "".join(_BLOCKS[round((value - low) / (high - low) * (len(_BLOCKS) - 1))] for value in shown)
+
+
+def spread(values: Sequence[float], most: int) -> list[float]:
+    """Return at most so many of the values, evenly taken, the first and the last among them."""
+    if len(values) <= most:
+        return [*values]
+    return [values[round(at * (len(values) - 1) / (most - 1))] for at in range(most)]
 
 
 def how_to_resume(job: dict[str, Any]) -> str:

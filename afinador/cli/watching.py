@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Protocol
@@ -17,6 +18,8 @@ from afinador.client.connection import Connection
 
 PLAIN_SECONDS = 10.0
 """Without a terminal, a line of progress comes at most so often."""
+PLAIN_LOSSES = 6
+"""So many numbers of the curve stand in such a line."""
 
 
 class Screen(Protocol):
@@ -36,8 +39,8 @@ class Screen(Protocol):
     def remark(self, sentence: str) -> None:
         """Show what concerns the watching itself."""
 
-    def job(self, job: dict[str, Any]) -> None:
-        """Show how far the job is."""
+    def job(self, job: dict[str, Any], losses: Sequence[float] = ()) -> None:
+        """Show how far the job is; ``losses`` are those logged so far, oldest first."""
 
 
 class BarScreen:
@@ -72,8 +75,8 @@ class BarScreen:
         """Show a sentence above the bar."""
         self._progress.console.print(escape(sentence), highlight=False, soft_wrap=True)
 
-    def job(self, job: dict[str, Any]) -> None:
-        """Move the bar."""
+    def job(self, job: dict[str, Any], losses: Sequence[float] = ()) -> None:
+        """Move the bar, and draw the losses behind it."""
         progress = render.progress_of(job)
         steps = progress.get("steps")
         self._progress.update(
@@ -81,7 +84,7 @@ class BarScreen:
             description=_state(job),
             completed=progress.get("step") or 0,
             total=steps or (1 if following.has_ended(job) else None),
-            figures=_figures(job),
+            figures=", ".join(filter(None, (_figures(job), render.sparkline(losses)))),
         )
 
 
@@ -108,13 +111,14 @@ class PlainScreen:
         """Write a sentence."""
         render.remark(sentence)
 
-    def job(self, job: dict[str, Any]) -> None:
-        """Write how far the job is, when that has changed and not too often."""
+    def job(self, job: dict[str, Any], losses: Sequence[float] = ()) -> None:
+        """Write how far the job is, and some of its losses as numbers, when that has changed and not too often."""
         state, figures = _state(job), _figures(job)
         line = f"{state}: {figures}" if figures else state
         is_due = time.monotonic() - self._shown_at >= PLAIN_SECONDS or state != self._last.partition(":")[0]
         if line != self._last and is_due:
-            render.remark(line)
+            way = " > ".join(f"{loss:.3g}" for loss in render.spread(losses, PLAIN_LOSSES))
+            render.remark(f"{line} (loss {way})" if len(losses) > 1 else line)
             self._last, self._shown_at = line, time.monotonic()
 
 
@@ -133,6 +137,7 @@ def show(connection: Connection, job: str, screen: Screen | None = None) -> dict
         screen: Where to show it; standard error by default.
     """
     state: dict[str, Any] = {}
+    losses: list[float] = []
     with screen or screen_for() as shown:
 
         def on_presence(is_there: bool) -> None:
@@ -141,9 +146,11 @@ def show(connection: Connection, job: str, screen: Screen | None = None) -> dict
         for look in following.follow(connection, job, on_presence=on_presence):
             was_paused, state = state.get("status") == "paused", look.job
             for event in look.events:
-                if event["type"] == "message":  # the curves' rows are in the progress
+                if event["type"] == "message":
                     shown.event(event)
-            shown.job(state)
+                elif isinstance(event["data"].get("train_loss"), int | float):
+                    losses.append(event["data"]["train_loss"])
+            shown.job(state, losses)
             if state["status"] == "paused" and not was_paused:
                 shown.remark(render.how_to_resume(state))
     return state

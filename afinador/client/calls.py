@@ -187,6 +187,11 @@ def job_resources(job: str) -> Call:
     return Call("GET", f"/fine_tuning/jobs/{_named(job)}/resources")
 
 
+def job_report(job: str) -> Call:
+    """Get all that is known of a job as one HTML page."""
+    return Call("GET", f"/fine_tuning/jobs/{_named(job)}/report")
+
+
 def job_logs(job: str, *, follow: bool = False) -> Call:
     """Get a job's log as text, or with ``follow`` as messages until the job has ended."""
     return Call("GET", f"/fine_tuning/jobs/{_named(job)}/logs", {"follow": "true" if follow else None})

@@ -174,6 +174,10 @@ class Jobs(Noun):
         rows: Sequence[dict[str, Any]] = answer["data"]
         return rows
 
+    def report(self, job: results.Job | str) -> str:
+        """Get all that is known of a job, in whichever state, as one HTML page that stands alone."""
+        return self._connection.text(calls.job_report(_named(job)))
+
     def logs(self, job: results.Job | str) -> str:
         """Return the log of the training process."""
         return self._connection.text(calls.job_logs(_named(job)))

@@ -39,6 +39,10 @@ class ScoredTargets:
         """Return how many targets have the highest logit."""
         return (self.logits_NV.argmax(dim=-1) == self.targets_N).sum()
 
+    def sums(self) -> tuple[Tensor, Tensor]:
+        """Return ``loss_sum`` and ``correct``; whoever keeps these alone keeps no logits."""
+        return self.loss_sum(), self.correct()
+
 
 class TokenScores(nn.Module):
     """Scores a batch with a causal language model.

@@ -8,6 +8,13 @@ from pydantic import Field
 
 from afinador.schemas.base import Wire
 
+_OPENAI_NAMES = {
+    "train_accuracy": "train_mean_token_accuracy",
+    "valid_loss": "full_valid_loss",
+    "accuracy": "full_valid_mean_token_accuracy",
+}
+"""What OpenAI calls the figures that are measured; ours of the validation file are always those of the whole file."""
+
 EventLevel = Literal["info", "warn", "error"]
 
 
@@ -22,3 +29,9 @@ class Event(Wire):
     message: str
     type: Literal["message", "metrics"] = "message"
     data: dict[str, Any] = Field(default_factory=dict)
+
+
+def with_openai_names(figures: dict[str, Any]) -> dict[str, Any]:
+    """Return the figures of a step with those under OpenAI's names besides."""
+    other = {name: figures[own] for own, name in _OPENAI_NAMES.items() if figures.get(own) is not None}
+    return {**figures, **other}

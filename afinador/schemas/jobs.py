@@ -109,6 +109,29 @@ class JobError(Wire):
     param: str | None = None
 
 
+PHASES = ("validating", "starting", "loading", "training", "saving", "evaluating", "publishing")
+"""What the time of a job that runs is spent on."""
+
+
+class JobTimes(Wire):
+    """How long a job and its parts took, in seconds; of one that has not ended up to now.
+
+    Attributes:
+        total_seconds: Since it was created.
+        queue_seconds: Waiting for the check of its files, its turn and a process, all waits added up.
+        paused_seconds: Standing paused.
+        phase_seconds: By phase, over all attempts: ``validating``, ``starting``, ``loading``, ``training`` (measuring on
+            the validation file included), ``saving``, ``evaluating``, ``publishing``. Neither waiting nor pauses count.
+        seconds_per_epoch: Of each epoch that is done, over all attempts.
+    """
+
+    total_seconds: float = 0.0
+    queue_seconds: float = 0.0
+    paused_seconds: float = 0.0
+    phase_seconds: dict[str, float] = Field(default_factory=dict)
+    seconds_per_epoch: list[float] = Field(default_factory=list)
+
+
 class Job(Wire):
     """A job as answered: OpenAI's attributes, the specification's section 6, and ours.
 
@@ -125,6 +148,7 @@ class Job(Wire):
         queue_position: Place among all jobs that wait for the pool, 1 is next; None once its turn has come.
         job_spec: Name of the saved spec that it was made from by a schedule, a trigger or the Prefect UI.
         run_url: The job's page in the Prefect UI, once it has a run.
+        estimated_finish: By the measured rate of the steps; None unless it trains.
     """
 
     id: str
@@ -160,6 +184,7 @@ class Job(Wire):
     queue_position: int | None = None
     job_spec: str | None = None
     attempt: int = 0
+    times: JobTimes = Field(default_factory=JobTimes)
     progress: dict[str, Any] | None = None
     metrics: dict[str, Any] = Field(default_factory=dict)
     spec: dict[str, Any] = Field(default_factory=dict)

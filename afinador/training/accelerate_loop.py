@@ -81,13 +81,16 @@ def train(
             targets = sum(count_targets(examples[index]) for index in batch)
             input_tokens = sum(len(examples[index].input_ids) for index in batch)
             loss_sum = torch.zeros((), device=accelerator.device)
+            correct = torch.zeros((), dtype=torch.int64, device=accelerator.device)
             for part in forward_passes(examples, batch, pad_id, rows=passes.examples, row_tokens=row_tokens):
-                part_loss = scores(**part.to(accelerator.device)).loss_sum()
+                part_loss, part_correct = scores(**part.to(accelerator.device)).sums()
                 accelerator.backward(part_loss / targets)
                 loss_sum += part_loss.detach()
+                correct += part_correct
             gradient_norm = accelerator.clip_grad_norm_(parameters, settings.max_grad_norm)
             learning_rate = float(schedule.get_last_lr()[0])
-            step = Step(number, loss_sum.item(), targets, input_tokens, learning_rate, float(gradient_norm))
+            measured = (learning_rate, float(gradient_norm), int(correct))
+            step = Step(number, loss_sum.item(), targets, input_tokens, *measured)
             if step.is_usable:
                 optimizer.step()
             schedule.step()

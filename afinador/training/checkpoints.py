@@ -172,7 +172,10 @@ def verify(folder: Path) -> int:
             if (folder / name).stat().st_size != entry["bytes"] or sha256_of(folder / name) != entry["sha256"]:
                 raise CheckpointDamagedError(f"{name} in {folder.name} is not the file that its manifest describes.")
     except FileNotFoundError as error:
-        raise CheckpointDamagedError(f"{folder.name} is incomplete or has been removed: {error.filename}.") from error
+        missing = Path(error.filename).name
+        raise CheckpointDamagedError(
+            f"{folder.name} is incomplete or has been removed: {missing} is not there."
+        ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointDamagedError(f"The manifest of {folder.name} cannot be read: {error}.") from error
     return sum(entry["bytes"] for entry in files.values())

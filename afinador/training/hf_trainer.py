@@ -147,16 +147,19 @@ class _BatchTrainer(Trainer):
         input_tokens = sum(len(self.examples[index].input_ids) for index in batch)
         row_tokens = self.passes.row_tokens if self.settings.packing else None
         loss_sum = torch.zeros((), device=self.args.device)
+        correct = torch.zeros((), dtype=torch.int64, device=self.args.device)
         for part in forward_passes(self.examples, batch, self.pad_id, rows=self.passes.examples, row_tokens=row_tokens):
             with self.compute_loss_context_manager():
-                part_loss = model(**part.to(self.args.device)).loss_sum()
+                part_loss, part_correct = model(**part.to(self.args.device)).sums()
             self.accelerator.backward(part_loss / targets)
             loss_sum += part_loss.detach()
+            correct += part_correct
         norm = self.accelerator.clip_grad_norm_(self.subject.trained_parameters, self.settings.max_grad_norm)
         assert self.lr_scheduler is not None and self.optimizer is not None
         learning_rate = float(self.lr_scheduler.get_last_lr()[0])
         number = self.steps_done + self.state.global_step + 1
-        self.step = Step(number, loss_sum.item(), targets, input_tokens, learning_rate, float(norm))
+        measured = (learning_rate, float(norm), int(correct))
+        self.step = Step(number, loss_sum.item(), targets, input_tokens, *measured)
         if not self.step.is_usable:
             self.optimizer.zero_grad()  # the optimizer passes over parameters without a gradient
         return loss_sum / targets

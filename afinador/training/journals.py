@@ -14,7 +14,7 @@ def append_row(path: Path, row: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     line = journal_of([row])
     with path.open("ab+") as stream:
-        if stream.tell() and not _ends_with_newline(path):
+        if stream.tell() and not ends_with_newline(path):
             line = "\n" + line  # readers leave the rest of a line out
         stream.write(line.encode())
 
@@ -47,7 +47,8 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _ends_with_newline(path: Path) -> bool:
+def ends_with_newline(path: Path) -> bool:
+    """Tell whether the last line of a file, which is not empty, was written to its end."""
     with path.open("rb") as stream:
         stream.seek(-1, os.SEEK_END)
         return stream.read(1) == b"\n"

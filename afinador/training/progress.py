@@ -180,7 +180,13 @@ class Progress:
         self._status.update(valid_loss=self.valid_loss)
         logger.info("Step %d of %d: validation loss %.4f.", step, self._steps, self.valid_loss)
         self._run_dir.log_metrics(
-            {"step": step, "epoch": self.epoch_at(step), "valid_loss": self.valid_loss, **figures}
+            {
+                "step": step,
+                "epoch": self.epoch_at(step),
+                "valid_loss": self.valid_loss,
+                **figures,
+                "total_steps": self._steps,
+            }
         )
         return self.early_stopping.take(step, self.valid_loss)
 
@@ -225,10 +231,12 @@ class Progress:
                 "step": step.number,
                 "epoch": self.epoch_at(step.number),
                 "train_loss": self.train_loss,
+                "train_accuracy": self._window.accuracy,
                 "learning_rate": step.learning_rate,
                 "grad_norm": step.gradient_norm if step.is_usable else None,
                 "tokens_per_second": round(self._window.input_tokens / seconds, 1),
                 "trained_tokens": self._trained_tokens,
+                "total_steps": self._steps,
             }
         )
         self._window = Window()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import sys
 import threading
 import time
@@ -30,6 +32,7 @@ class ResourceSampler:
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._sample_until_done, name="resources", daemon=True)
         self._processes: dict[int, psutil.Process] = {}
+        self._rank = int(os.environ.get("RANK", "0"))
         self._watt_hours, self._sampled_at = 0.0, time.monotonic()
 
     def __enter__(self) -> ResourceSampler:
@@ -52,7 +55,7 @@ class ResourceSampler:
 
     def sample(self) -> dict[str, Any]:
         """Return one row; CPU as a percentage of one core since the last sample, memory in bytes."""
-        row: dict[str, Any] = {"cpu_percent": 0.0, "memory_bytes": 0, "processes": 0, "rank": 0}
+        row: dict[str, Any] = {"cpu_percent": 0.0, "memory_bytes": 0, "processes": 0, "rank": self._rank}
         for process in self._process_tree():
             try:
                 row["cpu_percent"] += process.cpu_percent()
@@ -93,11 +96,11 @@ def _gpu() -> dict[str, Any]:
         "gpu_memory_total_bytes": total_bytes,
         "gpu_memory_free_bytes": free_bytes,
     }
-    try:
-        return {
-            **row,
-            "gpu_utilization_percent": torch.cuda.utilization(),
-            "gpu_power_watts": torch.cuda.power_draw() / 1000,
-        }
-    except (ImportError, RuntimeError):
-        return row  # NVIDIA's management library is not there
+    # NVIDIA's management library may not be there, or not know one of them, such as the use of a part of a GPU.
+    for name, read in (
+        ("gpu_utilization_percent", torch.cuda.utilization),
+        ("gpu_power_watts", lambda: torch.cuda.power_draw() / 1000),
+    ):
+        with contextlib.suppress(Exception):
+            row[name] = read()
+    return row

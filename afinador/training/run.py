@@ -17,6 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 from afinador.errors import AfinadorError
+from afinador.training.log_lines import line_format, open_attempt
 from afinador.training.run_dir import RunDir
 from afinador.training.stopping import EXIT_STOPPED, FlowProcess, Stopped, StopSign
 
@@ -29,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     run_dir = RunDir(options.run_dir.expanduser().absolute())
     run_dir.path.mkdir(parents=True, exist_ok=True)
     console = os.fdopen(os.dup(sys.stderr.fileno()), "w")
-    _send_output_to(run_dir.log)
+    _send_output_to(run_dir.log, options.attempt or 1)
     try:
         if options.job is not None:
             from afinador.training.job_file import spec_from_file
@@ -65,15 +66,18 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _send_output_to(log: Path) -> None:
+def _send_output_to(log: Path, attempt: int) -> None:
     """Send everything that this process and its libraries print to ``log.txt``."""
+    rank, ranks = (int(os.environ.get(name, default)) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1")))
+    if rank == 0:
+        open_attempt(log, attempt, rank)
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     sys.stdout.flush()
     sys.stderr.flush()
     for stream in (sys.stdout, sys.stderr):
         os.dup2(descriptor, stream.fileno())
     os.close(descriptor)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.INFO, format=line_format(rank, ranks), stream=sys.stderr)
     logging.captureWarnings(True)
     # PEFT asks transformers for a property by its old name; nobody who reads the log can do anything about it.
     warnings.filterwarnings("ignore", r"`is_gradient_checkpointing` is deprecated", FutureWarning)
@@ -84,7 +88,8 @@ def _fine_tune(run_dir: RunDir, options: argparse.Namespace) -> None:
     attempt = options.attempt or 1
     if (run_dir.result() or {}).get("status") == "succeeded":
         return
-    run_dir.write_status(attempt=attempt, state="starting")
+    so_far = (run_dir.status() or {}).get("phase_seconds") or {}
+    run_dir.write_status(attempt=attempt, state="starting", phase_seconds=so_far)
     stop = StopSign(
         run_dir,
         attempt=options.attempt,

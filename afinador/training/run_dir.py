@@ -202,7 +202,9 @@ class RunDir:
         return True
 
     def _compare(self, before: dict[str, Any], now: dict[str, Any]) -> None:
-        other = {key: (before.get(key), now[key]) for key in now.keys() - TIMES if before.get(key) != now[key]}
+        other = {
+            key: (before[key], now[key]) for key in (before.keys() & now.keys()) - TIMES if before[key] != now[key]
+        }
         if not other or self._differs:
             return
         self._differs = True

@@ -99,6 +99,7 @@ def _describe_model(
         f"Loaded {spec.base_model.name}, {weights.sentence()} On {subject.computing.device_name}, computing in "
         f"{subject.computing.precision}.",
         **described,
+        environment=environment_of(subject.computing),
     )
 
 

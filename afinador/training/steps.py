@@ -18,6 +18,7 @@ class Step:
         targets: How many were predicted: tokens that were trained on; of a classifier, texts.
         input_tokens: All tokens of the batch but the padding.
         gradient_norm: Before clipping.
+        correct: How many targets were the most likely choice, before the step.
     """
 
     number: int
@@ -26,6 +27,7 @@ class Step:
     input_tokens: int
     learning_rate: float
     gradient_norm: float
+    correct: int = 0
 
     @property
     def is_usable(self) -> bool:
@@ -40,6 +42,7 @@ class Window:
     loss_sum: float = 0.0
     targets: int = 0
     input_tokens: int = 0
+    correct: int = 0
     started_at: float = field(default_factory=time.monotonic)
 
     def add(self, step: Step) -> None:
@@ -47,11 +50,17 @@ class Window:
         self.loss_sum += step.loss_sum
         self.targets += step.targets
         self.input_tokens += step.input_tokens
+        self.correct += step.correct
 
     @property
     def loss(self) -> float | None:
         """Mean over the targets; None where all steps were skipped."""
         return self.loss_sum / self.targets if self.targets else None
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share of the targets that were the most likely choice; None where all steps were skipped."""
+        return self.correct / self.targets if self.targets else None
 
     @property
     def seconds(self) -> float:
@@ -66,4 +75,4 @@ class Window:
     def parse(cls, document: dict[str, Any]) -> Window:
         """Read what ``document`` gave, in whichever process."""
         sums = {key: document[key] for key in ("loss_sum", "targets", "input_tokens")}
-        return cls(**sums, started_at=time.monotonic() - document["seconds"])
+        return cls(**sums, correct=document.get("correct", 0), started_at=time.monotonic() - document["seconds"])

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query
-from fastapi.responses import Response
+from fastapi.responses import HTMLResponse, Response
 
 from afinador.errors import NotFoundError, nearest
+from afinador.report.style import CONTENT_SECURITY_POLICY
 from afinador.schemas.base import Page
 from afinador.schemas.checkpoints import Checkpoint, CheckpointPublication
 from afinador.schemas.events import Event
@@ -17,7 +18,7 @@ from api.keys import CurrentOrganization
 from api.paging import After, page
 from api.service import Service, TheService
 from api.streams import follow_events, follow_log, log_text, stored_file
-from registry import checkpoints, events, hub, job_logs, jobs, tables
+from registry import checkpoints, events, hub, job_logs, job_reports, jobs, tables
 
 router = APIRouter(prefix="/fine_tuning/jobs/{job}", tags=["fine-tuning jobs"])
 
@@ -128,7 +129,11 @@ def list_resources(job: str, organization: CurrentOrganization, service: TheServ
 
 @router.get("/logs", summary="Get a job's log", response_class=Response)
 def read_log(job: str, organization: CurrentOrganization, service: TheService, follow: Follow = False) -> Response:
-    """Get what training wrote, as text; with ``follow`` line by line as it is written."""
+    """Get all that training wrote, as text; a heading opens each attempt: ``=== attempt 2, rank 0, … ===``.
+
+    With ``follow`` line by line as it is written, ``{"line", "attempt", "rank"}``; attempt and rank are null before the
+    first heading.
+    """
     with service.memory.database.reading() as session:
         job_id = jobs.get(session, organization.id, job).id
     path = job_logs.path_of(service.memory, job_id)
@@ -137,3 +142,15 @@ def read_log(job: str, organization: CurrentOrganization, service: TheService, f
     if path.is_file():
         return log_text(path)
     return Response(job_logs.kept(service.memory, organization.id, job_id), media_type="text/plain; charset=utf-8")
+
+
+@router.get("/report", summary="Get a job's report", response_class=HTMLResponse)
+def read_report(job: str, organization: CurrentOrganization, service: TheService) -> HTMLResponse:
+    """Get all that is known of a job as one HTML page that stands alone: no script, and nothing is fetched.
+
+    What was asked, data, times, curves, resources, evaluation, checkpoints, attempts, what was published, the ground for
+    reproducing it, and the events; in each state what there is.
+    """
+    with service.memory.database.reading() as session:
+        written = job_reports.page_of(session, service.memory, jobs.get(session, organization.id, job))
+    return HTMLResponse(written, headers={"content-security-policy": CONTENT_SECURITY_POLICY})

@@ -76,6 +76,25 @@ def test_full_disk_is_refused_before_writing(storage: Storage, tmp_path: Path, m
         require_free_space(tmp_path / "not" / "yet", 5_000_000, "A checkpoint")
 
 
+def test_where_bytes_lie_is_told_to_the_log_alone(
+    storage: Storage, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "store" / "acme").mkdir(parents=True)
+    (tmp_path / "store" / "acme" / "jobs").write_text("in the way")
+    source = tmp_path / "log.txt"
+    source.write_text("x")
+    for fail in (
+        lambda: storage.put_file(source, "acme/jobs/1/log.txt"),
+        lambda: storage.open("acme/jobs/1/log.txt"),
+        lambda: storage.get_file("acme/none", tmp_path / "copy"),
+        lambda: storage.move("acme/jobs", "acme/jobs/2"),
+    ):
+        with pytest.raises((StorageError, NotFoundError), match="acme/") as caught:
+            fail()
+        assert str(tmp_path) not in caught.value.message and "file://" not in caught.value.message
+    assert "Not a directory" in caplog.text and str(tmp_path) in caplog.text
+
+
 def test_unwritable_storage_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StorageError, match="cannot be written"):

@@ -34,6 +34,7 @@ ROUTES = {
     "/v1/fine_tuning/jobs/{job}/metrics": "get",
     "/v1/fine_tuning/jobs/{job}/resources": "get",
     "/v1/fine_tuning/jobs/{job}/logs": "get",
+    "/v1/fine_tuning/jobs/{job}/report": "get",
     "/v1/fine_tuning/job_specs": "get post",
     "/v1/fine_tuning/job_specs/{job_spec}": "delete get",
     "/v1/models": "get post",

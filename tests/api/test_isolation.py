@@ -24,6 +24,7 @@ BY_THING = [
     ("POST", "/fine_tuning/jobs/{job}/reproduce"),
     ("GET", "/fine_tuning/jobs/{job}/metrics"),
     ("GET", "/fine_tuning/jobs/{job}/logs"),
+    ("GET", "/fine_tuning/jobs/{job}/report"),
     ("GET", "/fine_tuning/jobs/{job}/logs?follow=true"),
     ("POST", "/fine_tuning/jobs/{job}/cancel"),
     ("POST", "/fine_tuning/jobs/{job}/pause"),

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from registry import checkpoints, events, job_logs, jobs
+from afinador.training import log_lines
+from registry import checkpoints, events, job_logs, job_reports, jobs
 
 
 @pytest.fixture
@@ -140,6 +141,9 @@ def test_log_is_read_from_the_storage_when_its_run_directory_is_gone(member, run
     job_logs.keep(running.memory, job["organization_id"], job["id"])
     path.unlink()
     assert member.http.get("/v1/fine_tuning/jobs/observed/logs").text == "kept lines\n"
+    finish(running, job, claim(running, job))
+    followed = messages(member.http.get("/v1/fine_tuning/jobs/observed/logs", params={"follow": True}).text)
+    assert followed == ['{"line": "kept lines", "attempt": null, "rank": null}', "[DONE]"]
 
 
 def test_resources_are_answered_while_the_job_runs_and_from_the_storage_later(member, running, job):
@@ -168,13 +172,23 @@ def test_following_the_log_gives_lines_as_they_are_written(member, running, job)
     follower = threading.Thread(target=follow)
     follower.start()
     with path.open("a", encoding="utf-8") as log:
-        for piece in ("one\ntw", "o\nthr", "ee"):
+        log.write("one")
+    log_lines.open_attempt(path, 2, 0)
+    with path.open("a", encoding="utf-8") as log:
+        for piece in ("tw", "o\nthr", "ee"):
             log.write(piece)
             log.flush()
-            time.sleep(0.6)
+            time.sleep(0.5)
     finish(running, job, attempt)
     follower.join(15)
-    assert received == ['data: {"line": "one"}', 'data: {"line": "two"}', 'data: {"line": "three"}', "data: [DONE]"]
+    heading = json.loads(received[1].removeprefix("data: "))
+    assert heading.pop("line").startswith("=== attempt 2, rank 0, ") and heading == {"attempt": 2, "rank": 0}
+    assert [json.loads(line.removeprefix("data: ")) for line in (received[0], *received[2:-1])] == [
+        {"line": "one", "attempt": None, "rank": None},
+        {"line": "two", "attempt": 2, "rank": 0},
+        {"line": "three", "attempt": 2, "rank": 0},
+    ]
+    assert received[-1] == "data: [DONE]"
 
 
 def test_following_ends_when_the_service_goes_down(member, running, job):
@@ -192,3 +206,31 @@ def test_following_ends_when_the_service_goes_down(member, running, job):
     follower.join(5)
     running.service.stopping.clear()
     assert not follower.is_alive()
+
+
+def test_report_is_a_page_that_stands_alone_in_each_state(member, running, job):
+    queued = member.http.get("/v1/fine_tuning/jobs/observed/report")
+    assert queued.status_code == 200
+    assert queued.headers["content-type"] == "text/html; charset=utf-8"
+    assert "default-src 'none'" in queued.headers["content-security-policy"]
+    assert "orders.jsonl" in queued.text and "Curves" not in queued.text
+    attempt = claim(running, job)
+    say(running, job, "Step 1", type="metrics", data={"step": 1, "train_loss": 2.5})
+    say(running, job, "Loaded <b>tiny</b>", data={"environment": {"device": "cpu", "threads": 2}})
+    with running.memory.database.session() as session:
+        row = jobs.get(session, job["organization_id"], job["id"])
+        checkpoints.register(session, row, 5, "checkpoints/5", {"train_loss": 1.5}, 1000)
+    finish(running, job, attempt)
+    ended = member.http.get(f"/fine_tuning/jobs/{job['id']}/report").text
+    assert "Curves" in ended and "Loaded &lt;b&gt;tiny&lt;/b&gt;" in ended and ":ckpt-step-5" in ended
+    assert "step 1: train 2.5" in ended
+
+
+def test_report_of_an_ended_job_is_kept_in_the_storage(member, running, job):
+    attempt = claim(running, job)
+    assert job_reports.keep(running.memory, job["id"]) is None
+    job_logs.path_of(running.memory, job["id"]).parent.mkdir(parents=True)
+    finish(running, job, attempt)
+    page = job_reports.keep(running.memory, job["id"])
+    kept = b"".join(running.memory.storage.chunks(f"{job['organization_id']}/jobs/{job['id']}/report.html"))
+    assert page.read_bytes() == kept and b"succeeded" in kept

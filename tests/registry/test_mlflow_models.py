@@ -141,6 +141,7 @@ def test_a_published_adapter_loads_from_the_storage_and_from_a_downloaded_copy(
             memory.storage.get_file(hub.file_key(session, owner.id, "orders", file.path), copy / file.path)
             # MLflow has left a file of its own there meanwhile, and none of ours has changed.
             assert sha256_of(copy / file.path) == file.sha256 == row.files[file.path]["sha256"]
+            assert file.path != "MLmodel" or str(base) not in (copy / file.path).read_text()
     downloaded = PeftModel.from_pretrained(LlamaForCausalLM.from_pretrained(base), copy)
     expected = answer(trained, tokenizer)
     assert answer(pipeline.model, pipeline.tokenizer) == expected

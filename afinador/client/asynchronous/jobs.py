@@ -176,6 +176,10 @@ class AsyncJobs(AsyncNoun):
         rows: Sequence[dict[str, Any]] = answer["data"]
         return rows
 
+    async def report(self, job: results.Job | str) -> str:
+        """Get all that is known of a job, in whichever state, as one HTML page that stands alone."""
+        return await self._connection.text(calls.job_report(_named(job)))
+
     async def logs(self, job: results.Job | str) -> str:
         """Return the log of the training process."""
         return await self._connection.text(calls.job_logs(_named(job)))

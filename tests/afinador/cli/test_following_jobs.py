@@ -152,3 +152,13 @@ def test_watching_a_paused_job_says_how_to_resume_it(
     ran = online("watch", "mine")
     assert ran.code == 0
     assert ran.err.count("It goes on with: afinador resume fine-tuning-job mine") == 1
+
+
+def test_the_report_goes_to_a_file_or_to_standard_output(online: Run, job: dict[str, Any], elsewhere: Path) -> None:
+    shown = online("report", "mine")
+    assert shown.code == 0 and shown.out.startswith("<!doctype html>") and "orders.jsonl" in shown.out
+    written = online("report", "mine", "--output", "mine.html")
+    assert (written.code, written.out) == (0, "") and "open it in a browser" in written.err
+    assert (elsewhere / "mine.html").read_text().startswith("<!doctype html>")
+    refused = online("report", "mine", "-o", "no/such/folder.html")
+    assert refused.code != 0 and "No such file" in refused.err

@@ -56,6 +56,7 @@ COMMAND_LINES = [
     ("watch J", "watch"),
     ("watch fine-tune-job J", "watch"),
     ("logs J", "logs"),
+    ("report J -output J.html", "report"),
     ("logs job J -follow", "logs"),
     ("validate dataset p", "validate dataset"),
     ("train job.yaml", "train"),

@@ -112,3 +112,22 @@ def test_sizes(size: float, text: str) -> None:
 def test_columns_are_as_wide_as_they_must_be_and_numbers_stand_right() -> None:
     shown = render.table(("name", "loss"), [("a", 1.5), ("longer", 12.25)])
     assert shown.splitlines() == ["NAME     LOSS", "a         1.5", "longer  12.25"]
+
+
+def test_losses_are_a_curve_in_a_terminal_and_numbers_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:
+    losses = [4.0 / (step + 1) for step in range(100)]
+    console = Console(file=io.StringIO(), force_terminal=True, width=160)
+    with watching.screen_for(console) as screen:
+        screen.job(RUNNING, losses)
+    curve = render.sparkline(losses)
+    assert curve in console.file.getvalue()  # type: ignore[attr-defined]
+    assert (len(curve), curve[0], curve[-1]) == (24, "█", "▁")
+    watching.PlainScreen().job(RUNNING, losses)
+    said = capsys.readouterr().err
+    assert "(loss 4 > " in said and said.rstrip().endswith("> 0.04)") and said.isascii()
+    assert render.sparkline([]) == render.sparkline([1.0, 1.0]) == ""
+
+
+def test_a_dumb_terminal_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    assert isinstance(watching.screen_for(Console(file=io.StringIO(), force_terminal=True)), watching.PlainScreen)

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 
 from afinador.config.spec import FineTuningSpec
+from afinador.training.log_lines import LogReader
 from afinador.training.run_dir import RunDir
 
 MakeSpec = Callable[..., FineTuningSpec]
@@ -27,6 +28,7 @@ def test_process_is_cancelled_then_runs_to_the_end_then_does_nothing(
     run_dir = RunDir(tmp_path / "run")
     run_dir.write_spec(make_spec("lora", generation_examples=1))
     run_dir.write_control(1, "cancel")
+    run_dir.write_status(attempt=0, state="training", phase_seconds={"training": 1000.0})
     stopped = start(run_dir.path, "--attempt", "1", root=root)
     assert stopped.returncode == 75
     assert stopped.stderr == "Stopped: cancel was requested.\n"
@@ -38,6 +40,7 @@ def test_process_is_cancelled_then_runs_to_the_end_then_does_nothing(
     done = start(run_dir.path, "--attempt", "2", "--flow-process", me, root=root)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert run_dir.status()["attempt"] == 2
+    assert run_dir.status()["phase_seconds"]["training"] > 1000
     assert run_dir.result()["status"] == "succeeded"
 
     lines = run_dir.log.read_text().splitlines()
@@ -45,7 +48,13 @@ def test_process_is_cancelled_then_runs_to_the_end_then_does_nothing(
     places = [next(at for at, line in enumerate(lines) if text in line) for text in told]
     assert places == sorted(places)
     assert lines[-1].endswith("INFO Now done.")
-    assert all(line[:2] == "20" for line in lines)
+    assert [line for line in lines if line[:2] != "20"] == [
+        lines[0],
+        next(line for line in lines if "attempt 2" in line),
+    ]
+    reader = LogReader()
+    told_by = [reader.read(line).attempt for line in lines]
+    assert (told_by[0], told_by[-1]) == (1, 2)
     assert "Warning" not in "".join(lines)
 
     written = (run_dir.path / "result.json").stat().st_mtime_ns

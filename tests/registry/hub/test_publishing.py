@@ -34,7 +34,9 @@ def test_a_publication_is_files_entry_and_registered_version(
     assert len(version.tags["manifest_sha256"]) == 64
     assert {"MLmodel", "components/tokenizer/tokenizer.json", "adapter_model.safetensors"} <= set(row.files)
     for name, file in row.files.items():
-        content = b"".join(memory.storage.chunks(f"{row.storage_prefix}/{name}"))
+        with memory.database.reading() as session:
+            content = b"".join(memory.storage.chunks(hub.file_key(session, acme.id, "orders", name)))
+        assert job.spec["base_model"]["path"].encode() not in content
         assert (len(content), hashlib.sha256(content).hexdigest()) == (file["bytes"], file["sha256"])
 
 
@@ -145,4 +147,6 @@ def test_a_slower_attempt_leaves_the_files_of_the_faster_one_alone(
 
     row = publish(job, Overtaken(experiments.settings))
     assert row.version == 1
-    assert sorted(row.files) == [key[len(row.storage_prefix) + 1 :] for key in stored_keys(memory, acme)]
+    assert sorted([*row.files, "shown/MLmodel"]) == [
+        key[len(row.storage_prefix) + 1 :] for key in stored_keys(memory, acme)
+    ]

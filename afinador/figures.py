@@ -1,0 +1,56 @@
+"""Numbers, sizes and times as people read them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+NONE = "-"
+
+
+def text(value: Any) -> str:
+    """Return one value for people."""
+    if value is None or value == "":
+        return NONE
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 1e-3 or abs(value) >= 1e5 else f"{value:.4f}".rstrip("0").rstrip(".")
+    if isinstance(value, list | tuple):
+        return ", ".join(map(text, value)) or NONE
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={text(entry)}" for name, entry in value.items()) or NONE
+    return str(value)
+
+
+def duration(seconds: float | None) -> str:
+    """Return seconds as ``45 s``, ``3 min 20 s`` or ``2 h 05 min``."""
+    if seconds is None:
+        return NONE
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+def size(number_of_bytes: int | None) -> str:
+    """Return a number of bytes as ``12 B``, ``3.4 MB`` and so on (powers of 1000)."""
+    if number_of_bytes is None:
+        return NONE
+    amount = float(number_of_bytes)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 999.5 or unit == "GB":
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    raise AssertionError("GB is the last unit")
+
+
+def count(number: int | None) -> str:
+    """Return a large number as ``2.6M`` or ``7.2B``."""
+    if number is None:
+        return NONE
+    for limit, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if number >= limit:
+            return f"{number / limit:.1f}{unit}"
+    return str(number)
