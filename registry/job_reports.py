@@ -54,7 +54,8 @@ def keep(memory: Memory, job_id: str) -> Path | None:
 
 def _record(session: Session, memory: Memory, job: Job) -> JobRecord:
     told, older = _messages(session, job)
-    version = session.scalars(_of(HubVersion, job)).first()
+    versions = session.scalars(_of(HubVersion, job).order_by(HubVersion.checkpoint_step)).all()
+    final = [row for row in versions if row.checkpoint_step is None]
     return JobRecord(
         job=job_views.to_wire(job, turns.positions(session, [job]).get(job.id)),
         written_at=time.time(),
@@ -78,7 +79,8 @@ def _record(session: Session, memory: Memory, job: Job) -> JobRecord:
             for field, file_id in (("training_file", job.training_file_id), ("validation_file", job.validation_file_id))
             if file_id is not None
         },
-        published=hub.to_wire([version]) if version else None,
+        published=hub.to_wire(final) if final else None,
+        published_checkpoints=[hub.to_wire([row]) for row in versions if row.checkpoint_step is not None],
     )
 
 

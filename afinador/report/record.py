@@ -37,6 +37,7 @@ class JobRecord:
         events: Those of type ``message``; metrics come as rows.
         older_events: How many earlier ones are left out.
         files: What it learns from and is measured on, by the field of the request.
+        published: What the job has published at its end; checkpoints that somebody has published stand apart.
         written_at: When all this was read, Unix seconds.
     """
 
@@ -52,3 +53,4 @@ class JobRecord:
     certificates: Sequence[Certificate] = ()
     files: dict[str, File] = field(default_factory=dict)
     published: HubEntry | None = None
+    published_checkpoints: Sequence[HubEntry] = ()

@@ -10,6 +10,7 @@ from afinador.report.charts import COLOURS, shares
 from afinador.report.markup import Content, Markup, code, element, facts, joined, table
 from afinador.report.record import JobRecord
 from afinador.schemas.jobs import PHASES
+from afinador.schemas.models import HubEntry
 
 _SHORTEST_SECONDS = 0.5
 """Phases that took less are not drawn."""
@@ -149,13 +150,17 @@ def attempts(record: JobRecord) -> Markup | None:
 
 
 def published(record: JobRecord) -> Markup | None:
-    """The version in the hub, file by file."""
-    entry = record.published
-    if entry is None:
-        return None
+    """The versions in the hub, file by file: what the job has made, then checkpoints that somebody has published."""
+    final = [record.published] if record.published else []
+    shown = [_version(entry) for entry in (*final, *record.published_checkpoints)]
+    return joined(shown) if shown else None
+
+
+def _version(entry: HubEntry) -> Markup:
+    step = "" if entry.checkpoint_step is None else f", the checkpoint after step {entry.checkpoint_step}"
     told = facts(
         [
-            ("name", joined([element("b", entry.name), f", version {entry.version} ({entry.kind})"])),
+            ("name", joined([element("b", entry.name), f", version {entry.version} ({entry.kind}){step}"])),
             ("as a model", code(entry.id)),
             ("in MLflow", code(entry.uri)),
             ("in the storage", code(entry.path)),
