@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy.orm import Session
-
 from afinador.config.spec import FineTuningSpec, Output
 from afinador.errors import InvalidRequestError, ModelError, NameTakenError, NotFoundError, ServiceUnavailableError
 from afinador.schemas.models import HubFile
@@ -19,7 +17,7 @@ from registry import checkpoints, events, job_queries
 from registry.experiments import Experiments
 from registry.hub_publishing import publish_as, version_of
 from registry.memory import Memory
-from registry.tables import Checkpoint, HubVersion, Job
+from registry.tables import BaseModel, Checkpoint, HubVersion, Job
 
 _OF_TRAINING = ("training_state/", "trainer_state.json")
 """What only going on needs; it is not published."""
@@ -31,7 +29,6 @@ _guard = threading.Lock()
 
 
 def publish_checkpoint(
-    session: Session,
     memory: Memory,
     experiments: Experiments,
     organization_id: str,
@@ -45,7 +42,6 @@ def publish_checkpoint(
     any state.
 
     Args:
-        session: Used for the last step only; give a fresh one.
         memory: Ledger and storage.
         experiments: MLflow.
         organization_id: Whose job it is.
@@ -71,7 +67,7 @@ def publish_checkpoint(
     with _alone(f"{organization_id}/{row.name}"):
         version = version_of(memory, organization_id, row.name)
         if version is None:
-            version = _published(session, memory, experiments, owner, row, spec)
+            version = _published(memory, experiments, owner, row, spec)
     if version.name != name:
         raise NameTakenError(
             f"The checkpoint of step {row.step_number} is published already, as {version.name!r}, version "
@@ -81,25 +77,30 @@ def publish_checkpoint(
     return version
 
 
-def _published(
-    session: Session, memory: Memory, experiments: Experiments, job: Job, row: Checkpoint, spec: FineTuningSpec
-) -> HubVersion:
+def _published(memory: Memory, experiments: Experiments, job: Job, row: Checkpoint, spec: FineTuningSpec) -> HubVersion:
+    _require_base(memory, spec)
     with tempfile.TemporaryDirectory(prefix="publishing-", dir=memory.settings.home) as temporary:
         folder = Path(temporary)
         _fetch(memory, row, folder)
         version = publish_as(
-            session,
-            memory,
-            experiments,
-            spec,
-            folder,
-            _metrics(row),
-            run_id=job.mlflow_run_id,
-            step=row.step_number,
+            memory, experiments, spec, folder, _metrics(row), run_id=job.mlflow_run_id, step=row.step_number
         )
     message = f"Published the checkpoint of step {row.step_number} as {version.kind} {version.name}, version {version.version}."
-    events.append(session, job.id, message, data={"checkpoint": row.name, "step": row.step_number})
+    with memory.database.session() as session:
+        events.append(session, job.id, message, data={"checkpoint": row.name, "step": row.step_number})
     return version
+
+
+def _require_base(memory: Memory, spec: FineTuningSpec) -> None:
+    with memory.database.reading() as session:
+        known = (session.get(table, spec.base_model.model_id) for table in (BaseModel, HubVersion))
+        if not any(known):
+            raise NotFoundError(
+                f"The base model {spec.base_model.name} of this job was deleted; what is tuned from it can be downloaded, "
+                "and not published.",
+                param="checkpoint",
+                code="model_not_found",
+            )
 
 
 def _fetch(memory: Memory, row: Checkpoint, folder: Path) -> None:

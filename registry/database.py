@@ -7,12 +7,24 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from sqlalchemy import Connection, CursorResult, Engine, UpdateBase, create_engine, event, inspect, make_url, text
+from sqlalchemy import (
+    Connection,
+    CursorResult,
+    Dialect,
+    Engine,
+    UpdateBase,
+    create_engine,
+    event,
+    inspect,
+    make_url,
+    text,
+)
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.orm import Session, SessionTransaction, sessionmaker
+from sqlalchemy.orm import Session, sessionmaker
 
 RETRY_SECONDS = 0.5
 """Between two tries to begin a transaction."""
@@ -29,13 +41,12 @@ class Database:
 
     Args:
         url: ``sqlite:///PATH`` or ``postgresql+psycopg://…``.
-        patience_seconds: How long a transaction tries to begin while the ledger is locked or away.
+        patience_seconds: How long the first statement of a transaction waits while the ledger is locked or away.
     """
 
     def __init__(self, url: str, *, patience_seconds: float = 0.0) -> None:
         self.url = url
-        self._patience_seconds = patience_seconds
-        self.engine = _engine(url)
+        self.engine = _engine(url, patience_seconds)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
         self._readers = sessionmaker(self.engine.execution_options(sqlite_begin="DEFERRED"), expire_on_commit=False)
 
@@ -46,7 +57,7 @@ class Database:
         On SQLite it takes the write lock at its first statement, so what it reads cannot change under it; keep it short.
         """
         with self._sessions() as session:
-            with self._begun(session):
+            with session.begin():
                 yield session
             for action in session.info.pop(_ACTIONS, []):
                 action()
@@ -54,24 +65,8 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """Give a transaction that only reads, and on SQLite neither waits for writers nor holds them up."""
-        with self._readers() as session, self._begun(session):
+        with self._readers() as session, session.begin():
             yield session
-
-    def _begun(self, session: Session) -> SessionTransaction:
-        """Begin a transaction, again and again while the ledger is locked or away and patience lasts."""
-        end = time.monotonic() + self._patience_seconds
-        while True:
-            transaction = session.begin()
-            try:
-                if self._patience_seconds:
-                    session.connection()
-                return transaction
-            except OperationalError as error:
-                transaction.rollback()
-                if time.monotonic() > end:
-                    raise
-                logger.warning("The ledger cannot be written or read (%s); trying again.", error.orig)
-                time.sleep(RETRY_SECONDS)
 
     def close(self) -> None:
         """Close all connections."""
@@ -100,16 +95,24 @@ def upgrade(url: str) -> None:
         engine.dispose()
 
 
-def _engine(url: str) -> Engine:
-    if make_url(url).get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True)
+def _engine(url: str, patience_seconds: float = 0.0) -> Engine:
     path = make_url(url).database
-    if path:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, connect_args={"timeout": 30})
-    event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", _begin_sqlite)
+    if make_url(url).get_backend_name() == "sqlite":
+        if path:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_engine(url, connect_args={"timeout": 30})
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", partial(_begin_sqlite, patience_seconds))
+    else:
+        engine = create_engine(url, pool_pre_ping=True)
+    event.listen(engine, "do_connect", partial(_connect, patience_seconds))
     return engine
+
+
+def _connect(patience_seconds: float, dialect: Dialect, _: object, words: Any, options: Any) -> Any:
+    return _patiently(
+        lambda: dialect.connect(*words, **options), patience_seconds, dialect.loaded_dbapi.OperationalError
+    )
 
 
 def _prepare_sqlite(connection: Any, _: object) -> None:
@@ -119,10 +122,23 @@ def _prepare_sqlite(connection: Any, _: object) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
-def _begin_sqlite(connection: Connection) -> None:
+def _begin_sqlite(patience_seconds: float, connection: Connection) -> None:
     # A transaction that reads first and writes later fails on SQLite when another one has written in between.
     kind = connection.get_execution_options().get("sqlite_begin", "IMMEDIATE")
-    connection.exec_driver_sql(f"BEGIN {kind}")
+    _patiently(lambda: connection.exec_driver_sql(f"BEGIN {kind}"), patience_seconds, OperationalError)
+
+
+def _patiently(begin: Callable[[], Any], patience_seconds: float, refusal: type[Exception]) -> Any:
+    """Try again and again to begin, while the ledger is locked or away and patience lasts."""
+    end = time.monotonic() + patience_seconds
+    while True:
+        try:
+            return begin()
+        except refusal as error:
+            if time.monotonic() >= end:
+                raise
+            logger.warning("The ledger cannot be written or read (%s); trying again.", getattr(error, "orig", error))
+            time.sleep(RETRY_SECONDS)
 
 
 def _is_current(engine: Engine) -> bool:

@@ -30,19 +30,14 @@ logger = logging.getLogger(__name__)
 
 
 def publish(
-    session: Session,
-    memory: Memory,
-    experiments: Experiments,
-    job: Job,
-    final_folder: Path,
-    metrics: dict[str, Any],
+    memory: Memory, experiments: Experiments, job: Job, final_folder: Path, metrics: dict[str, Any]
 ) -> HubVersion:
     """Publish what a job made as the newest version of its output name.
 
-    Idempotent by job. Whatever fails, the files are removed again and MLflow's entry with them.
+    Idempotent by job. Whatever fails, the files are removed again and MLflow's entry with them. The ledger is locked for
+    the last step only, not while files are copied.
 
     Args:
-        session: Used for the last step only, so that no lock is held while files are copied; give a fresh one.
         memory: Ledger and storage.
         experiments: MLflow.
         job: Its spec says what was made and how it is called.
@@ -57,11 +52,10 @@ def publish(
         ServiceUnavailableError: MLflow does not answer; may be repeated.
     """
     spec = FineTuningSpec.model_validate(job.spec)
-    return publish_as(session, memory, experiments, spec, final_folder, metrics, run_id=job.mlflow_run_id)
+    return publish_as(memory, experiments, spec, final_folder, metrics, run_id=job.mlflow_run_id)
 
 
 def publish_as(
-    session: Session,
     memory: Memory,
     experiments: Experiments,
     spec: FineTuningSpec,
@@ -74,7 +68,6 @@ def publish_as(
     """Publish a folder under the name, and as the one version, that ``spec.output`` says; see ``publish``.
 
     Args:
-        session: As above.
         memory: As above.
         experiments: As above.
         spec: What was trained. A version of its alias that is there already is returned, whatever its name is.
@@ -100,10 +93,11 @@ def publish_as(
             tags={"manifest_sha256": hash_of_files(row.files), **of_checkpoint},
             held_back=None if decision is None or decision.is_champion else decision.message,
         )
-        if decision is not None:
-            key = "promotion" if step is None else None  # a checkpoint may be deleted, and published again
-            events.append(session, spec.job_id, decision.message, data=decision.data, dedup_key=key)
-        return _insert(session, row)
+        with memory.database.session() as session:
+            if decision is not None:
+                key = "promotion" if step is None else None  # a checkpoint may be deleted, and published again
+                events.append(session, spec.job_id, decision.message, data=decision.data, dedup_key=key)
+            return _insert(session, row)
     except Exception:
         # Another attempt of the same job may have been faster: then these are its files.
         if (published := version_of(memory, spec.organization_id, spec.output.alias)) is not None:

@@ -16,6 +16,7 @@ from afinador.training.run_dir import RunDir
 from registry import files, job_logs, job_reports, jobs
 from registry.experiments import Experiments
 from registry.hub_publishing import publish as publish_to_hub
+from registry.hub_publishing import version_of
 from tasks import artifacts
 from tasks.attempt import Attempt
 from tasks.following import Follower
@@ -53,7 +54,9 @@ def publish(attempt: Attempt, follower: Follower) -> str:
         ServiceUnavailableError: MLflow is away; tried again.
         StorageError: The storage is away; tried again.
     """
-    attempt.check()
+    spec = attempt.spec
+    if version_of(attempt.memory, spec.organization_id, spec.output.alias) is None:
+        attempt.check()  # once it is published, it is too late to stop
     with said(attempt, "Publishing"):
         return _published(attempt, follower)
 
@@ -66,17 +69,16 @@ def _published(attempt: Attempt, follower: Follower) -> str:
     experiments, mlflow_run_id = opened
     organization, output = attempt.spec.organization, attempt.spec.output
     metrics = (attempt.run.result() or {}).get("metrics") or {}
-    job = attempt.job()
-    with attempt.memory.database.session() as session:
-        version = publish_to_hub(session, attempt.memory, experiments, job, attempt.run.final, metrics)
-        alias, number = version.alias, version.version
+    version = publish_to_hub(attempt.memory, experiments, attempt.job(), attempt.run.final, metrics)
     experiments.set_final_metrics(organization, mlflow_run_id, metrics)
     experiments.finish(organization, mlflow_run_id, "FINISHED")
     job_logs.keep(attempt.memory, attempt.spec.organization_id, attempt.job_id)
-    message = f"Published {output.kind} {output.name}, version {number}, as {alias}."
+    message = f"Published {output.kind} {output.name}, version {version.version}, as {version.alias}."
     with attempt.memory.database.session() as session:
         curve_id = _keep_curve(session, attempt)
-        jobs.set_fields(session, attempt.job_id, attempt.number, fine_tuned_model=alias, result_files=[curve_id])
+        jobs.set_fields(
+            session, attempt.job_id, attempt.number, fine_tuned_model=version.alias, result_files=[curve_id]
+        )
         jobs.add_phase(session, attempt.job_id, attempt.number, "publishing", time.monotonic() - started_at)
         jobs.finish(session, attempt.job_id, attempt.number, "succeeded", message=message)
     keep_report(attempt, opened)

@@ -98,8 +98,7 @@ def publish_checkpoint(
     name = parsed(CheckpointPublication, body).output_model
     row, memory = _checkpoint(job, checkpoint, organization, service), service.memory
     experiments = service.experiments.get()
-    with memory.database.session() as session:
-        alias = hub.publish_checkpoint(session, memory, experiments, organization.id, row.job_id, row.id, name).alias
+    alias = hub.publish_checkpoint(memory, experiments, organization.id, row.job_id, row.id, name).alias
     with memory.database.reading() as session:
         return hub.to_wire(hub.get(session, organization.id, alias))
 

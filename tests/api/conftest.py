@@ -190,9 +190,7 @@ def publish(running: Running, public_base_model: str, tmp_path: Path) -> Publish
             row = jobs.claim(session, job["id"], flow_run_id="run", process_id=1, process_started_at=1.0, host="here")
         assert row is not None
         experiments = running.service.experiments.get()
-        with running.memory.database.session() as session:
-            made = hub_publishing.publish(session, running.memory, experiments, row, folder, {"tuned": {"loss": 0.5}})
-            alias = made.alias
+        alias = hub_publishing.publish(running.memory, experiments, row, folder, {"tuned": {"loss": 0.5}}).alias
         with running.memory.database.session() as session:
             jobs.set_fields(session, job["id"], row.attempt, fine_tuned_model=alias)
             jobs.finish(session, job["id"], row.attempt, "succeeded", message="The job is done")

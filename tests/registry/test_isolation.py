@@ -171,7 +171,7 @@ class Belongings:
                 lambda s, o: checkpoints.find_named(s, o, checkpoint.name, param="from_checkpoint"),
             ],
             "checkpoint_publishing.publish_checkpoint": [
-                lambda s, o: hub.publish_checkpoint(s, memory, unreached, o, job.id, checkpoint.id)
+                lambda _, o: hub.publish_checkpoint(memory, unreached, o, job.id, checkpoint.id)
             ],
             "job_starts.find": [
                 lambda s, o: job_starts.find(s, memory, o, parse_request({"from_checkpoint": checkpoint.id}))

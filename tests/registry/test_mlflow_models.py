@@ -132,8 +132,7 @@ def test_a_published_adapter_loads_from_the_storage_and_from_a_downloaded_copy(
     workshop.upload(owner)
     job = workshop.job(owner, output_model="orders")
     trained = PeftModel.from_pretrained(LlamaForCausalLM.from_pretrained(base), adapter)
-    with memory.database.session() as session:
-        row = hub.publish(session, memory, experiments, job, adapter, {})
+    row = hub.publish(memory, experiments, job, adapter, {})
     pipeline = load_champion(experiments, owner.name, "orders")
     copy = tmp_path / "copy"
     with memory.database.reading() as session:
@@ -241,8 +240,7 @@ def test_what_mlflow_needs_of_a_classifiers_base_is_stored_and_not_published(
     trained.get_base_model().config.save_pretrained(final / "base")
     trained.save_pretrained(final)
     tokenizer.save_pretrained(final)
-    with memory.database.session() as session:
-        row = hub.publish(session, memory, experiments, job, final, {})
+    row = hub.publish(memory, experiments, job, final, {})
     assert [name for name in row.files if name.startswith("base/")] == ["base/config.json"]
     assert load_champion(experiments, owner.name, "moods")("one two")[0]["label"] in CLASSES
     with memory.database.session() as session:

@@ -78,8 +78,7 @@ def publish(
         given = {} if promote_if is None else {"promote_if": promote_if}
         job = ready.job(acme, output_model="orders", validation_file="train", config=given)
         metrics = {"base": {"loss": base_loss}, "tuned": {"loss": loss, "exact_match": None}}
-        with memory.database.session() as session:
-            return hub.publish(session, memory, experiments, job, final, metrics)
+        return hub.publish(memory, experiments, job, final, metrics)
 
     return go
 

@@ -114,9 +114,8 @@ def require_publishable(memory: Memory, experiments: Experiments, job: Job, fina
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    with memory.database.session() as session:
-        version = hub.publish_checkpoint(session, memory, experiments, job.organization_id, job.id, "12")
-        assert (version.name, version.version, version.checkpoint_step) == ("sums", 1, 12)
+    version = hub.publish_checkpoint(memory, experiments, job.organization_id, job.id, "12")
+    assert (version.name, version.version, version.checkpoint_step) == ("sums", 1, 12)
     same = {path.name for path in final.iterdir() if path.is_file()} - {"README.md", "afinador.json"}
     assert {name: version.files[name]["sha256"] for name in same} == {name: sha256_of(final / name) for name in same}
     assert {"README.md", "afinador.json", "MLmodel"} <= version.files.keys()

@@ -48,7 +48,6 @@ def final(tmp_path: Path) -> Path:
 @pytest.fixture
 def publish(memory: Memory, experiments: Experiments, final: Path) -> Publish:
     def go(job: Job, gateway: Experiments | None = None) -> HubVersion:
-        with memory.database.session() as session:
-            return hub.publish(session, memory, gateway or experiments, job, final, {"tuned": {"loss": 0.5}})
+        return hub.publish(memory, gateway or experiments, job, final, {"tuned": {"loss": 0.5}})
 
     return go

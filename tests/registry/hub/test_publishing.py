@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ import pytest
 
 from afinador.errors import ModelError, ServiceUnavailableError, StorageError, UnsupportedModelError
 from registry import hub
+from registry.database import Database
 from registry.experiments import Experiments
 from registry.memory import Memory
 from registry.tables import HubVersion, Organization
@@ -123,16 +127,59 @@ def test_nothing_is_left_when_the_ledger_refuses(
     assert registered(experiments, acme) == {}
 
 
+class PowerCut(BaseException):
+    """Nothing is tidied up behind it."""
+
+
+@pytest.mark.parametrize("failure", [RuntimeError, PowerCut])
 def test_a_commit_that_fails_is_healed_by_the_next_try(
-    memory: Memory, experiments: Experiments, ready: Any, acme: Organization, publish: Publish, final: Path
+    memory: Memory,
+    experiments: Experiments,
+    ready: Any,
+    acme: Organization,
+    publish: Publish,
+    monkeypatch: pytest.MonkeyPatch,
+    failure: type[BaseException],
 ) -> None:
     job = ready.job(acme, output_model="orders")
-    with pytest.raises(RuntimeError), memory.database.session() as session:
-        hub.publish(session, memory, experiments, job, final, {})
-        raise RuntimeError("the commit failed")
+    begin = memory.database.session
+
+    @contextmanager
+    def fails_to_commit() -> Iterator[Any]:
+        with begin() as session:
+            yield session
+            raise failure("the commit failed")
+
+    with monkeypatch.context() as broken, pytest.raises(failure):
+        broken.setattr(memory.database, "session", fails_to_commit)
+        publish(job)
     assert rows(memory) == 0
     assert publish(job).version == 1
     assert registered(experiments, acme) == {"orders": ["1"]}
+
+
+def test_others_write_to_the_ledger_while_files_are_copied(
+    memory: Memory,
+    experiments: Experiments,
+    ready: Any,
+    acme: Organization,
+    final: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job = ready.job(acme, output_model="orders")
+    patient = replace(memory, database=Database(memory.database.url, patience_seconds=30))
+    put_file, written = memory.storage.put_file, []
+
+    def write_meanwhile(source: Path, key: str) -> None:
+        with sqlite3.connect(memory.settings.home / "ledger.db", timeout=0) as other:
+            other.execute("UPDATE jobs SET name = name")
+        written.append(key)
+        put_file(source, key)
+
+    monkeypatch.setattr(memory.storage, "put_file", write_meanwhile)
+    assert hub.publish(patient, experiments, job, final, {}).version == 1
+    assert len(written) >= 4
+    patient.database.close()
 
 
 def test_a_slower_attempt_leaves_the_files_of_the_faster_one_alone(
