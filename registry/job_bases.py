@@ -65,8 +65,9 @@ def find_result(session: Session, memory: Memory, organization_id: str, name: st
     if not found:
         if name.startswith("ft:"):
             mine = select(HubVersion.alias).where(HubVersion.organization_id == organization_id)
+            way = " A job starts from a checkpoint by from_checkpoint." if ":ckpt-step-" in name else ""
             raise NotFoundError(
-                f"There is no result {name!r}.{nearest(name, session.scalars(mine))}",
+                f"There is no result {name!r}.{way or nearest(name, session.scalars(mine))}",
                 param="model",
                 code="model_not_found",
             )

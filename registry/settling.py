@@ -12,7 +12,6 @@ import time
 
 from sqlalchemy import func, select, update
 
-from afinador.errors import AfinadorError
 from afinador.schemas.jobs import ENDED_STATUSES
 from registry import events, job_logs, job_reports, jobs, paused_runs, turns
 from registry.flow_processes import flow_lives
@@ -121,12 +120,12 @@ class _Round:
             self.settle_open(moved, state)
 
     def _keep_records(self, job: Job) -> None:
-        """Keep log and report of a job whose flow could not: its process is gone."""
+        """Keep log and report of a job whose flow could not: its process is gone. Nothing else waits for them."""
         try:
             job_logs.keep(self.memory, job.organization_id, job.id)
             job_reports.keep(self.memory, job.id)
-        except AfinadorError as error:
-            logger.warning("Log and report of job %s are in its run directory alone: %s", job.id, error.message)
+        except Exception:
+            logger.warning("Log and report of job %s are in its run directory alone.", job.id, exc_info=True)
 
     def _settle_paused(self, job: Job, state: RunState | None) -> None:
         if _is_cancel(state):

@@ -232,6 +232,8 @@ def test_base_model_may_be_registered_under_the_name_of_a_result(ready: Workshop
 def test_unknown_result_names_the_nearest(ready: Workshop, acme: Organization, adapter: HubVersion) -> None:
     with pytest.raises(NotFoundError, match=f"Did you mean '{adapter.alias}'"):
         ready.job(acme, model=f"{adapter.alias}x")
+    with pytest.raises(NotFoundError, match="starts from a checkpoint by from_checkpoint"):
+        ready.job(acme, model=f"{adapter.alias}:ckpt-step-2")
 
 
 def test_adapter_and_checkpoint_are_not_both_a_start(ready: Workshop, acme: Organization, adapter: HubVersion) -> None:
