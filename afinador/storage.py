@@ -6,6 +6,7 @@ where the bytes lie.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import os
@@ -42,10 +43,30 @@ def require_free_space(folder: Path, needed_bytes: int, what: str) -> None:
         )
 
 
+def is_disk_full(error: Exception) -> bool:
+    """Tell whether a write failed for lack of space; safetensors has no number for it, only the system's sentence."""
+    is_known = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return is_known or "No space left on device" in str(error)
+
+
 def sha256_of(path: Path) -> str:
     """Return the hex SHA-256 of a local file."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _copy_whole(source: Path, target: Path) -> None:
+    """Copy a file under another name, and give it its own when it is on the disk; what does not fit goes again."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f"{target.name}.{os.getpid()}.part")
+    try:
+        shutil.copyfile(source, temporary)
+        with temporary.open("rb+") as stream:
+            os.fsync(stream.fileno())
+        temporary.rename(target)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def _checked(key: str) -> str:
@@ -85,22 +106,22 @@ class Storage:
         """Copy a local file in; it appears whole or not at all.
 
         Raises:
-            InsufficientStorageError: The disk of a local storage is too full.
+            InsufficientStorageError: The disk of a local storage is too full, or becomes so while it is written.
             StorageError: The storage refuses or does not answer.
         """
         target = self._path(key)
         try:
             if self.is_local:
                 require_free_space(Path(self._root), source.stat().st_size, f"Storing {source.name}")
-                Path(target).parent.mkdir(parents=True, exist_ok=True)
-                temporary = Path(f"{target}.{os.getpid()}.part")
-                shutil.copyfile(source, temporary)
-                with temporary.open("rb+") as stream:
-                    os.fsync(stream.fileno())
-                temporary.rename(target)
+                _copy_whole(source, Path(target))
             else:
                 self._files.put_file(str(source), target)
         except OSError as error:
+            if is_disk_full(error):
+                raise InsufficientStorageError(
+                    f"The storage's disk is full: {source.name} does not fit. Free some space, or move "
+                    "AFINADOR_STORAGE_URL to a larger disk."
+                ) from error
             raise self._failure(f"Cannot store {key!r}", error) from error
 
     def put_folder(self, source: Path, prefix: str) -> None:

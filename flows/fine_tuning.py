@@ -11,7 +11,7 @@ from prefect.exceptions import Pause
 from prefect.states import Cancelled, Completed, Failed
 from sqlalchemy.exc import SQLAlchemyError
 
-from afinador.errors import AfinadorError, InsufficientStorageError
+from afinador.errors import InsufficientStorageError
 from tasks import ending
 from tasks.attempt import Attempt, StopRequestedError, claim
 from tasks.evaluate import evaluate
@@ -63,13 +63,11 @@ def outcome(attempt: Attempt) -> State:
         logger.exception("The ledger is away for too long; housekeeping starts the job again.")
         ending.interrupted(attempt)
         raise
-    except AfinadorError as error:
-        if error.code == InsufficientStorageError.code:
-            return ended_as(attempt, ending.waits_for_space(attempt, error))
-        return Failed(message=ending.failed(attempt, error))
     except Exception as error:
-        logger.exception("An error that nobody foresaw.")
-        return Failed(message=ending.failed(attempt, ending.unforeseen(error)))
+        reason = ending.explained(error)
+        if reason.code == InsufficientStorageError.code:
+            return ended_as(attempt, ending.waits_for_space(attempt, reason))
+        return Failed(message=ending.failed(attempt, reason))
     except BaseException:
         ending.interrupted(attempt)
         raise

@@ -8,8 +8,9 @@ from functools import partial
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from afinador.errors import AfinadorError
+from afinador.errors import AfinadorError, InsufficientStorageError
 from afinador.settings import read_settings
+from afinador.storage import is_disk_full
 from afinador.training.checkpoints import complete_checkpoints
 from registry import job_logs, jobs
 from registry.job_ends import exhausted
@@ -33,6 +34,16 @@ def unforeseen(error: Exception) -> UnforeseenError:
         f"The service made an error ({type(error).__name__}). The log of the job's run in Prefect has the details; "
         "creating the job again may help, otherwise tell the operator."
     )
+
+
+def explained(error: Exception) -> AfinadorError:
+    """Return the reason for whatever ended an attempt: itself, a disk that is full, or a fault of ours, told to the log."""
+    if isinstance(error, AfinadorError):
+        return error
+    if is_disk_full(error):
+        return InsufficientStorageError("The disk of the service's home is full. Free some space.")
+    logger.error("An error that nobody foresaw.", exc_info=error)
+    return unforeseen(error)
 
 
 def failed(attempt: Attempt, error: AfinadorError) -> str:

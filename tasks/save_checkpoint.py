@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from afinador.errors import StorageError
+from afinador.errors import InsufficientStorageError, StorageError
 from afinador.training.checkpoints import CheckpointDamagedError, verify
 from registry import checkpoints, job_logs
 from tasks.attempt import Attempt
 from tasks.retrying import RETRY_DELAYS_SECONDS, is_transient, said
+
+logger = logging.getLogger(__name__)
 
 
 @task(
@@ -29,7 +32,8 @@ def save_checkpoint(attempt: Attempt, step: int, metrics: dict[str, Any]) -> Non
     meanwhile, or that its manifest disproves, is left out and said so.
 
     Raises:
-        StorageError: The storage does not take it.
+        StorageError: The storage does not take it; tried again.
+        InsufficientStorageError: The storage's disk is full; the job waits for space, and it is copied when that goes on.
     """
     folder = attempt.run.path / "checkpoints" / f"step-{step:06d}"
     with attempt.memory.database.session() as session:
@@ -44,13 +48,25 @@ def save_checkpoint(attempt: Attempt, step: int, metrics: dict[str, Any]) -> Non
     with said(attempt, f"Saving checkpoint {step}"):
         try:
             attempt.memory.storage.put_folder(folder, key)
-        except FileNotFoundError as error:
-            raise StorageError(f"Checkpoint {step} vanished while it was copied.") from error
+        except (StorageError, InsufficientStorageError):
+            _withdraw(attempt, step, key)
+            raise
         job = attempt.job()
         with attempt.memory.database.session() as session:
             checkpoints.register(session, job, step, key, {"step": step, **metrics}, size_bytes)
         job_logs.keep(attempt.memory, attempt.spec.organization_id, attempt.job_id)
         _prune(attempt)
+
+
+def _withdraw(attempt: Attempt, step: int, key: str) -> None:
+    """Remove what was copied of a checkpoint that could not be copied whole."""
+    with attempt.memory.database.session() as session:
+        if checkpoints.exists(session, attempt.job_id, step):
+            return  # a newer attempt has saved it meanwhile
+    try:
+        attempt.memory.storage.delete(key)
+    except StorageError as error:
+        logger.warning("Left behind of checkpoint %d of %s: %s", step, attempt.job_id, error.message)
 
 
 def _prune(attempt: Attempt) -> None:

@@ -7,9 +7,8 @@ from pathlib import Path
 from afinador.config.hyperparameters import Hyperparameters
 from afinador.config.spec import FineTuningSpec
 from afinador.errors import AfinadorError, InsufficientStorageError, TrainingError
+from afinador.storage import is_disk_full
 from afinador.training.job_file import LOCAL
-
-_DISK_FULL = 28  # errno.ENOSPC
 
 
 def told(error: Exception, spec: FineTuningSpec, run_folder: Path) -> AfinadorError:
@@ -34,7 +33,7 @@ def explained(error: Exception, hyperparameters: Hyperparameters) -> AfinadorErr
             "or gradient_checkpointing: true; or choose a smaller base model.",
             code="out_of_memory",
         )
-    if _is_disk_full(error):
+    if is_disk_full(error):
         place = getattr(error, "filename", None) or error
         return InsufficientStorageError(f"The disk is full: {place}. Free some space and try again.")
     first_line = (str(error).strip() or "no message").splitlines()[0]
@@ -43,11 +42,6 @@ def explained(error: Exception, hyperparameters: Hyperparameters) -> AfinadorErr
         "The run's log holds the whole story; starting the job again may help.",
         code="internal_error",
     )
-
-
-def _is_disk_full(error: Exception) -> bool:
-    """Safetensors has no number for it, only the sentence of the system."""
-    return (isinstance(error, OSError) and error.errno == _DISK_FULL) or "No space left on device" in str(error)
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -97,6 +97,24 @@ def pause_and_resume_in_prefect(victim: Victim, random: Random) -> bool:
     return True
 
 
+def cancel_in_prefect_and_go_on(victim: Victim, random: Random) -> bool:
+    """Cancel by the button of Prefect's page of the run, and go on as a new job from the newest checkpoint."""
+    if not victim.get(f"/fine_tuning/jobs/{victim.id}/checkpoints", limit=1)["data"]:
+        return False
+    if not victim.set_run_state("CANCELLING", "Cancelling") or victim.wait(PAUSE_SECONDS)["status"] != "cancelled":
+        return False
+    victim.go_on_as_another_job()
+    return True
+
+
+def retry_in_prefect(victim: Victim, random: Random) -> bool:
+    """Make the run failed by Prefect's page of it while the job goes on, and press Retry there."""
+    if not victim.set_run_state("FAILED", "Failed"):
+        return False
+    time.sleep(random.uniform(0, 2))
+    return victim.set_run_state("SCHEDULED", "AwaitingRetry")
+
+
 def server_outage(victim: Victim, random: Random) -> bool:
     """Prefect's server answers nobody for 30 s."""
     return _freeze(victim.part("prefect"))
@@ -104,14 +122,12 @@ def server_outage(victim: Victim, random: Random) -> bool:
 
 def ledger_locked(victim: Victim, random: Random) -> bool:
     """Somebody holds the ledger's database for 30 s."""
-    connection = sqlite3.connect(victim.stack.home / "ledger.db", timeout=60, isolation_level=None)
-    try:
-        connection.execute("BEGIN EXCLUSIVE")
-        time.sleep(OUTAGE_SECONDS)
-        connection.execute("ROLLBACK")
-    finally:
-        connection.close()
-    return True
+    return _lock(victim.stack.home / "ledger.db")
+
+
+def mlflow_locked(victim: Victim, random: Random) -> bool:
+    """Somebody holds the database of MLflow's store for 30 s."""
+    return _lock(victim.stack.home / "mlflow.db")
 
 
 def tear_checkpoint(victim: Victim, random: Random) -> bool:
@@ -155,8 +171,8 @@ KINDS: dict[str, Callable[[Victim, Random], bool]] = {
     function.__name__: function
     for function in (
         kill_trainer, terminate_trainer, kill_flow, kill_worker, kill_prefect, kill_mlflow, kill_api, kill_supervisor,
-        kill_everything, pause_and_resume, pause_and_resume_in_prefect, server_outage, ledger_locked, tear_checkpoint,
-        flip_bit, fill_disk,
+        kill_everything, pause_and_resume, pause_and_resume_in_prefect, cancel_in_prefect_and_go_on, retry_in_prefect,
+        server_outage, ledger_locked, mlflow_locked, tear_checkpoint, flip_bit, fill_disk,
     )
 }  # fmt: skip
 """Each returns False where there was nothing to disturb."""
@@ -169,6 +185,17 @@ def _kill(process: psutil.Process | None, number: int = signal.SIGKILL) -> bool:
         process.send_signal(number)
     except psutil.NoSuchProcess:
         return False
+    return True
+
+
+def _lock(database: Path) -> bool:
+    connection = sqlite3.connect(database, timeout=60, isolation_level=None)
+    try:
+        connection.execute("BEGIN EXCLUSIVE")
+        time.sleep(OUTAGE_SECONDS)
+        connection.execute("ROLLBACK")
+    finally:
+        connection.close()
     return True
 
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import psutil
 from tests.integration.stack import Stack, start
 
 TIMES = {"timestamp_ms", "tokens_per_second", "created_at"}
+CURVES = ("train_loss", "learning_rate", "valid_loss")
 ENDED = ("succeeded", "failed", "cancelled")
 SETTINGS = {
     "epochs": 10, "batch_size": 4, "micro_batch_size": 2, "learning_rate": 5e-4, "lora_dropout": 0.2, "save_steps": 7,
@@ -48,6 +50,8 @@ class Victim:
             answer = http.post("/fine_tuning/jobs", json=body)
         assert answer.status_code == 200, answer.text
         self.id: str = answer.json()["id"]
+        self.before: list[tuple[str, int]] = []
+        """Cancelled jobs that this one goes on from, and the step after which the next one did."""
 
     @property
     def run_dir(self) -> Path:
@@ -77,6 +81,37 @@ class Victim:
         """Ask for a pause or the like."""
         with self.stack.http() as http:
             return http.post(f"/fine_tuning/jobs/{self.id}/{action}")
+
+    def set_run_state(self, type: str, name: str) -> bool:
+        """Set the state of the run as Prefect's page of it does; False when Prefect refuses or there is no run yet."""
+        run_id = (self.job()["run_url"] or "").rpartition("/")[2]
+        if not run_id:
+            return False
+        end = time.monotonic() + 60
+        while True:
+            try:
+                answer = httpx.post(
+                    f"{self.stack.prefect_url}/flow_runs/{run_id}/set_state",
+                    json={"state": {"type": type, "name": name}},
+                    timeout=60,
+                )
+                if answer.status_code < 500:  # else its SQLite was busy
+                    return bool(answer.raise_for_status().json()["status"] == "ACCEPT")
+            except httpx.TransportError:
+                if time.monotonic() > end:
+                    raise
+            assert time.monotonic() < end, f"Prefect does not take {name}"
+            time.sleep(0.3)
+
+    def go_on_as_another_job(self) -> None:
+        """Create a job that goes on from the newest checkpoint of this one, which was cancelled, and follow that one."""
+        (newest,) = self.get(f"/fine_tuning/jobs/{self.id}/checkpoints", limit=1)["data"]
+        whole = {"from_checkpoint": newest["id"], "from_checkpoint_state": "whole"}
+        with self.stack.http() as http:
+            answer = http.post("/fine_tuning/jobs", json={"output_model": self.name, **whole})
+        assert answer.status_code == 200, answer.text
+        self.before.append((self.id, newest["step_number"]))
+        self.id = answer.json()["id"]
 
     def pause(self, timeout_seconds: float) -> bool:
         """Pause, and return whether the job is paused now; it may have ended meanwhile."""
@@ -144,8 +179,7 @@ class Victim:
 
     def flow(self) -> psutil.Process | None:
         """Return the flow's process, as the ledger knows it."""
-        with sqlite3.connect(f"file:{self.stack.home / 'ledger.db'}?mode=ro", uri=True, timeout=30) as ledger:
-            [(process_id,)] = ledger.execute("SELECT process_id FROM jobs WHERE id = ?", (self.id,)).fetchall()
+        [(process_id,)] = self._ask("ledger", "SELECT process_id FROM jobs WHERE id = ?", self.id)
         return _process(process_id)
 
     def part(self, name: str) -> psutil.Process | None:
@@ -180,8 +214,12 @@ class Victim:
     # What must be true
 
     def journal(self) -> list[dict[str, Any]]:
-        """Return every measurement as the API tells it, times left out."""
-        rows = self.get(f"/fine_tuning/jobs/{self.id}/metrics")["data"]
+        """Return every measurement as the API tells it, times left out; first those of the jobs that it goes on from."""
+        rows = []
+        for job_id, until in self.before:
+            measured = self.get(f"/fine_tuning/jobs/{job_id}/metrics")["data"]
+            rows += [row for row in measured if row["step"] <= until]
+        rows += self.get(f"/fine_tuning/jobs/{self.id}/metrics")["data"]
         return [{key: value for key, value in row.items() if key not in TIMES} for row in rows]
 
     def weights(self) -> dict[str, str]:
@@ -204,6 +242,31 @@ class Victim:
         assert steps == sorted(set(steps), reverse=True)
         published = [message for message in self.all_messages() if message.startswith("Published adapter")]
         assert len(published) == 1, published
+        self._require_curves_in_mlflow()
+        for job_id in (self.id, *(job_id for job_id, _ in self.before)):
+            self._require_whole_records(job_id)
+
+    def _require_curves_in_mlflow(self) -> None:
+        """MLflow has what the API tells, each step once."""
+        [(run_id,)] = self._ask("ledger", "SELECT mlflow_run_id FROM jobs WHERE id = ?", self.id)
+        rows = self.get(f"/fine_tuning/jobs/{self.id}/metrics")["data"]
+        for curve in CURVES:
+            question = "SELECT step, value FROM metrics WHERE run_uuid = ? AND key = ? ORDER BY step"
+            told = [(row["step"], row[curve]) for row in rows if curve in row]
+            assert told and self._ask("mlflow", question, run_id, curve) == told, curve
+
+    def _require_whole_records(self, job_id: str) -> None:
+        """Events are numbered without gaps, and what the checkpoints list is there, byte for byte."""
+        rows = self._ask("ledger", "SELECT sequence FROM events WHERE job_id = ? ORDER BY sequence", job_id)
+        assert [sequence for (sequence,) in rows] == list(range(1, len(rows) + 1))
+        place = f"/fine_tuning/jobs/{job_id}/checkpoints"
+        for checkpoint in self.get(place, limit=100)["data"]:
+            files = self.get(f"{place}/{checkpoint['id']}/files")["data"]
+            assert files, checkpoint
+            for file in files:
+                with self.stack.http() as http:
+                    content = http.get(f"{place}/{checkpoint['id']}/files/{file['path']}").raise_for_status().content
+                assert hashlib.sha256(content).hexdigest() == file["sha256"], (checkpoint, file)
 
     def all_messages(self) -> list[str]:
         """Return all events."""
@@ -214,6 +277,11 @@ class Victim:
             if not page["has_more"]:
                 return messages
             after = page["data"][-1]["id"]
+
+    def _ask(self, database: str, question: str, *values: str) -> list[Any]:
+        place = f"file:{self.stack.home / database}.db?mode=ro"
+        with closing(sqlite3.connect(place, uri=True, timeout=30)) as connection:
+            return connection.execute(question, values).fetchall()
 
 
 def _process(process_id: int | None) -> psutil.Process | None:

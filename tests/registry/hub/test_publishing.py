@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +15,13 @@ from typing import Any
 
 import pytest
 
-from afinador.errors import ModelError, ServiceUnavailableError, StorageError, UnsupportedModelError
+from afinador.errors import (
+    InsufficientStorageError,
+    ModelError,
+    ServiceUnavailableError,
+    StorageError,
+    UnsupportedModelError,
+)
 from registry import hub
 from registry.database import Database
 from registry.experiments import Experiments
@@ -114,6 +123,38 @@ def test_nothing_is_left_when_the_storage_fails_midway(
         publish(ready.job(acme, output_model="orders"))
     assert stored_keys(memory, acme) == []
     assert registered(experiments, acme) == {}
+
+
+@pytest.mark.parametrize("fits_bytes", [0, 400])
+def test_nothing_is_left_when_the_disk_is_full_midway_and_it_is_published_when_there_is_space(
+    memory: Memory,
+    experiments: Experiments,
+    ready: Any,
+    acme: Organization,
+    publish: Publish,
+    monkeypatch: pytest.MonkeyPatch,
+    fits_bytes: int,
+) -> None:
+    left = fits_bytes
+
+    def copy(source: Path, target: Path) -> None:
+        nonlocal left
+        content = source.read_bytes()
+        if target.suffix != ".part":  # beside the result, not into the storage
+            target.write_bytes(content)
+            return
+        target.write_bytes(content[:left])
+        if len(content) > left:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+        left -= len(content)
+
+    job = ready.job(acme, output_model="orders")
+    with monkeypatch.context() as patched, pytest.raises(InsufficientStorageError, match="disk is full"):
+        patched.setattr(shutil, "copyfile", copy)
+        publish(job)
+    assert stored_keys(memory, acme) == []
+    assert registered(experiments, acme) == {}
+    assert publish(job).version == 1
 
 
 def test_nothing_is_left_when_the_ledger_refuses(
