@@ -181,7 +181,7 @@ def _settings(given: list[tuple[str, Any]]) -> tuple[dict[str, Any], dict[str, A
         if key == "hyperparameters":
             if not isinstance(value, dict):
                 raise UsageError(f"--set hyperparameters is {value!r}; it must be an object ({{key: value}}).")
-            new, found = {ALIASES.get(each, each): value[each] for each in value}, hyperparameters
+            new, found = {ALIASES.get(str(each), str(each)): value[each] for each in value}, hyperparameters
         if twice := new.keys() & found.keys():
             raise UsageError(f"--set gives {min(twice)} twice; give it once.")
         found |= new

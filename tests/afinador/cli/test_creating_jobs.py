@@ -37,7 +37,7 @@ def test_what_was_uploaded_for_a_job_that_is_refused_then_is_deleted_again(onlin
     other = dataset.with_name("other.jsonl")
     other.write_text(dataset.read_text() + dataset.read_text())
     refused = online(*line, other)
-    assert refused.code == 1 and "Deleted again, for the request was refused: file-" in refused.err
+    assert refused.code == 1 and "Deleted again, for no job came of it: file-" in refused.err
     kept = json.loads(online("list", "file", "--json").out)["data"]
     assert [file["filename"] for file in kept] == [dataset.name]
 
