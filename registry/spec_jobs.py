@@ -98,8 +98,8 @@ def retrain(session: Session, memory: Memory, organization: Organization, filena
 def _has_news(session: Session, spec: JobSpec, filename: str, version: int) -> bool:
     """Tell whether a spec's words mean this file, and something new by it.
 
-    ``orders`` may mean orders.csv by now, and not orders.jsonl. The version may be gone again; what stays is news if it
-    came after the spec, for Prefect may have told of several versions at once.
+    ``orders`` may mean orders.csv by now, and not orders.jsonl. The version may be gone again; the one before it is news
+    only if it came after the spec.
     """
     found = [
         _newest(session, spec.organization_id, spec.request.get(field))

@@ -269,7 +269,7 @@ def test_a_version_that_is_gone_again_trains_nothing_on_the_data_of_before(
     fourth = ready.upload(acme, rows=OTHER_ROWS[:8])
     delete_file(ready, acme, fourth.id)
     (started,) = retrain(ready, acme, version=4)
-    assert started.job.training_file_id == third.id, "of several versions at once Prefect tells the last one only"
+    assert started.job.training_file_id == third.id, "of which there is no job yet"
 
 
 def test_a_passing_fault_leaves_no_failed_job(
