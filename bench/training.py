@@ -125,8 +125,14 @@ def run_afinador(folder: Path) -> dict[str, Any]:
     return {
         "losses": [row["train_loss"] for row in rows],
         "ended_at": [row["timestamp_ms"] / 1000 for row in rows],
-        "peak_bytes": usage.ru_maxrss * 1024,
+        "peak_bytes": _gpu_peak_bytes(output) if torch.cuda.is_available() else usage.ru_maxrss * 1024,
     }
+
+
+def _gpu_peak_bytes(output: Path) -> int:
+    """Return what torch had reserved on the GPU, as the peers tell it; 0 of a run that ended before its first sample."""
+    samples = [json.loads(line) for path in output.rglob("resources.jsonl") for line in path.read_text().splitlines()]
+    return max((sample.get("gpu_memory_peak_bytes", 0) for sample in samples), default=0)
 
 
 def run_peer(python: Path, engine: str, folder: Path) -> dict[str, Any]:

@@ -30,6 +30,12 @@ def note(session: Session, file: File) -> None:
     )
 
 
+def forget(session: Session, file: File) -> None:
+    """Tell nobody of a version that was deleted before Prefect has heard of it."""
+    mine = DatasetUpdate.organization_id == file.organization_id
+    session.execute(delete(DatasetUpdate).where(mine, DatasetUpdate.file_id == file.id))
+
+
 def send(memory: Memory) -> int:
     """Tell Prefect of all new versions that it has not heard of, oldest first, and return how many that were.
 

@@ -172,6 +172,7 @@ def delete(session: Session, memory: Memory, organization_id: str, reference: st
         raise InUseError(
             f"{file.filename} ({file.id}) is used by jobs that have not ended: {jobs}. Cancel them or wait for them."
         )
+    dataset_updates.forget(session, file)
     after_commit(session, lambda: _delete_bytes(memory, file.storage_key))
     return file
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -11,8 +12,8 @@ from afinador.config.architectures import check_parameter_count
 from afinador.config.hyperparameters import Hyperparameters
 from afinador.config.spec import STORED, BaseModelReference, FineTuningSpec
 from afinador.errors import InvalidRequestError, ModelError, NotFoundError, nearest
-from afinador.models import layer_names
-from afinador.models.headers import hash_of_files, is_model_file, weight_map
+from afinador.models.headers import hash_of_files, is_model_file
+from afinador.models.layer_names import require_layers_in_folder
 from afinador.models.tensor_headers import read_header
 from registry import base_models, hub
 from registry.base_model_folders import local_folder
@@ -87,15 +88,8 @@ def require_layers(memory: Memory, base: BaseModelReference, hyperparameters: Hy
     Raises:
         InvalidRequestError: ``target_modules`` or ``modules_to_save`` names none of them; names the nearest.
     """
-    wanted = layer_names.named_by(hyperparameters)
-    if not any(wanted.values()):
-        return
-    try:
-        tensors = weight_map(local_folder(memory, base))
-    except (OSError, ModelError):
-        return
-    layers = layer_names.layers_of_tensors(tensors)
-    layer_names.require_layers(wanted, layers, repr(base.name), may_have=layer_names.MADE_BY_LOADING)
+    with suppress(OSError, ModelError):
+        require_layers_in_folder(hyperparameters, local_folder(memory, base), repr(base.name))
 
 
 def _registered(base: BaseModel) -> BaseModelReference:

@@ -59,6 +59,8 @@ def _checked(session: Session, memory: Memory, organization: Organization, body:
     spec, _ = job_creation.resolve(session, memory, organization, request)
     # What only a checkpoint has said is written down: a schedule tells its jobs apart by their data.
     found = {"model": spec.base_model.name, "training_file": spec.training_file.file_id}
+    if spec.validation_file is not None:
+        found["validation_file"] = spec.validation_file.file_id
     return found | request.model_dump(exclude_none=True)
 
 

@@ -12,10 +12,10 @@ from sqlalchemy.orm import Session
 from afinador.config.spec import CheckpointReference, FineTuningSpec, StartingPoint
 from afinador.config.starting import Recipe, Start
 from afinador.data.labels import LabelledFile, classes_of
-from afinador.errors import InvalidRequestError
+from afinador.errors import InvalidRequestError, NotFoundError
 from afinador.models.headers import hash_of_files
 from afinador.schemas.jobs import JobRequest
-from registry import checkpoints, job_bases
+from registry import base_models, checkpoints, job_bases
 from registry.memory import Memory
 from registry.tables import Checkpoint, File, Job
 
@@ -45,7 +45,10 @@ def find(
         best=_best(session, memory, row, spec) if goes_on else None,
     )
     start = Start(point, Recipe.of(spec))
-    return start, start.completed(request.model_copy(update=_inputs(request, spec, goes_on=goes_on)))
+    taken = _inputs(request, spec, goes_on=goes_on)
+    if request.model in (None, spec.base_model.name):
+        taken["model"] = _base_model(session, memory, organization_id, spec)
+    return start, start.completed(request.model_copy(update=taken))
 
 
 def _adapter(
@@ -55,25 +58,35 @@ def _adapter(
     if result is None or result.kind != "adapter":
         return None, request
     job = session.get_one(Job, result.job_id)
-    recipe = Recipe.of(FineTuningSpec.model_validate(job.spec))
+    spec = FineTuningSpec.model_validate(job.spec)
     point = StartingPoint(
         kind="adapter",
         name=result.alias,
         job_id=job.id,
-        step=job.reached_step,
+        step=job.reached_step if result.checkpoint_step is None else result.checkpoint_step,
         path=result.storage_prefix,
         manifest_sha256=hash_of_files(result.files),
         bytes=sum(file["bytes"] for file in result.files.values()),
         state="weights",
     )
-    start = Start(point, recipe)
-    return start, start.completed(request.model_copy(update={"model": recipe.base_model}))
+    start = Start(point, Recipe.of(spec))
+    model = _base_model(session, memory, organization_id, spec)
+    return start, start.completed(request.model_copy(update={"model": model}))
+
+
+def _base_model(session: Session, memory: Memory, organization_id: str, spec: FineTuningSpec) -> str:
+    """Return what the base model of a job is found by: its id, for its name may be that of another one by now."""
+    base = spec.base_model
+    if base.model_id is None or base.storage_prefix is not None:  # a result has an alias, which is its alone
+        return base.name
+    try:
+        return base_models.find(session, memory, organization_id, base.model_id).id
+    except NotFoundError:  # it may have been registered once more
+        return base.name
 
 
 def _inputs(request: JobRequest, spec: FineTuningSpec, *, goes_on: bool) -> dict[str, Any]:
     taken: dict[str, Any] = {}
-    if request.model is None:
-        taken["model"] = spec.base_model.name
     if request.training_file is None:
         taken["training_file"] = spec.training_file.file_id
     if request.validation_file is None and spec.validation_file and (goes_on or request.training_file is None):

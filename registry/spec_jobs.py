@@ -9,7 +9,7 @@ from sqlalchemy import Select, and_, select
 from sqlalchemy.orm import Session
 
 from afinador.config.resolve import asked_for, parse_request, slug
-from afinador.errors import AfinadorError, NotFoundError
+from afinador.errors import AfinadorError, NotFoundError, ServiceUnavailableError, StorageError
 from afinador.schemas.jobs import JobRequest
 from registry import dataset_updates, events, files, jobs
 from registry.ids import new_id
@@ -55,6 +55,8 @@ def start(
         once: Make no job either when one of the spec for the same files has ever begun.
 
     Raises:
+        StorageError: The storage does not answer; a later call may go well.
+        ServiceUnavailableError: The same of another service.
         AfinadorError: The spec cannot be run, and there is not even a trace of its training file to tie a job to.
     """
     # Where the database knows row locks, jobs of one spec are made one after the other.
@@ -68,9 +70,8 @@ def start(
     try:
         job = jobs.create(session, memory, organization, parse_request(spec.request), job_spec=spec)
     except AfinadorError as error:
-        if existing is not None:
-            return Started(existing, is_new=False)
-        if training_file is None:
+        is_passing = isinstance(error, StorageError | ServiceUnavailableError)  # and says nothing of the spec
+        if is_passing or training_file is None:
             raise
         error.message = f"The saved spec {spec.name!r} cannot be run: {error.message}"
         if (told := _same_failure(session, spec, data, error)) is not None:
@@ -83,23 +84,33 @@ def start(
 def retrain(session: Session, memory: Memory, organization: Organization, filename: str, version: int) -> list[Started]:
     """Make a job of each saved spec that gives a file by name and retrains, now that the file has a new version.
 
-    It may be called any number of times for a version: see ``start``, ``once``.
+    It may be called any number of times for a version: see ``start``, ``once``. A version that was deleted again starts
+    nothing on the data of before.
     """
     cause = f"Made from a saved spec, because {filename!r} has a new version ({version})"
     return [
         start(session, memory, organization, spec, cause, once=True)
         for spec in dataset_updates.specs_naming(session, organization.id, filename)
-        if _means(session, spec, filename)
+        if _has_news(session, spec, filename, version)
     ]
 
 
-def _means(session: Session, spec: JobSpec, filename: str) -> bool:
-    """Tell whether a spec's words mean this file: ``orders`` may mean orders.csv by now, and not orders.jsonl."""
+def _has_news(session: Session, spec: JobSpec, filename: str, version: int) -> bool:
+    """Tell whether a spec's words mean this file, and something new by it.
+
+    ``orders`` may mean orders.csv by now, and not orders.jsonl. The version may be gone again; the one before it is news
+    only if it came after the spec.
+    """
     found = [
         _newest(session, spec.organization_id, spec.request.get(field))
         for field in ("training_file", "validation_file")
     ]
-    return any(file is not None and file.filename == filename for file in found)
+    return any(
+        file.filename == filename
+        and (file.deleted_at is not None or file.version >= version or file.created_at > spec.created_at)
+        for file in found
+        if file is not None
+    )
 
 
 def _newest(session: Session, organization_id: str, reference: str | None) -> File | None:

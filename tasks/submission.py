@@ -20,6 +20,7 @@ from registry import job_specs, jobs, organisations, runs, spec_jobs, submission
 from registry.memory import Memory
 from registry.spec_jobs import Started
 from registry.tables import Job, Organization
+from tasks.retrying import RETRY_DELAYS_SECONDS, is_transient
 
 RUN_PAGE_SECONDS = 30.0
 """How long to wait for the page of a job's run; a job whose files are still being checked has none."""
@@ -43,7 +44,13 @@ class Submission:
     is_new: bool
 
 
-@task(task_run_name="create job", persist_result=False)
+@task(
+    task_run_name="create job",
+    persist_result=False,
+    retries=len(RETRY_DELAYS_SECONDS),
+    retry_delay_seconds=RETRY_DELAYS_SECONDS,
+    retry_condition_fn=is_transient,
+)
 def create_job(organization: str, request: Any, run_id: str) -> Submission:
     """Create a job of a whole request, or of the saved one that ``job_spec`` names, and submit it.
 
@@ -94,7 +101,13 @@ def _start(session: Session, memory: Memory, owner: Organization, request: dict[
     return spec_jobs.start(session, memory, owner, spec, f"Made from the saved spec {spec.name!r}")
 
 
-@task(task_run_name="start the specs that name {name}", persist_result=False)
+@task(
+    task_run_name="start the specs that name {name}",
+    persist_result=False,
+    retries=len(RETRY_DELAYS_SECONDS),
+    retry_delay_seconds=RETRY_DELAYS_SECONDS,
+    retry_condition_fn=is_transient,
+)
 def retrain_specs(organization: str, name: str, version: int) -> list[Submission]:
     """Start every saved spec that gives the file by name, unless that was done for its newest version.
 

@@ -143,11 +143,9 @@ def _request(arguments: argparse.Namespace) -> dict[str, Any]:
         body |= file
         if advanced:
             body["config"] = {**_less(body.get("config") or {}, advanced), **advanced}
-    hyperparameters: dict[str, Any] = {}
-    for key, value in _settings(arguments.set or []).items():
-        (body if _is_field(key) else hyperparameters)[key] = value
+    fields, hyperparameters = _settings(arguments.set or [])
     given = vars(arguments)
-    body |= {field: given[field] for field in _OPTIONS if given[field] is not None}
+    body |= fields | {field: given[field] for field in _OPTIONS if given[field] is not None}
     hyperparameters |= {
         name.removeprefix(_HYPERPARAMETER): value
         for name, value in given.items()
@@ -166,22 +164,28 @@ def _request(arguments: argparse.Namespace) -> dict[str, Any]:
     return body
 
 
-def _settings(given: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return what ``--set`` says, under our names.
+def _settings(given: list[tuple[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what ``--set`` says, under our names: fields of the request, and hyperparameters.
 
     Raises:
-        UsageError: A key is given twice.
+        UsageError: A key is given twice, or ``hyperparameters`` is no object.
     """
     from afinador.config.hyperparameters import ALIASES
 
-    found: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
+    hyperparameters: dict[str, Any] = {}
     for name, value in given:
         key = name.removeprefix(_HYPERPARAMETER)
         key = ALIASES.get(key, _OPENAI_NAMES.get(key, key))
-        if key in found:
-            raise UsageError(f"--set gives {key} twice; give it once.")
-        found[key] = value
-    return found
+        new, found = {key: value}, fields if _is_field(key) else hyperparameters
+        if key == "hyperparameters":
+            if not isinstance(value, dict):
+                raise UsageError(f"--set hyperparameters is {value!r}; it must be an object ({{key: value}}).")
+            new, found = {ALIASES.get(str(each), str(each)): value[each] for each in value}, hyperparameters
+        if twice := new.keys() & found.keys():
+            raise UsageError(f"--set gives {min(twice)} twice; give it once.")
+        found |= new
+    return fields, hyperparameters
 
 
 def _is_field(key: str) -> bool:

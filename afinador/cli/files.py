@@ -41,13 +41,23 @@ def uploads_of(connection: Connection) -> Iterator[Callable[[Path], dict[str, An
 
     new: list[str] = []
 
+    def withdraw() -> None:
+        uploads.withdraw(connection, new)
+        if new:
+            render.remark(f"Deleted again, for no job came of it: {', '.join(new)}.")
+        new.clear()
+
     def upload_once(path: Path) -> dict[str, Any]:
-        file = uploads.find_same(connection, path)
-        if file is None:
-            file = upload(connection, path, uploads.PURPOSE)
-            new.append(file["id"])
-        else:
-            render.remark(f"{path} is there already as {file['id']} (version {file['version']} of {file['filename']}).")
+        try:
+            file = uploads.find_same(connection, path)
+            if file is None:
+                file = upload(connection, path, uploads.PURPOSE)
+                new.append(file["id"])
+                return file
+        except BaseException:  # also when people interrupt it: nothing was sent yet that needs these files
+            withdraw()
+            raise
+        render.remark(f"{path} is there already as {file['id']} (version {file['version']} of {file['filename']}).")
         return file
 
     try:
@@ -55,9 +65,7 @@ def uploads_of(connection: Connection) -> Iterator[Callable[[Path], dict[str, An
     except ServiceUnavailableError:  # whether it was taken, nobody knows
         raise
     except AfinadorError:
-        uploads.withdraw(connection, new)
-        if new:
-            render.remark(f"Deleted again, for the request was refused: {', '.join(new)}.")
+        withdraw()
         raise
 
 

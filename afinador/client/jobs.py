@@ -36,6 +36,10 @@ class Jobs(Noun):
         new: list[str] = []
         try:
             uploaded = {name: self._there(path, new) for name, path in local.items()}
+        except BaseException:  # also when it is interrupted: nothing was sent yet that needs these files
+            uploads.withdraw(self._connection, new)
+            raise
+        try:
             return self._ask(calls.create_job({**fields, **uploaded}), results.Job)
         except ServiceUnavailableError:  # whether there is a job now, nobody knows
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
@@ -156,22 +157,24 @@ def checked_value(key: str, value: Any, entry: dict[str, Any]) -> Any:
     """
     param = f"hyperparameters.{key}"
     if "allowed" in entry:
-        if value not in entry["allowed"]:
-            allowed = ", ".join(map(str, entry["allowed"]))
-            raise OutOfRangeError(f"{key} is {value!r}; allowed are: {allowed}.", param=param)
-        return value
+        for allowed in entry["allowed"]:
+            if value == allowed or (isinstance(allowed, int) and value == str(allowed)):
+                return allowed
+        listed = ", ".join(map(str, entry["allowed"]))
+        raise OutOfRangeError(f"{key} is {value!r}; allowed are: {listed}.", param=param)
     if "minimum" not in entry:
         return value
     if value is None and entry["nullable"]:
         return None
     whole = isinstance(entry["minimum"], int) and key != "lora_alpha"
     number = _number(key, value)
+    if not entry["minimum"] <= number <= entry["maximum"]:
+        said = value if math.isfinite(number) else number  # thousands of digits say no more
+        raise OutOfRangeError(
+            f"{key} is {said}; it must be from {entry['minimum']} to {entry['maximum']}.", param=param
+        )
     if whole and not number.is_integer():
         raise InvalidRequestError(f"{key} is {value!r}; it must be a whole number.", param=param)
-    if not entry["minimum"] <= number <= entry["maximum"]:
-        raise OutOfRangeError(
-            f"{key} is {value}; it must be from {entry['minimum']} to {entry['maximum']}.", param=param
-        )
     return int(number) if whole else number
 
 
@@ -179,7 +182,10 @@ def _number(key: str, value: Any) -> float:
     """Return a number that may be given as text: YAML reads ``1e-4`` as one."""
     if not isinstance(value, bool) and isinstance(value, int | float | str):
         with contextlib.suppress(ValueError):
-            return float(value)
+            try:
+                return float(value)
+            except OverflowError:
+                return math.inf if value > 0 else -math.inf  # type: ignore[operator]
     raise InvalidRequestError(f"{key} is {shown(value)}; it must be a number.", param=f"hyperparameters.{key}")
 
 

@@ -24,6 +24,7 @@ from afinador.config.starting import Start
 from afinador.data.validation import require_valid, validate_dataset
 from afinador.errors import InvalidRequestError, NotFoundError
 from afinador.models.headers import inspect_model_folder
+from afinador.models.layer_names import require_layers_in_folder
 from afinador.schemas.jobs import JobRequest, TuningMethod
 from afinador.storage import sha256_of
 from afinador.training.starting_files import start_from_folder
@@ -57,7 +58,7 @@ def spec_from_fields(fields: dict[str, Any], folder: Path, name: str) -> FineTun
         name: The job's, unless the fields name it.
 
     Raises:
-        InvalidRequestError: A field or a hyperparameter is wrong.
+        InvalidRequestError: A field or a hyperparameter is wrong, or names a layer that the model does not have.
         NotFoundError: A path leads nowhere.
         DataError: A data set cannot be trained on; all problems are named.
         ModelError: The model cannot be trained, or is too large.
@@ -74,6 +75,7 @@ def spec_from_fields(fields: dict[str, Any], folder: Path, name: str) -> FineTun
     base = _base_model(folder, request.model)
     task = resolve_task(request, base.architecture)
     require_fitting_task(tuning_method, task, hyperparameters)
+    require_layers_in_folder(hyperparameters, Path(base.path), repr(base.name))
     name = request.name or name
     training_file = _data_file(folder, request.training_file, "dataset")
     validation_file = None

@@ -85,7 +85,7 @@ def main() -> None:
     steps = Steps()
     trainer.add_callback(steps)
     trainer.train()
-    cuda = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
+    cuda = torch.cuda.max_memory_reserved() if torch.cuda.is_available() else None
     result = {
         "losses": [entry["loss"] for entry in trainer.state.log_history if "loss" in entry],
         "ended_at": steps.ended_at,

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import inspect
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -11,6 +13,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from afinador.client import calls
 from tests.api.conftest import OPERATOR_KEY, make_base_model
 
 ROUTES = {
@@ -53,6 +56,27 @@ ROUTES = {
     "/v1/api_keys": "get post",
     "/v1/api_keys/{key_id}": "delete",
 }
+
+
+WITHOUT_A_CALL = {
+    ("post", "/v1/files"): "the connection sends it, as a form",
+    ("delete", "/v1/fine_tuning/jobs/{job}"): "the same as cancel",
+}
+
+
+def test_each_route_has_a_call_of_the_client():
+    samples = {"body": {}, "request": {}, "files": [], "offset": 0, "content": b"", "as_operator": False}
+    made = set()
+    for kind in ("model", "adapter"):
+        for name, function in vars(calls).items():
+            signature = inspect.signature(function) if inspect.isfunction(function) else None
+            if signature and signature.return_annotation == "Call" and name[0] != "_":
+                given = [key for key, each in signature.parameters.items() if each.default is each.empty]
+                call = function(**{key: (samples | {"kind": kind}).get(key, "x") for key in given})
+                made.add((call.method.lower(), f"/v1{call.path}"))
+    routes = {(method, path) for path, methods in ROUTES.items() for method in methods.split()}
+    called = {(method, path) for method, path in routes if (method, re.sub(r"{\w+}", "x", path)) in made}
+    assert routes - called == WITHOUT_A_CALL.keys()
 
 
 def test_description_needs_no_key_and_lists_each_route_once(running):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -158,25 +158,23 @@ def test_a_new_version_of_a_file_trains_the_specs_that_name_it(stack: Any, lines
 
 
 def test_a_hundred_versions_at_once_make_one_job(stack: Any, lines: list[str]) -> None:
-    upload(stack, "storm.jsonl", lines[:5])
+    file = upload(stack, "storm.jsonl", lines)
     save(stack, "storm", "storm", pool=WAITS_FOR_A_GPU)
+    # What the service tells of a version, a hundred times in one request: no machine is too slow for that.
+    event = {
+        "event": "afinador.dataset.updated",
+        "occurred": datetime.now(UTC).isoformat(),
+        "resource": {"prefect.resource.id": "afinador.dataset.default.storm.jsonl", "afinador.retrains": "yes"},
+        "payload": {"organization": "default", "name": "storm.jsonl", "version": file["version"]},
+    }
     before = len(runs_of(stack, "retrain"))
-    began = time.monotonic()
-    with ThreadPoolExecutor(4) as pool:
-        uploads = list(pool.map(lambda count: upload(stack, "storm.jsonl", lines[: 6 + count % 40]), range(100)))
-    storm_seconds = time.monotonic() - began
-    newest = max(uploads, key=lambda file: file["version"])
-    assert newest["version"] == 101
-    end = time.monotonic() + TIMEOUT_SECONDS
-    while [job["training_file"] for job in jobs_of(stack, "storm") if job["status"] == "queued"] != [newest["id"]]:
-        assert time.monotonic() < end, [(job["status"], job["training_file"]) for job in jobs_of(stack, "storm")]
-        time.sleep(0.3)
+    prefect(stack, "POST", "/events", [event | {"id": str(uuid4())} for _ in range(100)])
+    job = first_job_of(stack, "storm")
+    assert (job["status"], job["training_file"]) == ("queued", file["id"])
     time.sleep(6)  # a second firing, were there one, would be seen by now
-    made = jobs_of(stack, "storm")
-    assert len(runs_of(stack, "retrain")) - before <= 2 + storm_seconds // 5
-    assert [job["status"] for job in made if job["status"] != "cancelled"] == ["queued"]
-    assert len(made) == 1 or storm_seconds > 5
-    cancel(stack, *(job for job in made if job["status"] == "queued"))
+    assert len(jobs_of(stack, "storm")) == 1
+    assert len(runs_of(stack, "retrain")) - before == 1
+    cancel(stack, job)
 
 
 def test_a_spec_whose_file_is_gone_fails_in_prefect_and_in_the_ledger(stack: Any, lines: list[str]) -> None:

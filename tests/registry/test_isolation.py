@@ -229,7 +229,7 @@ class Belongings:
             "job_specs.list_page": [lambda s, o: job_specs.list_page(s, o)[0]],
             "submissions.job_of": [lambda s, o: submissions.job_of(s, o, "run-of-secret")],
             "spec_jobs.retrain": [
-                lambda s, o: spec_jobs.retrain(s, memory, s.get_one(Organization, o), "secret.jsonl", 2)
+                lambda s, o: spec_jobs.retrain(s, memory, s.get_one(Organization, o), "secret.jsonl", 1)
             ],
             "job_queries.list_page": [
                 lambda s, o: jobs.list_page(s, o)[0],

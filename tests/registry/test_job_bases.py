@@ -208,6 +208,24 @@ def test_adapter_stays_while_a_job_that_begins_with_it_is_open(
         delete(ready, acme, "mine")
 
 
+def test_adapter_goes_on_with_its_base_model_whatever_has_its_name_by_now(
+    workshop: Workshop, acme: Organization, globex: Organization
+) -> None:
+    public = workshop.base_model(globex, visibility="public")
+    workshop.upload(acme)
+    publish(workshop, workshop.job(acme, output_model="mine"))
+    own = workshop.base_model(acme, sha256="1" * 64)
+    assert workshop.job(acme, model="mine").base_model_id == public.id
+    assert workshop.job(acme).base_model_id == own.id
+
+
+def test_step_of_a_published_checkpoint_is_its_own(ready: Workshop, acme: Organization, adapter: HubVersion) -> None:
+    with ready.memory.database.session() as session:
+        session.get_one(HubVersion, adapter.id).checkpoint_step = 4
+        session.get_one(Job, adapter.job_id).reached_step = 9
+    assert ready.job(acme, model="mine").spec["start_from"]["step"] == 4
+
+
 def test_result_of_a_result_is_a_start_too(workshop: Workshop, acme: Organization, whole: HubVersion) -> None:
     child = publish(workshop, workshop.job(acme, model="mine", output_model="child"))
     spec = spec_of(workshop.job(acme, model="child"))

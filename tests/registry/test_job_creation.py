@@ -284,7 +284,7 @@ def test_layers_that_the_base_model_does_not_have_are_refused(
         ready.job(acme, model="real", hyperparameters=given)
     assert caught.value.param == f"hyperparameters.{param}"
     there = {
-        "target_modules": ["model.layers.0.self_attn.q_proj", "transformer.model.norm"],
+        "target_modules": ["q_proj", "transformer.model.layers.0.self_attn.q_proj"],
         "modules_to_save": ["lm_head"],
     }
     assert ready.job(acme, model="real", hyperparameters=there).status == "queued"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from afinador.errors import AfinadorError, NameTakenError, NotFoundError, ServiceUnavailableError
+from afinador.errors import AfinadorError, NameTakenError, NotFoundError, ServiceUnavailableError, StorageError
 from afinador.schemas.job_specs import JobSpecRequest
 from registry import dataset_updates, events, files, job_attempts, job_specs, jobs, spec_jobs, submissions
 from registry.memory import Memory
@@ -36,9 +36,11 @@ def start(workshop: Workshop, organization: Organization, spec: JobSpec, *, once
         return spec_jobs.start(session, workshop.memory, organization, spec, "Made by a test", once=once)
 
 
-def retrain(workshop: Workshop, organization: Organization, filename: str = "train.jsonl") -> list[Started]:
+def retrain(
+    workshop: Workshop, organization: Organization, filename: str = "train.jsonl", version: int = 2
+) -> list[Started]:
     with workshop.memory.database.session() as session:
-        return spec_jobs.retrain(session, workshop.memory, organization, filename, 2)
+        return spec_jobs.retrain(session, workshop.memory, organization, filename, version)
 
 
 def all_jobs(workshop: Workshop, organization: Organization) -> list[Job]:
@@ -254,10 +256,51 @@ def test_a_deleted_file_is_told_once_by_a_trigger(ready: Workshop, acme: Organiz
     assert [job.status for job in all_jobs(ready, acme)] == ["failed"]
 
 
+def test_a_version_that_is_gone_again_trains_nothing_on_the_data_of_before(
+    ready: Workshop, acme: Organization, memory: Memory
+) -> None:
+    save(ready, acme)
+    withdrawn = ready.upload(acme, rows=OTHER_ROWS)
+    delete_file(ready, acme, withdrawn.id)
+    with memory.database.reading() as session:
+        assert session.query(DatasetUpdate).count() == 0
+    assert retrain(ready, acme) == [], "Prefect may have heard of it already"
+    third = ready.upload(acme, rows=OTHER_ROWS[:9])
+    fourth = ready.upload(acme, rows=OTHER_ROWS[:8])
+    delete_file(ready, acme, fourth.id)
+    (started,) = retrain(ready, acme, version=4)
+    assert started.job.training_file_id == third.id, "of which there is no job yet"
+
+
+def test_a_passing_fault_leaves_no_failed_job(
+    ready: Workshop, acme: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = save(ready, acme)
+
+    def away(*_: object, **__: object) -> None:
+        raise StorageError("The storage does not answer.")
+
+    monkeypatch.setattr(jobs, "create", away)
+    with pytest.raises(StorageError, match="does not answer"):
+        start(ready, acme, spec)
+    assert all_jobs(ready, acme) == []
+
+
+def test_a_trigger_tells_the_reason_of_today(ready: Workshop, acme: Organization, memory: Memory) -> None:
+    save(ready, acme, hyperparameters={"epochs": 9})
+    ready.upload(acme, rows=OTHER_ROWS)
+    for largest in (5, 4):
+        memory.operator["limits"] = {"epochs": {"maximum": largest}}
+        told = [retrain(ready, acme)[0] for _ in range(2)]
+        assert [each.is_new for each in told] == [True, False]
+        assert f"from 1 to {largest}" in told[1].job.error["message"]
+
+
 def test_what_failed_before_it_began_is_tried_again_once_its_cause_is_gone(
     ready: Workshop, acme: Organization, memory: Memory
 ) -> None:
     save(ready, acme, hyperparameters={"epochs": 9})
+    ready.upload(acme, rows=OTHER_ROWS)
     memory.operator["limits"] = {"epochs": {"maximum": 5}}
     assert [retrain(ready, acme)[0].job.status for _ in range(2)] == ["failed", "failed"]
     del memory.operator["limits"]

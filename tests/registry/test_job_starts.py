@@ -219,11 +219,25 @@ def test_saved_spec_writes_down_what_the_checkpoint_says(ready: Workshop, acme: 
     with ready.memory.database.session() as session:
         wanted = JobSpecRequest(name="nightly", request={"from_checkpoint": checkpoint})
         saved = job_specs.create(session, ready.memory, acme, wanted)
-    expected = {"model": "tiny-llama", "training_file": source.training_file_id, "from_checkpoint": checkpoint}
+    data = {"training_file": source.training_file_id, "validation_file": source.validation_file_id}
+    expected = {"model": "tiny-llama", "from_checkpoint": checkpoint, **data}
     assert {key: saved.request[key] for key in expected} == expected
     with ready.memory.database.session() as session:
-        started = spec_jobs.start(session, ready.memory, acme, saved, "Made by a test")
-    assert started.job.spec["start_from"]["checkpoint_id"] == checkpoint
+        first, again = (spec_jobs.start(session, ready.memory, acme, saved, "Made by a test") for _ in range(2))
+    assert first.job.spec["start_from"]["checkpoint_id"] == checkpoint
+    assert first.job.validation_file_id == source.validation_file_id
+    assert (first.is_new, again.is_new, again.job.id) == (True, False, first.job.id)
+
+
+@pytest.mark.parametrize("named", [{}, {"model": "tiny-llama"}])
+def test_base_model_of_a_checkpoint_is_the_one_that_it_was_made_on(
+    named: dict[str, Any], workshop: Workshop, acme: Organization, globex: Organization
+) -> None:
+    public = workshop.base_model(globex, visibility="public")
+    workshop.upload(acme)
+    checkpoint = keep(workshop, workshop.job(acme), 2)
+    workshop.base_model(acme, sha256="1" * 64)
+    assert only(workshop, acme, from_checkpoint=checkpoint, **named).base_model_id == public.id
 
 
 def test_specifications_of_before_have_no_starting_point(ready: Workshop, acme: Organization) -> None:

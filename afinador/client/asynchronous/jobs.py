@@ -36,6 +36,10 @@ class AsyncJobs(AsyncNoun):
         new: list[str] = []
         try:
             uploaded = {name: await self._there(path, new) for name, path in local.items()}
+        except BaseException:  # also when it is interrupted: nothing was sent yet that needs these files
+            await uploads.withdraw(self._connection, new)
+            raise
+        try:
             return await self._ask(calls.create_job({**fields, **uploaded}), results.Job)
         except ServiceUnavailableError:  # whether there is a job now, nobody knows
             raise

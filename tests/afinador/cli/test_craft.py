@@ -72,6 +72,7 @@ def test_a_wrong_job_file_fails_before_anything_is_written(afinador: Run, job_fi
         ({"hyperparameters": {"epoks": 1}}, 2, "'epochs'"),
         ({"base_model": "nowhere"}, 3, "nowhere"),
         ({"datset": "x"}, 2, "'dataset'"),
+        ({"hyperparameters": {"target_modules": ["q_prj"]}}, 2, "Did you mean 'q_proj'"),
     ):
         job_file.write_text(json.dumps(request | change))
         ran = afinador("train", job_file, "--output", tmp_path / "run")

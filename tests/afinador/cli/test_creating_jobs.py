@@ -37,7 +37,7 @@ def test_what_was_uploaded_for_a_job_that_is_refused_then_is_deleted_again(onlin
     other = dataset.with_name("other.jsonl")
     other.write_text(dataset.read_text() + dataset.read_text())
     refused = online(*line, other)
-    assert refused.code == 1 and "Deleted again, for the request was refused: file-" in refused.err
+    assert refused.code == 1 and "Deleted again, for no job came of it: file-" in refused.err
     kept = json.loads(online("list", "file", "--json").out)["data"]
     assert [file["filename"] for file in kept] == [dataset.name]
 
@@ -58,6 +58,24 @@ def test_options_win_over_set_and_set_over_the_file(online: Run, dataset: Path, 
     assert made["spec"]["sources"]["warmup_steps"] == "file" and made["spec"]["sources"]["lora_rank"] == "request"
     assert (made["seed"], made["tags"], made["metadata"]) == (11, ["a", "b"], {"team": "x"})
     assert (made["suffix"], made["domain"]) == ("s1", "orders")
+
+
+def test_an_object_of_hyperparameters_is_merged_with_options_and_the_saved_spec(
+    online: Run, dataset: Path, elsewhere: Path
+) -> None:
+    config = elsewhere / "saved.yaml"
+    config.write_text("base_model: tiny\ndataset: orders\nhyperparameters: {warmup_steps: 7, n_epochs: 1}\n")
+    online("create", "file", dataset)
+    assert online("create", "job-spec", "nightly", config).code == 0
+    given = ["create", "job", "--spec", "nightly", "--json", "--set", "hyperparameters={n_epochs: 2, lora_rank: 4}"]
+    ran = online(*given, "-lora-rank", "8")
+    assert ran.code == 0, ran.err
+    resolved = json.loads(ran.out)["spec"]["hyperparameters"]
+    assert [resolved[key] for key in ("epochs", "lora_rank", "warmup_steps")] == [2, 8, 7]
+    twice = online(*given, "--set", "epochs=3")
+    assert twice.code == 2 and "--set gives epochs twice" in twice.err
+    number = online(*given[:-1], "hyperparameters=3")
+    assert number.code == 2 and "it must be an object" in number.err
 
 
 def test_quantised_tuning_is_an_option_away(online: Run, dataset: Path) -> None:

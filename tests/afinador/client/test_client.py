@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,24 @@ def test_what_was_uploaded_for_a_job_that_is_refused_then_is_deleted_again(clien
     with pytest.raises(NameTakenError):  # which is found when the job is written down, and not before
         client.jobs.create(base_model="tiny", dataset=other, validation_dataset=dataset, name="taken")
     assert [file.filename for file in client.files.list()] == [dataset.name]
+
+
+def test_what_was_uploaded_is_deleted_again_when_the_next_upload_is_interrupted(
+    client: Any, dataset: Path, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find_same = import_module(f"{package}.uploads").find_same
+
+    def interrupted(connection: Any, path: Path) -> Any:
+        if path.name == "second.jsonl":
+            raise KeyboardInterrupt
+        return find_same(connection, path)
+
+    monkeypatch.setattr(f"{package}.uploads.find_same", interrupted)
+    second = dataset.with_name("second.jsonl")
+    second.write_text(dataset.read_text())
+    with pytest.raises(KeyboardInterrupt):
+        client.jobs.create(base_model="tiny", dataset=dataset, validation_dataset=second)
+    assert list(client.files.list()) == []
 
 
 def test_the_same_bytes_go_up_once(client: Any, dataset: Path) -> None:

@@ -110,6 +110,10 @@ def test_method_and_top_level_hyperparameters_mean_the_same() -> None:
     assert resolve(method=nested)[1] == resolve(hyperparameters={"n_epochs": 2})[1]
 
 
+def test_numbers_may_be_texts_also_where_few_are_allowed() -> None:
+    assert resolve(tuning_method="qlora", hyperparameters={"quantization_bits": "4"})[1].quantization_bits == 4
+
+
 def test_multiplier_multiplies_the_default() -> None:
     assert resolve(hyperparameters={"learning_rate_multiplier": 2})[1].learning_rate == pytest.approx(1e-4)
 
@@ -134,6 +138,9 @@ def test_multiplier_multiplies_the_default() -> None:
         ({"tuning_method": "full", "hyperparameters": {"lora_rank": 8}}, UnknownFieldError, "'full'"),
         ({"tuning_method": "prefix_tuning"}, OutOfRangeError, "full, lora, qlora"),
         ({"hyperparameters": {"epochs": 2.5}}, InvalidRequestError, "whole number"),
+        ({"hyperparameters": {"epochs": 10**400}}, OutOfRangeError, "epochs is inf; it must be from 1 to 10"),
+        ({"hyperparameters": {"learning_rate": -(10**400)}}, OutOfRangeError, "learning_rate is -inf"),
+        ({"hyperparameters": {"learning_rate_multiplier": 10**400}}, OutOfRangeError, "learning_rate"),
         ({"hyperparameters": {"epochs": "three"}}, InvalidRequestError, "number"),
         ({"hyperparameters": {"epochs": True}}, InvalidRequestError, "number"),
         ({"hyperparameters": {"epochs": [3]}}, InvalidRequestError, "number"),

@@ -136,6 +136,11 @@ def test_unknown_layer_is_refused_with_the_nearest_and_all_others(key: str) -> N
     assert refusal.value.param == f"hyperparameters.{key}"
 
 
+def test_layer_is_not_another_one_that_ends_like_it() -> None:
+    with pytest.raises(InvalidRequestError, match=r"names 'xyz\.model\.layers\.0\.mlp\.up_proj'"):
+        METHODS["lora"](llama(), settings(target_modules=["q_proj", "xyz.model.layers.0.mlp.up_proj"]))
+
+
 def test_layer_that_cannot_carry_an_adapter_is_refused() -> None:
     with pytest.raises(InvalidRequestError, match="LoRA does not fit LlamaForCausalLM"):
         METHODS["lora"](llama(), settings(target_modules=["input_layernorm"]))
