@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from afinador.schemas.events import EventLevel
-from registry import events, jobs
+from afinador.training.checkpoints import FIGURES
+from registry import checkpoints, events, jobs
 from tasks import artifacts, trainer
 from tasks.attempt import Attempt
 from tasks.curves import Curves
@@ -137,6 +138,9 @@ class Follower:
                     data=row,
                     dedup_key=f"metrics:{row['step']}:{kind}",
                 )
+                if kind == "valid":  # a checkpoint saved in the middle of its evaluation is measured later
+                    figures = {name: row[name] for name in FIGURES if name in row}
+                    checkpoints.add_figures(session, self.attempt.job_id, row["step"], figures)
         self.curves.add(metric_rows)
 
 

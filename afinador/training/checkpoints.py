@@ -21,8 +21,10 @@ from afinador.training.run_dir import RunDir, write_atomically
 
 MANIFEST = "manifest.json"
 STATE_FOLDER = "training_state"
-METRICS = ("step", "train_loss", "valid_loss", "accuracy", "macro_f1")
-"""What is told of a checkpoint, where it was measured."""
+FIGURES = ("valid_loss", "accuracy", "macro_f1")
+"""What is told of a checkpoint from the evaluation after its step."""
+METRICS = ("step", "train_loss", *FIGURES, "best_step")
+"""What is told of a checkpoint, where it was measured; ``best_step`` is that of the best evaluation so far."""
 
 
 class CheckpointDamagedError(TrainingError):
@@ -44,7 +46,7 @@ def is_complete(run_dir: RunDir, step: int) -> bool:
 def save_checkpoint(run_dir: RunDir, state: dict[str, Any], write: Callable[[Path], None], *, keep: int) -> Path:
     """Write the checkpoint of ``state["step"]``, announce it, and remove the oldest beyond ``keep``.
 
-    The one with the least validation loss stays besides. A complete checkpoint of that step, of an earlier attempt,
+    The best one stays besides, see ``best_checkpoint``. A complete checkpoint of that step, of an earlier attempt,
     stays as it is and is not announced again.
 
     Args:
@@ -81,15 +83,21 @@ def save_checkpoint(run_dir: RunDir, state: dict[str, Any], write: Callable[[Pat
         path=f"checkpoints/{folder.name}",
         metrics=metrics,
     )
-    best = best_checkpoint(run_dir)
+    best = best_checkpoint(run_dir, state.get("best_step"))
     for old in complete_checkpoints(run_dir)[:-keep]:
         if old != best:
             _remove(old)
     return folder
 
 
-def best_checkpoint(run_dir: RunDir) -> Path | None:
-    """Return the folder of the complete checkpoint with the least validation loss, the earliest of several."""
+def best_checkpoint(run_dir: RunDir, best_step: int | None = None) -> Path | None:
+    """Return the folder of the best complete checkpoint, if any was measured.
+
+    It is that of ``best_step``, the step of the best evaluation so far: one that was saved before it was measured holds
+    no figures. Without it, it is the one with the least validation loss, the earliest of several.
+    """
+    if best_step is not None and is_complete(run_dir, best_step):
+        return run_dir.checkpoints / checkpoint_name(best_step)
     losses = [(_valid_loss(folder), folder) for folder in complete_checkpoints(run_dir)]
     measured = [(loss, folder) for loss, folder in losses if loss is not None]
     return min(measured, default=(None, None))[1]
