@@ -74,14 +74,13 @@ def save_checkpoint(run_dir: RunDir, state: dict[str, Any], write: Callable[[Pat
         raise
     temporary.rename(folder)
     _sync(run_dir.checkpoints)
-    metrics = {key: state[key] for key in METRICS if state.get(key) is not None}
     run_dir.log_event(
         "checkpoint",
         "info",
         f"Checkpoint after step {state['step']} saved.",
         step=state["step"],
         path=f"checkpoints/{folder.name}",
-        metrics=metrics,
+        metrics=metrics_of(state),
     )
     best = best_checkpoint(run_dir, state.get("best_step"))
     for old in complete_checkpoints(run_dir)[:-keep]:
@@ -98,7 +97,7 @@ def best_checkpoint(run_dir: RunDir, best_step: int | None = None) -> Path | Non
     """
     if best_step is not None and is_complete(run_dir, best_step):
         return run_dir.checkpoints / checkpoint_name(best_step)
-    losses = [(_valid_loss(folder), folder) for folder in complete_checkpoints(run_dir)]
+    losses = [(trainer_state_of(folder).get("valid_loss"), folder) for folder in complete_checkpoints(run_dir)]
     measured = [(loss, folder) for loss, folder in losses if loss is not None]
     return min(measured, default=(None, None))[1]
 
@@ -120,14 +119,6 @@ def newest_intact(run_dir: RunDir) -> Path | None:
     return None
 
 
-def _valid_loss(folder: Path) -> float | None:
-    try:
-        loss: float | None = json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))["valid_loss"]
-    except (OSError, ValueError, KeyError):
-        return None
-    return loss
-
-
 def _remove(folder: Path) -> None:
     """Remove a checkpoint, its manifest first: what is half removed is not complete."""
     (folder / MANIFEST).unlink()
@@ -137,6 +128,20 @@ def _remove(folder: Path) -> None:
 def complete_checkpoints(run_dir: RunDir) -> list[Path]:
     """Return the folders of all complete checkpoints, oldest first."""
     return sorted(manifest.parent for manifest in run_dir.checkpoints.glob(f"step-*/{MANIFEST}"))
+
+
+def trainer_state_of(folder: Path) -> dict[str, Any]:
+    """Return what ``trainer_state.json`` of a checkpoint says: how far the run was; nothing where it cannot be read."""
+    try:
+        document: dict[str, Any] = json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return document
+
+
+def metrics_of(state: dict[str, Any]) -> dict[str, Any]:
+    """Return what is told of a checkpoint, from its ``trainer_state.json``."""
+    return {key: state[key] for key in METRICS if state.get(key) is not None}
 
 
 def state_of(folder: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from afinador.storage import sha256_of
 from afinador.training import FineTuner
-from afinador.training.checkpoints import complete_checkpoints, seal
+from afinador.training.checkpoints import complete_checkpoints, save_checkpoint, seal
 from afinador.training.run_dir import TIMES, RunDir
 from afinador.training.stopping import Stopped, StopSign
 from registry import checkpoints, events, hub, jobs
@@ -43,6 +43,13 @@ def trained(attempt: Attempt, stop_after: int | None = None) -> Follower:
         assert stop_after is not None
     follower.forward({}, in_prefect=False)
     return follower
+
+
+def forwarded(attempt: Attempt) -> None:
+    """Forward what is there, and leave no thread behind."""
+    follower = Follower(attempt)
+    follower.forward({}, in_prefect=False)
+    follower.curves.close(60)
 
 
 def told(memory: Memory, job: Job) -> list[Any]:
@@ -145,6 +152,12 @@ def keep(memory: Memory, job: Job, folder: Path, step: int, best_step: int) -> P
     return stored
 
 
+def save(attempt: Attempt, step: int, *, best_step: int | None = None, keep: int = 2) -> None:
+    """Leave a checkpoint as a training process does, without a training."""
+    state = {"step": step, "train_loss": 1.0, "best_step": best_step}
+    save_checkpoint(attempt.run, state, lambda folder: None, keep=keep)
+
+
 def names(attempt: Attempt) -> list[str]:
     return [folder.name for folder in complete_checkpoints(attempt.run)]
 
@@ -172,7 +185,7 @@ def test_what_an_earlier_attempt_has_left_on_another_host_is_not_gone_on_from(
     prepare(attempt)
     here = attempt.run.path
     attempt.run.log_event("message", "info", "It has begun.", once="start")
-    Follower(attempt).forward({}, in_prefect=False)
+    forwarded(attempt)
     keep(memory, job, tmp_path, 4, best_step=4)
     shutil.copytree(here, tmp_path / "other host")
     attempt.run.log_event("message", "info", "Said elsewhere only.")
@@ -188,7 +201,7 @@ def test_what_an_earlier_attempt_has_left_on_another_host_is_not_gone_on_from(
     assert [row["message"] for row in attempt.run.events_after(0)[0]] == ["It has begun."]
     attempt.run.log_event("message", "info", "It has begun.", once="start")
     attempt.run.log_event("message", "info", "It goes on.")
-    Follower(attempt).forward({}, in_prefect=False)
+    forwarded(attempt)
     assert [event.message for event in told(memory, job)][-2:] == [
         "Checkpoint 4 was fetched from the storage: it was no longer on this machine.", "It goes on.",
     ]  # fmt: skip
