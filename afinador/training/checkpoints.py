@@ -9,7 +9,6 @@ the disk. Whoever only reads checkpoints needs no torch for it.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 
 from afinador.errors import TrainingError
 from afinador.storage import sha256_of
-from afinador.training.run_dir import RunDir, write_atomically
+from afinador.training.run_dir import RunDir, sync, write_atomically
 
 MANIFEST = "manifest.json"
 STATE_FOLDER = "training_state"
@@ -72,8 +71,9 @@ def save_checkpoint(run_dir: RunDir, state: dict[str, Any], write: Callable[[Pat
     except Exception:
         shutil.rmtree(temporary, ignore_errors=True)  # a half is worth nothing, and may fill the disk
         raise
+    run_dir.sync_journals()  # what was told before a checkpoint is not told again by whoever goes on from it
     temporary.rename(folder)
-    _sync(run_dir.checkpoints)
+    sync(run_dir.checkpoints)
     run_dir.log_event(
         "checkpoint",
         "info",
@@ -164,10 +164,10 @@ def seal(folder: Path) -> None:
     """Flush every file of a folder to the disk, then write its manifest."""
     files = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        _sync(path)
+        sync(path)
         files[path.relative_to(folder).as_posix()] = {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
     write_atomically(folder / MANIFEST, json.dumps({"files": files}, indent=1))
-    _sync(folder)
+    sync(folder)
 
 
 def verify(folder: Path) -> int:
@@ -192,11 +192,3 @@ def verify(folder: Path) -> int:
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointDamagedError(f"The manifest of {folder.name} cannot be read: {error}.") from error
     return sum(entry["bytes"] for entry in files.values())
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
