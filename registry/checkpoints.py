@@ -31,7 +31,7 @@ def register(session: Session, job: Job, step: int, storage_key: str, metrics: d
         job: Whose checkpoint it is.
         step: Optimizer steps done.
         storage_key: Prefix of its files in the storage.
-        metrics: ``train_loss`` and ``valid_loss`` where they were measured.
+        metrics: ``train_loss`` and ``valid_loss`` where they were measured, ``best_step`` of the training so far.
         size: Bytes of all its files.
     """
     checkpoint = Checkpoint(
@@ -56,20 +56,36 @@ def exists(session: Session, job_id: str, step: int) -> bool:
     return session.scalar(select(Checkpoint.id).where(*_at(job_id, step))) is not None
 
 
+def add_figures(session: Session, job_id: str, step: int, figures: dict[str, Any]) -> None:
+    """Add what was measured after a checkpoint was written down, if there is one of that step; nothing is replaced."""
+    row = session.scalars(select(Checkpoint).where(*_at(job_id, step))).one_or_none()
+    if row is not None:
+        row.metrics = {**figures, **row.metrics}
+
+
 def prune(session: Session, job_id: str, *, keep: int, keep_best: bool = False) -> list[str]:
     """Forget the oldest checkpoints of a job, all but ``keep``, and return the storage prefixes of their files.
 
-    With ``keep_best`` the one with the least validation loss stays besides; and those that an open job starts from do.
+    With ``keep_best`` the best one stays besides: that of the ``best_step`` that the newest names, else the one with the
+    least validation loss. Those that an open job starts from stay, too.
     """
     newest_first = select(Checkpoint).where(Checkpoint.job_id == job_id).order_by(Checkpoint.step_number.desc())
     rows = list(session.scalars(newest_first.with_for_update()))
     needed = _needed(session, rows[0].organization_id) if rows[keep:] else set()
-    measured = [row for row in rows if row.metrics.get("valid_loss") is not None]
-    best = min(measured, key=lambda row: (row.metrics["valid_loss"], row.step_number), default=None)
-    gone = [row for row in rows[keep:] if not (keep_best and row is best) and row.storage_key not in needed]
+    best = _best(rows) if keep_best else None
+    gone = [row for row in rows[keep:] if row is not best and row.storage_key not in needed]
     for row in gone:
         session.delete(row)
     return [row.storage_key for row in gone]
+
+
+def _best(newest_first: list[Checkpoint]) -> Checkpoint | None:
+    best_step = newest_first[0].metrics.get("best_step") if newest_first else None
+    for row in newest_first:
+        if row.step_number == best_step:
+            return row
+    measured = [row for row in newest_first if row.metrics.get("valid_loss") is not None]
+    return min(measured, key=lambda row: (row.metrics["valid_loss"], row.step_number), default=None)
 
 
 def _needed(session: Session, organization_id: str) -> set[str]:

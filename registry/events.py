@@ -23,6 +23,7 @@ def append(
     level: wire.EventLevel = "info",
     type: str = "message",
     data: dict[str, Any] | None = None,
+    created_at: float | None = None,
     dedup_key: str | None = None,
 ) -> Event | None:
     """Write an event down.
@@ -34,6 +35,7 @@ def append(
         level: How much it matters.
         type: ``metrics`` for a row of the curves, whose figures are in ``data``; all others answer as ``message``.
         data: Figures and names for programs.
+        created_at: When it happened, in Unix seconds; by default now.
         dedup_key: Events of one job with the same key are written once.
 
     Returns:
@@ -52,6 +54,8 @@ def append(
     event = Event(organization_id=organization_id, job_id=job_id, dedup_key=dedup_key)
     event.sequence = (session.scalar(select(func.max(Event.sequence)).where(Event.job_id == job_id)) or 0) + 1
     event.level, event.type, event.message, event.data = level, type, message, data or {}
+    if created_at is not None:
+        event.created_at = created_at
     session.add(event)
     session.flush()
     return event
@@ -87,7 +91,7 @@ def journalled(session: Session, organization_id: str, job_id: str) -> list[dict
         _, sequence, *once = (event.dedup_key or "").split(":", 2)
         row = {"sequence": int(sequence), "type": event.type, "level": event.level, "message": event.message}
         row |= {"once": once[0]} if once else {}
-        rows.append({**row, "timestamp_ms": int(event.created_at * 1000), "data": event.data})
+        rows.append({**row, "timestamp_ms": round(event.created_at * 1000), "data": event.data})
     return rows
 
 

@@ -18,6 +18,7 @@ from registry.memory import Memory
 from tasks import trainer
 from tasks.attempt import Attempt, go_on
 from tasks.report import keep_report
+from tasks.save_checkpoint import save_checkpoint, save_unsaved
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +72,10 @@ def waits_for_space(attempt: Attempt, error: AfinadorError) -> str | None:
 def stopped(attempt: Attempt, request: str) -> str | None:
     """End the attempt as asked and return the job's status: ``cancelled``, or ``paused`` or ``queued`` to be resumed."""
     trainer.stop(attempt)
+    try:
+        save_unsaved(attempt, save_checkpoint.fn)
+    except InsufficientStorageError as error:  # it is copied when the job goes on; stopping needs no space
+        attempt.say(f"The newest checkpoint is on this machine alone: {error.message}", level="warn")
     _close(attempt, "KILLED")
     with attempt.memory.database.session() as session:
         status = jobs.stop(session, attempt.job_id, attempt.number, request)

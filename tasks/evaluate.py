@@ -23,12 +23,13 @@ def evaluate(attempt: Attempt, follower: Follower) -> None:
     result, evaluation = attempt.run.result() or {}, attempt.run.evaluation() or {}
     samples = {"samples": evaluation["samples"]} if evaluation.get("samples") else {}
     with attempt.memory.database.session() as session:
-        jobs.set_fields(
+        is_newest = jobs.set_fields(
             session,
             attempt.job_id,
             attempt.number,
             metrics=(result.get("metrics") or {}) | samples,
             trained_tokens=result.get("trained_tokens"),
         )
-        leases.free(session, attempt.job_id)
+        if is_newest:  # else the device is that of another attempt
+            leases.free(session, attempt.job_id)
     artifacts.show_comparison(attempt, evaluation)

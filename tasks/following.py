@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from typing import Any
 
 from afinador.schemas.events import EventLevel
-from registry import events, jobs
+from afinador.training.checkpoints import FIGURES
+from registry import checkpoints, events, jobs
 from tasks import artifacts, trainer
 from tasks.attempt import Attempt
 from tasks.curves import Curves
-from tasks.retrying import TRANSIENT, reason_of
-from tasks.save_checkpoint import save_checkpoint
+from tasks.save_checkpoint import save_checkpoint, save_or_say, save_unsaved
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +33,7 @@ class Follower:
         self.attempt = attempt
         self.cursors: dict[str, int] = dict(attempt.job().cursors or {})
         self.curves = Curves(attempt)
+        self._is_caught_up = False
         self._progress_at = 0.0
         self._resources_cursor = 0
         self._resources: dict[str, Any] = {}
@@ -64,16 +64,20 @@ class Follower:
 
     def forward(self, status: dict[str, Any], *, in_prefect: bool = True) -> None:
         """Forward everything that is new; ``in_prefect`` says whether Prefect still takes tasks of this run."""
+        save = save_checkpoint if in_prefect else save_checkpoint.fn
         event_rows, event_cursor = self.attempt.run.events_after(self.cursors.get("events", 0))
         metric_rows, metric_cursor = self.attempt.run.metrics_after(self.cursors.get("metrics", 0))
         if event_rows or metric_rows:
             self._write_down(event_rows, metric_rows)
             for row in event_rows:
                 if row["type"] == "checkpoint":
-                    self._take_over(row["data"], save_checkpoint if in_prefect else save_checkpoint.fn)
+                    save_or_say(self.attempt, row["data"]["step"], save)
             self.cursors |= {"events": event_cursor, "metrics": metric_cursor}
             with self.attempt.memory.database.session() as session:
                 jobs.set_fields(session, self.attempt.job_id, self.attempt.number, cursors=self.cursors)
+        if not self._is_caught_up:
+            self._is_caught_up = True
+            save_unsaved(self.attempt, save)
         if in_prefect:
             self.forward_progress(status)
 
@@ -96,13 +100,6 @@ class Follower:
                 self._has_link = True
                 artifacts.show_run(self.attempt, *self.curves.opened)
 
-    def _take_over(self, checkpoint: dict[str, Any], save: Callable[..., None]) -> None:
-        """Save a checkpoint as a task of its own; training is worth more than one copy of its past."""
-        try:
-            save(self.attempt, checkpoint["step"], checkpoint.get("metrics") or {})
-        except TRANSIENT as error:
-            self.attempt.say(f"Checkpoint {checkpoint['step']} is not in the storage: {reason_of(error)}", level="warn")
-
     def _progress(self, status: dict[str, Any]) -> dict[str, Any]:
         shown = ("state", "step", "steps", "epoch", "tokens", "eta_seconds", "phase_seconds", "seconds_per_epoch")
         rows, self._resources_cursor = self.attempt.run.resources_after(self._resources_cursor)
@@ -124,7 +121,9 @@ class Follower:
                     self.attempt.job_id,
                     row["message"],
                     level=level,
+                    type=row["type"],
                     data=row.get("data") or {},
+                    created_at=_seconds(row),
                     dedup_key=events.journal_key(row),
                 )
             for row in metric_rows:
@@ -135,9 +134,18 @@ class Follower:
                     _sentence(row),
                     type="metrics",
                     data=row,
+                    created_at=_seconds(row),
                     dedup_key=f"metrics:{row['step']}:{kind}",
                 )
+                if kind == "valid":  # a checkpoint saved in the middle of its evaluation is measured later
+                    figures = {name: row[name] for name in FIGURES if name in row}
+                    checkpoints.add_figures(session, self.attempt.job_id, row["step"], figures)
         self.curves.add(metric_rows)
+
+
+def _seconds(row: dict[str, Any]) -> float:
+    seconds: float = row["timestamp_ms"] / 1000
+    return seconds
 
 
 def _sentence(row: dict[str, Any]) -> str:

@@ -1,18 +1,26 @@
 """The run directory at the beginning of an attempt: as the run was left, on whichever machine that was.
 
 The ledger's cursors count the bytes of one directory's journals, known by a number in ``directory.json``. In any other
-one (removed meanwhile, or of another host) the run is put together again from ledger and storage.
+one (removed meanwhile, or of another host) the run is put together again from ledger and storage. In the same one only a
+journal is that is shorter than the ledger knows it, cut when the machine lost power. No row that a checkpoint here has
+behind it is lost with its end: journals are on the disk before a checkpoint is.
 """
 
 from __future__ import annotations
 
-import json
 import secrets
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from afinador.storage import require_free_space
-from afinador.training.checkpoints import CheckpointDamagedError, checkpoint_name, complete_checkpoints, verify
+from afinador.training.checkpoints import (
+    CheckpointDamagedError,
+    checkpoint_name,
+    newest_intact,
+    trainer_state_of,
+    verify,
+)
 from afinador.training.run_dir import RunDir
 from registry import checkpoints, events, job_logs, jobs
 from registry.tables import Checkpoint
@@ -21,6 +29,7 @@ from tasks.attempt import Attempt
 from tasks.checkpoint_files import fetch_files
 
 _DIRECTORY = "directory.json"
+_JOURNALS = {"events": events.journalled, "metrics": events.metrics}
 _NOT_OF_THE_RUN = ("control.json", "data", "start", "lock", "proofs", "log.txt", "resources.jsonl")
 """What stays in the directory of another host: inputs, which are checked anyhow, and what is replaced."""
 
@@ -38,10 +47,16 @@ def prepare(attempt: Attempt) -> None:
         StopRequestedError: The job was asked to stop while the trainer of an earlier attempt was waited for.
     """
     cursors = dict(attempt.job().cursors or {})
-    if not _is_followed(attempt.run, cursors):
+    if (attempt.run.read_document(_DIRECTORY) or {}).get("number") != cursors.get("directory"):
         trainer.outlive_former(attempt)
         _clear(attempt.run)
-        cursors = _restore_journals(attempt)
+        cursors = _restore_journals(attempt, _JOURNALS)
+        job_logs.restore(attempt.memory, attempt.spec.organization_id, attempt.job_id)
+    elif cut := [name for name in _JOURNALS if _size(attempt.run, name) < cursors.get(name, 0)]:
+        trainer.outlive_former(attempt)
+        cursors |= _restore_journals(attempt, cut)
+        with attempt.memory.database.session() as session:
+            jobs.set_fields(session, attempt.job_id, attempt.number, cursors=cursors)
     if "directory" not in cursors:
         cursors["directory"] = secrets.randbits(48)
         with attempt.memory.database.session() as session:
@@ -50,15 +65,8 @@ def prepare(attempt: Attempt) -> None:
     _restore_checkpoint(attempt)
 
 
-def _is_followed(run: RunDir, cursors: dict[str, int]) -> bool:
-    """Tell whether the cursors are those of this directory's journals."""
-    number = (run.read_document(_DIRECTORY) or {}).get("number")
-    return number == cursors.get("directory") and all(
-        _size(run.path / f"{name}.jsonl") >= cursors.get(name, 0) for name in ("events", "metrics")
-    )
-
-
-def _size(path: Path) -> int:
+def _size(run: RunDir, journal: str) -> int:
+    path = run.path / f"{journal}.jsonl"
     return path.stat().st_size if path.exists() else 0
 
 
@@ -74,43 +82,59 @@ def _clear(run: RunDir) -> None:
             path.unlink()
 
 
-def _restore_journals(attempt: Attempt) -> dict[str, int]:
-    """Write the journals anew, and return the cursors behind them."""
-    organization_id = attempt.spec.organization_id
+def _restore_journals(attempt: Attempt, names: Iterable[str]) -> dict[str, int]:
+    """Write journals anew, and return the cursors behind them."""
     with attempt.memory.database.reading() as session:
-        event_rows = events.journalled(session, organization_id, attempt.job_id)
-        metric_rows = events.metrics(session, organization_id, attempt.job_id)
-    job_logs.restore(attempt.memory, organization_id, attempt.job_id)
-    return attempt.run.restore_journals(event_rows, metric_rows)
+        rows = {name: _JOURNALS[name](session, attempt.spec.organization_id, attempt.job_id) for name in names}
+    return attempt.run.restore_journals(**rows)
 
 
 def _restore_checkpoint(attempt: Attempt) -> None:
-    """Fetch the newest checkpoint of the storage, unless one as new is here."""
+    """Fetch the newest checkpoint of the storage, unless an intact one as new is here."""
     with attempt.memory.database.reading() as session:
         kept = checkpoints.newest_first(session, attempt.job_id)
-    here = [folder.name for folder in complete_checkpoints(attempt.run)]
-    newer = [row for row in kept if not here or checkpoint_name(row.step_number) > here[-1]]
-    if newer:
-        trainer.outlive_former(attempt)
-    for row in newer:
-        if _is_fetched(attempt, row) and _is_best_fetched(attempt, row, kept):
-            attempt.say(f"Checkpoint {row.step_number} was fetched from the storage: it was no longer on this machine.")
-            return
-    if newer and not here:
+    if not kept:
+        return
+    trainer.outlive_former(attempt)
+    here = newest_intact(attempt.run)
+    for row in kept:
+        if here is not None and checkpoint_name(row.step_number) <= here.name:
+            break
+        if _is_fetched(attempt, row):
+            if _is_best_here(attempt, _folder_of(attempt, row), kept):
+                attempt.say(
+                    f"Checkpoint {row.step_number} was fetched from the storage: it was no longer on this machine."
+                )
+                return
+            shutil.rmtree(_folder_of(attempt, row))  # of no use without it
+    if here is not None:
+        _is_best_here(attempt, here, kept)
+    else:
         attempt.say("No checkpoint in the storage is whole; training begins anew.", level="warn")
 
 
-def _is_best_fetched(attempt: Attempt, row: Checkpoint, kept: list[Checkpoint]) -> bool:
+def _is_best_here(attempt: Attempt, folder: Path, kept: list[Checkpoint]) -> bool:
     """Bring along the checkpoint that early stopping would publish, if it is another one, and tell whether it is there."""
-    if attempt.spec.hyperparameters.early_stopping_patience is None:
+    best_step = trainer_state_of(folder).get("best_step")
+    if attempt.spec.hyperparameters.early_stopping_patience is None or best_step is None:
         return True
-    state = _folder_of(attempt, row) / "trainer_state.json"
-    best_step = json.loads(state.read_text(encoding="utf-8"))["best_step"]
-    best = next((other for other in kept if other.step_number == best_step), row)
-    if _folder_of(attempt, best).is_dir() or _is_fetched(attempt, best):
+    best = attempt.run.checkpoints / checkpoint_name(best_step)
+    if best == folder or _is_intact(best):
         return True
-    shutil.rmtree(_folder_of(attempt, row))  # of no use without it
-    return False
+    for row in kept:
+        if row.step_number == best_step:
+            return _is_fetched(attempt, row)
+    start = attempt.spec.start_from  # the training may have been the best before this job went on with it
+    before = (start, start.best) if start is not None and start.state == "whole" else ()
+    return any(reference is not None and reference.step == best_step for reference in before)
+
+
+def _is_intact(folder: Path) -> bool:
+    try:
+        verify(folder)
+    except CheckpointDamagedError:
+        return False
+    return True
 
 
 def _is_fetched(attempt: Attempt, row: Checkpoint) -> bool:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from collections.abc import Callable
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from afinador.errors import InsufficientStorageError, StorageError
-from afinador.training.checkpoints import CheckpointDamagedError, verify
+from afinador.training.checkpoints import (
+    CheckpointDamagedError,
+    checkpoint_name,
+    complete_checkpoints,
+    metrics_of,
+    trainer_state_of,
+    verify,
+)
 from registry import checkpoints, job_logs
 from tasks.attempt import Attempt
-from tasks.retrying import RETRY_DELAYS_SECONDS, is_transient, said
+from tasks.retrying import RETRY_DELAYS_SECONDS, TRANSIENT, is_transient, reason_of, said
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +32,7 @@ logger = logging.getLogger(__name__)
     retry_delay_seconds=RETRY_DELAYS_SECONDS,
     retry_condition_fn=is_transient,
 )
-def save_checkpoint(attempt: Attempt, step: int, metrics: dict[str, Any]) -> None:
+def save_checkpoint(attempt: Attempt, step: int) -> None:
     """Verify a checkpoint by its manifest, copy it to the storage and register it; idempotent by job and step.
 
     The log as far as it goes is kept with it. Older ones beyond ``save_total_limit`` go after this one is complete. A checkpoint that training has pruned
@@ -35,12 +42,13 @@ def save_checkpoint(attempt: Attempt, step: int, metrics: dict[str, Any]) -> Non
         StorageError: The storage does not take it; tried again.
         InsufficientStorageError: The storage's disk is full; the job waits for space, and it is copied when that goes on.
     """
-    folder = attempt.run.path / "checkpoints" / f"step-{step:06d}"
+    folder = attempt.run.checkpoints / checkpoint_name(step)
     with attempt.memory.database.session() as session:
         if checkpoints.exists(session, attempt.job_id, step):
             return
     try:
         size_bytes = verify(folder)
+        metrics = metrics_of(trainer_state_of(folder))
     except CheckpointDamagedError as error:
         attempt.say(f"Checkpoint {step} is not kept: {error.message}", level="warn", key=f"checkpoint-lost:{step}")
         return
@@ -53,7 +61,7 @@ def save_checkpoint(attempt: Attempt, step: int, metrics: dict[str, Any]) -> Non
             raise
         job = attempt.job()
         with attempt.memory.database.session() as session:
-            checkpoints.register(session, job, step, key, {"step": step, **metrics}, size_bytes)
+            checkpoints.register(session, job, step, key, metrics, size_bytes)
         job_logs.keep(attempt.memory, attempt.spec.organization_id, attempt.job_id)
         _prune(attempt)
 
@@ -67,6 +75,35 @@ def _withdraw(attempt: Attempt, step: int, key: str) -> None:
         attempt.memory.storage.delete(key)
     except StorageError as error:
         logger.warning("Left behind of checkpoint %d of %s: %s", step, attempt.job_id, error.message)
+
+
+def save_or_say(attempt: Attempt, step: int, save: Callable[[Attempt, int], None]) -> None:
+    """Save a checkpoint; where that is not possible an event says so: training is worth more than one copy of its past."""
+    try:
+        save(attempt, step)
+    except TRANSIENT as error:
+        attempt.say(f"Checkpoint {step} is not in the storage: {reason_of(error)}", level="warn")
+
+
+def save_unsaved(attempt: Attempt, save: Callable[[Attempt, int], None]) -> None:
+    """Save what is complete here and newer than all that is in the storage, and the best checkpoint if it is not there.
+
+    The storage was away for too long when training announced them, or training was killed before it could.
+
+    Args:
+        attempt: Whose checkpoints.
+        save: ``save_checkpoint``, or its function where Prefect takes no tasks any more.
+    """
+    here = complete_checkpoints(attempt.run)
+    if not here:
+        return
+    with attempt.memory.database.reading() as session:
+        kept = {checkpoint_name(row.step_number) for row in checkpoints.newest_first(session, attempt.job_id)}
+    newest, best_step = max(kept, default=""), trainer_state_of(here[-1]).get("best_step")
+    best = None if best_step is None else checkpoint_name(best_step)
+    for name in [folder.name for folder in here]:
+        if name not in kept and (name > newest or name == best):
+            save_or_say(attempt, int(name.removeprefix("step-")), save)
 
 
 def _prune(attempt: Attempt) -> None:

@@ -25,7 +25,7 @@ class Checkpoint(Wire):
         job_id: The same as ``fine_tuning_job_id``.
         fine_tuned_model_checkpoint: Name of the checkpoint as a model, ``…:ckpt-step-N``.
         metrics: ``step`` (always ``step_number``), ``train_loss``, ``valid_loss``, ``accuracy`` and ``macro_f1`` where they
-            were measured.
+            were measured; ``best_step``: that of the best evaluation so far.
     """
 
     id: str

@@ -9,7 +9,6 @@ the disk. Whoever only reads checkpoints needs no torch for it.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -17,12 +16,14 @@ from typing import Any
 
 from afinador.errors import TrainingError
 from afinador.storage import sha256_of
-from afinador.training.run_dir import RunDir, write_atomically
+from afinador.training.run_dir import RunDir, sync, write_atomically
 
 MANIFEST = "manifest.json"
 STATE_FOLDER = "training_state"
-METRICS = ("step", "train_loss", "valid_loss", "accuracy", "macro_f1")
-"""What is told of a checkpoint, where it was measured."""
+FIGURES = ("valid_loss", "accuracy", "macro_f1")
+"""What is told of a checkpoint from the evaluation after its step."""
+METRICS = ("step", "train_loss", *FIGURES, "best_step")
+"""What is told of a checkpoint, where it was measured; ``best_step`` is that of the best evaluation so far."""
 
 
 class CheckpointDamagedError(TrainingError):
@@ -44,7 +45,7 @@ def is_complete(run_dir: RunDir, step: int) -> bool:
 def save_checkpoint(run_dir: RunDir, state: dict[str, Any], write: Callable[[Path], None], *, keep: int) -> Path:
     """Write the checkpoint of ``state["step"]``, announce it, and remove the oldest beyond ``keep``.
 
-    The one with the least validation loss stays besides. A complete checkpoint of that step, of an earlier attempt,
+    The best one stays besides, see ``best_checkpoint``. A complete checkpoint of that step, of an earlier attempt,
     stays as it is and is not announced again.
 
     Args:
@@ -70,27 +71,33 @@ def save_checkpoint(run_dir: RunDir, state: dict[str, Any], write: Callable[[Pat
     except Exception:
         shutil.rmtree(temporary, ignore_errors=True)  # a half is worth nothing, and may fill the disk
         raise
+    run_dir.sync_journals()  # what was told before a checkpoint is not told again by whoever goes on from it
     temporary.rename(folder)
-    _sync(run_dir.checkpoints)
-    metrics = {key: state[key] for key in METRICS if state.get(key) is not None}
+    sync(run_dir.checkpoints)
     run_dir.log_event(
         "checkpoint",
         "info",
         f"Checkpoint after step {state['step']} saved.",
         step=state["step"],
         path=f"checkpoints/{folder.name}",
-        metrics=metrics,
+        metrics=metrics_of(state),
     )
-    best = best_checkpoint(run_dir)
+    best = best_checkpoint(run_dir, state.get("best_step"))
     for old in complete_checkpoints(run_dir)[:-keep]:
         if old != best:
             _remove(old)
     return folder
 
 
-def best_checkpoint(run_dir: RunDir) -> Path | None:
-    """Return the folder of the complete checkpoint with the least validation loss, the earliest of several."""
-    losses = [(_valid_loss(folder), folder) for folder in complete_checkpoints(run_dir)]
+def best_checkpoint(run_dir: RunDir, best_step: int | None = None) -> Path | None:
+    """Return the folder of the best complete checkpoint, if any was measured.
+
+    It is that of ``best_step``, the step of the best evaluation so far: one that was saved before it was measured holds
+    no figures. Without it, it is the one with the least validation loss, the earliest of several.
+    """
+    if best_step is not None and is_complete(run_dir, best_step):
+        return run_dir.checkpoints / checkpoint_name(best_step)
+    losses = [(trainer_state_of(folder).get("valid_loss"), folder) for folder in complete_checkpoints(run_dir)]
     measured = [(loss, folder) for loss, folder in losses if loss is not None]
     return min(measured, default=(None, None))[1]
 
@@ -112,14 +119,6 @@ def newest_intact(run_dir: RunDir) -> Path | None:
     return None
 
 
-def _valid_loss(folder: Path) -> float | None:
-    try:
-        loss: float | None = json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))["valid_loss"]
-    except (OSError, ValueError, KeyError):
-        return None
-    return loss
-
-
 def _remove(folder: Path) -> None:
     """Remove a checkpoint, its manifest first: what is half removed is not complete."""
     (folder / MANIFEST).unlink()
@@ -129,6 +128,20 @@ def _remove(folder: Path) -> None:
 def complete_checkpoints(run_dir: RunDir) -> list[Path]:
     """Return the folders of all complete checkpoints, oldest first."""
     return sorted(manifest.parent for manifest in run_dir.checkpoints.glob(f"step-*/{MANIFEST}"))
+
+
+def trainer_state_of(folder: Path) -> dict[str, Any]:
+    """Return what ``trainer_state.json`` of a checkpoint says: how far the run was; nothing where it cannot be read."""
+    try:
+        document: dict[str, Any] = json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return document
+
+
+def metrics_of(state: dict[str, Any]) -> dict[str, Any]:
+    """Return what is told of a checkpoint, from its ``trainer_state.json``."""
+    return {key: state[key] for key in METRICS if state.get(key) is not None}
 
 
 def state_of(folder: Path) -> dict[str, Any]:
@@ -151,10 +164,10 @@ def seal(folder: Path) -> None:
     """Flush every file of a folder to the disk, then write its manifest."""
     files = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        _sync(path)
+        sync(path)
         files[path.relative_to(folder).as_posix()] = {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
     write_atomically(folder / MANIFEST, json.dumps({"files": files}, indent=1))
-    _sync(folder)
+    sync(folder)
 
 
 def verify(folder: Path) -> int:
@@ -179,11 +192,3 @@ def verify(folder: Path) -> int:
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointDamagedError(f"The manifest of {folder.name} cannot be read: {error}.") from error
     return sum(entry["bytes"] for entry in files.values())
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

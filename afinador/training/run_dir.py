@@ -232,10 +232,17 @@ class RunDir:
         """Return the resource rows behind a byte cursor, and the cursor behind them; whole lines only."""
         return rows_after(self.path / "resources.jsonl", cursor)
 
-    def restore_journals(self, events: list[dict[str, Any]], metrics: list[dict[str, Any]]) -> dict[str, int]:
-        """Write events and measurements anew, and return the cursors behind them: ``{"events", "metrics"}``."""
+    def sync_journals(self) -> None:
+        """Flush events and measurements to the disk."""
+        for name in ("events.jsonl", "metrics.jsonl"):
+            if (self.path / name).exists():
+                sync(self.path / name)
+        sync(self.path)
+
+    def restore_journals(self, **journals: list[dict[str, Any]]) -> dict[str, int]:
+        """Write ``events`` or ``metrics`` anew, or both, and return the cursors behind them by the same names."""
         cursors = {}
-        for name, rows in (("events", events), ("metrics", metrics)):
+        for name, rows in journals.items():
             write_atomically(self.path / f"{name}.jsonl", journal_of(rows))
             cursors[name] = (self.path / f"{name}.jsonl").stat().st_size
         return cursors
@@ -277,6 +284,15 @@ def write_atomically(path: Path, text: str) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     temporary.replace(path)
+
+
+def sync(path: Path) -> None:
+    """Flush a file or a folder to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _place(row: dict[str, Any]) -> tuple[int, bool]:

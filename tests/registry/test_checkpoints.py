@@ -59,3 +59,24 @@ def test_best_checkpoint_may_outlive_newer_ones(ready: Workshop, acme: Organizat
             rows, _ = checkpoints.list_page(session, acme.id, job.id)
         assert [row.step_number for row in rows] == left
         assert sorted(map(int, gone)) == sorted({2, 4, 6, 8, 10} - set(left))
+
+
+def test_best_checkpoint_is_the_one_that_the_newest_names(ready: Workshop, acme: Organization) -> None:
+    """Training may have saved it before it was measured."""
+    job = ready.job(acme)
+    with ready.memory.database.session() as session:
+        for step, loss, best in ((2, 0.6, 2), (4, None, 2), (6, 0.5, 4), (8, 0.7, 4)):
+            checkpoints.register(session, job, step, f"{step}", {"valid_loss": loss, "best_step": best}, 1)
+        assert sorted(checkpoints.prune(session, job.id, keep=1, keep_best=True)) == ["2", "6"]
+
+
+def test_figures_that_are_measured_later_are_added(ready: Workshop, acme: Organization) -> None:
+    job = ready.job(acme)
+    with ready.memory.database.session() as session:
+        checkpoints.register(session, job, 4, "key", {"train_loss": 1.0}, 1)
+        for step in (4, 6):
+            checkpoints.add_figures(session, job.id, step, {"valid_loss": 0.5, "accuracy": 0.25})
+        checkpoints.add_figures(session, job.id, 4, {"valid_loss": 0.6})
+    with ready.memory.database.session() as session:
+        [row], _ = checkpoints.list_page(session, acme.id, job.id)
+    assert row.metrics == {"train_loss": 1.0, "step": 4, "valid_loss": 0.5, "accuracy": 0.25}

@@ -72,7 +72,9 @@ def test_a_checkpoint_that_does_not_fit_pauses_the_job_and_is_copied_when_there_
             patched.setattr(shutil, "copyfile", full_after(fits_bytes))
             follower.forward({}, in_prefect=False)
         assert memory.storage.list(prefix) == [], f"after {fits_bytes} bytes"
-    assert ending.waits_for_space(first, caught.value) == "paused"
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "copyfile", full_after(0))
+        assert ending.waits_for_space(first, caught.value) == "paused", "although the disk is full still"
 
     with memory.database.session() as session:
         assert checkpoints.newest_first(session, job.id) == []

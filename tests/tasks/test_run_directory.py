@@ -10,7 +10,7 @@ from typing import Any
 
 from afinador.storage import sha256_of
 from afinador.training import FineTuner
-from afinador.training.checkpoints import complete_checkpoints, seal
+from afinador.training.checkpoints import complete_checkpoints, save_checkpoint, seal, verify
 from afinador.training.run_dir import TIMES, RunDir
 from afinador.training.stopping import Stopped, StopSign
 from registry import checkpoints, events, hub, jobs
@@ -43,6 +43,13 @@ def trained(attempt: Attempt, stop_after: int | None = None) -> Follower:
         assert stop_after is not None
     follower.forward({}, in_prefect=False)
     return follower
+
+
+def forwarded(attempt: Attempt) -> None:
+    """Forward what is there, and leave no thread behind."""
+    follower = Follower(attempt)
+    follower.forward({}, in_prefect=False)
+    follower.curves.close(60)
 
 
 def told(memory: Memory, job: Job) -> list[Any]:
@@ -144,6 +151,12 @@ def keep(memory: Memory, job: Job, folder: Path, step: int, best_step: int) -> P
     return stored
 
 
+def save(attempt: Attempt, step: int, *, best_step: int | None = None, keep: int = 2) -> None:
+    """Leave a checkpoint as a training process does, without a training."""
+    state = {"step": step, "train_loss": 1.0, "best_step": best_step}
+    save_checkpoint(attempt.run, state, lambda folder: None, keep=keep)
+
+
 def names(attempt: Attempt) -> list[str]:
     return [folder.name for folder in complete_checkpoints(attempt.run)]
 
@@ -171,7 +184,7 @@ def test_what_an_earlier_attempt_has_left_on_another_host_is_not_gone_on_from(
     prepare(attempt)
     here = attempt.run.path
     attempt.run.log_event("message", "info", "It has begun.", once="start")
-    Follower(attempt).forward({}, in_prefect=False)
+    forwarded(attempt)
     keep(memory, job, tmp_path, 4, best_step=4)
     shutil.copytree(here, tmp_path / "other host")
     attempt.run.log_event("message", "info", "Said elsewhere only.")
@@ -187,7 +200,64 @@ def test_what_an_earlier_attempt_has_left_on_another_host_is_not_gone_on_from(
     assert [row["message"] for row in attempt.run.events_after(0)[0]] == ["It has begun."]
     attempt.run.log_event("message", "info", "It has begun.", once="start")
     attempt.run.log_event("message", "info", "It goes on.")
-    Follower(attempt).forward({}, in_prefect=False)
+    forwarded(attempt)
     assert [event.message for event in told(memory, job)][-2:] == [
         "Checkpoint 4 was fetched from the storage: it was no longer on this machine.", "It goes on.",
     ]  # fmt: skip
+
+
+def test_a_journal_cut_by_a_power_failure_is_restored_and_the_rest_stays(
+    memory: Memory, create: Create, tmp_path: Path
+) -> None:
+    job = create()
+    attempt = claimed(job)
+    prepare(attempt)
+    keep(memory, job, tmp_path, 4, best_step=4)
+    journal = attempt.run.path / "events.jsonl"
+    save(attempt, 4)
+    sizes = [journal.stat().st_size]
+    attempt.run.log_event("message", "info", "Seen by the ledger.")
+    attempt.run.log_metrics({"step": 5, "train_loss": 1.0})
+    forwarded(attempt)
+    before, cursors = journal.read_text(), attempt.job().cursors
+    attempt.run.log_metrics({"step": 6, "train_loss": 0.5})
+    measured = attempt.run.metrics_after(0)
+    save(attempt, 6)
+    (attempt.run.path / "final").mkdir()
+    with journal.open("r+") as stream:
+        stream.truncate(*sizes)
+    prepare(attempt)
+    assert (attempt.run.final.exists(), names(attempt)) == (True, ["step-000004", "step-000006"])
+    assert journal.read_text() == before
+    assert attempt.run.metrics_after(0) == measured, "nobody but this journal knows its last row"
+    assert attempt.job().cursors == cursors
+    forwarded(attempt)
+    assert [row["step"] for row in curves_of(memory, job)] == [5, 6]
+    with memory.database.reading() as session:
+        assert [row.step_number for row in checkpoints.newest_first(session, job.id)] == [6, 4]
+
+
+def test_a_torn_checkpoint_is_fetched_again_and_so_is_a_torn_best_one(
+    memory: Memory, create: Create, tmp_path: Path
+) -> None:
+    job = create(validation_file="train.jsonl", settings={"early_stopping_patience": 2})
+    attempt = claimed(job)
+    for step in (2, 4):
+        keep(memory, job, tmp_path, step, best_step=2)
+    for torn in ((4,), (2,), (2, 4)):
+        prepare(attempt)
+        for step in torn:
+            (attempt.run.checkpoints / f"step-{step:06d}" / "trainer_state.json").write_text("{")
+        prepare(attempt)
+        assert [verify(folder) > 0 for folder in complete_checkpoints(attempt.run)] == [True, True], torn
+
+
+def test_no_checkpoint_is_gone_on_from_whose_best_one_is_nowhere(
+    memory: Memory, create: Create, tmp_path: Path
+) -> None:
+    job = create(validation_file="train.jsonl", settings={"early_stopping_patience": 2})
+    attempt = claimed(job)
+    keep(memory, job, tmp_path, 2, best_step=2)
+    keep(memory, job, tmp_path, 6, best_step=4)
+    prepare(attempt)
+    assert names(attempt) == ["step-000002"]

@@ -14,6 +14,9 @@ from afinador.config.spec import FineTuningSpec
 from afinador.training import FineTuner
 from afinador.training.checkpoints import complete_checkpoints
 from afinador.training.early_stopping import EarlyStopping
+from afinador.training.run_dir import RunDir
+from afinador.training.stopping import Stopped
+from tests.afinador.training.test_exact_resume import Disturbance
 
 MakeSpec = Callable[..., FineTuningSpec]
 
@@ -69,3 +72,24 @@ def test_without_patience_the_last_weights_are_published(make_spec: MakeSpec, tm
     tuner = FineTuner(contrary(spec, tmp_path), tmp_path / "run")
     tuner.run()
     assert tuner.run_dir.result()["published_step"] == tuner.run_dir.result()["steps"] == 4
+
+
+def test_best_checkpoint_stays_although_it_was_saved_before_it_was_measured(
+    make_spec: MakeSpec, tmp_path: Path
+) -> None:
+    given = {"eval_steps": 3, "save_steps": 1, "save_total_limit": 2, "early_stopping_patience": 2}
+    rest = {"epochs": 6, "batch_size": 4, "lr_scheduler": "constant", "generation_examples": 0}
+    spec = contrary(make_spec(lora_rank=32, lora_alpha=64, **given, **rest), tmp_path)
+    run_dir = RunDir(tmp_path / "run")
+    with pytest.raises(Stopped):
+        FineTuner(spec, run_dir, stop=Disturbance(run_dir, 5, kill=False)).run()
+    newest = complete_checkpoints(run_dir)[-1]
+    assert newest.name == "step-000003"
+    assert not json.loads((newest / "training_state" / "state.json").read_text())["is_measured"]
+    FineTuner(spec, run_dir, attempt=2).run()
+    assert [path.name for path in complete_checkpoints(run_dir)] == ["step-000003", "step-000008", "step-000009"]
+    assert run_dir.result()["published_step"] == 3
+    told = [
+        row["data"]["metrics"].get("best_step") for row in run_dir.events_after(0)[0] if row["type"] == "checkpoint"
+    ]
+    assert told == [None] * 3 + [3] * 6

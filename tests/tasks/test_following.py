@@ -1,0 +1,116 @@
+"""What a run directory says on its way to ledger and storage, whatever was away or killed meanwhile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from afinador.errors import StorageError
+from registry import checkpoints, events, leases
+from registry.memory import Memory
+from registry.tables import Job, Lease
+from tasks import artifacts, ending, following
+from tasks.attempt import Attempt
+from tasks.evaluate import evaluate
+from tasks.following import Follower
+from tests.tasks.conftest import Create
+from tests.tasks.test_run_directory import claimed, keep, save, told
+
+
+class Unlogged:
+    """Takes rows of curves that are not logged: opening MLflow takes seconds, and a thread that may outlive a test."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        self.last: dict[str, Any] = {}
+
+    def add(self, rows: list[dict[str, Any]]) -> None:
+        pass
+
+
+@pytest.fixture(autouse=True)
+def _without_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "Curves", Unlogged)
+
+
+def kept(memory: Memory, job: Job) -> dict[int, dict[str, object]]:
+    with memory.database.reading() as session:
+        return {row.step_number: row.metrics for row in checkpoints.newest_first(session, job.id)}
+
+
+def test_a_checkpoint_gets_the_figures_that_are_measured_after_it(
+    memory: Memory, create: Create, tmp_path: Path
+) -> None:
+    job = create()
+    attempt = claimed(job)
+    keep(memory, job, tmp_path, 4, best_step=2)
+    attempt.run.log_metrics({"step": 4, "train_loss": 1.0})
+    attempt.run.log_metrics({"step": 4, "epoch": 1.0, "valid_loss": 0.5, "accuracy": 0.25})
+    Follower(attempt).forward({}, in_prefect=False)
+    assert kept(memory, job) == {4: {"step": 4, "valid_loss": 0.5, "accuracy": 0.25}}
+
+
+def away(*_: Any) -> None:
+    raise StorageError("The storage does not answer.")
+
+
+def test_a_checkpoint_that_found_the_storage_away_is_there_when_the_job_is_paused(
+    memory: Memory, create: Create, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = create()
+    attempt = claimed(job)
+    save(attempt, 4)
+    with monkeypatch.context() as patched:
+        patched.setattr(type(memory.storage), "put_folder", away)
+        Follower(attempt).forward({}, in_prefect=False)
+    assert kept(memory, job) == {}
+    assert "Checkpoint 4 is not in the storage: The storage does not answer." in [
+        event.message for event in told(memory, job)
+    ]
+    assert ending.stopped(attempt, "pause") == "paused"
+    assert kept(memory, job) == {4: {"step": 4, "train_loss": 1.0}}
+    assert memory.storage.local_path(f"{job.organization_id}/jobs/{job.id}/checkpoints/step-000004")
+
+
+def test_a_checkpoint_that_was_never_announced_is_saved_by_the_next_attempt(memory: Memory, create: Create) -> None:
+    """Older ones that the storage has dropped stay dropped, but for the best one, which was not there yet."""
+    job = create(validation_file="train.jsonl", settings={"early_stopping_patience": 2, "save_total_limit": 2})
+    attempt = claimed(job)
+    for step in (2, 4, 6, 8):
+        save(attempt, step, best_step=2, keep=4)
+    (attempt.run.path / "events.jsonl").unlink()
+    with memory.database.session() as session:
+        checkpoints.register(session, job, 6, "key", {}, 1)
+    Follower(attempt).forward({}, in_prefect=False)
+    assert sorted(kept(memory, job)) == [2, 6, 8]
+    Follower(attempt).forward({}, in_prefect=False)
+    assert sorted(kept(memory, job)) == [2, 6, 8]
+
+
+def test_events_and_measurements_keep_kind_and_time_of_the_journal(memory: Memory, create: Create) -> None:
+    job = create()
+    attempt = claimed(job)
+    attempt.run.log_event("epoch", "info", "Epoch 1 of 2 done.", once="epoch 1", epoch=1)
+    attempt.run.log_metrics({"step": 6, "train_loss": 1.0})
+    written = [rows[0] for rows, _ in (attempt.run.events_after(0), attempt.run.metrics_after(0))]
+    Follower(attempt).forward({}, in_prefect=False)
+    assert [event.created_at for event in told(memory, job)[-2:]] == [row["timestamp_ms"] / 1000 for row in written]
+    with memory.database.reading() as session:
+        assert events.journalled(session, job.organization_id, job.id) == [written[0]]
+
+
+def test_only_the_newest_attempt_gives_the_device_back(
+    memory: Memory, create: Create, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = create()
+    old, new = claimed(job), claimed(job)
+    monkeypatch.setattr(artifacts, "show_comparison", lambda *_: None)
+    with memory.database.session() as session:
+        assert leases.take(session, new.job(), new.number, "host", ["cpu:0"])
+    for attempt, is_free in ((old, False), (new, True)):
+        evaluate.fn(attempt, SimpleNamespace(follow_until=lambda: None))
+        with memory.database.reading() as session:
+            assert (session.scalar(select(Lease.device)) is None) == is_free
