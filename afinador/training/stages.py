@@ -23,7 +23,7 @@ from afinador.training.classes import describe_classes
 from afinador.training.describing import describe
 from afinador.training.environment import environment_of, versions
 from afinador.training.progress import Progress
-from afinador.training.run_dir import RunDir
+from afinador.training.run_dir import RunDir, sync
 from afinador.training.setup import (
     Data,
     MicroBatches,
@@ -207,7 +207,11 @@ def _save_final(spec: FineTuningSpec, subject: Subject, run_dir: RunDir) -> None
         computed = next(subject.model.parameters()).dtype
         cast_weights(subject.model, subject.published_dtype)
         cast_weights(subject.model, computed)
+    # What says that training is done must not outlive a power cut that this folder does not.
+    for path in [*temporary.rglob("*"), temporary]:
+        sync(path)
     temporary.rename(run_dir.final)
+    sync(run_dir.path)
 
 
 def _finish(
