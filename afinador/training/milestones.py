@@ -113,6 +113,8 @@ class Milestones:
             TrainingError: Too many steps had to be skipped.
             InsufficientStorageError: A checkpoint does not fit on the disk.
         """
+        if not step.is_usable:
+            self._saver.wait()  # a run that ends here names its last checkpoint
         self._progress.after_step(step)
         return self._measure_and_save(step.number)
 

@@ -215,3 +215,26 @@ def in_background() -> Iterator[Callable[[Callable[[], None]], None]]:
     yield start
     for thread in threads:
         thread.join(30)
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let proofs train in the process of the test: three new ones take half a minute to import what is here already.
+
+    ``tests/integration/test_proofs.py`` makes both kinds of proof with processes of their own.
+    """
+    from afinador.training import FineTuner
+    from afinador.training.child import TrainingProcess
+    from afinador.training.stopping import Stopped, StopSign
+
+    def run(
+        process: TrainingProcess, run_dir: Any, *, stop_after: int | None = None, threads: int | None = None
+    ) -> None:
+        process.watch(run_dir)
+        try:
+            FineTuner(run_dir.spec(), run_dir, stop=StopSign(run_dir, stop_after=stop_after)).run()
+        except Stopped:
+            if stop_after is None:
+                raise
+
+    monkeypatch.setattr(TrainingProcess, "run", run)

@@ -29,6 +29,8 @@ from tests.faults.victim import Victim  # noqa: E402
 from tests.integration.stack import Stack, register_tiny, start, stop  # noqa: E402
 
 TRAINS_AGAIN_SECONDS = 180.0
+SHARE_IN_TRAINING = 0.8
+"""Of jobs that are left alone until they train; the others are disturbed from their creation on."""
 
 
 @dataclass
@@ -99,6 +101,8 @@ def run(stack: Stack, minutes: float, seed: int, kinds: list[str]) -> Report:
     end = time.monotonic() + minutes * 60
     while time.monotonic() < end:
         victim = new_victim(stack, f"victim-{report.jobs + 1}")
+        if random.random() < SHARE_IN_TRAINING:
+            victim.await_training(TRAINS_AGAIN_SECONDS)
         chosen = [random.choice(kinds) for _ in range(random.randint(2, 5))]
         disturb(victim, chosen, random, report)
         victim.require_untouched(undisturbed)

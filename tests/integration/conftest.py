@@ -1,4 +1,4 @@
-"""The whole stack, started once for the session."""
+"""The whole stack, started once for the tests of this folder; at rest it costs a fifth of a core."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from tests.integration.stack import Stack, register_tiny, start, stop
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The stack that all integration tests share, with the base model ``tiny`` registered."""
     running = start(root, tmp_path_factory.mktemp("home"))

@@ -24,6 +24,7 @@ def job_file(root: Path, tmp_path: Path, dataset: Path) -> Path:
     return path
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_resume_is_verified_from_a_job_file(afinador: Run, job_file: Path, tmp_path: Path) -> None:
     ran = afinador("verify", "resume", job_file, "-steps", "2", "--output", tmp_path / "proof")
     assert ran.code == 0, ran.err
@@ -34,6 +35,7 @@ def test_resume_is_verified_from_a_job_file(afinador: Run, job_file: Path, tmp_p
     assert again.code == 2 and "is not empty" in again.err
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_finished_run_is_reproduced_until_its_weights_are_others(afinador: Run, job_file: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     assert afinador("train", job_file, "--output", run).code == 0

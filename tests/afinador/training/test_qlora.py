@@ -60,7 +60,8 @@ def test_process_says_what_it_loaded_and_learns(run_dir: RunDir) -> None:
     assert " in float32). An adapter of " in loaded["message"]
     assert base == run_dir.spec().base_model.parameters
     assert described["base_bytes"] < described["base_bytes_float32"] == 4 * base
-    assert loaded["data"] == described == run_dir.result()["model"]
+    environment = run_dir.result()["environment"]
+    assert loaded["data"] == described | {"environment": environment} and described == run_dir.result()["model"]
     losses = [row["train_loss"] for row in run_dir.metrics_after(0)[0] if "train_loss" in row]
     assert sum(losses[-5:]) < sum(losses[:5])
     log = run_dir.log.read_text()

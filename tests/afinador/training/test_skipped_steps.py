@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast,
 
 from afinador.config.spec import FineTuningSpec
 from afinador.errors import TrainingError
-from afinador.training import FineTuner
+from afinador.training import FineTuner, checkpoints
 
 MakeSpec = Callable[..., FineTuningSpec]
 
@@ -61,8 +62,10 @@ def test_steps_that_are_no_numbers_are_left_out_and_told(
 
 
 def test_one_more_ends_the_run_at_the_last_checkpoint(
-    make_spec: MakeSpec, poisoned_model: Path, tmp_path: Path
+    make_spec: MakeSpec, poisoned_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    seal = checkpoints.seal
+    monkeypatch.setattr(checkpoints, "seal", lambda folder: (time.sleep(0.5), seal(folder)))  # training is faster
     tuner = tuner_of(make_spec, poisoned_model, tmp_path, max_skipped_steps=1)
     with pytest.raises(TrainingError, match=r"max_skipped_steps is 1.*The last checkpoint is step-00000\d.*Lower"):
         tuner.run()

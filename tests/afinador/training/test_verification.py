@@ -28,6 +28,7 @@ def spec(make_spec: MakeSpec) -> FineTuningSpec:
     return make_spec(lora_dropout=0.2, micro_batch_size=3, generation_examples=0, save_total_limit=5, logging_steps=100)
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_resume_is_proved_and_a_tampered_state_is_found(spec: FineTuningSpec, tmp_path: Path) -> None:
     seen: list[str] = []
     process = TrainingProcess(watch=lambda run_dir: seen.append(run_dir.path.name))
@@ -73,6 +74,7 @@ def go_on_from_a_changed_moment(run_dir: RunDir) -> None:
     TrainingProcess().run(run_dir, stop_after=7)
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_job_with_a_single_step_is_refused(spec: FineTuningSpec, tmp_path: Path) -> None:
     spec.hyperparameters.batch_size = 50
     with pytest.raises(TrainingError, match="single optimizer step"):
@@ -95,6 +97,7 @@ def test_what_cannot_be_proved_is_refused_before_anything_is_trained(spec: FineT
     assert not (tmp_path / "proof").exists()
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_finished_run_is_reproduced_and_another_seed_is_not_the_same(spec: FineTuningSpec, tmp_path: Path) -> None:
     FineTuner(spec, tmp_path / "run").run()
     stored, expected, result = local_run(tmp_path / "run")
