@@ -90,9 +90,9 @@ def pause_and_resume_in_prefect(victim: Victim, random: Random) -> bool:
     """Pause by the API, resume by the button of Prefect's page of the run."""
     if not victim.pause(PAUSE_SECONDS):
         return False
-    run = victim.job()["run_url"].rpartition("/")[2]
+    run = (victim.job()["run_url"] or "").rpartition("/")[2]
     answer = httpx.post(f"{victim.stack.prefect_url}/flow_runs/{run}/resume", json={}, timeout=60)
-    if answer.is_error:  # Prefect's SQLite was busy
+    if answer.is_error or answer.json()["status"] != "ACCEPT":  # its SQLite was busy, or it shows no suspended run yet
         victim.post("resume")
     return True
 

@@ -88,13 +88,13 @@ def disturb(victim: Victim, kinds: list[str], random: Random, report: Report) ->
             report.recovery_seconds.setdefault(kind, []).append(seconds)
 
 
-def run(stack: Stack, minutes: float, seed: int, kinds: list[str]) -> Report:
-    """Disturb job after job until the time is over.
+def run(stack: Stack, minutes: float, kinds: list[str], report: Report) -> None:
+    """Disturb job after job until the time is over, and write into the report what was done.
 
     Raises:
         AssertionError: A job did not end as the undisturbed one.
     """
-    random, report = Random(seed), Report(seed)
+    random = Random(report.seed)
     upload(stack)
     undisturbed = new_victim(stack, "undisturbed")
     assert undisturbed.wait(600)["status"] == "succeeded", undisturbed.messages()
@@ -107,7 +107,6 @@ def run(stack: Stack, minutes: float, seed: int, kinds: list[str]) -> Report:
         disturb(victim, chosen, random, report)
         victim.require_untouched(undisturbed)
         report.jobs += 1
-    return report
 
 
 def mount(folder: Path) -> bool:
@@ -129,13 +128,13 @@ def main() -> int:
     options = parser.parse_args()
     home = Path(tempfile.mkdtemp(prefix="afinador-faults-"))
     has_own_disk = mount(home / "runs")
-    stack = start(ROOT, home)
+    stack, report = start(ROOT, home), Report(options.seed)
     try:
         register_tiny(stack)
-        report = run(stack, options.minutes, options.seed, options.kinds.split(","))
+        run(stack, options.minutes, options.kinds.split(","), report)
     except AssertionError:
         traceback.print_exc()
-        print(f"The home is kept: {home}", file=sys.stderr)
+        print(f"The home is kept: {home}. Before this:\n{json.dumps(report.to_json())}", file=sys.stderr)
         return 1
     finally:
         stop(stack)
