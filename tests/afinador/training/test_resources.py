@@ -37,7 +37,8 @@ def test_power_over_time_is_energy(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     monkeypatch.setitem(sys.modules, "torch", of_gpu())
     monkeypatch.setenv("RANK", "3")
     clock = iter([0.0, 10.0, 30.0])
-    monkeypatch.setattr(resources.time, "monotonic", lambda: next(clock))
+    # The module's own name for it: other threads go on reading the real clock.
+    monkeypatch.setattr(resources, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     sampler = resources.ResourceSampler(RunDir(tmp_path))
     first, second = sampler.sample(), sampler.sample()
     assert (first["gpu_energy_watt_hours"], second["gpu_energy_watt_hours"]) == (1.0, 3.0)
