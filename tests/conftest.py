@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -37,6 +38,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> FilesToge
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest and mostly waits, so that no process ends alone with it."""
     items.sort(key=lambda item: item.get_closest_marker("integration") is None)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Keep what is imported by now out of the sight of the garbage collector.
+
+    accelerate collects all garbage for each training, and looking through torch, Prefect and MLflow takes 0.4 s.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
