@@ -50,7 +50,7 @@ def to_wire(row: Job, queue_position: int | None = None) -> wire.Job:
         times=times_of(row),
         progress=row.progress,
         metrics=row.metrics or {},
-        spec=_public_spec(row.spec),
+        spec=_public_spec(row),
         run_url=row.flow_run_url,
     )
 
@@ -64,11 +64,15 @@ def _hyperparameters(row: Job) -> dict[str, Any]:
     return {**in_openai_words, **{key: value for key, value in resolved.items() if value is not None}}
 
 
-def _public_spec(spec: dict[str, Any]) -> dict[str, Any]:
-    """Return the specification without the folder of the base model: where things lie on a server is its own affair."""
-    if UNRESOLVED in spec:
-        return dict(spec[UNRESOLVED])
-    return {**spec, "base_model": {key: value for key, value in spec["base_model"].items() if key != "path"}}
+def _public_spec(row: Job) -> dict[str, Any]:
+    """Return the specification with what it was computed on, and without the folder of the base model.
+
+    Where things lie on a server is its own affair.
+    """
+    if UNRESOLVED in row.spec:
+        return dict(row.spec[UNRESOLVED])
+    base_model = {key: value for key, value in row.spec["base_model"].items() if key != "path"}
+    return {**row.spec, "base_model": base_model, "environment": row.environment}
 
 
 def _estimated_finish(row: Job) -> int | None:

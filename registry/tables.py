@@ -154,6 +154,7 @@ class Job(Owned, Table):
     Attributes:
         request: What was asked for.
         spec: The whole resolved ``FineTuningSpec``; never changes once the files are checked.
+        environment: Device, threads, determinism and versions of the attempt that loaded the model last.
         method: The answer's ``method``, numbers resolved.
         priority: Among the jobs of its organisation; higher is first.
         turn_at: When its turn came: from then on a slot of its pool is its own, until it ends or is paused.
@@ -206,6 +207,7 @@ class Job(Owned, Table):
     domain: Mapped[str | None]
     request: Mapped[dict[str, Any]]
     spec: Mapped[dict[str, Any]]
+    environment: Mapped[dict[str, Any] | None]
     method: Mapped[dict[str, Any] | None]
     pool: Mapped[str | None]
     priority: Mapped[int] = mapped_column(default=0)

@@ -18,6 +18,7 @@ from registry.memory import Memory
 from tasks import trainer
 from tasks.attempt import Attempt, go_on
 from tasks.report import keep_report
+from tasks.result_file import keep_what_was_trained
 from tasks.save_checkpoint import save_checkpoint, save_unsaved
 
 logger = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ def failed(attempt: Attempt, error: AfinadorError) -> str:
         jobs.finish(
             session, attempt.job_id, attempt.number, "failed", error=reason, message=f"The job failed: {error.message}"
         )
+    keep_what_was_trained(attempt)
     keep_report(attempt)
     return error.message
 
@@ -80,6 +82,7 @@ def stopped(attempt: Attempt, request: str) -> str | None:
     with attempt.memory.database.session() as session:
         status = jobs.stop(session, attempt.job_id, attempt.number, request)
     if status == "cancelled":
+        keep_what_was_trained(attempt)
         keep_report(attempt)
     return status
 

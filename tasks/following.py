@@ -115,6 +115,8 @@ class Follower:
         with self.attempt.memory.database.session() as session:
             for row in event_rows:
                 logger.info(row["message"])
+                if ground := (row.get("data") or {}).get("environment"):
+                    jobs.set_fields(session, self.attempt.job_id, self.attempt.number, environment=ground)
                 level: EventLevel = row.get("level", "info")
                 events.append(
                     session,

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import time
-from pathlib import Path
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from sqlalchemy.orm import Session
 
 from afinador.errors import ServiceUnavailableError
-from afinador.storage import sha256_of
-from afinador.training.run_dir import RunDir
-from registry import files, job_logs, job_reports, jobs
+from registry import job_logs, job_reports, jobs
 from registry.experiments import Experiments
 from registry.hub_publishing import publish as publish_to_hub
 from registry.hub_publishing import version_of
@@ -21,17 +16,10 @@ from tasks import artifacts
 from tasks.attempt import Attempt
 from tasks.following import Follower
 from tasks.report import keep_report
+from tasks.result_file import keep_result_file
 from tasks.retrying import RETRY_DELAYS_SECONDS, is_transient, said
 
 MLFLOW_TIMEOUT_SECONDS = 60.0
-CURVE_COLUMNS = {
-    "step": "step",
-    "train_loss": "train_loss",
-    "train_accuracy": "train_accuracy",
-    "valid_loss": "valid_loss",
-    "valid_mean_token_accuracy": "accuracy",
-}
-"""Columns of the result file, as OpenAI names them, and what they are in ``metrics.jsonl``."""
 
 
 @task(
@@ -75,46 +63,13 @@ def _published(attempt: Attempt, follower: Follower) -> str:
     job_logs.keep(attempt.memory, attempt.spec.organization_id, attempt.job_id)
     message = f"Published {output.kind} {output.name}, version {version.version}, as {version.alias}."
     with attempt.memory.database.session() as session:
-        curve_id = _keep_curve(session, attempt)
-        jobs.set_fields(
-            session, attempt.job_id, attempt.number, fine_tuned_model=version.alias, result_files=[curve_id]
-        )
+        keep_result_file(session, attempt)
+        jobs.set_fields(session, attempt.job_id, attempt.number, fine_tuned_model=version.alias)
         jobs.add_phase(session, attempt.job_id, attempt.number, "publishing", time.monotonic() - started_at)
         jobs.finish(session, attempt.job_id, attempt.number, "succeeded", message=message)
     keep_report(attempt, opened)
     artifacts.show_links(attempt, _links(attempt, experiments, mlflow_run_id))
     return message
-
-
-def write_curve(run: RunDir) -> Path:
-    """Write the curves of a run as OpenAI's result file, one row a logged step, and return its path."""
-    rows, _ = run.metrics_after(0)
-    by_step: dict[int, dict[str, object]] = {}
-    for row in rows:
-        by_step.setdefault(row["step"], {}).update(row)
-    path = run.path / "step_metrics.csv"
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(CURVE_COLUMNS)
-        for _, row in sorted(by_step.items()):
-            writer.writerow([row.get(name, "") for name in CURVE_COLUMNS.values()])
-    return path
-
-
-def _keep_curve(session: Session, attempt: Attempt) -> str:
-    """Store the result file and return its id."""
-    path = write_curve(attempt.run)
-    kept = files.create(
-        session,
-        attempt.memory,
-        attempt.spec.organization_id,
-        path,
-        f"{attempt.job_id}.csv",
-        "fine-tune-results",
-        sha256_of(path),
-        path.stat().st_size,
-    )
-    return kept.id
 
 
 def _links(attempt: Attempt, experiments: Experiments, run_id: str) -> dict[str, str]:

@@ -142,8 +142,9 @@ class Job(Wire):
         progress: ``{"state", "step", "steps", "epoch", "tokens", "eta_seconds", "train_loss", "valid_loss"}`` of the
             attempt that runs, or the last one that ran; None before the first.
         metrics: Final figures, base against tuned; empty until evaluated.
-        spec: The whole resolved specification of the run, but for the folder of the base model; of a saved spec that
-            could not be resolved the hyperparameters that it names.
+        spec: The whole resolved specification of the run, but for the folder of the base model, with the
+            ``environment`` (device, threads, determinism, versions) of the attempt that loaded the model last; of a
+            saved spec that could not be resolved the hyperparameters that it names.
         priority: Among the waiting jobs of the organization; higher is first.
         queue_position: Place among all jobs that wait for the pool, 1 is next; None once its turn has come.
         job_spec: Name of the saved spec that it was made from by a schedule, a trigger or the Prefect UI.

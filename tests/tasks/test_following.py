@@ -11,8 +11,9 @@ from sqlalchemy import select
 
 from afinador.errors import StorageError
 from registry import checkpoints, events, leases
+from registry.job_views import to_wire
 from registry.memory import Memory
-from registry.tables import Job, Lease
+from registry.tables import File, Job, Lease
 from tasks import artifacts, ending, following
 from tasks.attempt import Attempt
 from tasks.evaluate import evaluate
@@ -100,6 +101,36 @@ def test_events_and_measurements_keep_kind_and_time_of_the_journal(memory: Memor
     assert [event.created_at for event in told(memory, job)[-2:]] == [row["timestamp_ms"] / 1000 for row in written]
     with memory.database.reading() as session:
         assert events.journalled(session, job.organization_id, job.id) == [written[0]]
+
+
+def test_what_a_job_computed_on_stands_in_its_spec(memory: Memory, create: Create) -> None:
+    job = create()
+    attempt = claimed(job)
+    ground = {"device": "cpu", "threads": 2, "deterministic": False, "versions": {"torch": "2.13.0"}}
+    attempt.run.log_event("model_loaded", "info", "Loaded.", environment=ground)
+    Follower(attempt).forward({}, in_prefect=False)
+    with memory.database.reading() as session:
+        assert to_wire(session.get_one(Job, job.id)).spec["environment"] == ground
+
+
+@pytest.mark.parametrize("end", ["failed", "cancelled"])
+def test_a_job_that_does_not_succeed_keeps_its_curves_as_a_result_file(
+    memory: Memory, create: Create, end: str
+) -> None:
+    job = create()
+    attempt = claimed(job)
+    attempt.run.log_metrics({"step": 1, "train_loss": 2.5})
+    if end == "failed":
+        ending.failed(attempt, StorageError("Gone."))
+    else:
+        assert ending.stopped(attempt, "cancel") == end
+    with memory.database.reading() as session:
+        ended = session.get_one(Job, job.id)
+        assert ended.status == end
+        (file_id,) = ended.result_files
+        file = session.get_one(File, file_id)
+    assert (file.purpose, file.filename) == ("fine-tune-results", f"{job.id}.csv")
+    assert memory.storage.local_path(file.storage_key).read_text().splitlines()[1:] == ["1,2.5,,,"]
 
 
 def test_only_the_newest_attempt_gives_the_device_back(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from afinador.training.run_dir import RunDir
-from tasks.publish import write_curve
+from tasks.result_file import write_curve
 
 
 def test_the_result_file_has_a_row_a_step_and_all_that_was_measured(tmp_path: Path) -> None:
