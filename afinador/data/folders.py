@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -91,8 +91,33 @@ def members_of(folder: Path, reading: DatasetReading | None = None) -> list[Memb
     if card.configs:
         return [Member(root / name, name, card.labels(config)) for name in card.files(names, config, split)]
     if config not in (None, "default"):
-        raise DataError(f"config is {config!r}, but the data set's README.md declares none. Leave it out.")
+        raise _no_configs(config)
     return [Member(root / name, name, card.labels(config)) for name in _of_split(names, split)]
+
+
+def data_files(names: Sequence[str], card: DataCard, config: str | None) -> list[str]:
+    """Return those of the files of a repository that its data set is read from, of all splits.
+
+    Raises:
+        DataError: There is no such config, or no file that is read.
+    """
+    if card.configs:
+        splits = card.configs[str(card.config_name(config))]
+        return sorted({name for split in splits for name in card.files(names, config, split)})
+    if config not in (None, "default"):
+        raise _no_configs(config)
+    files = [name for name in names if not _SIDE_FILE.fullmatch(name) and not name.startswith(".")]
+    files = [name for name in files if FORMATS_BY_EXTENSION.get(extension_of(name)) not in (None, "folder")]
+    if not files:
+        raise DataError(
+            "The repository holds no data files that are read (Parquet, Arrow, JSON, JSON Lines, CSV, text); scripts are "
+            "never run. Choose another revision, such as refs/convert/parquet."
+        )
+    return sorted(files)
+
+
+def _no_configs(config: str | None) -> DataError:
+    return DataError(f"config is {config!r}, but the data set's README.md declares none. Leave it out.")
 
 
 def _inner(folder: Path) -> Path:

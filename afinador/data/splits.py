@@ -10,16 +10,15 @@ SPLIT = "train"
 
 
 def choose_split(splits: Sequence[str], wanted: str | None) -> str:
-    """Return the split to read: the wanted one, else ``train``, else the only one.
+    """Return the split to read: the wanted one, else ``train``; no other is ever trained on unasked.
 
     Raises:
         DataError: There is no such split.
     """
-    if wanted is None:
-        wanted = splits[0] if len(splits) == 1 else SPLIT
+    wanted = wanted or SPLIT
     if wanted not in splits:
         raise DataError(
-            f"There is no split {wanted!r}; there are: {', '.join(splits) or 'none'}.{nearest(wanted, splits)} "
-            "Declare split as one of these."
+            f"There is no {wanted!r} among the splits, which are: {', '.join(splits) or 'none'}."
+            f"{nearest(wanted, splits)} Declare split as one of these."
         )
     return wanted

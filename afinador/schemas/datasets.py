@@ -13,6 +13,9 @@ from afinador.errors import InvalidRequestError, UnknownFieldError, nearest
 from afinador.schemas.dataset_formats import Encoding
 from afinador.wording import complaint
 
+HUB_SCHEME = "hf://"
+"""Begins the name of a data set of the Hugging Face Hub: ``hf://owner/name[:config][@revision]``."""
+
 MOST_FIELDS = 50
 LONGEST_TEMPLATE = 10_000
 
