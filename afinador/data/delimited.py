@@ -15,7 +15,9 @@ from afinador.data.records import Problem, Record, shortened
 if TYPE_CHECKING:
     from afinador.schemas.datasets import DatasetReading
 
-DELIMITERS = ",;\t|"
+DELIMITERS = "\t,;|"
+"""Of those that part a header equally often the first is taken."""
+
 TAB_EXTENSIONS = (".tsv", ".tab")
 _LINE_WITH_END = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 _SEPARATOR_LINE = re.compile(r"sep=(.)\s*", re.IGNORECASE)
@@ -78,7 +80,8 @@ class _Source:
         self.problem: Problem | None = None
         self._lines = self._split(lines_of(path, reading.encoding if reading else None))
         self._held: list[str] = []
-        found, self.quote = self._find_dialect("\t" if extension_of(path.name) in TAB_EXTENSIONS else "")
+        expected = "\t" if extension_of(path.name) in TAB_EXTENSIONS else ""
+        found, self.quote = self._find_dialect(expected, len(reading.columns or ()) if reading else 0)
         self.delimiter = (reading.delimiter if reading else None) or found
 
     def __iter__(self) -> Iterator[str]:
@@ -101,8 +104,11 @@ class _Source:
             else:
                 yield line.text
 
-    def _find_dialect(self, expected: str) -> tuple[str, str]:
-        """Return delimiter and quote by the header; the expected delimiter where the header holds it."""
+    def _find_dialect(self, expected: str, columns: int) -> tuple[str, str]:
+        """Return delimiter and quote by the first line: what gives as many columns as declared, else most of them.
+
+        The expected delimiter comes before others, where the line holds it.
+        """
         for text in self._lines:
             self._held.append(text)
             if separator := _SEPARATOR_LINE.fullmatch(text):
@@ -114,7 +120,8 @@ class _Source:
                 quote = _quote_of(text)
                 if expected and expected in text:
                     return expected, quote
-                return max(DELIMITERS, key=lambda delimiter: _columns_found(text, delimiter, quote)), quote
+                found = {delimiter: _columns_found(text, delimiter, quote) for delimiter in DELIMITERS}
+                return max(DELIMITERS, key=lambda delimiter: (found[delimiter] == columns, found[delimiter])), quote
         return expected or ",", '"'
 
 

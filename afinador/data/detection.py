@@ -64,19 +64,23 @@ ENCODING_REMEDY = "Save it as UTF-8, or declare its encoding (utf-16, latin-1, w
 def encoding_of(path: Path, declared: Encoding | None = None) -> str:
     """Return Python's name of the encoding: the declared one, else ``utf-16`` or ``utf-8-sig`` by the first bytes.
 
+    UTF-16 without a byte order mark, which has to be declared, is ``utf-16-le`` or ``utf-16-be``.
+
     Raises:
         DataError: A byte order mark says something else than what is declared.
     """
     with open_unpacked(path) as file:
-        head = file.read(3)
-    marked = "utf-16" if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else None
-    marked = "utf-8" if head == codecs.BOM_UTF8 else marked
+        head = file.read(64)
+    marked: Encoding | None = "utf-16" if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else None
+    marked = "utf-8" if head.startswith(codecs.BOM_UTF8) else marked
     if declared is not None and marked not in (None, declared):
         raise DataError(
             f"encoding is declared as {declared}, but the file begins with the byte order mark of {marked}. "
             "Leave the declaration out."
         )
-    return _CODECS[declared] if declared else "utf-16" if marked == "utf-16" else "utf-8-sig"
+    if declared == "utf-16" and marked is None:  # most characters have a zero byte: before or behind the other?
+        return "utf-16-be" if head[::2].count(0) > head[1::2].count(0) else "utf-16-le"
+    return _CODECS[declared or marked or "utf-8"]
 
 
 def detect_format(path: Path, name: str, reading: DatasetReading | None = None) -> Format:

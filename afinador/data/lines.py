@@ -14,7 +14,7 @@ from afinador.data.records import Encoding, Problem
 
 LONGEST_LINE_BYTES = 64 * 2**20
 
-_NAMES = {"utf-8-sig": "UTF-8", "utf-16": "UTF-16", "latin-1": "Latin-1", "cp1252": "Windows-1252"}
+_NAMES = {"utf-8-sig": "UTF-8", "latin-1": "Latin-1", "cp1252": "Windows-1252"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,8 @@ def lines_of(path: Path, encoding: Encoding | None = None) -> Iterator[Line]:
         DataError: What is compressed is damaged or too large, or the encoding cannot be the declared one.
     """
     codec = encoding_of(path, encoding)
-    if codec == "utf-16":
-        yield from _utf16_lines(path)
+    if codec.startswith("utf-16"):
+        yield from _utf16_lines(path, codec)
         return
     for number, raw in raw_lines(path):
         yield decoded(number, raw, codec)
@@ -80,9 +80,9 @@ def _bounded_lines(file: BinaryIO) -> Iterator[bytes]:
             raw = file.readline(LONGEST_LINE_BYTES + 1)
 
 
-def _utf16_lines(path: Path) -> Iterator[Line]:
+def _utf16_lines(path: Path, codec: str) -> Iterator[Line]:
     number = 0
-    with io.TextIOWrapper(open_unpacked(path), encoding="utf-16", newline="\n") as file:
+    with io.TextIOWrapper(open_unpacked(path), encoding=codec, newline="\n") as file:
         try:
             while text := file.readline(LONGEST_LINE_BYTES + 1):
                 number += 1
