@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from afinador.data.compressed import MAX_UNPACKED_BYTES
+from afinador.data.compressed import MAX_UNPACKED_BYTES, Allowance
 from afinador.data.records import Record, shortened
 from afinador.errors import DataError
 
@@ -34,7 +34,7 @@ def read_parquet(path: Path, labels: Labels | None = None, first: int = 1) -> It
                     f"A row group unpacks to more than {MAX_UNPACKED_BYTES / 2**30:.0f} GiB, the most that is unpacked. "
                     "Write smaller row groups."
                 )
-            yield from _rows(file.schema_arrow, file.iter_batches(ROWS_AT_ONCE), labels, first)
+            yield from _rows(file.schema_arrow, _checked(file.iter_batches(ROWS_AT_ONCE), path), labels, first)
 
 
 def read_arrow(path: Path, labels: Labels | None = None, first: int = 1) -> Iterator[Record]:
@@ -59,10 +59,10 @@ def read_arrow(path: Path, labels: Labels | None = None, first: int = 1) -> Iter
             if is_file:
                 file = pyarrow.ipc.open_file(source)
                 batches: Iterable[Any] = (file.get_batch(number) for number in range(file.num_record_batches))
-                yield from _rows(file.schema, batches, labels, first)
+                yield from _rows(file.schema, _checked(batches, path), labels, first)
             else:
                 stream = pyarrow.ipc.open_stream(source)
-                yield from _rows(stream.schema, stream, labels, first)
+                yield from _rows(stream.schema, _checked(stream, path), labels, first)
 
 
 def label_names(features: Any) -> dict[str, list[str]]:
@@ -83,6 +83,15 @@ def without_nulls(value: Any) -> Any:
     if isinstance(value, list):
         return [without_nulls(item) for item in value]
     return value
+
+
+def _checked(batches: Iterable[pyarrow.RecordBatch], path: Path) -> Iterator[pyarrow.RecordBatch]:
+    """Yield batches that may be looked into: a forged one would take the process down, or go on for ever."""
+    allowance = Allowance(path.stat().st_size)
+    for batch in batches:
+        allowance.take(max(batch.nbytes, batch.num_rows))
+        batch.validate(full=True)
+        yield batch
 
 
 def _rows(
