@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import re
 from pathlib import Path
+from typing import Any
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -16,13 +18,17 @@ from afinador.errors import (
     UnknownFieldError,
     nearest,
 )
+from afinador.schemas.datasets import DatasetReading
 from afinador.storage import CHUNK_BYTES, require_free_space
 
 MAX_FILE_BYTES = 1 << 30
 MAX_FIELD_BYTES = 64 * 1024
 LONGEST_NAME_BYTES = 200
 SPACE_CHECK_BYTES = 64 * CHUNK_BYTES
-FIELDS = ("file", "purpose")
+READING_FIELDS = tuple(DatasetReading.model_fields)
+"""Say how the file is to be read; see ``DatasetReading``."""
+FIELDS = ("file", "purpose", "source", *READING_FIELDS)
+_NESTED = re.compile(r"(mapping)\[([^\[\]]+)\]|(columns)\[\d*\]")
 
 
 class Sink:
@@ -85,13 +91,14 @@ class Form:
     """Follows the parts of one multipart body; the parser calls back.
 
     Attributes:
-        fields: The fields that are no file.
+        fields: The fields that are no file; of ``mapping[label]`` and ``columns[]``, as the ``openai`` client writes what is
+            nested, an object and an array.
         filename: Of the file, once its part has begun.
         is_complete: Whether the end of the body was seen.
     """
 
     def __init__(self, boundary: bytes, sink: Sink) -> None:
-        self.fields: dict[str, str] = {}
+        self.fields: dict[str, Any] = {}
         self.filename: str | None = None
         self.is_complete = False
         self._sink = sink
@@ -144,7 +151,8 @@ class Form:
             raise InvalidRequestError(
                 "expires_after is not offered: files stay until they are deleted. Leave it out.", param="expires_after"
             )
-        if self._field not in FIELDS:
+        name = self._field.partition("[")[0]
+        if name not in FIELDS or (name != self._field and not _NESTED.fullmatch(self._field)):
             raise UnknownFieldError(
                 f"{self._field!r} is no field of an upload.{nearest(self._field, FIELDS)}", param=self._field
             )
@@ -164,11 +172,26 @@ class Form:
             raise RequestTooLargeError(f"The field {self._field!r} is too long.", param=self._field)
 
     def _part_end(self) -> None:
-        if self._field and self._field != "file":
-            self.fields[self._field] = self._value.decode(errors="replace")
+        if not self._field or self._field == "file":
+            return
+        value = self._value.decode(errors="replace")
+        nested = _NESTED.fullmatch(self._field)
+        if nested is None:
+            self.fields[self._field] = value
+        elif nested[1] == "mapping":
+            self.fields["mapping"] = {**_nested(self.fields, "mapping", dict), nested[2]: value}
+        else:
+            self.fields["columns"] = [*_nested(self.fields, "columns", list), value]
 
     def _end(self) -> None:
         self.is_complete = True
+
+
+def _nested(fields: dict[str, Any], name: str, kind: type) -> Any:
+    given = fields.get(name, kind())
+    if not isinstance(given, kind):
+        raise InvalidRequestError(f"{name} is given in two ways; give it once.", param=name)
+    return given
 
 
 def _clean_name(raw: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -14,9 +15,11 @@ from python_multipart.multipart import parse_options_header
 from starlette.concurrency import run_in_threadpool
 
 from afinador.errors import InvalidRequestError
+from afinador.schemas.datasets import DatasetReading, parse_reading
 from afinador.storage import require_free_space
 from api import upload_forms
 from api.keys import CurrentOrganization
+from api.openapi_description import split_docstring
 from api.service import TheService
 from api.upload_forms import Form, Sink
 
@@ -26,11 +29,13 @@ PURPOSES = ("fine-tune", "assistants", "batch", "vision", "user_data", "evals")
 
 @dataclass(frozen=True)
 class Upload:
-    """A file that arrived whole.
+    """A file that arrived whole, or the name of a data set of the Hugging Face Hub.
 
     Attributes:
         path: Where it lies until the answer is given; what was not moved away is removed then.
         filename: Without folders.
+        reading: What is declared of how to read it.
+        source: ``hf://…`` instead of bytes.
     """
 
     path: Path
@@ -38,6 +43,8 @@ class Upload:
     purpose: str
     sha256: str
     size: int
+    reading: DatasetReading | None
+    source: str | None
 
 
 async def receive_upload(request: Request, service: TheService, _: CurrentOrganization) -> AsyncIterator[Upload]:
@@ -61,15 +68,23 @@ async def receive_upload(request: Request, service: TheService, _: CurrentOrgani
             form.feed(chunk)
             if sink.is_full:
                 await run_in_threadpool(sink.flush)
-        purpose, filename = _checked(form)
+        purpose = _checked(form)
+        reading = parse_reading({name: form.fields.get(name) for name in upload_forms.READING_FIELDS})
         sha256 = await run_in_threadpool(sink.finish)
-        yield Upload(sink.path, filename, purpose, sha256, sink.size)
+        source = form.fields.get("source")
+        yield Upload(sink.path, form.filename or "", purpose, sha256, sink.size, reading, source)
     finally:
         sink.close()
         sink.path.unlink(missing_ok=True)
 
 
 ReceivedUpload = Annotated[Upload, Depends(receive_upload)]
+
+_, _MEANINGS = split_docstring(inspect.getdoc(DatasetReading) or "")
+_READING = {
+    name: {"type": "string", "description": _MEANINGS[name] + (" As JSON." if name in ("mapping", "columns") else "")}
+    for name in upload_forms.READING_FIELDS
+}
 
 UPLOAD_BODY = {
     "requestBody": {
@@ -78,10 +93,19 @@ UPLOAD_BODY = {
             "multipart/form-data": {
                 "schema": {
                     "type": "object",
-                    "required": ["file", "purpose"],
+                    "required": ["purpose"],
                     "properties": {
-                        "file": {"type": "string", "format": "binary", "description": "CSV, JSON, JSONL or TEXT."},
+                        "file": {
+                            "type": "string",
+                            "format": "binary",
+                            "description": "A data set: JSON Lines, JSON, CSV, TEXT, Parquet, Arrow or an archive.",
+                        },
                         "purpose": {"type": "string", "enum": list(PURPOSES)},
+                        "source": {
+                            "type": "string",
+                            "description": "`hf://owner/name[:config][@revision]` of the Hugging Face Hub, instead of a file.",
+                        },
+                        **_READING,
                     },
                 }
             }
@@ -114,16 +138,18 @@ def _boundary(content_type: str) -> bytes:
     return options[b"boundary"]
 
 
-def _checked(form: Form) -> tuple[str, str]:
-    """Return purpose and file name once the whole body was read."""
+def _checked(form: Form) -> str:
+    """Return the purpose once the whole body was read."""
     if not form.is_complete:
         raise InvalidRequestError("The multipart body ends too early; send the file again.")
-    if form.filename is None:
+    if form.filename is None and "source" not in form.fields:
         raise InvalidRequestError("The part 'file' is missing.", param="file")
+    if form.filename is not None and "source" in form.fields:
+        raise InvalidRequestError("Send either a file, or the source of one; not both.", param="source")
     purpose = form.fields.get("purpose", "")
     if purpose not in PURPOSES:
         given = f"purpose is {purpose!r}" if "purpose" in form.fields else "The field 'purpose' is missing"
         raise InvalidRequestError(f"{given}; allowed: {', '.join(PURPOSES)}.", param="purpose")
-    if form.received_bytes == 0:
+    if form.filename is not None and form.received_bytes == 0:
         raise InvalidRequestError(f"The file {form.filename!r} is empty.", param="file")
-    return purpose, form.filename
+    return purpose

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from afinador.schemas.datasets import HUB_SCHEME
 from afinador.schemas.models import Model, ModelFile
 from afinador.settings import Settings
 from registry.base_model_folders import own_folder, part_of
-from registry.hf_downloads import HUB_SCHEME, parse_source
+from registry.hf_downloads import parse_source
 from registry.tables import BaseModel
 
 UNFINISHED = ("uploading", "registering")

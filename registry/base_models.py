@@ -28,6 +28,7 @@ from afinador.errors import (
     nearest,
 )
 from afinador.models.headers import ModelDescription, describe_model_folder, inspect_model_folder
+from afinador.schemas.datasets import HUB_SCHEME
 from afinador.schemas.jobs import Task
 from afinador.schemas.models import BaseModelRequest
 from registry import base_model_uploads, dependants, hf_downloads
@@ -102,7 +103,7 @@ def _row(memory: Memory, organization_id: str, request: BaseModelRequest) -> Bas
     if request.files is not None:
         row.status, row.path = "uploading", str(own_folder(memory.settings, row))
         row.files = base_model_uploads.announced(memory.settings, request, request.files)
-    elif row.source.startswith(hf_downloads.HUB_SCHEME):
+    elif row.source.startswith(HUB_SCHEME):
         hf_downloads.parse_source(row.source)
         row.origin, row.path = "remote", str(own_folder(memory.settings, row))
     else:

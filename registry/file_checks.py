@@ -11,16 +11,18 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from afinador.data.formats import extension_of
 from afinador.data.validation import validate_dataset
-from afinador.errors import NotFoundError
-from registry import waiting_jobs
+from afinador.errors import AfinadorError, NotFoundError, StorageError
+from afinador.schemas.datasets import DatasetReading
+from registry import hub_datasets, waiting_jobs
 from registry.database import changes
 from registry.memory import Memory
 from registry.tables import File
 
 
 def check(memory: Memory, file_id: str) -> None:
-    """Check a file that was uploaded, keep the verdict, and settle the jobs that wait for it.
+    """Check a file that was uploaded or is to be fetched, keep the verdict, and settle the jobs that wait for it.
 
     Equal bytes under the same extension that the organisation had checked before are not read again. Nothing happens
     when the file is checked or deleted already.
@@ -32,6 +34,11 @@ def check(memory: Memory, file_id: str) -> None:
         file = session.get(File, file_id)
         if file is None or file.status != "uploaded" or file.deleted_at is not None:
             return
+    if file.source is not None and not file.revision:
+        file = _fetched(memory, file)
+        if file is None:
+            return
+    with memory.database.session() as session:
         verdict = _known_verdict(session, file)
         if verdict is not None:
             _settle(session, file_id, verdict)
@@ -39,6 +46,19 @@ def check(memory: Memory, file_id: str) -> None:
     verdict = _fresh_verdict(memory, file)
     with memory.database.session() as session:
         _settle(session, file_id, verdict)
+
+
+def _fetched(memory: Memory, file: File) -> File | None:
+    """Bring the bytes of a data set of the Hub into the storage; None where the file was settled, or is gone."""
+    try:
+        return hub_datasets.fetch(memory, file)
+    except StorageError:
+        raise
+    except AfinadorError as error:
+        said = f"{file.source} cannot be fetched: {error.message} Then name it again."
+        with memory.database.session() as session:
+            _settle(session, file.id, {"status": "error", "status_details": said})
+        return None
 
 
 def unchecked(session: Session) -> list[str]:
@@ -55,8 +75,8 @@ def _known_verdict(session: Session, file: File) -> dict[str, Any] | None:
         File.report.is_not(None),
     )
     for other in session.scalars(same_bytes):
-        # The format is found from the extension too.
-        if PurePosixPath(other.filename).suffix.lower() == PurePosixPath(file.filename).suffix.lower():
+        # The format is found from the extension too, and what is declared decides before all.
+        if extension_of(other.filename) == extension_of(file.filename) and other.reading == file.reading:
             return {
                 field: getattr(other, field) for field in ("status", "status_details", "report", "format", "records")
             }
@@ -64,9 +84,10 @@ def _known_verdict(session: Session, file: File) -> dict[str, Any] | None:
 
 
 def _fresh_verdict(memory: Memory, file: File) -> dict[str, Any]:
+    reading = DatasetReading.model_validate(file.reading) if file.reading else None
     try:
         with _local_copy(memory, file) as path:
-            report = validate_dataset(path, file.filename)
+            report = validate_dataset(path, file.filename, reading)
     except NotFoundError:
         return {"status": "error", "status_details": f"The bytes of {file.filename!r} are gone; upload it again."}
     return {

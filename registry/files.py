@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from sqlalchemy import Select, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from afinador.data.loaders import require_allowed_loader
 from afinador.errors import InUseError, InvalidRequestError, NotFoundError, StorageError, nearest
 from afinador.schemas import files as wire
+from afinador.schemas.datasets import HUB_SCHEME, DatasetReading
 from afinador.schemas.jobs import OPEN_STATUSES
 from registry import dataset_updates
 from registry.database import after_commit, changes
 from registry.file_checks import check, unchecked
+from registry.hub_sources import parse_dataset_source, source_of
 from registry.ids import new_id
 from registry.memory import Memory
 from registry.pages import page
 from registry.tables import File, Job, Organization
 
-__all__ = ["check", "create", "delete", "find", "find_deleted", "list_page", "to_wire", "unchecked"]
+__all__ = [
+    "check", "create", "create_from_hub", "delete", "find", "find_deleted", "find_fetched", "list_page",
+    "require_fetched", "to_wire", "unchecked",
+]  # fmt: skip
 
 LONGEST_NAME = 255
+_DATA_SETS = ("training_file", "dataset", "validation_file", "validation_dataset")
 RESULT_PURPOSE = "fine-tune-results"
 
 _logger = logging.getLogger(__name__)
@@ -38,6 +46,7 @@ def create(
     purpose: str,
     sha256: str,
     size: int,
+    reading: DatasetReading | None = None,
 ) -> File:
     """Move a local file into the storage and write its row; a known name makes a new version, which Prefect hears of.
 
@@ -53,14 +62,17 @@ def create(
         purpose: OpenAI's word for what it is for.
         sha256: Hex hash of the bytes.
         size: Number of bytes.
+        reading: What is declared of how to read it.
 
     Raises:
-        InvalidRequestError: The name is empty or longer than 255 characters.
+        InvalidRequestError: The name is empty or longer than 255 characters, or the loader is of no allowed module.
         InsufficientStorageError: The disk of a local storage is too full.
         StorageError: The storage refuses or does not answer.
     """
+    require_allowed_loader(reading, memory.operator.get("loaders", []))
     file = File(organization_id=organization_id, filename=_checked_name(filename), purpose=purpose)
     file.id = new_id("file-")
+    file.reading = reading.to_json() if reading else None
     file.storage_key = f"{organization_id}/files/{file.id}/{file.filename}"
     file.sha256, file.bytes = sha256, size
     if purpose == RESULT_PURPOSE:
@@ -75,19 +87,65 @@ def create(
     return file
 
 
+def create_from_hub(
+    session: Session, memory: Memory, organization_id: str, source: str, reading: DatasetReading | None = None
+) -> File:
+    """Write the row of a data set of the Hugging Face Hub; its bytes are fetched by its check.
+
+    Raises:
+        InvalidRequestError: It is no ``hf://owner/name[:config][@revision]``, or the loader is of no allowed module.
+    """
+    require_allowed_loader(reading, memory.operator.get("loaders", []))
+    wanted = parse_dataset_source(source)
+    file = File(organization_id=organization_id, filename=wanted.filename, purpose="fine-tune", source=str(wanted))
+    file.id = new_id("file-")
+    file.storage_key = f"{organization_id}/files/{file.id}/{file.filename}"
+    file.sha256, file.bytes = "", 0
+    file.reading = reading.to_json() if reading else None
+    _insert_as_newest(session, file)
+    return file
+
+
+def require_fetched(session: Session, memory: Memory, organization_id: str, request: Mapping[str, Any]) -> list[str]:
+    """Write rows for the data sets of a job that are to come from the Hugging Face Hub, and return their ids.
+
+    They are fetched by their check. What the organisation has of the same name is taken as it is.
+
+    Args:
+        session: The transaction to write in.
+        memory: With the operator's configuration.
+        organization_id: Whose files they become.
+        request: The body of a job's request.
+
+    Raises:
+        InvalidRequestError: One is no ``hf://owner/name[:config][@revision]``.
+    """
+    named = {field: request.get(field) for field in _DATA_SETS}
+    sources = {name: field for field, name in named.items() if isinstance(name, str) and name.startswith(HUB_SCHEME)}
+    return [
+        create_from_hub(session, memory, organization_id, source).id
+        for source, field in sources.items()
+        if find_fetched(session, organization_id, source, param=field) is None
+    ]
+
+
 def find(session: Session, organization_id: str, reference: str, *, param: str = "file") -> File:
-    """Return a file by id, by name, or by name without extension: the newest version that is not deleted.
+    """Return a file by id, by name, by name without extension, or by ``hf://…``: the newest that is not deleted.
 
     Args:
         session: The transaction to read in.
         organization_id: Whose file it is.
-        reference: Id or name.
+        reference: Id, name, or source on the Hugging Face Hub.
         param: The field of the request that named it, for the error.
 
     Raises:
         NotFoundError: The organisation has no such file; names the nearest.
     """
     query = _live(organization_id)
+    if reference.startswith(HUB_SCHEME):
+        fetched = find_fetched(session, organization_id, reference, param=param)
+        if fetched is not None:
+            return fetched
     by_id = session.scalars(query.where(File.id == reference)).first()
     if by_id is not None:
         return by_id
@@ -100,6 +158,17 @@ def find(session: Session, organization_id: str, reference: str, *, param: str =
         param=param,
         code="file_not_found",
     )
+
+
+def find_fetched(session: Session, organization_id: str, source: str, *, param: str = "source") -> File | None:
+    """Return the newest file of a source on the Hugging Face Hub that is good or may still be; None if there is none.
+
+    Raises:
+        InvalidRequestError: It is no ``hf://owner/name[:config][@revision]``.
+    """
+    wanted = parse_dataset_source(source, param=param)
+    query = _live(organization_id).where(File.source == str(wanted), File.status != "error", File.reading.is_(None))
+    return session.scalars(query.order_by(File.version.desc())).first()
 
 
 def find_deleted(session: Session, organization_id: str, reference: str) -> File | None:
@@ -193,6 +262,8 @@ def to_wire(row: File) -> wire.File:
         sha256=row.sha256,
         organization_id=row.organization_id,
         records=row.records,
+        reading=DatasetReading.model_validate(row.reading) if row.reading else None,
+        source=source_of(row.source, row.revision),
     )
 
 

@@ -21,11 +21,11 @@ from afinador.errors import (
 from afinador.models.licenses import is_terms
 from afinador.settings import Settings
 from afinador.storage import require_free_space
+from registry.hub_sources import DatasetSource
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo
 
-HUB_SCHEME = "hf://"
 _SOURCE = re.compile(r"hf://(?P<repository>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>\w[\w./-]*))?")
 _WEIGHTS = re.compile(r"model(-\d+-of-\d+)?\.safetensors(\.index\.json)?")
 _TEXT_SUFFIXES = (".json", ".model", ".txt", ".jinja")
@@ -40,6 +40,11 @@ class HubSource:
 
     def __str__(self) -> str:
         return f"hf://{self.repository}@{self.revision}"
+
+    @property
+    def page(self) -> str:
+        """Where people find it, below the endpoint."""
+        return self.repository
 
 
 def parse_source(source: str) -> HubSource:
@@ -82,8 +87,8 @@ def look_up(settings: Settings, source: str) -> Wanted:
     from huggingface_hub import HfApi  # half a second to import
 
     wanted = parse_source(source)
-    with _translated(settings, wanted):
-        api = HfApi(endpoint=settings.hf_endpoint, token=_token(settings))
+    with translated(settings, wanted):
+        api = HfApi(endpoint=settings.hf_endpoint, token=token(settings))
         info = api.model_info(wanted.repository, revision=wanted.revision, files_metadata=True)
     files = _files_to_fetch(info, wanted)
     if info.safetensors is not None:
@@ -110,7 +115,7 @@ def download(settings: Settings, wanted: Wanted, folder: Path) -> None:
     constants.HF_HUB_DISABLE_XET = True
     total_bytes = sum(file["bytes"] for file in wanted.files.values())
     require_free_space(folder, total_bytes, f"Downloading {wanted.source}")
-    with _translated(settings, wanted.source):
+    with translated(settings, wanted.source):
         folder.mkdir(parents=True, exist_ok=True)
         snapshot_download(
             wanted.source.repository,
@@ -118,12 +123,12 @@ def download(settings: Settings, wanted: Wanted, folder: Path) -> None:
             local_dir=folder,
             allow_patterns=list(wanted.files),
             endpoint=settings.hf_endpoint,
-            token=_token(settings),
+            token=token(settings),
         )
     shutil.rmtree(folder / ".cache", ignore_errors=True)
 
 
-def _token(settings: Settings) -> str | Literal[False]:
+def token(settings: Settings) -> str | Literal[False]:
     """Return the service's token; False keeps the client from using that of whoever is logged in on this machine."""
     return settings.hf_token.get_secret_value() if settings.hf_token else False
 
@@ -150,11 +155,18 @@ def _files_to_fetch(info: ModelInfo, wanted: HubSource) -> dict[str, dict[str, A
 
 
 @contextmanager
-def _translated(settings: Settings, wanted: HubSource) -> Iterator[None]:
+def translated(settings: Settings, wanted: HubSource | DatasetSource) -> Iterator[None]:
+    """Say in our words why the Hub does not give what is asked of it within this context.
+
+    Raises:
+        NotFoundError: No such repository or revision, or the token may not see it.
+        PermissionDeniedError: The repository is gated for this token, or the token is no good.
+        ServiceUnavailableError: The Hub does not answer.
+    """
     import httpx2  # what huggingface_hub speaks through
     from huggingface_hub import errors
 
-    page = f"{settings.hf_endpoint.rstrip('/')}/{wanted.repository}"
+    page = f"{settings.hf_endpoint.rstrip('/')}/{wanted.page}"
     try:
         yield
     except errors.GatedRepoError as error:

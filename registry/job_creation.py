@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from pathlib import PurePosixPath
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
@@ -16,10 +15,13 @@ from afinador.config.hyperparameters import Hyperparameters, limits_of
 from afinador.config.resolve import require_fitting_task, resolve_request, resolve_task, slug
 from afinador.config.spec import BaseModelReference, DataFile, FineTuningSpec, Output
 from afinador.config.starting import Start
+from afinador.data.formats import FORMATS_BY_EXTENSION, extension_of
 from afinador.data.labels import LabelledFile, classes_of
 from afinador.errors import DataError, InvalidRequestError, NameTakenError
+from afinador.schemas.datasets import DatasetReading
 from afinador.schemas.jobs import JobRequest, Task, TuningMethod
 from registry import events, files, job_bases, job_starts
+from registry.hub_sources import source_of
 from registry.ids import new_id
 from registry.memory import Memory
 from registry.tables import File, Job, JobSpec, Organization
@@ -27,15 +29,6 @@ from registry.tables import File, Job, JobSpec, Organization
 SHORT_ID_LENGTH = 8
 LONGEST_HUB_NAME = 96
 METADATA_PAIRS, METADATA_KEY_LENGTH, METADATA_VALUE_LENGTH = 16, 64, 512
-
-_FORMATS: dict[str, Literal["csv", "json", "jsonl", "text"]] = {
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".json": "json",
-    ".txt": "text",
-    ".text": "text",
-    ".md": "text",
-}
 
 
 @dataclass(frozen=True)
@@ -223,15 +216,16 @@ def _spec(
 
 
 def _reference(file: File) -> DataFile:
-    # Of a file that is still being checked the format is a guess, corrected when the check is done.
-    guess = _FORMATS.get(PurePosixPath(file.filename).suffix.lower(), "jsonl")
+    # What is not known of a file that is still being checked is corrected when the check is done.
     return DataFile(
         file_id=file.id,
         name=file.filename,
         path=file.storage_key,
-        format=file.format or guess,
+        format=file.format or FORMATS_BY_EXTENSION.get(extension_of(file.filename), "jsonl"),
         sha256=file.sha256,
         bytes=file.bytes,
+        reading=DatasetReading.model_validate(file.reading) if file.reading else None,
+        source=source_of(file.source, file.revision),
     )
 
 

@@ -66,6 +66,8 @@ def dataset_inputs(spec: FineTuningSpec) -> list[DatasetInput]:
 
     def as_input(file: DataFile, context: str) -> DatasetInput:
         source = {"file_id": file.file_id, "key": file.path, "sha256": file.sha256, "bytes": file.bytes}
+        if file.source is not None:
+            source["source"] = file.source
         return DatasetInput(
             # The context belongs to the name too: of two inputs with one name and digest MLflow keeps the first.
             Dataset(f"{file.name} ({context})", file.sha256[:_DIGEST_LENGTH], "afinador-file", json.dumps(source)),

@@ -78,7 +78,13 @@ class OperatorKey(Table):
 
 
 class File(Owned, Table):
-    """An uploaded or made file; ``status`` is uploaded, processed or error. Deleted ones keep their row."""
+    """An uploaded or made file; ``status`` is uploaded, processed or error. Deleted ones keep their row.
+
+    Attributes:
+        reading: What is declared of how to read it, as ``DatasetReading.to_json`` gives it.
+        source: ``hf://owner/name[:config][@revision]`` of a data set that is fetched; its bytes come with its check.
+        revision: The commit that was fetched.
+    """
 
     __tablename__ = "files"
     __table_args__ = (UniqueConstraint("organization_id", "filename", "version"),)
@@ -96,6 +102,9 @@ class File(Owned, Table):
     status_details: Mapped[str | None] = mapped_column(Text)
     report: Mapped[dict[str, Any] | None]
     records: Mapped[int | None]
+    reading: Mapped[dict[str, Any] | None]
+    source: Mapped[str | None] = mapped_column(Text)
+    revision: Mapped[str | None]
     created_at: Mapped[float] = mapped_column(default=time.time)
     deleted_at: Mapped[float | None]
 

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from registry import events
 from registry.database import changes
+from registry.hub_sources import source_of
 from registry.job_times import counted
 from registry.tables import File, Job
 
@@ -46,7 +47,7 @@ def _queue(session: Session, job: Job, data_files: list[File]) -> None:
     statement = (
         update(Job)
         .where(Job.id == job.id, Job.status == "validating_files")
-        .values(status="queued", **counted(), spec=_spec_with_formats(job.spec, data_files))
+        .values(status="queued", **counted(), spec=_spec_with_verdicts(job.spec, data_files))
     )
     if changes(session, statement):
         message = "Files validated, moving job to queued state"
@@ -66,11 +67,19 @@ def _fail(session: Session, job: Job, bad: File) -> None:
         events.append(session, job.id, message, level="error", data={"status": "failed", "param": param})
 
 
-def _spec_with_formats(spec: dict[str, Any], data_files: list[File]) -> dict[str, Any]:
-    """Return a job's specification with the formats that the check of its files found."""
-    formats = {file.id: file.format for file in data_files}
+def _spec_with_verdicts(spec: dict[str, Any], data_files: list[File]) -> dict[str, Any]:
+    """Return a job's specification with what the check of its files found; of those that were fetched first, all."""
+    found = {
+        file.id: {
+            "format": file.format,
+            "sha256": file.sha256,
+            "bytes": file.bytes,
+            "source": source_of(file.source, file.revision),
+        }
+        for file in data_files
+    }
     settled = dict(spec)
     for field in ("training_file", "validation_file"):
         if settled.get(field):
-            settled[field] = {**settled[field], "format": formats[settled[field]["file_id"]]}
+            settled[field] = {**settled[field], **found[settled[field]["file_id"]]}
     return settled

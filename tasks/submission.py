@@ -16,7 +16,7 @@ from afinador.config.resolve import parse_request
 from afinador.errors import InvalidRequestError, UnknownFieldError, nearest
 from afinador.settings import read_settings
 from afinador.wording import shown
-from registry import job_specs, jobs, organisations, runs, spec_jobs, submissions
+from registry import files, job_specs, jobs, organisations, runs, spec_jobs, submissions
 from registry.memory import Memory
 from registry.spec_jobs import Started
 from registry.tables import Job, Organization
@@ -65,9 +65,12 @@ def create_job(organization: str, request: Any, run_id: str) -> Submission:
     with memory.database.session() as session:
         owner = organisations.get(session, organization)
         made = submissions.job_of(session, owner.id, run_id)
+        to_fetch = [] if made else files.require_fetched(session, memory, owner.id, request)
         started = Started(made, is_new=True) if made else _start(session, memory, owner, _given(request))
         if started.is_new:
             started.job.submission_run_id = run_id
+    for file_id in to_fetch:  # the job that waits for it is then submitted by housekeeping
+        files.check(memory, file_id)
     return _submit(memory, started)
 
 

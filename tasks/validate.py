@@ -51,7 +51,7 @@ def validate_dataset(attempt: Attempt) -> None:
             continue
         with said(attempt, "Reading the data"):
             data_file.path = str(local_copy(attempt.memory, attempt.run.path, data_file, field))
-        report = check_dataset(Path(data_file.path), data_file.name)
+        report = check_dataset(Path(data_file.path), data_file.name, data_file.reading)
         require_valid(report, data_file.name, param=field)
         files.append(LabelledFile(data_file.name, report.shape, report.labels))
         attempt.say(f"{data_file.name}: {report.records} records, all usable.", key=f"validated:{data_file.sha256}")

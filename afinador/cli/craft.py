@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from afinador.cli import render
 from afinador.cli.command import Command, Parser, UsageError
+from afinador.cli.reading import add_reading_options, allowed_reading_of
 
 if TYPE_CHECKING:
     from afinador.data.validation import Report
@@ -18,8 +19,8 @@ def validate(arguments: argparse.Namespace) -> int:
     """Check a data set as the service would."""
     from afinador.data.validation import validate_dataset
 
-    path = _existing(arguments.path)
-    report = validate_dataset(path, path.name)
+    path = _existing(arguments.path, may_be_folder=True)
+    report = validate_dataset(path, path.name, allowed_reading_of(arguments))
     if arguments.json:
         render.as_json(report.to_json())
     elif report.errors:
@@ -48,13 +49,18 @@ def train(arguments: argparse.Namespace) -> int:
     return train_and_show(job, named, unnamed, shown_as_json=arguments.json)
 
 
-def _existing(reference: str) -> Path:
+def _existing(reference: str, *, may_be_folder: bool = False) -> Path:
     path = Path(reference).expanduser()
-    if path.is_dir():
+    if path.is_dir() and not may_be_folder:
         raise UsageError(f"{reference!r} is a folder; name a file in it.")
-    if not path.is_file():
+    if not path.exists():
         raise UsageError(f"There is no file {reference!r}.")
     return path
+
+
+def _add_validate(parser: Parser) -> None:
+    parser.add_argument("path", metavar="PATH", help="a data set: a file, a folder or an archive")
+    add_reading_options(parser)
 
 
 def _add_train(parser: Parser) -> None:
@@ -69,8 +75,8 @@ def _add_train(parser: Parser) -> None:
 COMMANDS = (
     Command(
         ("validate", "dataset"), "Check a local data set as the service would, without one", validate,
-        lambda parser: parser.add_argument("path", metavar="PATH", help="CSV, JSON, JSONL or TEXT"),
-        examples=("afinador validate dataset train.jsonl",),
+        _add_validate,
+        examples=("afinador validate dataset train.jsonl", "afinador validate dataset notes.tar.gz --split test"),
         details="Exit code 1 when it cannot be trained on.",
     ),
     Command(

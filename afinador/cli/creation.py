@@ -254,6 +254,8 @@ def local_data_sets(body: dict[str, Any]) -> dict[str, Path]:
             continue
         reference, option = str(body[field]), f"-{field.replace('_', '-')}"
         path = Path(reference).expanduser()
+        if reference.startswith("hf://"):
+            continue
         if path.is_file():
             local[field] = path
         elif path.is_dir():

@@ -10,22 +10,24 @@ from typing import TYPE_CHECKING, Any
 
 from afinador.cli import render
 from afinador.cli.command import Command, Parser
+from afinador.cli.reading import add_reading_options, reading_of
 from afinador.cli.service import add_list_options, ask, ask_list, connect
 from afinador.client import calls
 from afinador.errors import AfinadorError, ServiceUnavailableError
 
 if TYPE_CHECKING:
     from afinador.client.connection import Connection
+    from afinador.schemas.datasets import DatasetReading
 
 CHECK_TIMEOUT_SECONDS = 600.0
 
 
-def upload(connection: Connection, path: Path, purpose: str) -> dict[str, Any]:
+def upload(connection: Connection, path: Path, purpose: str, reading: DatasetReading | None = None) -> dict[str, Any]:
     """Upload a file with a progress bar, and return it as the service has it now."""
     from afinador.cli.transfer import bytes_bar
 
     with bytes_bar(f"Uploading {path.name}") as report:
-        file = connection.upload(path, purpose, report)
+        file = connection.upload(path, purpose, report, reading)
     render.remark(f"Uploaded {path} as {file['id']} (version {file['version']} of {file['filename']}).")
     return file
 
@@ -70,9 +72,15 @@ def uploads_of(connection: Connection) -> Iterator[Callable[[Path], dict[str, An
 
 
 def create_file(arguments: argparse.Namespace) -> int:
-    """Upload a file, and wait for its check."""
+    """Upload a file, or name one of the Hugging Face Hub, and wait for its check."""
+    from afinador.schemas.datasets import HUB_SCHEME
+
+    reading = reading_of(arguments)
     with connect() as connection:
-        file = upload(connection, Path(arguments.path).expanduser(), arguments.purpose)
+        if arguments.path.startswith(HUB_SCHEME):
+            file = connection.name_source(arguments.path, arguments.purpose, reading)
+        else:
+            file = upload(connection, Path(arguments.path).expanduser(), arguments.purpose, reading)
         if not arguments.no_wait:
             from afinador.client.following import await_settled
 
@@ -91,7 +99,8 @@ def create_file(arguments: argparse.Namespace) -> int:
 
 
 def _add_upload(parser: Parser) -> None:
-    parser.add_argument("path", metavar="PATH", help="CSV, JSON, JSONL or TEXT, up to 1 GB")
+    parser.add_argument("path", metavar="PATH", help="a data set, up to 1 GB, or hf://owner/name[:config][@revision]")
+    add_reading_options(parser)
     parser.add_argument("--purpose", default="fine-tune", help="default: fine-tune")
     parser.add_argument("--no-wait", action="store_true", help="do not wait until it was checked")
 
@@ -125,7 +134,20 @@ def get_file(arguments: argparse.Namespace) -> None:
     if arguments.json:
         render.as_json(file)
         return
-    shown = ("id", "filename", "version", "status", "status_details", "purpose", "type", "records", "sha256", "path")
+    shown = (
+        "id",
+        "filename",
+        "version",
+        "status",
+        "status_details",
+        "purpose",
+        "type",
+        "records",
+        "sha256",
+        "path",
+        "source",
+        "reading",
+    )
     facts = [(name.replace("_", " "), file.get(name)) for name in shown]
     render.result(
         render.fields([*facts, ("size", render.size(file["bytes"])), ("created", render.moment(file["created_at"]))])
@@ -158,7 +180,8 @@ def delete_file(arguments: argparse.Namespace) -> None:
 COMMANDS = (
     Command(
         ("create", "file"), "Upload a data set; a known name gets a new version", create_file, _add_upload,
-        examples=("afinador create file train.jsonl", "afinador create file qa_data.csv --no-wait --json"),
+        examples=("afinador create file train.jsonl", "afinador create file bank.csv --mapping mapping.yaml",
+                  "afinador create file hf://acme/orders:default@main --split train"),
         details="Prints the file's id, once it was checked. Exit code 1 when it cannot be trained on.",
     ),
     Command(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import httpx
 
@@ -19,6 +19,9 @@ from afinador.client.answers import error_from
 from afinador.client.calls import Call
 from afinador.client.sending import Progress
 from afinador.errors import InvalidRequestError, ServiceUnavailableError, StorageError
+
+if TYPE_CHECKING:
+    from afinador.schemas.datasets import DatasetReading
 
 
 class Connection:
@@ -118,7 +121,13 @@ class Connection:
                 raise sending.away(self.access, error) from error
         raise ServiceUnavailableError(f"The stream of {answer.url} ended before its end; the service went down.")
 
-    def upload(self, path: Path, purpose: str, on_progress: Progress | None = None) -> dict[str, Any]:
+    def upload(
+        self,
+        path: Path,
+        purpose: str,
+        on_progress: Progress | None = None,
+        reading: DatasetReading | None = None,
+    ) -> dict[str, Any]:
         """Send a local file, read piece by piece, and return what the service calls it.
 
         Raises:
@@ -129,20 +138,40 @@ class Connection:
         except OSError as error:
             raise InvalidRequestError(f"Cannot read {path}: {error.strerror}.", param="file") from error
         with stream:
-            return self._send_file(stream, path.name, path.stat().st_size, purpose, on_progress)
+            return self._send_file(stream, path.name, path.stat().st_size, purpose, on_progress, reading)
 
     def upload_bytes(
-        self, content: bytes, filename: str, purpose: str, on_progress: Progress | None = None
+        self,
+        content: bytes,
+        filename: str,
+        purpose: str,
+        on_progress: Progress | None = None,
+        reading: DatasetReading | None = None,
     ) -> dict[str, Any]:
         """Send bytes as a file, and return what the service calls it."""
-        return self._send_file(io.BytesIO(content), filename, len(content), purpose, on_progress)
+        return self._send_file(io.BytesIO(content), filename, len(content), purpose, on_progress, reading)
+
+    def name_source(self, source: str, purpose: str, reading: DatasetReading | None = None) -> dict[str, Any]:
+        """Name a data set of the Hugging Face Hub that the service is to fetch, and return what it calls it."""
+        return self._send_form({"source": (None, source)}, purpose, reading)
 
     def _send_file(
-        self, stream: BinaryIO, filename: str, size: int, purpose: str, on_progress: Progress | None
+        self,
+        stream: BinaryIO,
+        filename: str,
+        size: int,
+        purpose: str,
+        on_progress: Progress | None,
+        reading: DatasetReading | None,
     ) -> dict[str, Any]:
         counted = sending.CountedFile(stream, size, on_progress)
-        parts = {"files": {"file": (filename, counted)}, "data": {"purpose": purpose}}
-        with self._answer(Call("POST", "/files"), **parts) as answer:
+        return self._send_form({"file": (filename, counted)}, purpose, reading)
+
+    def _send_form(
+        self, parts: dict[str, tuple[str | None, Any]], purpose: str, reading: DatasetReading | None
+    ) -> dict[str, Any]:
+        fields = {"purpose": purpose, **sending.reading_fields(reading)}
+        with self._answer(Call("POST", "/files"), files=parts, data=fields) as answer:
             answer.read()
             return dict(answer.json())
 

@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from afinador.client import calls, downloads, following, results
 from afinador.client.nouns import Listing, Noun
 from afinador.client.sending import Progress
 from afinador.errors import InvalidRequestError
 from afinador.schemas.base import Deleted
+from afinador.schemas.datasets import HUB_SCHEME, DatasetReading, parse_reading
 
 
 class Files(Noun):
@@ -22,27 +25,33 @@ class Files(Noun):
         on_progress: Progress | None = None,
         *,
         filename: str | None = None,
+        reading: DatasetReading | Mapping[str, Any] | None = None,
     ) -> results.File:
         """Upload a file; a name that is in use gets a new version. It is checked in the background, see ``wait``.
 
         Args:
-            file: Path of a local file, or the bytes themselves.
+            file: Path of a local file, the bytes themselves, or ``hf://owner/name[:config][@revision]``, which the service
+                fetches.
             purpose: OpenAI's word for what it is for.
             on_progress: Told bytes done and bytes in all.
             filename: Name of bytes, with the extension of their format; a local file has its own.
+            reading: How it is to be read, where name and content do not say it: ``{"mapping": {"label": "category"}}``.
 
         Raises:
-            InvalidRequestError: The file cannot be read, or bytes have no name.
+            InvalidRequestError: The file cannot be read, bytes have no name, or ``reading`` is not understood.
         """
+        declared = reading if isinstance(reading, DatasetReading | None) else parse_reading(reading)
         if isinstance(file, bytes):
             if filename is None:
                 raise InvalidRequestError(
                     "Bytes need a filename, whose extension says their format: filename='train.jsonl'.",
                     param="filename",
                 )
-            made = self._connection.upload_bytes(file, filename, purpose, on_progress)
+            made = self._connection.upload_bytes(file, filename, purpose, on_progress, declared)
+        elif isinstance(file, str) and file.startswith(HUB_SCHEME):
+            made = self._connection.name_source(file, purpose, declared)
         else:
-            made = self._connection.upload(Path(file), purpose, on_progress)
+            made = self._connection.upload(Path(file), purpose, on_progress, declared)
         return results.File.model_validate(made)
 
     def list(self, purpose: str | None = None) -> Listing[results.File]:

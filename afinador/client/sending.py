@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import httpx
 
@@ -18,6 +18,9 @@ from afinador.errors import (
     InvalidRequestError,
     ServiceUnavailableError,
 )
+
+if TYPE_CHECKING:
+    from afinador.schemas.datasets import DatasetReading
 
 Progress = Callable[[int, int], None]
 """Told now and then: bytes done, bytes in all."""
@@ -49,6 +52,12 @@ def http_options(access: Access, timeout_seconds: float) -> dict[str, Any]:
         # A proxy of the environment cannot reach this machine's own service.
         "trust_env": not access.is_on_this_machine,
     }
+
+
+def reading_fields(reading: DatasetReading | None) -> dict[str, str]:
+    """Return the form fields that declare how a file is to be read."""
+    declared = reading.to_json() if reading else {}
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in declared.items()}
 
 
 def request_options(call: Call, access: Access) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The operator's file (``AFINADOR_CONFIG``): defaults and limits that win over ours, and aliases of models."""
+"""The operator's file (``AFINADOR_CONFIG``): defaults and limits that win over ours, aliases of models, modules of loaders."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from afinador.config.hyperparameters import METHODS_TODAY, limits_of
 from afinador.errors import ConfigurationError, InvalidRequestError, nearest
 from afinador.wording import kind_of, shown
 
-_SECTIONS = ("defaults", "limits", "methods", "model_aliases")
+_SECTIONS = ("defaults", "limits", "methods", "model_aliases", "loaders")
 _SECTIONS_OF_A_METHOD = ("defaults", "limits")
 _LIMITS = ("minimum", "maximum", "allowed")
 
 
 def read_operator_config(path: Path | None) -> dict[str, Any]:
-    """Read the operator's file: ``defaults``, ``limits``, ``methods``, ``model_aliases``; empty without one.
+    """Read the operator's file: ``defaults``, ``limits``, ``methods``, ``model_aliases``, ``loaders``; empty without one.
 
     Raises:
         ConfigurationError: It cannot be read, or holds something that no job could be created with.
@@ -44,12 +44,24 @@ def _check_section(place: str, section: Mapping[str, Any], known: tuple[str, ...
         if key not in known:
             near = nearest(place + str(key), [place + name for name in known])
             raise _mistake(f"there is no section {place + str(key)!r}.{near}", str(key))
-        _require_object(place + key, content)
+        if key == "loaders":
+            _check_loaders(content)
+        else:
+            _require_object(place + key, content)
     for key, limits in section.get("limits", {}).items():
         _check_limits(f"{place}limits.{key}", limits)
     for name, model in section.get("model_aliases", {}).items():
         if not isinstance(model, str):
             raise _mistake(f"model_aliases.{name} is {shown(model)}; it must be the name of a base model.", name)
+
+
+def _check_loaders(modules: Any) -> None:
+    for module in modules if isinstance(modules, list) else [None]:
+        if not isinstance(module, str) or not all(part.isidentifier() for part in module.split(".")):
+            raise _mistake(
+                f"loaders is {shown(modules)}; it must be an array of names of modules, such as acme.readers.",
+                "loaders",
+            )
 
 
 def _check_limits(place: str, limits: Any) -> None:

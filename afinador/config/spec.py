@@ -7,6 +7,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from afinador.config.hyperparameters import Hyperparameters
+from afinador.schemas.dataset_formats import Format
+from afinador.schemas.datasets import DatasetReading
 from afinador.schemas.jobs import StartState, Task, TuningMethod
 
 STORED = "storage:"
@@ -18,7 +20,9 @@ class DataFile(BaseModel):
 
     Attributes:
         path: In the ledger the key in the storage; in a run directory the local path.
-        format: How to read it, found from name and content when it was checked.
+        format: How to read it, declared, or found from name and content when it was checked.
+        reading: What is declared of how to read it.
+        source: ``hf://owner/name[:config]@commit`` of one from the Hugging Face Hub.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -26,9 +30,11 @@ class DataFile(BaseModel):
     file_id: str | None = None
     name: str
     path: str
-    format: Literal["csv", "json", "jsonl", "text"]
+    format: Format
     sha256: str
     bytes: int
+    reading: DatasetReading | None = None
+    source: str | None = None
 
 
 class BaseModelReference(BaseModel):

@@ -6,39 +6,59 @@ import csv
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from afinador.data.formats import extension_of
 from afinador.data.lines import LONGEST_LINE_BYTES, Line, lines_of
 from afinador.data.records import Problem, Record, shortened
 
-DELIMITERS = ",;\t|"
+if TYPE_CHECKING:
+    from afinador.schemas.datasets import DatasetReading
+
+DELIMITERS = "\t,;|"
+"""Of those that part a header equally often the first is taken."""
+
+TAB_EXTENSIONS = (".tsv", ".tab")
 _LINE_WITH_END = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 _SEPARATOR_LINE = re.compile(r"sep=(.)\s*", re.IGNORECASE)
 
 
-def columns_of_csv(path: Path) -> list[str]:
-    """Return the names in the header, stripped; none of an empty file or a header that is no CSV."""
-    header = next(_rows(_Source(path)), None)
+def columns_of_csv(path: Path, reading: DatasetReading | None = None) -> list[str]:
+    """Return the names in the header, or those declared; none of an empty file or a header that is no CSV.
+
+    Raises:
+        DataError: What is compressed is damaged or too large, or the encoding cannot be the declared one.
+    """
+    if reading is not None and reading.columns:
+        return list(reading.columns)
+    header = next(_rows(_Source(path, reading)), None)
     return [] if header is None or isinstance(header, Problem) else [name.strip() for name in header[1]]
 
 
-def read_csv(path: Path) -> Iterator[Record | Problem]:
+def read_csv(path: Path, reading: DatasetReading | None = None) -> Iterator[Record | Problem]:
     """Yield the rows below the header; columns without a name are left out.
 
     Values stay exactly as they are (spaces, ``NA``, ``00123``); only the column names are stripped.
+
+    Raises:
+        DataError: What is compressed is damaged or too large, or the encoding cannot be the declared one.
     """
-    rows = _rows(_Source(path))
-    header = next(rows, None)
-    if header is None:
-        return
-    if isinstance(header, Problem):
-        yield header
-        return
-    columns = [name.strip() for name in header[1]]
-    repeated = sorted({name for name in columns if name and columns.count(name) > 1})
-    if repeated:
-        message = f"Line {header[0]}: two columns are named {repeated[0]!r}. Rename or remove one of them."
-        yield Problem("duplicate_column", message, header[0], repeated[0])
-        return
+    rows = _rows(_Source(path, reading))
+    if reading is not None and reading.columns:
+        columns = list(reading.columns)
+    else:
+        header = next(rows, None)
+        if header is None:
+            return
+        if isinstance(header, Problem):
+            yield header
+            return
+        columns = [name.strip() for name in header[1]]
+        repeated = sorted({name for name in columns if name and columns.count(name) > 1})
+        if repeated:
+            message = f"Line {header[0]}: two columns are named {repeated[0]!r}. Rename or remove one of them."
+            yield Problem("duplicate_column", message, header[0], repeated[0])
+            return
     for row in rows:
         yield row if isinstance(row, Problem) else _record(columns, *row)
 
@@ -56,11 +76,13 @@ def _record(columns: list[str], line: int, values: list[str]) -> Record | Proble
 class _Source:
     """Feeds lines to the csv module and remembers what was wrong with those of the present row."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, reading: DatasetReading | None) -> None:
         self.problem: Problem | None = None
-        self._lines = self._split(lines_of(path))
+        self._lines = self._split(lines_of(path, reading.encoding if reading else None))
         self._held: list[str] = []
-        self.delimiter, self.quote = self._find_dialect()
+        expected = "\t" if extension_of(path.name) in TAB_EXTENSIONS else ""
+        found, self.quote = self._find_dialect(expected, len(reading.columns or ()) if reading else 0)
+        self.delimiter = (reading.delimiter if reading else None) or found
 
     def __iter__(self) -> Iterator[str]:
         yield from self._held
@@ -77,9 +99,16 @@ class _Source:
                     line.number,
                 )
             self.problem = self.problem or problem
-            yield from _LINE_WITH_END.findall(line.text)
+            if "\r" in line.text:
+                yield from _LINE_WITH_END.findall(line.text)
+            else:
+                yield line.text
 
-    def _find_dialect(self) -> tuple[str, str]:
+    def _find_dialect(self, expected: str, columns: int) -> tuple[str, str]:
+        """Return delimiter and quote by the first line: what gives as many columns as declared, else most of them.
+
+        The expected delimiter comes before others, where the line holds it.
+        """
         for text in self._lines:
             self._held.append(text)
             if separator := _SEPARATOR_LINE.fullmatch(text):
@@ -89,8 +118,11 @@ class _Source:
                 return separator[1], _quote_of(header)
             if text.strip():
                 quote = _quote_of(text)
-                return max(DELIMITERS, key=lambda delimiter: _columns_found(text, delimiter, quote)), quote
-        return ",", '"'
+                if expected and expected in text:
+                    return expected, quote
+                found = {delimiter: _columns_found(text, delimiter, quote) for delimiter in DELIMITERS}
+                return max(DELIMITERS, key=lambda delimiter: (found[delimiter] == columns, found[delimiter])), quote
+        return expected or ",", '"'
 
 
 def _quote_of(header: str) -> str:

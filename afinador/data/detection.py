@@ -6,26 +6,22 @@ import codecs
 import json
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from afinador.data.records import Format
+from afinador.data.compressed import open_unpacked
+from afinador.data.formats import ALLOWED, FORMATS, FORMATS_BY_EXTENSION, extension_of
+from afinador.data.records import Encoding, Format
 from afinador.errors import DataError
 
-FORMATS_BY_EXTENSION: dict[str, Format] = {
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".json": "json",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".txt": "text",
-    ".text": "text",
-    ".md": "text",
-}
-ALLOWED = "CSV (.csv, .tsv), JSON (.json), JSON Lines (.jsonl, .ndjson) or plain text (.txt, .text, .md)"
+if TYPE_CHECKING:
+    from afinador.schemas.datasets import DatasetReading
+
 HEAD_BYTES = 65536
 
+_TAR = slice(257, 262)
 # Files that are often uploaded by mistake; the sentence names what was found.
 _FIRST_BYTES = {
-    b"\x1f\x8b": "a gzip archive",
+    b"\x1f\x8b": "a gzip archive within another",
     b"PK\x03\x04": "a zip archive or an Office document",
     b"PK\x05\x06": "an empty zip archive",
     b"%PDF": "a PDF document",
@@ -34,79 +30,141 @@ _FIRST_BYTES = {
     b"GIF8": "a GIF picture",
     b"PAR1": "a Parquet file",
     b"ARROW1": "an Arrow file",
+    b"\xff\xff\xff\xff": "an Arrow stream",
     b"\xd0\xcf\x11\xe0": "an old Office document",
     b"\x7fELF": "a program",
     b"MZ\x90": "a program",
     b"BZh": "a bzip2 archive",
     b"\xfd7zXZ": "an xz archive",
     b"7z\xbc\xaf": "a 7-Zip archive",
-    b"\x28\xb5\x2f\xfd": "a zstandard archive",
+    b"\x28\xb5\x2f\xfd": "a zstandard archive within another",
     b"SQLite format 3": "an SQLite database",
     b"version https://git-lfs": "a Git LFS pointer instead of the data (run `git lfs pull`)",
     codecs.BOM_UTF32_LE: "UTF-32 text",
     codecs.BOM_UTF32_BE: "UTF-32 text",
 }
+# How files begin that are no text, by format.
+_BEGINNINGS: dict[Format, tuple[bytes, ...]] = {
+    "parquet": (b"PAR1",),
+    "arrow": (b"ARROW1", b"\xff\xff\xff\xff"),
+    "folder": (b"PK\x03\x04", b"PK\x05\x06"),
+}
 _PICKLE = re.compile(rb"\x80[\x02-\x05]")
 _CONTROL_CHARACTER = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\ufffd]")
 _HIGHEST_BINARY_SHARE = 0.1
+_CODECS: dict[Encoding, str] = {
+    "utf-8": "utf-8-sig",
+    "utf-16": "utf-16",
+    "latin-1": "latin-1",
+    "windows-1252": "cp1252",
+}
+ENCODING_REMEDY = "Save it as UTF-8, or declare its encoding (utf-16, latin-1, windows-1252)"
 
 
-def encoding_of(path: Path) -> str:
-    """Return ``utf-8-sig`` (also without a byte order mark) or, told by its mark, ``utf-16``."""
-    with path.open("rb") as file:
-        return "utf-16" if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+def encoding_of(path: Path, declared: Encoding | None = None) -> str:
+    """Return Python's name of the encoding: the declared one, else ``utf-16`` or ``utf-8-sig`` by the first bytes.
+
+    UTF-16 without a byte order mark, which has to be declared, is ``utf-16-le`` or ``utf-16-be``.
+
+    Raises:
+        DataError: A byte order mark says something else than what is declared.
+    """
+    with open_unpacked(path) as file:
+        head = file.read(64)
+    marked: Encoding | None = "utf-16" if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else None
+    marked = "utf-8" if head.startswith(codecs.BOM_UTF8) else marked
+    if declared is not None and marked not in (None, declared):
+        raise DataError(
+            f"encoding is declared as {declared}, but the file begins with the byte order mark of {marked}. "
+            "Leave the declaration out."
+        )
+    if declared == "utf-16" and marked is None:  # most characters have a zero byte: before or behind the other?
+        return "utf-16-be" if head[::2].count(0) > head[1::2].count(0) else "utf-16-le"
+    return _CODECS[declared or marked or "utf-8"]
 
 
-def detect_format(path: Path, name: str) -> Format:
-    """Return the format of a file.
+def detect_format(path: Path, name: str, reading: DatasetReading | None = None) -> Format:
+    """Return the format of a file, a folder or an archive.
 
-    The extension decides, but a JSON array is read as JSON and JSON Lines as JSON Lines whichever of the two names
-    they carry. A name without a known extension is judged by its content, if that is JSON.
+    What is declared decides, then the extension, but a JSON array is read as JSON and JSON Lines as JSON Lines
+    whichever of the two names they carry. A name without a known extension is judged by its content, if that is JSON.
 
     Args:
         path: Where the bytes are.
         name: The name that a person gave the file.
+        reading: What is declared.
 
     Raises:
-        DataError: The file is missing, empty, binary, in another encoding, or none of the four formats.
+        DataError: The file is missing, empty, binary, in another encoding, or none of the formats.
     """
+    if reading is not None and reading.loader is not None:
+        return "custom"
+    stated = reading.format if reading else None
+    if path.is_dir():
+        if stated not in (None, "folder"):
+            raise DataError(f"{name!r} is a folder, but format is declared as {stated}. Name one file in it.")
+        return "folder"
     head = _head(path, name)
-    text = head.decode(encoding_of(path), errors="replace").lstrip("\ufeff \t\r\n")
-    if not text and path.stat().st_size <= HEAD_BYTES:
+    extension = extension_of(name)
+    format = stated or FORMATS_BY_EXTENSION.get(extension)
+    if format in _BEGINNINGS:
+        _require_beginning(head, format, name, is_declared=stated is not None)
+        return format
+    encoding = reading.encoding if reading else None
+    text = head.decode(encoding_of(path, encoding), errors="replace").lstrip("\ufeff \t\r\n")
+    if not text and len(head) < HEAD_BYTES:
         raise DataError(f"{name!r} is empty. Upload a file with at least one record.")
     _refuse_binary(head, text, name)
-    extension = Path(name).suffix.lower()
-    declared = FORMATS_BY_EXTENSION.get(extension)
-    if declared in ("csv", "text"):
-        return declared
+    if stated is not None or format in ("csv", "text"):
+        return format  # type: ignore[return-value]  # the last branch tells that it is not None
+    return _json_or(format, text, name, extension)
+
+
+def _json_or(format: Format | None, text: str, name: str, extension: str) -> Format:
     by_content = _json_kind(text)
     if by_content is not None:
         return by_content
-    if declared is None:
+    if format is None:
         raise DataError(
             f"{name!r} has the extension {extension!r}, which is none of the formats that are read: {ALLOWED}. "
-            "Convert it, or give it the extension of its format."
+            "Convert it, give it the extension of its format, or declare its format."
         )
-    return declared
+    return format
 
 
 def _head(path: Path, name: str) -> bytes:
     try:
-        with path.open("rb") as file:
+        with open_unpacked(path) as file:
             head = file.read(HEAD_BYTES)
     except FileNotFoundError as error:
         raise DataError(f"There is no file {name!r}. Check the path.") from error
     except OSError as error:
         raise DataError(f"{name!r} cannot be read: {error.strerror}. Name a file that can be opened.") from error
+    except DataError as error:
+        raise DataError(f"{name!r}: {error.message}") from error
     if not head:
         raise DataError(f"{name!r} is empty (0 bytes). Upload a file with at least one record.")
     return head
 
 
+def _require_beginning(head: bytes, format: Format, name: str, *, is_declared: bool) -> None:
+    if head.startswith(_BEGINNINGS[format]) or (format == "folder" and head[_TAR] == b"ustar"):
+        return
+    said = f"is declared as {FORMATS[format].title}" if is_declared else f"is named as {FORMATS[format].title} is"
+    found = _known_beginning(head) or "something else"
+    raise DataError(f"{name!r} {said}, but is {found}. Give it the extension of its format, or make it again.")
+
+
+def _known_beginning(head: bytes) -> str | None:
+    if _PICKLE.match(head):
+        return "a Python pickle, which is never opened"
+    if head[_TAR] == b"ustar":
+        return "a tar archive"
+    return next((what for start, what in _FIRST_BYTES.items() if head.startswith(start)), None)
+
+
 def _refuse_binary(head: bytes, text: str, name: str) -> None:
-    found = next((what for start, what in _FIRST_BYTES.items() if head.startswith(start)), None)
-    if found is None and _PICKLE.match(head):
-        found = "a Python pickle, which is never opened"
+    found = _known_beginning(head)
     if found is not None:
         raise DataError(f"{name!r} is {found}. Upload the data itself as {ALLOWED}, in UTF-8.")
     # NUL bytes that only fill the end are a damaged text file, whose bad line the reader can name.
@@ -114,7 +172,7 @@ def _refuse_binary(head: bytes, text: str, name: str) -> None:
     strange = sum(1 for _ in _CONTROL_CHARACTER.finditer(text))
     if strange > _HIGHEST_BINARY_SHARE * len(text):
         raise DataError(
-            f"{name!r} is no UTF-8 text: it is binary, or text in another encoding. Save it as UTF-8, as {ALLOWED}."
+            f"{name!r} is no UTF-8 text: it is binary, or text in another encoding. {ENCODING_REMEDY}, as {ALLOWED}."
         )
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from afinador.data.compressed import open_unpacked
 from afinador.data.detection import encoding_of
-from afinador.data.records import Problem
+from afinador.data.records import Encoding, Problem
 
 LONGEST_LINE_BYTES = 64 * 2**20
 
+_NAMES = {"utf-8-sig": "UTF-8", "latin-1": "Latin-1", "cp1252": "Windows-1252"}
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """One line with its end; a line feed alone counts as one.
 
@@ -28,17 +32,44 @@ class Line:
     problem: Problem | None = None
 
 
-def lines_of(path: Path) -> Iterator[Line]:
-    """Yield the lines of a UTF-8 or (with byte order mark) UTF-16 file; the mark is not part of the first."""
-    encoding = encoding_of(path)
-    if encoding == "utf-16":
-        yield from _utf16_lines(path)
+def lines_of(path: Path, encoding: Encoding | None = None) -> Iterator[Line]:
+    """Yield the lines of a file; a byte order mark is not part of the first.
+
+    Args:
+        path: The file, perhaps compressed.
+        encoding: As declared; UTF-8, or UTF-16 with a byte order mark, without.
+
+    Raises:
+        DataError: What is compressed is damaged or too large, or the encoding cannot be the declared one.
+    """
+    codec = encoding_of(path, encoding)
+    if codec.startswith("utf-16"):
+        yield from _utf16_lines(path, codec)
         return
-    with path.open("rb") as file:
+    for number, raw in raw_lines(path):
+        yield decoded(number, raw, codec)
+
+
+def raw_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield number and bytes of each line of a file that is not UTF-16; of one that is too long its beginning.
+
+    Raises:
+        DataError: What is compressed is damaged or too large.
+    """
+    with open_unpacked(path) as file:
         for number, raw in enumerate(_bounded_lines(file), start=1):
-            if number == 1:
-                raw = raw.removeprefix(b"\xef\xbb\xbf")
-            yield _decoded(number, raw)
+            yield number, raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw
+
+
+def decoded(number: int, raw: bytes, codec: str) -> Line:
+    """Return the line that bytes are, with its problem if they are too many or not of the encoding."""
+    if len(raw) > LONGEST_LINE_BYTES:
+        return Line(number, "", _too_long(number))
+    try:
+        return Line(number, raw.decode("utf-8" if codec == "utf-8-sig" else codec))
+    except UnicodeDecodeError as error:
+        problem = _undecodable(number, raw[error.start], error.start, codec)
+        return Line(number, raw.decode(codec, errors="replace"), problem)
 
 
 def _bounded_lines(file: BinaryIO) -> Iterator[bytes]:
@@ -49,18 +80,9 @@ def _bounded_lines(file: BinaryIO) -> Iterator[bytes]:
             raw = file.readline(LONGEST_LINE_BYTES + 1)
 
 
-def _decoded(number: int, raw: bytes) -> Line:
-    if len(raw) > LONGEST_LINE_BYTES:
-        return Line(number, "", _too_long(number))
-    try:
-        return Line(number, raw.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        return Line(number, raw.decode("utf-8", errors="replace"), _undecodable(number, raw[error.start], error.start))
-
-
-def _utf16_lines(path: Path) -> Iterator[Line]:
+def _utf16_lines(path: Path, codec: str) -> Iterator[Line]:
     number = 0
-    with path.open(encoding="utf-16", newline="\n") as file:
+    with io.TextIOWrapper(open_unpacked(path), encoding=codec, newline="\n") as file:
         try:
             while text := file.readline(LONGEST_LINE_BYTES + 1):
                 number += 1
@@ -83,9 +105,10 @@ def _too_long(number: int) -> Problem:
     return Problem("line_too_long", message, number)
 
 
-def _undecodable(number: int, byte: int, position: int) -> Problem:
-    message = (
-        f"Line {number} is not UTF-8 (byte 0x{byte:02X} at position {position + 1}). "
-        "Save the file as UTF-8; it may be in Latin-1 or Windows-1252 now."
+def _undecodable(number: int, byte: int, position: int, codec: str) -> Problem:
+    message = f"Line {number} is not {_NAMES[codec]} (byte 0x{byte:02X} at position {position + 1}). " + (
+        "Save the file as UTF-8; it may be in Latin-1 or Windows-1252 now: declare encoding latin-1 or windows-1252 then."
+        if codec == "utf-8-sig"
+        else "Declare another encoding, or save the file as UTF-8."
     )
     return Problem("encoding", message, number)

@@ -1,48 +1,77 @@
-"""Reads records from CSV, JSON, JSON Lines and plain text, a broken one as the problem that it is.
+"""Reads records from files of every format, a broken one as the problem that it is.
 
-CSV, JSON Lines and text are streamed, so that a file of 1 GB needs no memory to speak of; a JSON array is held as one
-string, its records are made one at a time.
+All are streamed, so that a file of 1 GB needs no memory to speak of.
 """
 
 from __future__ import annotations
 
-import json
-import re
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING
 
 from afinador.data.delimited import read_csv
 from afinador.data.detection import detect_format, encoding_of
-from afinador.data.lines import lines_of
-from afinador.data.records import Format, Problem, Record, shortened
+from afinador.data.folders import read_folder
+from afinador.data.json_documents import as_record, read_json
+from afinador.data.json_values import BrokenJSONError, Decoder, decode_quickly
+from afinador.data.lines import LONGEST_LINE_BYTES, Line, decoded, lines_of, raw_lines
+from afinador.data.loaders import read_with_loader
+from afinador.data.mapping import mapped
+from afinador.data.records import Encoding, Format, Problem, Record, shortened
+from afinador.data.tables import read_arrow, read_parquet
+from afinador.errors import DataError
+
+if TYPE_CHECKING:
+    from afinador.schemas.datasets import DatasetReading
 
 __all__ = ["Format", "Record", "detect_format", "read_records"]
 
-_WHITE_SPACE = re.compile(r"[ \t\r\n]*")
 
+def read_records(path: Path, format: Format, reading: DatasetReading | None = None) -> Iterator[Record | Problem]:
+    """Yield what is in a file or folder, in order: a record, or the problem that stands in its place.
 
-def read_records(path: Path, format: Format) -> Iterator[Record | Problem]:
-    """Yield what is in a file, in order: a record, or the problem that stands in its place.
+    What each format holds is told in ``afinador.data.formats``. Text formats may be compressed (gzip, zstandard), and are
+    UTF-8 with or without byte order mark, UTF-16 with one, or in the encoding that is declared.
 
-    UTF-8 with or without byte order mark, UTF-16 with one. CSV needs a header; delimiter and quote are found. JSON is
-    an array of objects or ``{"data": [...]}``. Documents of a text file are parted by blank lines and become
-    ``{"text": ...}``.
+    Args:
+        path: Where it lies.
+        format: As ``detect_format`` has found it.
+        reading: What is declared of it.
     """
-    readers: dict[Format, Callable[[Path], Iterator[Record | Problem]]] = {
-        "csv": read_csv,
-        "json": _read_json,
-        "jsonl": _read_json_lines,
-        "text": _read_text,
+    found = _read(path, format, reading)
+    return mapped(found, reading.mapping) if reading is not None and reading.mapping else found
+
+
+def _read(path: Path, format: Format, reading: DatasetReading | None) -> Iterator[Record | Problem]:
+    encoding = reading.encoding if reading else None
+    readers: dict[Format, Callable[[], Iterator[Record | Problem]]] = {
+        "csv": lambda: read_csv(path, reading),
+        "json": lambda: read_json(path, encoding),
+        "jsonl": lambda: _read_json_lines(path, encoding),
+        "text": lambda: _read_text(path, encoding),
+        "parquet": lambda: read_parquet(path),
+        "arrow": lambda: read_arrow(path),
+        "folder": lambda: read_folder(path, reading, _read_member),
+        "custom": lambda: read_with_loader(path, reading),
     }
-    return readers[format](path)
+    try:
+        yield from readers[format]()
+    except DataError as error:  # of the whole file, as soon as it is seen
+        yield Problem("unreadable_file", error.message)
 
 
-def _read_text(path: Path) -> Iterator[Record | Problem]:
+def _read_member(path: Path, name: str, encoding: Encoding | None) -> Iterator[Record | Problem]:
+    """Read one file of a folder, as ``_read`` does."""
+    from afinador.schemas.datasets import DatasetReading  # pydantic: only folders need it
+
+    reading = DatasetReading(encoding=encoding) if encoding else None
+    return _read(path, detect_format(path, name, reading), reading)
+
+
+def _read_text(path: Path, encoding: Encoding | None) -> Iterator[Record | Problem]:
     paragraph: list[str] = []
     start = 1
-    for line in lines_of(path):
+    for line in lines_of(path, encoding):
         problem = line.problem
         if problem is None and "\x00" in line.text:
             message = f"Line {line.number} holds a NUL character: the file is damaged or binary. Remove it."
@@ -63,168 +92,41 @@ def _joined(lines: list[str]) -> str:
     return "".join(lines).replace("\r\n", "\n").rstrip("\n")
 
 
-def _read_json_lines(path: Path) -> Iterator[Record | Problem]:
-    decoder = _Decoder()
-    for line in lines_of(path):
-        if line.problem is not None:
-            yield line.problem
-        elif text := line.text.strip(" \t\r\n"):
-            try:
-                value, end = decoder.decode_at(text, 0)
-            except _BrokenJSONError as error:
-                yield Problem("json_syntax", f"Line {line.number} is no JSON: {error}", line.number)
-                continue
-            if end < len(text):
-                message = (
-                    f"Line {line.number} goes on after its JSON object ({shortened(text[end:], 20)}). "
-                    "Put each object on a line of its own, with nothing else on it."
-                )
-                yield Problem("json_syntax", message, line.number)
-            else:
-                yield _as_record(value, line.number, "Line")
-
-
-def _read_json(path: Path) -> Iterator[Record | Problem]:
-    try:
-        text = path.read_text(encoding=encoding_of(path))
-    except UnicodeError as error:
-        position = getattr(error, "start", 0)
-        line = path.read_bytes()[:position].count(b"\n") + 1
-        message = f"Line {line} is not UTF-8. Save the file as UTF-8; it may be in Latin-1 or Windows-1252 now."
-        yield Problem("file_encoding", message, line)
+def _read_json_lines(path: Path, encoding: Encoding | None) -> Iterator[Record | Problem]:
+    decoder = Decoder()
+    codec = encoding_of(path, encoding)
+    if codec != "utf-8-sig":
+        for line in lines_of(path, encoding):
+            yield from _json_line(line, decoder)
         return
-    start = _after_white_space(text, 0)
-    if not text.startswith("[", start):
-        yield from _read_json_object(text, start)
-        return
-    yield from _read_json_array(text, start)
-
-
-def _read_json_array(text: str, start: int) -> Iterator[Record | Problem]:
-    decoder = _Decoder()
-    position = _after_white_space(text, start + 1)
-    number = 0
-    closed = text.startswith("]", position)
-    while not closed:
-        number += 1
+    for number, raw in raw_lines(path):
         try:
-            value, position = decoder.decode_at(text, position)
-        except _BrokenJSONError as error:
-            line = text.count("\n", 0, error.position) + 1
-            yield Problem("json_syntax", f"Record {number} of the array, line {line}, is no JSON: {error}", line)
-            return
-        yield _as_record(value, number, "Record")
-        position = _after_white_space(text, position)
-        closed = text.startswith("]", position)
-        if not closed and not text.startswith(",", position):
-            line = text.count("\n", 0, position) + 1
-            message = f"Line {line}: a comma or the closing ] of the array is missing after record {number}. Add it."
-            yield Problem("json_syntax", message, line)
-            return
-        position = position if closed else _after_white_space(text, position + 1)
-    yield from _rest_problem(text, position + 1)
+            value = decode_quickly(raw) if len(raw) <= LONGEST_LINE_BYTES else None
+        except ValueError:
+            value = None
+        if type(value) is dict:
+            yield Record(number, value)
+        else:  # whatever it is, it is told by those who take their time
+            yield from _json_line(decoded(number, raw, codec), decoder)
 
 
-def _read_json_object(text: str, start: int) -> Iterator[Record | Problem]:
-    line = text.count("\n", 0, start) + 1
-    try:
-        value, end = _Decoder().decode_at(text, start)
-    except _BrokenJSONError as error:
-        line = text.count("\n", 0, error.position) + 1
-        yield Problem("json_syntax", f"Line {line} is no JSON: {error}", line)
+def _json_line(line: Line, decoder: Decoder) -> Iterator[Record | Problem]:
+    if line.problem is not None:
+        yield line.problem
         return
-    records = value.get("data") if isinstance(value, dict) else None
-    if isinstance(records, list):
-        for number, item in enumerate(records, start=1):
-            yield _as_record(item, number, "Record")
+    text = line.text.strip(" \t\r\n")
+    if not text:
+        return
+    try:
+        value, end = decoder.decode_at(text, 0)
+    except BrokenJSONError as error:
+        yield Problem("json_syntax", f"Line {line.number} is no JSON: {error}", line.number)
+        return
+    if end < len(text):
+        message = (
+            f"Line {line.number} goes on after its JSON object ({shortened(text[end:], 20)}). "
+            "Put each object on a line of its own, with nothing else on it."
+        )
+        yield Problem("json_syntax", message, line.number)
     else:
-        what = f"one object with the keys {shortened(', '.join(value))}" if isinstance(value, dict) else "one value"
-        message = (
-            f"The file holds {what}; a JSON file must be an array of objects, or hold one under the key 'data'. "
-            "Put the records into [ ]."
-        )
-        yield Problem("json_structure", message, line)
-    yield from _rest_problem(text, end)
-
-
-def _rest_problem(text: str, end: int) -> Iterator[Problem]:
-    position = _after_white_space(text, end)
-    if position < len(text):
-        line = text.count("\n", 0, position) + 1
-        message = (
-            f"Line {line}: something follows the end of the JSON document ({shortened(text[position : position + 20])}). "
-            "Remove it; one object a line is JSON Lines and has the extension .jsonl."
-        )
-        yield Problem("json_syntax", message, line)
-
-
-def _after_white_space(text: str, position: int) -> int:
-    match = _WHITE_SPACE.match(text, position)
-    return match.end() if match else position
-
-
-def _as_record(value: Any, number: int, unit: Any) -> Record | Problem:
-    if isinstance(value, dict):
-        return Record(number, value, unit)
-    message = f'{unit} {number} is {shortened(value)}, but must be an object such as {{"text": …, "label": …}}.'
-    return Problem("not_an_object", message, number)
-
-
-class _BrokenJSONError(Exception):
-    """Text that is no JSON; ``position`` is the offending character's."""
-
-    def __init__(self, message: str, position: int) -> None:
-        super().__init__(message)
-        self.position = position
-
-
-class _RefusedValueError(Exception):
-    """A value that Python's decoder would take and the standard does not."""
-
-
-class _Decoder:
-    """JSON as its standard has it: no NaN, no key twice, no half surrogates, no nesting without end."""
-
-    def __init__(self) -> None:
-        self._decoder = json.JSONDecoder(object_pairs_hook=_without_repeats, parse_constant=_refuse_constant)
-
-    def decode_at(self, text: str, start: int) -> tuple[Any, int]:
-        """Return the value that starts at ``start``, and where it ends.
-
-        Raises:
-            _BrokenJSONError: There is none; the message says why, and what to do.
-        """
-        try:
-            value, end = self._decoder.raw_decode(text, start)
-            # Half a surrogate pair can only come from an escape.
-            if text.find("\\u", start, end) >= 0:
-                json.dumps(value, ensure_ascii=False).encode("utf-8")
-            return value, end
-        except json.JSONDecodeError as error:
-            near = shortened(text[error.pos : error.pos + 20], 24) if error.pos < len(text) else "the end"
-            reason = error.msg[0].lower() + error.msg[1:]
-            raise _BrokenJSONError(f"{reason} near {near}. Write it with a JSON library.", error.pos) from error
-        except RecursionError as error:
-            raise _BrokenJSONError("it is nested too deeply. Flatten it.", start) from error
-        except UnicodeEncodeError as error:
-            message = "it holds half a surrogate pair (\\ud800 to \\udfff), which is no character. Remove it."
-            raise _BrokenJSONError(message, start) from error
-        except _RefusedValueError as error:
-            raise _BrokenJSONError(f"{error}.", start) from error
-        except ValueError as error:
-            # What is left is Python's limit on the digits of an integer.
-            raise _BrokenJSONError(
-                "it holds a number with thousands of digits. Write it as a string.", start
-            ) from error
-
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        repeated = Counter(name for name, _ in pairs).most_common(1)[0][0]
-        raise _RefusedValueError(f"the key {shortened(repeated)} occurs twice in one object; remove one")
-    return fields
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise _RefusedValueError(f"{name} is no JSON value; write null or a number")
+        yield as_record(value, line.number, "Line")

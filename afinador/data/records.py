@@ -6,9 +6,13 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Format = Literal["csv", "json", "jsonl", "text"]
+from afinador.schemas.dataset_formats import Encoding, Format
 
-WHOLE_FILE_CODES = frozenset({"unknown_columns", "duplicate_column", "json_structure", "file_encoding"})
+__all__ = ["WHOLE_FILE_CODES", "Encoding", "Format", "Problem", "Record", "shortened"]
+
+WHOLE_FILE_CODES = frozenset(
+    {"unknown_columns", "duplicate_column", "json_structure", "file_encoding", "unreadable_file", "loader_failed"}
+)
 """Codes of problems that stand for the whole file, not for one record."""
 
 
@@ -17,18 +21,20 @@ class Record:
     """One record of a file, not yet judged.
 
     Attributes:
-        line: Line on which it starts, from 1; in JSON arrays the number of the record, from 1.
+        line: Line on which it starts, from 1; where there are no lines the number of the record, from 1.
         unit: What ``line`` counts, as a message says it.
+        origin: Of a folder or an archive the file that it is of, and where in it: ``notes/a.jsonl, line 3``.
     """
 
     line: int
     fields: dict[str, Any]
     unit: Literal["Line", "Record"] = "Line"
+    origin: str | None = None
 
     @property
     def place(self) -> str:
-        """Where it is, as the beginning of a sentence: ``Line 17``."""
-        return f"{self.unit} {self.line}"
+        """Where it is, as the beginning of a sentence: ``Line 17``, ``Record 17 (notes/a.jsonl, line 3)``."""
+        return f"{self.unit} {self.line}" + (f" ({self.origin})" if self.origin else "")
 
 
 @dataclass(frozen=True)

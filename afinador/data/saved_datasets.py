@@ -2,41 +2,84 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from afinador.data.records import Record
+from afinador.data.splits import choose_split
+from afinador.data.tables import Labels, label_names, read_arrow
 from afinador.errors import DataError
 
-SPLIT = "train"
+STATE_FILE, SPLITS_FILE, INFO_FILE = "state.json", "dataset_dict.json", "dataset_info.json"
 
 
-def read_saved_dataset(folder: Path) -> Iterator[Record]:
+def read_saved_dataset(folder: Path, split: str | None = None) -> Iterator[Record]:
     """Yield the records of a saved data set; of one with splits those of ``train``. Fields that are null are left out.
 
     Nothing is fetched: what lies on the Hugging Face Hub has to be saved in a folder first.
 
     Raises:
-        DataError: There is no such folder, it holds no data set, or none called ``train``; or ``datasets`` is missing.
+        DataError: There is no such folder, it holds no data set, it has no such split, or ``pyarrow`` is missing.
     """
     if not folder.is_dir():
         raise DataError(
             f"There is no folder {folder}. A data set of the Hugging Face Hub is read from a folder: save it with "
             "datasets.load_dataset(NAME).save_to_disk(FOLDER) first."
         )
+    if not is_saved_dataset(folder):
+        raise DataError(f"{folder} holds no data set that datasets.save_to_disk has written.")
+    number = 0
+    for path, labels in shards_of(folder, split):
+        for record in read_arrow(path, labels, number + 1):
+            yield record
+            number = record.line
+
+
+def is_saved_dataset(folder: Path) -> bool:
+    """Tell whether ``save_to_disk`` has written this folder."""
+    return (folder / STATE_FILE).is_file() or (folder / SPLITS_FILE).is_file()
+
+
+def shards_of(folder: Path, split: str | None = None) -> list[tuple[Path, Labels]]:
+    """Return the Arrow files of a split, in order, each with the names of its labels.
+
+    Raises:
+        DataError: There is no such split, a file is missing or leads out of the folder, or rows were chosen by indices.
+    """
+    if (folder / SPLITS_FILE).is_file():
+        splits = _document(folder / SPLITS_FILE).get("splits")
+        if not isinstance(splits, list) or not all(isinstance(each, str) for each in splits):
+            raise _damaged(SPLITS_FILE)
+        folder = _inside(folder, choose_split(splits, split))
+    state = _document(folder / STATE_FILE)
+    if state.get("_indices_data_files"):
+        raise DataError("The saved data set chooses rows by indices. Save it with flatten_indices() before.")
+    files = state.get("_data_files")
+    if not isinstance(files, list) or not all(isinstance(each, dict) for each in files):
+        raise _damaged(STATE_FILE)
+    info = _document(folder / INFO_FILE) if (folder / INFO_FILE).is_file() else {}
+    labels = label_names(info.get("features"))
+    return [(_inside(folder, str(each.get("filename"))), labels) for each in files]
+
+
+def _inside(folder: Path, name: str) -> Path:
+    path = (folder / name).resolve()
+    if folder.resolve() not in path.parents or not path.exists():
+        raise DataError(f"The saved data set names {name!r}, which is not in its folder. Save it again.")
+    return folder / name
+
+
+def _document(path: Path) -> dict[str, Any]:
     try:
-        import datasets
-    except ImportError as error:
-        raise DataError(
-            "Reading saved data sets needs the package 'datasets' (pip install afinador[train])."
-        ) from error
-    try:
-        saved = datasets.load_from_disk(str(folder))
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"{folder} holds no data set that datasets.save_to_disk has written.") from error
-    if isinstance(saved, datasets.DatasetDict):
-        if SPLIT not in saved:
-            raise DataError(f"{folder} has the splits {', '.join(saved)}, but no {SPLIT!r}. Save the one to train on.")
-        saved = saved[SPLIT]
-    for number, row in enumerate(saved, start=1):
-        yield Record(number, {name: value for name, value in row.items() if value is not None}, "Record")
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise _damaged(path.name) from error
+    if not isinstance(document, dict):
+        raise _damaged(path.name)
+    return document
+
+
+def _damaged(name: str) -> DataError:
+    return DataError(f"{name} is not what datasets.save_to_disk writes. Save the data set again.")

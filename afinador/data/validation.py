@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from afinador.data.delimited import columns_of_csv
 from afinador.data.doubts import Doubts
@@ -14,6 +14,7 @@ from afinador.data.labels import LabelCounts
 from afinador.data.readers import detect_format, read_records
 from afinador.data.records import WHOLE_FILE_CODES, Format, Problem, Record, shortened
 from afinador.data.shapes import (
+    SHAPES,
     Example,
     Shape,
     commonest_shape,
@@ -23,7 +24,10 @@ from afinador.data.shapes import (
     shapes_of_format,
     to_example,
 )
-from afinador.errors import DataError
+from afinador.errors import DataError, nearest
+
+if TYPE_CHECKING:
+    from afinador.schemas.datasets import DatasetReading
 
 __all__ = ["Problem", "Report", "load_examples", "require_valid", "validate_dataset"]
 
@@ -109,24 +113,25 @@ class Report:
         return list({problem.code: problem for problem in reversed(problems)}.values())[::-1]
 
 
-def validate_dataset(path: Path, name: str) -> Report:
+def validate_dataset(path: Path, name: str, reading: DatasetReading | None = None) -> Report:
     """Return the verdict on a file; bad data of any kind is in the report, never raised.
 
     Args:
         path: Where the bytes are.
         name: The name that a person gave the file; its extension says the format.
+        reading: What is declared of it.
     """
     report = Report()
     try:
         report.bytes = path.stat().st_size
-        report.format = detect_format(path, name)
+        report.format = detect_format(path, name, reading)
     except OSError as error:
         report.add_error(Problem("unreadable_file", f"{name!r} cannot be read: {error.strerror}. Check the path."))
         return report
     except DataError as error:
         report.add_error(Problem("unreadable_file", error.message))
         return report
-    report.shape, records = _with_shape(path, report.format)
+    report.shape, records = _with_shape(path, report.format, reading)
     report.labels = LabelCounts() if report.shape == "text_label" else None
     doubts = Doubts(report.shape, finds_repetitions=report.format != "text")
     for found in records:
@@ -165,13 +170,13 @@ def require_valid(report: Report, name: str, *, param: str | None = None) -> Non
         raise DataError(f"{name}: {report.summary()}", param=param, problems=problems)
 
 
-def load_examples(path: Path, format: Format) -> list[Example]:
+def load_examples(path: Path, format: Format, reading: DatasetReading | None = None) -> list[Example]:
     """Return all records of a file that was found valid, in its order.
 
     Raises:
         DataError: Something in it cannot be used after all, or it holds no records.
     """
-    shape, records = _with_shape(path, format)
+    shape, records = _with_shape(path, format, reading)
     examples = []
     for found in records:
         example = found if isinstance(found, Problem) else _example_of(found, shape)
@@ -183,16 +188,35 @@ def load_examples(path: Path, format: Format) -> list[Example]:
     return examples
 
 
-def _with_shape(path: Path, format: Format) -> tuple[Shape | None, Iterator[Record | Problem]]:
-    """Return the shape of a file, told by its header or by its first records, and all that is in it."""
-    records = read_records(path, format)
-    if format == "csv":
-        columns = columns_of_csv(path)
+def _with_shape(
+    path: Path, format: Format, reading: DatasetReading | None
+) -> tuple[Shape | None, Iterator[Record | Problem]]:
+    """Return the shape of a file, declared or told by its header or by its first records, and all that is in it."""
+    records = read_records(path, format, reading)
+    declared = reading.shape if reading else None
+    if declared is not None:
+        if declared in SHAPES:
+            return declared, records
+        return None, iter([_unknown_shape(declared)])
+    if format == "csv" and not (reading and reading.mapping):
+        columns = _columns(path, reading)
         shape = shape_of(dict.fromkeys(columns), shapes_of_format(format))
         return shape, iter([_unknown_columns(columns)]) if columns and shape is None else records
     first = list(islice(records, RECORDS_THAT_DECIDE_THE_SHAPE))
     shape = commonest_shape((record for record in first if isinstance(record, Record)), format)
     return shape, chain(first, records)
+
+
+def _columns(path: Path, reading: DatasetReading | None) -> list[str]:
+    try:
+        return columns_of_csv(path, reading)
+    except DataError:  # which the reader tells
+        return []
+
+
+def _unknown_shape(name: str) -> Problem:
+    said = f"shape is declared as {shortened(name)}; known are: {', '.join(SHAPES)}.{nearest(name, SHAPES)}"
+    return Problem("unknown_shape", said)
 
 
 def _unknown_columns(columns: list[str]) -> Problem:

@@ -1,4 +1,7 @@
-"""Writes records as CSV, JSON, JSON Lines or plain text, such that reading gives the same records again."""
+"""Writes records in every format that is written, such that reading gives the same records again.
+
+What a format cannot hold is refused by name. In a CSV all is text: numbers, and true or false, come back as such.
+"""
 
 from __future__ import annotations
 
@@ -9,23 +12,29 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
+from afinador.data.formats import FORMATS
 from afinador.data.records import Format, Record
+from afinador.data.table_writers import write_table
 from afinador.errors import DataError, StorageError
 
-EXTENSIONS: dict[Format, str] = {"csv": ".csv", "json": ".json", "jsonl": ".jsonl", "text": ".txt"}
+EXTENSIONS: dict[Format, str] = {format: row.extensions[0] for format, row in FORMATS.items() if row.is_written}
+"""Of the files that are written, by format."""
+
+TextWriter = Callable[[Iterator[Record], TextIO], None]
 
 
 def write_records(records: Iterator[Record], path: Path, format: Format) -> int:
     """Write records into a file, which appears whole or not at all, and return how many they were.
 
     CSV takes records that all have the same fields, each a text or a number; plain text takes records that hold
-    nothing but ``text``, without blank lines, which part documents.
+    nothing but ``text``, without blank lines, which part documents; Parquet and Arrow take records whose values are of
+    one kind at each place, and not null.
 
     Raises:
         DataError: A record does not fit the format, or there is none.
         StorageError: The file cannot be written.
     """
-    writers: dict[Format, Callable[[Iterator[Record], TextIO], None]] = {
+    writers: dict[Format, TextWriter] = {
         "csv": _write_csv,
         "json": _write_json,
         "jsonl": _write_json_lines,
@@ -42,8 +51,11 @@ def write_records(records: Iterator[Record], path: Path, format: Format) -> int:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w", encoding="utf-8", newline="") as stream:
-            writers[format](counted(), stream)
+        if format in ("parquet", "arrow"):
+            write_table(counted(), temporary, format)
+        else:
+            with temporary.open("w", encoding="utf-8", newline="") as stream:
+                writers[format](counted(), stream)
         if not written:
             raise DataError(f"No record is left for {path.name}. Loosen the filters, or check the data set.")
         temporary.replace(path)
@@ -82,6 +94,7 @@ def _write_csv(records: Iterator[Record], stream: TextIO) -> None:
     for record in records:
         if not columns:
             columns = list(record.fields)
+            _require_header(record, columns)
             writer.writerow(columns)
         if record.fields.keys() != set(columns):
             raise DataError(
@@ -91,9 +104,21 @@ def _write_csv(records: Iterator[Record], stream: TextIO) -> None:
         writer.writerow([_cell(record, name) for name in columns])
 
 
+def _require_header(record: Record, columns: list[str]) -> None:
+    bad = next((name for name in columns if not name or name != name.strip() or "\x00" in name), None)
+    if bad is not None or not columns:
+        what = "no fields" if bad is None else f"a field named {bad!r}"
+        raise DataError(
+            f"{record.place} has {what}; names of columns are not empty, and have no spaces around them. "
+            "Rename it, or write JSONL."
+        )
+
+
 def _cell(record: Record, name: str) -> str:
     value = record.fields[name]
     if isinstance(value, str):
+        if "\x00" in value:
+            raise DataError(f"{record.place}: {name!r} holds a NUL character, which no CSV holds. Remove it.")
         return value
     if isinstance(value, bool | int | float):
         return json.dumps(value)
@@ -110,5 +135,10 @@ def _write_text(records: Iterator[Record], stream: TextIO) -> None:
             )
         if not all(line.strip() for line in text.split("\n")):
             raise DataError(f"{record.place} is empty or holds a blank line, which parts documents. Write JSONL.")
+        if "\x00" in text or "\r\n" in text or text.endswith("\r") or text.startswith("\ufeff"):
+            raise DataError(
+                f"{record.place} holds a NUL character, a byte order mark or a line end of Windows, which plain text does "
+                "not give back as it is. Remove it, or write JSONL."
+            )
         stream.write(f"{separator}{text}\n")
         separator = "\n"

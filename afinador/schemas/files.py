@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from afinador.schemas.base import Wire
+from afinador.schemas.datasets import DatasetReading
 
 FileStatus = Literal["uploaded", "processed", "error"]
 FileType = Literal["dataset", "model", "log"]
@@ -18,6 +19,9 @@ class File(Wire):
         status: ``uploaded`` until it was checked, then ``processed`` or ``error``.
         status_details: Why the check refused it; left out of the answer otherwise.
         path: Key in the object storage.
+        reading: What was declared of how it is to be read; left out of the answer where nothing was.
+        source: ``hf://owner/name[:config]@commit`` of a data set of the Hugging Face Hub; its bytes are fetched in the
+            background, before the check.
     """
 
     id: str
@@ -35,3 +39,5 @@ class File(Wire):
     sha256: str
     organization_id: str
     records: int | None = None
+    reading: DatasetReading | None = None
+    source: str | None = None

@@ -75,7 +75,7 @@ def find_classes(spec: FineTuningSpec) -> list[str]:
     """
     files = []
     for file in filter(None, (spec.training_file, spec.validation_file)):
-        report = validate_dataset(Path(file.path), file.name)
+        report = validate_dataset(Path(file.path), file.name, file.reading)
         require_valid(report, file.name)
         files.append(LabelledFile(file.name, report.shape, report.labels))
     return classes_of(*files)

@@ -229,7 +229,7 @@ def load_data(
         DataError: A record cannot be used, or there are none.
         ModelError: See ``prompt_form``.
     """
-    examples = load_examples(Path(file.path), file.format)
+    examples = load_examples(Path(file.path), file.format, file.reading)
     if not examples:
         raise DataError(f"{file.name} holds no examples; it needs at least one record.")
     if classes:

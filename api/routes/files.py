@@ -24,14 +24,19 @@ WITHOUT_NULLS: dict[str, Any] = {"response_model_exclude_none": True}
 
 @router.post("", summary="Upload a file", openapi_extra=UPLOAD_BODY, **WITHOUT_NULLS)
 def create_file(organization: CurrentOrganization, upload: ReceivedUpload, service: TheService) -> File:
-    """Upload CSV, JSON, JSONL or TEXT, up to 1 GB. It is checked in the background: see ``status``.
+    """Upload a data set, up to 1 GB, or name one of the Hugging Face Hub. It is checked in the background: see ``status``.
 
-    A new file under a known name is a new version, and starts the saved job specs that give the file by name.
+    What name and content do not say, further fields declare: ``mapping`` by field the column it is taken from, and so on.
+    The ``openai`` client sends them with ``extra_body``. A new file under a known name is a new version, and starts the saved job specs that give the file by name.
     """
     with service.memory.database.session() as session:
-        row = files.create(
-            session, service.memory, organization.id, upload.path, upload.filename, upload.purpose, upload.sha256, upload.size
-        )  # fmt: skip
+        if upload.source is not None:
+            row = files.create_from_hub(session, service.memory, organization.id, upload.source, upload.reading)
+        else:
+            row = files.create(
+                session, service.memory, organization.id, upload.path, upload.filename, upload.purpose, upload.sha256,
+                upload.size, upload.reading,
+            )  # fmt: skip
         created = files.to_wire(row)
     service.check_file(created.id)
     if created.version > 1:

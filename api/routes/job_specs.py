@@ -10,7 +10,7 @@ from api.bodies import JsonObject, describes_body, parsed
 from api.keys import CurrentOrganization
 from api.paging import After, page
 from api.service import TheService
-from registry import job_specs
+from registry import files, job_specs
 
 router = APIRouter(prefix="/fine_tuning/job_specs", tags=["saved job specs"])
 
@@ -23,7 +23,11 @@ def create_job_spec(organization: CurrentOrganization, body: JsonObject, service
     """
     wanted = parsed(JobSpecRequest, body)
     with service.memory.database.session() as session:
-        return job_specs.to_wire(job_specs.create(session, service.memory, organization, wanted))
+        to_fetch = files.require_fetched(session, service.memory, organization.id, wanted.request)
+        spec = job_specs.to_wire(job_specs.create(session, service.memory, organization, wanted))
+    for file_id in to_fetch:
+        service.check_file(file_id)
+    return spec
 
 
 @router.get("", summary="List saved job specs")

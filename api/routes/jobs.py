@@ -17,7 +17,7 @@ from api.bodies import JsonObject, describes_body
 from api.keys import CurrentOrganization
 from api.paging import After, page
 from api.service import Service, TheService
-from registry import jobs, turns
+from registry import files, jobs, turns
 from registry.tables import Job as JobRow
 from registry.tables import Organization
 
@@ -35,7 +35,10 @@ def create_job(organization: CurrentOrganization, body: JsonObject, service: The
     """
     request = parse_request(body)
     with service.memory.database.session() as session:
+        to_fetch = files.require_fetched(session, service.memory, organization.id, body)
         job = jobs.to_wire(jobs.create(session, service.memory, organization, request))
+    for file_id in to_fetch:
+        service.check_file(file_id)
     service.submit(job.id)
     return job
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from afinador.errors import InUseError, InvalidRequestError, NotFoundError, OutOfRangeError
+from afinador.schemas.datasets import DatasetReading
 from registry import file_checks, files, jobs
 from registry.memory import Memory
 from registry.tables import File, Organization
@@ -101,9 +102,9 @@ def test_equal_bytes_are_read_once_in_an_organization(
     read_names: list[str] = []
     really_validate = file_checks.validate_dataset
 
-    def counting(path: Path, name: str) -> object:
+    def counting(path: Path, name: str, reading: DatasetReading | None = None) -> object:
         read_names.append(name)
-        return really_validate(path, name)
+        return really_validate(path, name, reading)
 
     monkeypatch.setattr(file_checks, "validate_dataset", counting)
     workshop.upload(acme, "first.jsonl", BAD_ROWS)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import httpx
 
@@ -19,6 +19,9 @@ from afinador.client.asynchronous import waiting
 from afinador.client.calls import Call
 from afinador.client.sending import Progress
 from afinador.errors import InvalidRequestError, ServiceUnavailableError, StorageError
+
+if TYPE_CHECKING:
+    from afinador.schemas.datasets import DatasetReading
 
 
 class AsyncConnection:
@@ -119,7 +122,13 @@ class AsyncConnection:
                 raise sending.away(self.access, error) from error
         raise ServiceUnavailableError(f"The stream of {answer.url} ended before its end; the service went down.")
 
-    async def upload(self, path: Path, purpose: str, on_progress: Progress | None = None) -> dict[str, Any]:
+    async def upload(
+        self,
+        path: Path,
+        purpose: str,
+        on_progress: Progress | None = None,
+        reading: DatasetReading | None = None,
+    ) -> dict[str, Any]:
         """Send a local file, read piece by piece, and return what the service calls it.
 
         Raises:
@@ -130,20 +139,40 @@ class AsyncConnection:
         except OSError as error:
             raise InvalidRequestError(f"Cannot read {path}: {error.strerror}.", param="file") from error
         with stream:
-            return await self._send_file(stream, path.name, path.stat().st_size, purpose, on_progress)
+            return await self._send_file(stream, path.name, path.stat().st_size, purpose, on_progress, reading)
 
     async def upload_bytes(
-        self, content: bytes, filename: str, purpose: str, on_progress: Progress | None = None
+        self,
+        content: bytes,
+        filename: str,
+        purpose: str,
+        on_progress: Progress | None = None,
+        reading: DatasetReading | None = None,
     ) -> dict[str, Any]:
         """Send bytes as a file, and return what the service calls it."""
-        return await self._send_file(io.BytesIO(content), filename, len(content), purpose, on_progress)
+        return await self._send_file(io.BytesIO(content), filename, len(content), purpose, on_progress, reading)
+
+    async def name_source(self, source: str, purpose: str, reading: DatasetReading | None = None) -> dict[str, Any]:
+        """Name a data set of the Hugging Face Hub that the service is to fetch, and return what it calls it."""
+        return await self._send_form({"source": (None, source)}, purpose, reading)
 
     async def _send_file(
-        self, stream: BinaryIO, filename: str, size: int, purpose: str, on_progress: Progress | None
+        self,
+        stream: BinaryIO,
+        filename: str,
+        size: int,
+        purpose: str,
+        on_progress: Progress | None,
+        reading: DatasetReading | None,
     ) -> dict[str, Any]:
         counted = sending.CountedFile(stream, size, on_progress)
-        parts = {"files": {"file": (filename, counted)}, "data": {"purpose": purpose}}
-        async with self._answer(Call("POST", "/files"), **parts) as answer:
+        return await self._send_form({"file": (filename, counted)}, purpose, reading)
+
+    async def _send_form(
+        self, parts: dict[str, tuple[str | None, Any]], purpose: str, reading: DatasetReading | None
+    ) -> dict[str, Any]:
+        fields = {"purpose": purpose, **sending.reading_fields(reading)}
+        async with self._answer(Call("POST", "/files"), files=parts, data=fields) as answer:
             await answer.aread()
             return dict(answer.json())
 

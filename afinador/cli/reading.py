@@ -1,0 +1,64 @@
+"""Options that say how a data set is to be read, for all commands that take one."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from afinador.cli.command import Parser
+
+if TYPE_CHECKING:
+    from afinador.schemas.datasets import DatasetReading
+
+_OPTIONS = {
+    "format": ("FORMAT", "jsonl, json, csv, text, parquet, arrow or folder, instead of what name and content say"),
+    "encoding": ("NAME", "utf-8, utf-16, latin-1 or windows-1252"),
+    "delimiter": ("CHARACTER", "of a CSV; tab for a tabulator"),
+    "columns": ("A,B", "names of the columns of a CSV without a header line"),
+    "shape": ("SHAPE", "what the records are, see docs/formats.md"),
+    "mapping": ("FILE", "YAML or JSON, a file or the text itself: by field the column it is taken from, or a template"),
+    "config": ("NAME", "of a repository of data files"),
+    "split": ("NAME", "of a folder, an archive or a data set of the Hugging Face Hub (default: train)"),
+    "loader": ("MODULE:FUNCTION", "of a module that the operator has allowed"),
+}
+
+
+def add_reading_options(parser: Parser) -> None:
+    """Add the options."""
+    group = parser.add_argument_group("how it is to be read, where its name and content do not say it")
+    for name, (metavar, meaning) in _OPTIONS.items():
+        group.add_argument(f"--{name}", metavar=metavar, help=meaning)
+
+
+def reading_of(arguments: argparse.Namespace) -> DatasetReading | None:
+    """Return what the options declare; None if they declare nothing.
+
+    Raises:
+        InvalidRequestError: A value is wrong, or the file of the mapping cannot be read.
+    """
+    from afinador.schemas.datasets import parse_reading
+
+    given: dict[str, Any] = {name: getattr(arguments, name) for name in _OPTIONS}
+    mapping = given["mapping"]
+    if mapping is not None and not mapping.lstrip().startswith("{"):
+        from afinador.config.documents import read_document
+
+        given["mapping"] = read_document(Path(mapping).expanduser())
+    return parse_reading(given)
+
+
+def allowed_reading_of(arguments: argparse.Namespace) -> DatasetReading | None:
+    """Return what the options declare, for use on this machine.
+
+    Raises:
+        InvalidRequestError: As ``reading_of``; or the loader is of no module that ``AFINADOR_CONFIG`` allows.
+    """
+    reading = reading_of(arguments)
+    if reading is not None and reading.loader is not None:
+        from afinador.config.operator import read_operator_config
+        from afinador.data.loaders import require_allowed_loader
+        from afinador.settings import read_settings
+
+        require_allowed_loader(reading, read_operator_config(read_settings().config).get("loaders", []))
+    return reading

@@ -1,0 +1,119 @@
+"""Unpacks archives into a folder of their own: never outside of it, no links, no more than is allowed."""
+
+from __future__ import annotations
+
+import lzma
+import re
+import stat
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from afinador.data.compressed import MAX_UNPACKED_BYTES, Allowance, open_unpacked
+from afinador.data.records import shortened
+from afinador.errors import DataError, InsufficientStorageError
+from afinador.storage import is_disk_full
+
+MOST_FILES = 100_000
+"""The most that an archive or a folder may hold."""
+
+LONGEST_NAME = 1000
+
+_COPY_BYTES = 1 << 20
+_DRIVE = re.compile(r"[A-Za-z]:")
+_BROKEN = (
+    tarfile.TarError, zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError,
+    NotImplementedError, ValueError, OverflowError, UnicodeError,
+)  # fmt: skip
+
+
+@contextmanager
+def unpacked(path: Path) -> Iterator[Path]:
+    """Give a folder with the files of an archive, which goes afterwards; a folder is given as it is.
+
+    Raises:
+        DataError: The archive is damaged or encrypted; holds links, devices or names that lead out of it; or is more
+            than 4 GiB, 200 times its size or 100,000 files.
+        InsufficientStorageError: The disk for temporary files is too full.
+    """
+    if path.is_dir():
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="afinador-archive-") as temporary:
+        target = Path(temporary)
+        try:
+            with path.open("rb") as file:
+                is_zip = file.read(2) == b"PK"
+            (_unpack_zip if is_zip else _unpack_tar)(path, target)
+        except _BROKEN as error:
+            raise DataError("The archive is damaged or cut off, or compressed in a rare way. Make it again.") from error
+        except OSError as error:
+            if is_disk_full(error):
+                raise InsufficientStorageError("The disk for temporary files is full; free some space.") from error
+            raise DataError(
+                "The archive cannot be unpacked: names in it are too long, or one is a file and a folder. Make it again."
+            ) from error
+        yield target
+
+
+def _unpack_zip(path: Path, target: Path) -> None:
+    allowance = Allowance(path.stat().st_size)
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        _require_few(len(members))
+        if sum(member.file_size for member in members) > MAX_UNPACKED_BYTES:
+            allowance.take(MAX_UNPACKED_BYTES + 1)
+        for member in members:
+            mode = member.external_attr >> 16
+            if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
+                raise _refused(member.filename, "a link or a device")
+            if member.flag_bits & 1:
+                raise _refused(member.filename, "encrypted")
+            if not member.is_dir():
+                with archive.open(member) as source:
+                    _copy(source, _place(target, member.filename), allowance)
+
+
+def _unpack_tar(path: Path, target: Path) -> None:
+    allowance = Allowance(path.stat().st_size)
+    with open_unpacked(path) as file, tarfile.open(fileobj=file, mode="r|") as archive:
+        for number, member in enumerate(archive, start=1):
+            _require_few(number)
+            if member.isdir():
+                continue
+            if not member.isreg() or member.issparse():
+                raise _refused(member.name, "a link, a device or a sparse file")
+            source = archive.extractfile(member)
+            if source is not None:
+                _copy(source, _place(target, member.name), allowance)
+
+
+def _require_few(files: int) -> None:
+    if files > MOST_FILES:
+        raise DataError(f"The archive holds more than {MOST_FILES} files, the most that are read. Join them.")
+
+
+def _place(target: Path, name: str) -> Path:
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    if not parts or ".." in parts or name.startswith(("/", "\\")) or _DRIVE.match(name) or "\x00" in name:
+        raise _refused(name, "named so that it would lie outside of the archive")
+    if len(name) > LONGEST_NAME:
+        raise _refused(name, "named with more than 1000 characters")
+    return target.joinpath(*parts)
+
+
+def _copy(source: IO[bytes], path: Path, allowance: Allowance) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("xb") as file:
+        while data := source.read(_COPY_BYTES):
+            allowance.take(len(data))
+            file.write(data)
+
+
+def _refused(name: str, what: str) -> DataError:
+    return DataError(f"The archive holds {shortened(name)}, which is {what}; such are not unpacked. Make it without.")

@@ -1,0 +1,83 @@
+"""The formats that are read: what each is called, which names its files have, what it holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from afinador.schemas.dataset_formats import Format
+
+
+@dataclass(frozen=True)
+class FormatRow:
+    """One format, as its row in docs/formats.md tells it.
+
+    Attributes:
+        title: For people.
+        extensions: Of its files, in small letters; the first is given to files that are written.
+        holds: What is read from it.
+        is_text: Whether it may be compressed, and has an encoding.
+        is_written: Whether records are written in it, too.
+    """
+
+    title: str
+    extensions: tuple[str, ...]
+    holds: str
+    is_text: bool = False
+    is_written: bool = False
+
+
+FORMATS: dict[Format, FormatRow] = {
+    "jsonl": FormatRow(
+        "JSON Lines", (".jsonl", ".ndjson"), "An object a line; blank lines do not count.", is_text=True, is_written=True
+    ),
+    "json": FormatRow(
+        "JSON", (".json",), 'An array of objects, or `{"data": [...]}`.', is_text=True, is_written=True
+    ),
+    "csv": FormatRow(
+        "CSV, TSV",
+        (".csv", ".tsv", ".tab"),
+        "A header line, then a record a line; comma, semicolon, tab or `|`, and the quote, are found. Values are text. "
+        "A file without a header needs `columns`.",
+        is_text=True,
+        is_written=True,
+    ),
+    "text": FormatRow(
+        "TEXT", (".txt", ".text", ".md"), "Documents, parted by blank lines; each becomes `{text}`.", is_text=True,
+        is_written=True,
+    ),
+    "parquet": FormatRow(
+        "Parquet", (".parquet",), "A record a row; what is null is left out, ids of a ClassLabel become its names.",
+        is_written=True,
+    ),
+    "arrow": FormatRow(
+        "Arrow, file or stream", (".arrow", ".feather"), "As Parquet.", is_written=True
+    ),
+    "folder": FormatRow(
+        "Folder or archive",
+        (".zip", ".tar", ".tar.gz", ".tgz", ".tar.zst"),
+        "What `datasets.save_to_disk` wrote; or a repository of data files (`configs` in its README.md, or names with "
+        "`train`), of which one split is read; or JSON documents, each an object, an array or lines.",
+    ),
+    "custom": FormatRow("Custom", (), "What the function yields that `loader` names, of a module that the operator allowed."),
+}  # fmt: skip
+
+COMPRESSIONS = {".gz": "gzip", ".zst": "zstandard"}
+"""By the extension behind that of a text format."""
+
+FORMATS_BY_EXTENSION: dict[str, Format] = {
+    extension: format for format, row in FORMATS.items() for extension in row.extensions
+}
+
+ALLOWED = "; ".join(f"{row.title} ({', '.join(row.extensions)})" for row in FORMATS.values() if row.extensions)
+
+
+def extension_of(name: str) -> str:
+    """Return the extension that says the format, in small letters; that of a compression is passed over."""
+    lowered = name.lower()
+    whole = next((each for each in FORMATS_BY_EXTENSION if each.count(".") > 1 and lowered.endswith(each)), None)
+    if whole is not None:
+        return whole
+    for compression in COMPRESSIONS:
+        lowered = lowered.removesuffix(compression)
+    stem, dot, last = lowered.rpartition(".")
+    return f".{last}" if stem and dot and "/" not in last else ""

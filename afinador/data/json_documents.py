@@ -1,0 +1,231 @@
+"""Records of a JSON document, an array or ``{"data": [...]}``, without ever holding the whole document."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from afinador.data.compressed import open_unpacked
+from afinador.data.detection import ENCODING_REMEDY, encoding_of
+from afinador.data.json_values import BrokenJSONError, Decoder
+from afinador.data.records import Encoding, Problem, Record, shortened
+
+LONGEST_VALUE_CHARACTERS = 64 * 2**20
+"""A record, or another value of the document's object, may not be longer."""
+
+_FIRST_CHUNK_BYTES = 1 << 18
+_WHITE_SPACE = re.compile(r"[ \t\r\n]*")
+_KEYS_SHOWN = 8
+
+
+def read_json(path: Path, encoding: Encoding | None = None) -> Iterator[Record | Problem]:
+    """Yield the records of a document, numbered from 1, and what is wrong with it.
+
+    Raises:
+        DataError: What is compressed is damaged or too large, or the encoding cannot be the declared one.
+    """
+    with _Text(path, encoding_of(path, encoding)) as text:
+        try:
+            text.skip_white_space()
+            if text.next_character() == "[":
+                yield from _array(text)
+            else:
+                yield from _object_or_value(text)
+            text.skip_white_space()
+            if rest := text.peek(20):
+                yield Problem(
+                    "json_syntax",
+                    f"Line {text.line}: something follows the end of the JSON document ({shortened(rest)}). "
+                    "Remove it; one object a line is JSON Lines and has the extension .jsonl.",
+                    text.line,
+                )
+        except _StopReading as stop:
+            yield stop.problem
+
+
+def as_record(value: Any, number: int, unit: Any) -> Record | Problem:
+    """Return a decoded value as a record, or the problem that it is no object."""
+    if isinstance(value, dict):
+        return Record(number, value, unit)
+    message = f'{unit} {number} is {shortened(value)}, but must be an object such as {{"text": …, "label": …}}.'
+    return Problem("not_an_object", message, number)
+
+
+class _StopReading(Exception):
+    """What follows cannot be read."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
+class _Text:
+    """A window on a text file, moved forward value by value; ``line`` is that of its beginning."""
+
+    def __init__(self, path: Path, codec: str) -> None:
+        self._file = open_unpacked(path)
+        self._decoder = codecs.getincrementaldecoder(codec)()
+        self._values = Decoder()
+        self._buffer, self._position = "", 0
+        self._lines_before, self._is_at_end = 1, False
+
+    def __enter__(self) -> _Text:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    @property
+    def line(self) -> int:
+        """The line of the next character, from 1."""
+        return self._line_of(self._position)
+
+    def skip_white_space(self) -> None:
+        """Go to the next character that is none."""
+        while True:
+            match = _WHITE_SPACE.match(self._buffer, self._position)
+            self._position = match.end() if match else self._position
+            if self._position < len(self._buffer) or not self._more():
+                return
+
+    def next_character(self) -> str:
+        """Return the next character; nothing at the end."""
+        return self.peek(1)
+
+    def peek(self, characters: int) -> str:
+        """Return what comes next, and stay."""
+        while len(self._buffer) < self._position + characters and self._more():
+            pass
+        return self._buffer[self._position : self._position + characters]
+
+    def skip(self) -> None:
+        """Go on by a character."""
+        self._position += 1
+
+    def value(self, what: str) -> Any:
+        """Return the JSON value that comes next, and go behind it.
+
+        Args:
+            what: Names it at the beginning of a sentence.
+
+        Raises:
+            _StopReading: It is none, or too long.
+        """
+        while True:
+            try:
+                value, end = self._values.decode_at(self._buffer, self._position)
+                # A number may go on where the window ends.
+                if end < len(self._buffer) or not self._more():
+                    self._position = end
+                    return value
+            except BrokenJSONError as error:
+                if not (error.may_go_on and self._more()):
+                    line = self._line_of(error.position)
+                    problem = Problem("json_syntax", f"{what}line {line}, is no JSON: {error}", line)
+                    raise _StopReading(problem) from error
+            if len(self._buffer) - self._position > LONGEST_VALUE_CHARACTERS:
+                longest = LONGEST_VALUE_CHARACTERS // 2**20
+                message = f"{what}line {self.line}, is no JSON, or longer than {longest} MiB, the most that is read."
+                raise _StopReading(Problem("json_syntax", message, self.line))
+
+    def _line_of(self, position: int) -> int:
+        return self._lines_before + self._buffer.count("\n", 0, position)
+
+    def _more(self) -> bool:
+        """Widen the window, to twice its size if all of it is needed; False at the end of the file."""
+        if self._is_at_end:
+            return False
+        self._lines_before = self.line
+        self._buffer, self._position = self._buffer[self._position :], 0
+        raw = self._file.read(max(_FIRST_CHUNK_BYTES, len(self._buffer)))
+        self._is_at_end = not raw
+        try:
+            self._buffer += self._decoder.decode(raw, final=not raw)
+        except UnicodeError as error:
+            position = getattr(error, "start", 0)
+            line = self._line_of(len(self._buffer)) + bytes(getattr(error, "object", b"")[:position]).count(b"\n")
+            message = f"Line {line} is not UTF-8, or not of the encoding that is declared. {ENCODING_REMEDY}."
+            raise _StopReading(Problem("file_encoding", message, line)) from error
+        return True
+
+
+def _array(text: _Text) -> Iterator[Record | Problem]:
+    number = 0
+    closed = _opened(text, "]")
+    while not closed:
+        number += 1
+        value = text.value(f"Record {number} of the array, ")
+        yield as_record(value, number, "Record")
+        closed = _closed(text, "]", f"the array is missing after record {number}")
+
+
+def _object_or_value(text: _Text) -> Iterator[Record | Problem]:
+    """Yield the records below ``data``; of the other keys only the names are kept."""
+    line = text.line
+    if text.next_character() != "{":
+        text.value("What begins on ")
+        yield _structure("one value", line)
+        return
+    keys: list[str] = []
+    has_records = False
+    closed = _opened(text, "}")
+    while not closed:
+        key = _key(text, keys)
+        keys.append(key)
+        if key == "data" and text.next_character() == "[":
+            has_records = True
+            yield from _array(text)
+        else:
+            text.value(f"The value of {shortened(key)}, ")
+        closed = _closed(text, "}", f"the object is missing after {shortened(key)}")
+    if not has_records:
+        named = ", ".join(keys[:_KEYS_SHOWN])
+        yield _structure(f"one object with the keys {shortened(named)}", line)
+
+
+def _opened(text: _Text, end: str) -> bool:
+    """Go into an array or object, and tell whether it ends at once; then go behind it."""
+    text.skip()
+    text.skip_white_space()
+    is_empty = text.next_character() == end
+    if is_empty:
+        text.skip()
+    return is_empty
+
+
+def _closed(text: _Text, end: str, what: str) -> bool:
+    """Go behind the comma or the end that follows a value, and tell whether it was the end."""
+    text.skip_white_space()
+    following = text.next_character()
+    if following not in (",", end):
+        message = f"Line {text.line}: a comma or the closing {end} of {what}. Add it."
+        raise _StopReading(Problem("json_syntax", message, text.line))
+    text.skip()
+    text.skip_white_space()
+    return following == end
+
+
+def _key(text: _Text, before: list[str]) -> str:
+    line = text.line
+    key = text.value("A key of the object, ") if text.next_character() == '"' else None
+    text.skip_white_space()
+    if not isinstance(key, str) or text.next_character() != ":":
+        message = f"Line {line} is no JSON: an object holds keys in double quotes, each with a colon and a value."
+        raise _StopReading(Problem("json_syntax", message, line))
+    if key in before:
+        message = f"Line {line} is no JSON: the key {shortened(key)} occurs twice in one object; remove one."
+        raise _StopReading(Problem("json_syntax", message, line))
+    text.skip()
+    text.skip_white_space()
+    return key
+
+
+def _structure(what: str, line: int) -> Problem:
+    message = (
+        f"The file holds {what}; a JSON file must be an array of objects, or hold one under the key 'data'. "
+        "Put the records into [ ]."
+    )
+    return Problem("json_structure", message, line)

@@ -1,0 +1,76 @@
+"""Functions of an operator's modules that read what Afinador does not."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from afinador.data.records import Problem, Record, shortened
+from afinador.errors import DataError, InvalidRequestError
+
+if TYPE_CHECKING:
+    from afinador.schemas.datasets import DatasetReading
+
+
+def require_allowed_loader(reading: DatasetReading | None, modules: Sequence[str]) -> None:
+    """Do nothing if a data set is read by Afinador, or by a function of an allowed module.
+
+    Call it where a declaration comes in: what is read later has come in this way.
+
+    Args:
+        reading: What is declared.
+        modules: ``loaders`` of the operator's configuration.
+
+    Raises:
+        InvalidRequestError: The module is not among them; names those that are.
+    """
+    if reading is None or reading.loader is None:
+        return
+    module = reading.loader.partition(":")[0]
+    if module not in modules:
+        allowed = f"allowed are: {', '.join(modules)}" if modules else "none is allowed"
+        raise InvalidRequestError(
+            f"loader is {reading.loader!r}; {allowed} (loaders in AFINADOR_CONFIG). Ask the operator to add {module!r}, "
+            "or describe the data with mapping.",
+            param="loader",
+        )
+
+
+def read_with_loader(path: Path, reading: DatasetReading | None) -> Iterator[Record | Problem]:
+    """Yield what a loader yields for a path, each dictionary a record; its failure is the last problem.
+
+    Raises:
+        DataError: There is no such module or function.
+    """
+    if reading is None or reading.loader is None:
+        raise DataError("A custom data set needs a loader: declare loader as module:function.")
+    load = _function(reading.loader)
+    number = 0
+    try:
+        for number, row in enumerate(load(path), start=1):
+            if isinstance(row, Mapping):
+                yield Record(number, {str(name): value for name, value in row.items()}, "Record")
+            else:
+                said = f"Record {number} of the loader is {shortened(row)}, but must be a dictionary."
+                yield Problem("not_an_object", said, number)
+    except Exception as error:  # whatever an operator's function raises is a fault of the data, or of the function
+        said = f"The loader {reading.loader} failed after record {number}: {type(error).__name__}: {shortened(str(error), 200)}."
+        yield Problem("loader_failed", said)
+
+
+def _function(loader: str) -> Any:
+    module_name, _, name = loader.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # an import runs the module
+        raise DataError(
+            f"The module of the loader {loader} cannot be imported: {type(error).__name__}: {shortened(str(error), 200)}. "
+            "The operator has to install it where the service runs."
+        ) from error
+    function = getattr(module, name, None)
+    # What the module itself has imported is no loader.
+    if name.startswith("_") or not callable(function) or getattr(function, "__module__", None) != module_name:
+        raise DataError(f"The module {module_name} defines no function {name!r}. Correct loader.")
+    return function

@@ -1,0 +1,138 @@
+"""How a data set is to be read, where its name and content do not say it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from afinador.errors import InvalidRequestError, UnknownFieldError, nearest
+from afinador.schemas.dataset_formats import Encoding
+from afinador.wording import complaint
+
+HUB_SCHEME = "hf://"
+"""Begins the name of a data set of the Hugging Face Hub: ``hf://owner/name[:config][@revision]``."""
+
+MOST_FIELDS = 50
+LONGEST_TEMPLATE = 10_000
+
+_LOADER = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+_Name = Annotated[str, Field(min_length=1, max_length=200)]
+_Template = Annotated[str, Field(min_length=1, max_length=LONGEST_TEMPLATE)]
+
+
+class DatasetReading(BaseModel):
+    """How a data set is to be read; what is left out is found from its name and content.
+
+    Attributes:
+        format: Instead of the one that name and content say.
+        encoding: Of a text format; UTF-8, and UTF-16 with its byte order mark, are found.
+        delimiter: Of a CSV: one character.
+        columns: Names of the columns of a CSV that has no header line.
+        shape: What the records are, see docs/formats.md.
+        mapping: By field of the shape the column that it is taken from (``"label": "category"``; ``"a.b"`` and
+            ``"a.0"`` lead into objects and arrays), or a template (``"prompt": "Question: {question}"``). What is not
+            named is left out.
+        config: Of a repository of data files, one that its README.md declares.
+        split: Of a folder, an archive or a data set of the Hugging Face Hub; the one called train by default.
+        loader: ``module:function`` of a module that the operator has allowed; the function is given the path, and
+            yields dictionaries.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: Literal["csv", "json", "jsonl", "text", "parquet", "arrow", "folder"] | None = None
+    encoding: Encoding | None = None
+    delimiter: str | None = None
+    columns: Annotated[list[_Name], Field(min_length=1, max_length=1000)] | None = None
+    shape: _Name | None = None
+    mapping: Annotated[dict[_Name, _Template], Field(min_length=1, max_length=MOST_FIELDS)] | None = None
+    config: _Name | None = None
+    split: _Name | None = None
+    loader: str | None = None
+
+    @field_validator("delimiter")
+    @classmethod
+    def _one_character(cls, value: str | None) -> str | None:
+        value = "\t" if value in ("\\t", "tab") else value
+        if value is not None and (len(value) != 1 or value in "\r\n\"' "):
+            raise ValueError("it must be one character, such as ; or tab, and no quote, space or line break")
+        return value
+
+    @field_validator("columns")
+    @classmethod
+    def _no_name_twice(cls, value: list[str] | None) -> list[str] | None:
+        twice = next((name for name in value or () if (value or []).count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"each name may stand there once, and {twice!r} stands there twice")
+        return value
+
+    @field_validator("loader")
+    @classmethod
+    def _module_and_function(cls, value: str | None) -> str | None:
+        if value is not None and not _LOADER.fullmatch(value):
+            raise ValueError("it must be module:function, such as acme.readers:read_tickets")
+        return value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> DatasetReading:
+        for name in ("delimiter", "columns"):
+            if getattr(self, name) is not None and self.format not in (None, "csv"):
+                raise ValueError(f"{name} is for CSV, and format is {self.format}; leave one of them out")
+        if self.encoding is not None and self.format in ("parquet", "arrow"):
+            raise ValueError(f"encoding is for text formats, and format is {self.format}; leave it out")
+        if self.loader is not None and (given := [name for name in _OF_OUR_READERS if getattr(self, name) is not None]):
+            raise ValueError(f"{given[0]} is for the readers of Afinador, and loader names another; leave one out")
+        return self
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what is declared, as plain JSON values; empty where nothing is."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+
+_OF_OUR_READERS = ("format", "encoding", "delimiter", "columns", "config", "split")
+
+
+def parse_reading(given: Mapping[str, Any]) -> DatasetReading | None:
+    """Return a declaration from what a person gave; None of nothing. ``mapping`` and ``columns`` may be JSON texts.
+
+    Raises:
+        UnknownFieldError: A field that does not exist; names the nearest.
+        InvalidRequestError: A field has a wrong value, or two do not go together.
+    """
+    fields = {name: value for name, value in given.items() if value is not None}
+    for name in fields:
+        if name not in DatasetReading.model_fields:
+            raise UnknownFieldError(
+                f"{name!r} says nothing about how a data set is to be read; known are: "
+                f"{', '.join(DatasetReading.model_fields)}.{nearest(name, DatasetReading.model_fields)}",
+                param=name,
+            )
+    for name in ("mapping", "columns"):
+        if isinstance(fields.get(name), str):
+            fields[name] = _from_text(name, fields[name])
+    if not fields:
+        return None
+    try:
+        return DatasetReading.model_validate(fields)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        if fault["loc"]:
+            field, said = complaint(error)
+            raise InvalidRequestError(said, param=field.partition(".")[0]) from error
+        raise InvalidRequestError(f"{fault['ctx']['error']}.") from error
+
+
+def _from_text(name: str, text: str) -> Any:
+    if name == "columns" and not text.lstrip().startswith("["):
+        return [part.strip() for part in text.split(",")]
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequestError(
+            f'{name} is no JSON: {str(error)[:100]}. Write it like {{"prompt": "question", "completion": "answer"}}.',
+            param=name,
+        ) from error

@@ -1,0 +1,149 @@
+"""Data sets of the Hugging Face Hub: fetched once, kept as one archive each, of one commit."""
+
+from __future__ import annotations
+
+import tarfile
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select, update
+
+from afinador.data.compressed import MAX_UNPACKED_BYTES
+from afinador.data.dataset_cards import CARD, LARGEST_CARD_BYTES, DataCard
+from afinador.data.folders import data_files
+from afinador.errors import DataError
+from afinador.settings import Settings
+from afinador.storage import require_free_space, sha256_of
+from registry.database import changes
+from registry.hf_downloads import token, translated
+from registry.hub_sources import DatasetSource, parse_dataset_source
+from registry.memory import Memory
+from registry.tables import File
+
+if TYPE_CHECKING:
+    from huggingface_hub.hf_api import RepoSibling
+
+ARCHIVE = "data.tar"
+
+
+@dataclass(frozen=True)
+class _Repository:
+    """A data set as the Hub describes it.
+
+    Attributes:
+        files: By name.
+    """
+
+    source: DatasetSource
+    commit: str
+    files: dict[str, RepoSibling]
+
+
+def fetch(memory: Memory, file: File) -> File | None:
+    """Bring the files of a data set into the storage, and return its row with hash, size and commit.
+
+    What the organisation has of the same commit is not fetched again.
+
+    Returns:
+        None if the file was deleted or settled meanwhile.
+
+    Raises:
+        NotFoundError: No such repository or revision, or the token may not see it.
+        PermissionDeniedError: The repository is gated for this token.
+        ServiceUnavailableError: The Hub does not answer.
+        DataError: The repository has no such config, no data files, too many bytes, or sends others than it tells.
+        InsufficientStorageError: A disk is too full.
+        StorageError: The storage does not answer.
+    """
+    source = parse_dataset_source(str(file.source))
+    with tempfile.TemporaryDirectory(prefix="fetched-", dir=memory.settings.home) as temporary:
+        folder = Path(temporary)
+        repository = _look_up(memory.settings, source)
+        archive = folder / ARCHIVE
+        if not _copy_known(memory, file, repository.commit, archive):
+            _download(memory.settings, repository, folder / "files", archive)
+        found = {"sha256": sha256_of(archive), "bytes": archive.stat().st_size, "revision": repository.commit}
+        memory.storage.put_file(archive, file.storage_key)
+    with memory.database.session() as session:
+        waiting = (File.id == file.id, File.status == "uploaded", File.deleted_at.is_(None))
+        if not changes(session, update(File).where(*waiting).values(**found)):
+            memory.storage.delete(file.storage_key)
+            return None
+        return session.get_one(File, file.id, populate_existing=True)
+
+
+def _look_up(settings: Settings, source: DatasetSource) -> _Repository:
+    from huggingface_hub import HfApi  # half a second to import
+
+    with translated(settings, source):
+        api = HfApi(endpoint=settings.hf_endpoint, token=token(settings))
+        info = api.dataset_info(source.repository, revision=source.revision, files_metadata=True)
+    return _Repository(source, info.sha or "", {each.rfilename: each for each in info.siblings or []})
+
+
+def _copy_known(memory: Memory, file: File, commit: str, archive: Path) -> bool:
+    """Copy what was fetched of this commit before, if it is still there."""
+    with memory.database.reading() as session:
+        same = select(File).where(File.organization_id == file.organization_id, File.filename == file.filename)
+        known = session.scalars(same.where(File.revision == commit, File.deleted_at.is_(None))).first()
+    if known is None or not memory.storage.exists(known.storage_key):
+        return False
+    memory.storage.get_file(known.storage_key, archive)
+    return sha256_of(archive) == known.sha256
+
+
+def _download(settings: Settings, repository: _Repository, folder: Path, archive: Path) -> None:
+    card = DataCard()
+    if CARD in repository.files and (repository.files[CARD].size or 0) <= LARGEST_CARD_BYTES:
+        _fetch(settings, repository, [CARD], folder)
+        card = DataCard.read(folder / CARD)
+    names = data_files(list(repository.files), card, repository.source.config)
+    total_bytes = sum(repository.files[name].size or 0 for name in names)
+    if total_bytes > MAX_UNPACKED_BYTES:
+        raise DataError(
+            f"Its data files have {total_bytes / 2**30:.1f} GiB; at most {MAX_UNPACKED_BYTES / 2**30:.0f} GiB are fetched. "
+            "Choose a smaller config, or upload a part."
+        )
+    require_free_space(folder.parent, 2 * total_bytes, f"Fetching {repository.source}")
+    _fetch(settings, repository, names, folder)
+    _require_same_bytes(repository, names, folder)
+    _pack(folder, [*([CARD] if (folder / CARD).is_file() else []), *names], archive)
+
+
+def _fetch(settings: Settings, repository: _Repository, names: list[str], folder: Path) -> None:
+    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub.utils import disable_progress_bars
+
+    disable_progress_bars()
+    constants.HF_HUB_DISABLE_XET = True  # as for base models
+    with translated(settings, repository.source):
+        folder.mkdir(parents=True, exist_ok=True)
+        snapshot_download(
+            repository.source.repository,
+            repo_type="dataset",
+            revision=repository.commit,
+            local_dir=folder,
+            allow_patterns=names,
+            endpoint=settings.hf_endpoint,
+            token=token(settings),
+        )
+
+
+def _require_same_bytes(repository: _Repository, names: list[str], folder: Path) -> None:
+    for name in names:
+        path, told = folder / name, repository.files[name]
+        same_size = path.is_file() and told.size in (None, path.stat().st_size)
+        if not same_size or (told.lfs is not None and sha256_of(path) != told.lfs.sha256):
+            raise DataError(f"{name} arrived with other bytes than the Hub tells.")
+
+
+def _pack(folder: Path, names: list[str], archive: Path) -> None:
+    """Put files into an archive that is the same for the same files, whenever it is made."""
+    with tarfile.open(archive, "w") as pack:
+        for name in names:
+            entry = tarfile.TarInfo(name)
+            entry.size = (folder / name).stat().st_size
+            with (folder / name).open("rb") as content:
+                pack.addfile(entry, content)
