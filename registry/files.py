@@ -19,7 +19,7 @@ from afinador.schemas.jobs import OPEN_STATUSES
 from registry import dataset_updates
 from registry.database import after_commit, changes
 from registry.file_checks import check, unchecked
-from registry.hub_sources import parse_dataset_source, source_of
+from registry.hub_sources import DatasetSource, parse_dataset_source, source_of
 from registry.ids import new_id
 from registry.memory import Memory
 from registry.pages import page
@@ -101,7 +101,8 @@ def create_from_hub(
     file.id = new_id("file-")
     file.storage_key = f"{organization_id}/files/{file.id}/{file.filename}"
     file.sha256, file.bytes = "", 0
-    file.reading = reading.to_json() if reading else None
+    # The archive has the whole README.md, which declares other configs too.
+    file.reading = {**(reading.to_json() if reading else {}), **_only_config(wanted)} or None
     _insert_as_newest(session, file)
     return file
 
@@ -167,8 +168,13 @@ def find_fetched(session: Session, organization_id: str, source: str, *, param: 
         InvalidRequestError: It is no ``hf://owner/name[:config][@revision]``.
     """
     wanted = parse_dataset_source(source, param=param)
-    query = _live(organization_id).where(File.source == str(wanted), File.status != "error", File.reading.is_(None))
-    return session.scalars(query.order_by(File.version.desc())).first()
+    query = _live(organization_id).where(File.source == str(wanted), File.status != "error")
+    plain = _only_config(wanted) or None  # what is read in another way has to be named by its id
+    return next((file for file in session.scalars(query.order_by(File.version.desc())) if file.reading == plain), None)
+
+
+def _only_config(source: DatasetSource) -> dict[str, Any]:
+    return {"config": source.config} if source.config else {}
 
 
 def find_deleted(session: Session, organization_id: str, reference: str) -> File | None:
