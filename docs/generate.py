@@ -1,4 +1,4 @@
-"""Writes what is made from the code: ``cli.md``, ``api.md``, ``configuration.md`` and the synchronous client.
+"""Writes what is made from the code: ``cli.md``, ``api.md``, ``configuration.md``, ``formats.md`` and the synchronous client.
 
 ``python docs/generate.py`` writes them, with ``--check`` it only says which of them are out of date (exit code 1).
 """
@@ -17,11 +17,11 @@ FOLDER = Path(__file__).resolve().parent
 ROOT = FOLDER.parent
 sys.path[:0] = [str(ROOT), str(FOLDER)]
 
+from data_sets import formats  # noqa: E402
+from markdown_lines import Lines, code, table  # noqa: E402
 from synchronous import synchronous_modules  # noqa: E402
 
 NOTE = "<!-- Made by docs/generate.py from the code; change that, then run `make docs`. -->"
-
-Lines = Iterator[str]
 
 
 def main() -> int:
@@ -46,25 +46,6 @@ def made() -> Iterator[tuple[Path, str]]:
     yield from synchronous_modules(ROOT)
     for name, make in REFERENCES.items():
         yield FOLDER / name, "\n".join([NOTE, "", *make()]).rstrip() + "\n"
-
-
-def table(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> Lines:
-    """Yield a Markdown table; nothing without rows."""
-    if rows:
-        yield f"| {' | '.join(header)} |"
-        yield f"|{'---|' * len(header)}"
-        yield from (f"| {' | '.join(cell(value) for value in row)} |" for row in rows)
-        yield ""
-
-
-def cell(value: object) -> str:
-    """Return a value on one line, with nothing in it that ends a cell."""
-    return " ".join(str(value).split()).replace("|", "\\|")
-
-
-def code(value: object) -> str:
-    """Return a value as code; nothing for nothing."""
-    return "" if value is None or value == "" else f"`{value}`"
 
 
 # The command line
@@ -271,7 +252,12 @@ def _link(name: str) -> str:
     return f"[{name}](#{name.lower()})"
 
 
-REFERENCES: dict[str, Callable[[], Lines]] = {"cli.md": cli, "api.md": api, "configuration.md": configuration}
+REFERENCES: dict[str, Callable[[], Lines]] = {
+    "cli.md": cli,
+    "api.md": api,
+    "configuration.md": configuration,
+    "formats.md": formats,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -19,6 +19,7 @@ from afinador.schemas.jobs import OPEN_STATUSES
 from registry import dataset_updates
 from registry.database import after_commit, changes
 from registry.file_checks import check, unchecked
+from registry.hub_datasets import find_fetched, only_config
 from registry.hub_sources import parse_dataset_source, source_of
 from registry.ids import new_id
 from registry.memory import Memory
@@ -26,7 +27,7 @@ from registry.pages import page
 from registry.tables import File, Job, Organization
 
 __all__ = [
-    "check", "create", "create_from_hub", "delete", "find", "find_deleted", "find_fetched", "list_page",
+    "check", "create", "create_from_hub", "delete", "find", "find_deleted", "list_page",
     "require_fetched", "to_wire", "unchecked",
 ]  # fmt: skip
 
@@ -101,7 +102,8 @@ def create_from_hub(
     file.id = new_id("file-")
     file.storage_key = f"{organization_id}/files/{file.id}/{file.filename}"
     file.sha256, file.bytes = "", 0
-    file.reading = reading.to_json() if reading else None
+    # The archive has the whole README.md, which declares other configs too.
+    file.reading = {**(reading.to_json() if reading else {}), **only_config(wanted)} or None
     _insert_as_newest(session, file)
     return file
 
@@ -158,17 +160,6 @@ def find(session: Session, organization_id: str, reference: str, *, param: str =
         param=param,
         code="file_not_found",
     )
-
-
-def find_fetched(session: Session, organization_id: str, source: str, *, param: str = "source") -> File | None:
-    """Return the newest file of a source on the Hugging Face Hub that is good or may still be; None if there is none.
-
-    Raises:
-        InvalidRequestError: It is no ``hf://owner/name[:config][@revision]``.
-    """
-    wanted = parse_dataset_source(source, param=param)
-    query = _live(organization_id).where(File.source == str(wanted), File.status != "error", File.reading.is_(None))
-    return session.scalars(query.order_by(File.version.desc())).first()
 
 
 def find_deleted(session: Session, organization_id: str, reference: str) -> File | None:

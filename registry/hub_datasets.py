@@ -6,9 +6,10 @@ import tarfile
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from afinador.data.compressed import MAX_UNPACKED_BYTES
 from afinador.data.dataset_cards import CARD, LARGEST_CARD_BYTES, DataCard
@@ -72,6 +73,27 @@ def fetch(memory: Memory, file: File) -> File | None:
             memory.storage.delete(file.storage_key)
             return None
         return session.get_one(File, file.id, populate_existing=True)
+
+
+def find_fetched(session: Session, organization_id: str, source: str, *, param: str = "source") -> File | None:
+    """Return the newest file of a source on the Hugging Face Hub that is good or may still be; None if there is none.
+
+    Raises:
+        InvalidRequestError: It is no ``hf://owner/name[:config][@revision]``.
+    """
+    wanted = parse_dataset_source(source, param=param)
+    query = (
+        select(File)
+        .where(File.organization_id == organization_id, File.deleted_at.is_(None))
+        .where(File.source == str(wanted), File.status != "error")
+    )
+    plain = only_config(wanted) or None  # what is read in another way has to be named by its id
+    return next((file for file in session.scalars(query.order_by(File.version.desc())) if file.reading == plain), None)
+
+
+def only_config(source: DatasetSource) -> dict[str, Any]:
+    """Return how a source is read by itself: the config that it names."""
+    return {"config": source.config} if source.config else {}
 
 
 def _look_up(settings: Settings, source: DatasetSource) -> _Repository:

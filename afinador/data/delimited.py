@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 DELIMITERS = "\t,;|"
 """Of those that part a header equally often the first is taken."""
 
+MOST_COLUMNS = 10_000
 TAB_EXTENSIONS = (".tsv", ".tab")
 _LINE_WITH_END = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 _SEPARATOR_LINE = re.compile(r"sep=(.)\s*", re.IGNORECASE)
@@ -32,7 +34,9 @@ def columns_of_csv(path: Path, reading: DatasetReading | None = None) -> list[st
     if reading is not None and reading.columns:
         return list(reading.columns)
     header = next(_rows(_Source(path, reading)), None)
-    return [] if header is None or isinstance(header, Problem) else [name.strip() for name in header[1]]
+    if header is None or isinstance(header, Problem) or len(header[1]) > MOST_COLUMNS:
+        return []
+    return [name.strip() for name in header[1]]
 
 
 def read_csv(path: Path, reading: DatasetReading | None = None) -> Iterator[Record | Problem]:
@@ -54,7 +58,13 @@ def read_csv(path: Path, reading: DatasetReading | None = None) -> Iterator[Reco
             yield header
             return
         columns = [name.strip() for name in header[1]]
-        repeated = sorted({name for name in columns if name and columns.count(name) > 1})
+        if len(columns) > MOST_COLUMNS:
+            message = (
+                f"Line {header[0]} has {len(columns)} columns; at most {MOST_COLUMNS} are read. Check the delimiter."
+            )
+            yield Problem("unknown_columns", message, header[0])
+            return
+        repeated = sorted(name for name, count in Counter(columns).items() if name and count > 1)
         if repeated:
             message = f"Line {header[0]}: two columns are named {repeated[0]!r}. Rename or remove one of them."
             yield Problem("duplicate_column", message, header[0], repeated[0])

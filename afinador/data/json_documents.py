@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -169,12 +170,12 @@ def _object_or_value(text: _Text) -> Iterator[Record | Problem]:
         text.value("What begins on ")
         yield _structure("one value", line)
         return
-    keys: list[str] = []
+    keys: dict[str, None] = {}
     has_records = False
     closed = _opened(text, "}")
     while not closed:
         key = _key(text, keys)
-        keys.append(key)
+        keys[key] = None
         if key == "data" and text.next_character() == "[":
             has_records = True
             yield from _array(text)
@@ -182,7 +183,7 @@ def _object_or_value(text: _Text) -> Iterator[Record | Problem]:
             text.value(f"The value of {shortened(key)}, ")
         closed = _closed(text, "}", f"the object is missing after {shortened(key)}")
     if not has_records:
-        named = ", ".join(keys[:_KEYS_SHOWN])
+        named = ", ".join(islice(keys, _KEYS_SHOWN))
         yield _structure(f"one object with the keys {shortened(named)}", line)
 
 
@@ -208,7 +209,7 @@ def _closed(text: _Text, end: str, what: str) -> bool:
     return following == end
 
 
-def _key(text: _Text, before: list[str]) -> str:
+def _key(text: _Text, before: Container[str]) -> str:
     line = text.line
     key = text.value("A key of the object, ") if text.next_character() == '"' else None
     text.skip_white_space()
@@ -225,7 +226,7 @@ def _key(text: _Text, before: list[str]) -> str:
 
 def _structure(what: str, line: int) -> Problem:
     message = (
-        f"The file holds {what}; a JSON file must be an array of objects, or hold one under the key 'data'. "
+        f"Line {line}: the file holds {what}; a JSON file must be an array of objects, or hold one under the key 'data'. "
         "Put the records into [ ]."
     )
     return Problem("json_structure", message, line)

@@ -201,3 +201,28 @@ def test_root_works_as_base_url(running, member, public_base_model):
     client = openai.OpenAI(base_url=running.url, api_key=member.key, max_retries=0)
     assert client.models.retrieve(public_base_model).name == public_base_model
     assert httpx.get(f"{running.url}/health").status_code == 200
+
+
+def test_how_a_file_is_to_be_read_is_declared_in_extra_body(client, member):
+    content = "Año nuevo;fiesta\n".encode("latin-1") * 10 + "Otro día;trabajo\n".encode("latin-1") * 10
+    declared = {
+        "encoding": "latin-1", "format": "csv", "columns": ["frase", "clase"],
+        "mapping": {"text": "Frase: {frase}", "label": "clase"},
+    }  # fmt: skip
+    file = client.files.create(file=("data.dat", content), purpose="fine-tune", extra_body=declared)
+    assert file.reading == declared
+    settled = member.wait(f"/v1/files/{file.id}", lambda file: file["status"] != "uploaded")
+    assert (settled["status"], settled["records"]) == ("processed", 20)
+    for wrong, says in (
+        ({"encoding": "ebcdic"}, "encoding is 'ebcdic'; it must be 'utf-8', 'utf-16'"),
+        ({"mapping": "{"}, "mapping is no JSON"),
+        ({"mapping": {"text": "a"}, "columns": ["a", "a"]}, "'a' stands there twice"),
+        ({"delimiter": "::"}, "it must be one character"),
+        ({"delimiter": ";", "format": "json"}, "delimiter is for CSV, and format is json"),
+        ({"loader": "os:system"}, "none is allowed (loaders in AFINADOR_CONFIG)"),
+        ({"encodng": "utf-8"}, "Did you mean 'encoding'"),
+        ({"source": "hf://a/b"}, "either a file, or the source"),
+    ):
+        with pytest.raises(openai.BadRequestError) as refused:
+            client.files.create(file=("data.csv", content), purpose="fine-tune", extra_body=wrong)
+        assert says in refused.value.message, refused.value.message

@@ -1,4 +1,4 @@
-"""A small server that speaks the read side of the Hugging Face Hub, with one repository."""
+"""A small server that speaks the read side of the Hugging Face Hub, with one model and one data set."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HALF = 20_000_000
 
 def is_lfs(name: str) -> bool:
     """Tell whether the Hub keeps a file in its large file storage, by SHA-256."""
-    return name.endswith(".safetensors")
+    return name.endswith((".safetensors", ".parquet"))
 
 
 GOOD_FILES = {
@@ -37,11 +37,13 @@ GOOD_FILES = {
 
 
 class Hub(ThreadingHTTPServer):
-    """The read side of the Hub, with one repository."""
+    """The read side of the Hub: the model ``acme/tiny``, and a data set of that name once it has files."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Answers)
         self.files = dict(GOOD_FILES)
+        self.dataset_files: dict[str, bytes] = {}
+        self.commit = COMMIT
         self.error: tuple[int, str] | None = None
         self.parameters: int | None = None
         self.fetched: list[str] = []
@@ -77,24 +79,28 @@ class Answers(BaseHTTPRequestHandler):
         elif self.server.error is not None:
             status, code = self.server.error
             self._send(status, b"{}", {"X-Error-Code": code} if code else {})
-        elif not path.startswith(("/api/models/acme/tiny", "/acme/tiny/resolve/")):
+        elif (
+            not path.startswith((f"/api/{self._kind}/acme/tiny", f"{self._root}/acme/tiny/resolve/")) or not self._files
+        ):
             self._send(404, b"{}", {"X-Error-Code": "RepoNotFound"})
-        elif path.startswith("/api/models/acme/tiny/revision/"):
-            known = path.endswith(("/main", f"/{COMMIT}", "/v1"))
+        elif path == "/api/datasets/acme/tiny":  # without a revision that of main is meant
+            self._send(200, self._info())
+        elif path.startswith(f"/api/{self._kind}/acme/tiny/revision/"):
+            known = path.endswith(("/main", f"/{self.server.commit}", "/v1"))
             self._send(*((200, self._info()) if known else (404, b"{}", {"X-Error-Code": "RevisionNotFound"})))
-        elif path.startswith("/api/models/acme/tiny/tree/"):
+        elif path.startswith(f"/api/{self._kind}/acme/tiny/tree/"):
             entries = [
                 {"type": "file", "path": name, "size": len(content), "oid": hashlib.sha1(content).hexdigest()}
                 | ({"lfs": {"oid": self._hash(name), "size": len(content), "pointerSize": 130}} if is_lfs(name) else {})
-                for name, content in self.server.files.items()
+                for name, content in self._files.items()
             ]
             self._send(200, json.dumps(entries).encode())
         else:
-            name = path.split("/", 5)[5]
-            content = self.server.files[name]
+            name = path.removeprefix(self._root).split("/", 5)[5]
+            content = self._files[name]
             if self.command == "GET":
                 self.server.fetched.append(name)
-            headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{self._hash(name)}"'}
+            headers = {"X-Repo-Commit": self.server.commit, "ETag": f'"{self._hash(name)}"'}
             if wanted := self.headers.get("Range"):
                 self.server.ranges.append(wanted)
                 first = int(wanted.removeprefix("bytes=").partition("-")[0])
@@ -111,8 +117,20 @@ class Answers(BaseHTTPRequestHandler):
             else:
                 self._send(200, content, headers)
 
+    @property
+    def _kind(self) -> str:
+        return "datasets" if self.path.startswith(("/api/datasets/", "/datasets/")) else "models"
+
+    @property
+    def _root(self) -> str:
+        return "/datasets" if self._kind == "datasets" else ""
+
+    @property
+    def _files(self) -> dict[str, bytes]:
+        return self.server.dataset_files if self._kind == "datasets" else self.server.files
+
     def _hash(self, name: str) -> str:
-        content = self.server.files[name]
+        content = self._files[name]
         if not is_lfs(name):
             return hashlib.sha1(content).hexdigest()
         return self.server.announced_hash or hashlib.sha256(content).hexdigest()
@@ -121,9 +139,9 @@ class Answers(BaseHTTPRequestHandler):
         siblings = [
             {"rfilename": name, "size": len(content)}
             | ({"lfs": {"sha256": self._hash(name), "size": len(content), "pointerSize": 130}} if is_lfs(name) else {})
-            for name, content in self.server.files.items()
+            for name, content in self._files.items()
         ]
-        info: dict[str, Any] = {"id": "acme/tiny", "sha": COMMIT, "private": False, "siblings": siblings}
+        info: dict[str, Any] = {"id": "acme/tiny", "sha": self.server.commit, "private": False, "siblings": siblings}
         if self.server.parameters is not None:
             info["safetensors"] = {"parameters": {"BF16": self.server.parameters}, "total": self.server.parameters}
         return json.dumps(info).encode()

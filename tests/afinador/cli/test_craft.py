@@ -38,6 +38,26 @@ def test_a_data_set_is_judged_without_a_service(afinador: Run, dataset: Path) ->
     assert (report["format"], report["records"], report["errors"]) == ("jsonl", 12, [])
 
 
+def test_how_a_data_set_is_read_is_declared_by_options(
+    afinador: Run, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (elsewhere / "bank.csv").write_text("q;c\n" + "¿Dónde?;card\n¿Cuándo?;cash\n" * 6, encoding="latin-1")
+    (elsewhere / "mapping.yaml").write_text("text: 'Pregunta: {q}'\nlabel: c\n")
+    options = ("--encoding", "latin-1", "--delimiter", ";", "--mapping", "mapping.yaml", "--json")
+    report = json.loads(afinador("validate", "dataset", "bank.csv", *options).out)
+    assert (report["shape"], report["records"], report["errors"]) == ("text_label", 12, [])
+    ran = afinador("validate", "dataset", "bank.csv", "--delimiter", "ab")
+    assert ran.code == 2 and "delimiter is 'ab'; it must be one character" in ran.err
+    ran = afinador("validate", "dataset", "bank.csv", "--loader", "acme_loader:read")
+    assert ran.code == 2 and "none is allowed" in ran.err
+    (elsewhere / "acme_loader.py").write_text("def read(path):\n    return ({'text': x} for x in 'abc')\n")
+    (elsewhere / "operator.yaml").write_text("loaders: [acme_loader]\n")
+    monkeypatch.setenv("AFINADOR_CONFIG", str(elsewhere / "operator.yaml"))
+    monkeypatch.syspath_prepend(elsewhere)
+    report = json.loads(afinador("validate", "dataset", "bank.csv", "--loader", "acme_loader:read", "--json").out)
+    assert (report["format"], report["records"]) == ("custom", 3)
+
+
 def test_every_kind_of_fault_is_shown_with_its_line(afinador: Run, dataset: Path) -> None:
     dataset.write_text(dataset.read_text() + '{"text": "x"}\n' * 15 + "no json\n")
     ran = afinador("validate", "dataset", dataset)
@@ -45,13 +65,13 @@ def test_every_kind_of_fault_is_shown_with_its_line(afinador: Run, dataset: Path
     assert "ine 13" in ran.out and "ine 28" in ran.out and "more like these" in ran.out
 
 
-def test_faults_come_in_the_order_of_their_lines_and_a_folder_is_said_to_be_one(afinador: Run, dataset: Path) -> None:
+def test_faults_come_in_the_order_of_their_lines_and_a_folder_is_one_data_set(afinador: Run, dataset: Path) -> None:
     dataset.write_text('{"text": "x"}\nno json\n{"text": "x"}\nno json\n' + dataset.read_text())
     shown = afinador("validate", "dataset", dataset).out
     numbers = [int(number) for number in re.findall(r"ine (\d+)", shown)]
     assert numbers[:4] == [1, 2, 3, 4]
-    ran = afinador("validate", "dataset", dataset.parent)
-    assert ran.code == 2 and "is a folder" in ran.err
+    shown = afinador("validate", "dataset", dataset.parent).out
+    assert f"{dataset.name}: Line 2 is no JSON" in shown and f"({dataset.name}, line 1)" in shown
 
 
 def test_training_from_a_file_leaves_the_result_where_it_says(afinador: Run, job_file: Path, tmp_path: Path) -> None:

@@ -224,6 +224,8 @@ def test_packing_is_refused_with_flash_attention() -> None:
         ({"methods": {"lore": {}}}, "Did you mean 'lora'"),
         ({"methods": {"lora": {"default": {}}}}, "'methods.lora.default'. Did you mean 'methods.lora.defaults'"),
         ({"model_aliases": {"a": 3}}, "model_aliases.a is 3"),
+        ({"loaders": "acme"}, "loaders is 'acme'; it must be an array of names of modules"),
+        ({"loaders": ["acme.readers", "../x"]}, "loaders is ['acme.readers', '../x']"),
         ({"defaults": {"epoks": 3}}, "'epochs'"),
     ],
 )

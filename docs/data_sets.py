@@ -1,0 +1,74 @@
+"""Makes ``formats.md``: what data sets may be like, from the tables that the readers go by."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from markdown_lines import Lines, code, table
+
+
+def formats() -> Lines:
+    """Yield what data sets may be like, from the tables that the readers go by."""
+    from afinador.data import archives, compressed, json_documents, lines, shapes
+    from afinador.data.formats import COMPRESSIONS, FORMATS
+
+    yield from ("# Data sets", "", "## Formats", "")
+    yield "The name's extension and the first bytes say the format; a JSON array is read as JSON, and JSON Lines as JSON"
+    yield "Lines, whichever of the two names they carry. Every reader streams: memory does not grow with the file."
+    yield ""
+    rows = [
+        (row.title, " ".join(map(code, row.extensions)), row.holds, "yes" if row.is_written else "no")
+        for row in FORMATS.values()
+    ]
+    yield from table(("format", "names", "what is read", "written too"), rows)
+    packed = " and ".join(f"{what} ({code(extension)})" for extension, what in COMPRESSIONS.items())
+    texts = ", ".join(row.title for row in FORMATS.values() if row.is_text)
+    yield f"{texts} may be compressed with {packed}. They are UTF-8 with or without a byte order mark, UTF-16 with one, or in"
+    yield "the encoding that is declared. In a CSV all values are text: numbers come back as such."
+    yield from ("", "| limit | |", "|---|---|")
+    yield f"| one line, one value of a JSON document | {lines.LONGEST_LINE_BYTES >> 20} MiB, {json_documents.LONGEST_VALUE_CHARACTERS >> 20} Mi characters |"
+    yield f"| what is compressed, an archive, a batch of rows | unpacks to {compressed.MAX_UNPACKED_BYTES >> 30} GiB at most, and to {compressed.MAX_RATIO} times its size (below {compressed.BYTES_WITHOUT_RATIO >> 20} MiB any) |"
+    yield f"| files of a folder or an archive | {archives.MOST_FILES}; no links, no devices, no names that lead out of it |"
+    yield from ("", "## Shapes", "", *_shapes(shapes), *_reading())
+
+
+def _shapes(shapes: Any) -> Lines:
+    from api.openapi_description import split_docstring
+
+    yield "What the fields of a record are called; the shape is found by itself, or declared."
+    yield ""
+    described = split_docstring(shapes.__doc__ or "")[0]
+    rows = []
+    for name, shape in shapes.SHAPES.items():
+        fields = shape if isinstance(shape, tuple) else shape.fields
+        meaning = "" if isinstance(shape, tuple) else shape.meaning
+        found = re.search(rf"^{name} .*?  +(\S[^`\n]*)$", shapes.__doc__ or "", re.MULTILINE)
+        rows.append((code(name), ", ".join(map(code, fields)), meaning or (found[1] if found else described)))
+    yield from table(("shape", "fields", "what is learnt"), rows)
+
+
+def _reading() -> Lines:
+    import inspect
+
+    from afinador.schemas.datasets import DatasetReading
+    from api.openapi_description import split_docstring
+
+    yield from ("## Declaring how to read a file", "")
+    yield "What name and content do not say is declared: with options of `afinador create file` and `afinador validate"
+    yield "dataset`, with fields of the upload (the `openai` client sends them by `extra_body`), or with `reading` in Python."
+    yield "It stays with the file."
+    yield ""
+    _, meanings = split_docstring(inspect.getdoc(DatasetReading) or "")
+    yield from table(("field", "meaning"), [(code(name), meanings[name]) for name in DatasetReading.model_fields])
+    yield from ("```sh", 'afinador create file bank.csv --mapping \'{"text": "text", "label": "category"}\'')
+    yield from ("afinador create file old.csv --encoding windows-1252 --delimiter ';'", "```", "")
+    yield from ("## The Hugging Face Hub", "")
+    yield "`hf://owner/name[:config][@revision]` stands wherever a data set is named: in jobs, saved specs, and `afinador create"
+    yield "file`. The service fetches it once, with `HF_TOKEN` for private ones, and keeps it as a file of the organization that"
+    yield "names the commit; jobs that name it again take what is there, also without the Hub. `afinador create file hf://…` asks"
+    yield "the Hub for a newer commit. Only data files are fetched; scripts are never run."
+    yield from ("", "## Custom loaders", "")
+    yield "A function `read(path)` that yields dictionaries, in a module that the operator names below `loaders` in"
+    yield "`AFINADOR_CONFIG` and installs where the service runs: `--loader acme.readers:read`. It runs with the rights of the"
+    yield "service, so only the operator's modules are ever taken. Everybody may declare a `mapping`."
