@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def read_csv(path: Path) -> Iterator[Record | Problem]:
         yield header
         return
     columns = [name.strip() for name in header[1]]
-    repeated = sorted({name for name in columns if name and columns.count(name) > 1})
+    repeated = sorted(name for name, count in Counter(columns).items() if name and count > 1)
     if repeated:
         message = f"Line {header[0]}: two columns are named {repeated[0]!r}. Rename or remove one of them."
         yield Problem("duplicate_column", message, header[0], repeated[0])

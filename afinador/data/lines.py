@@ -35,13 +35,11 @@ def lines_of(path: Path) -> Iterator[Line]:
         yield from _utf16_lines(path)
         return
     with path.open("rb") as file:
-        for number, raw in enumerate(_bounded_lines(file), start=1):
-            if number == 1:
-                raw = raw.removeprefix(b"\xef\xbb\xbf")
-            yield _decoded(number, raw)
+        for number, raw in enumerate(bounded_lines(file), start=1):
+            yield decoded_line(number, raw)
 
 
-def _bounded_lines(file: BinaryIO) -> Iterator[bytes]:
+def bounded_lines(file: BinaryIO) -> Iterator[bytes]:
     """Yield raw lines; of one that is too long its beginning, one byte longer than allowed."""
     while raw := file.readline(LONGEST_LINE_BYTES + 1):
         yield raw
@@ -49,7 +47,10 @@ def _bounded_lines(file: BinaryIO) -> Iterator[bytes]:
             raw = file.readline(LONGEST_LINE_BYTES + 1)
 
 
-def _decoded(number: int, raw: bytes) -> Line:
+def decoded_line(number: int, raw: bytes) -> Line:
+    """Return a line of UTF-8, without the byte order mark that the first one may begin with."""
+    if number == 1:
+        raw = raw.removeprefix(b"\xef\xbb\xbf")
     if len(raw) > LONGEST_LINE_BYTES:
         return Line(number, "", _too_long(number))
     try:

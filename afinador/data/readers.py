@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from afinador.data.delimited import read_csv
 from afinador.data.detection import detect_format, encoding_of
-from afinador.data.lines import lines_of
+from afinador.data.lines import Line, lines_of
 from afinador.data.records import Format, Problem, Record, shortened
 
 __all__ = ["Format", "Record", "detect_format", "read_records"]
@@ -64,24 +64,30 @@ def _joined(lines: list[str]) -> str:
 
 
 def _read_json_lines(path: Path) -> Iterator[Record | Problem]:
-    decoder = _Decoder()
     for line in lines_of(path):
-        if line.problem is not None:
-            yield line.problem
-        elif text := line.text.strip(" \t\r\n"):
-            try:
-                value, end = decoder.decode_at(text, 0)
-            except _BrokenJSONError as error:
-                yield Problem("json_syntax", f"Line {line.number} is no JSON: {error}", line.number)
-                continue
-            if end < len(text):
-                message = (
-                    f"Line {line.number} goes on after its JSON object ({shortened(text[end:], 20)}). "
-                    "Put each object on a line of its own, with nothing else on it."
-                )
-                yield Problem("json_syntax", message, line.number)
-            else:
-                yield _as_record(value, line.number, "Line")
+        found = record_of_json_line(line)
+        if found is not None:
+            yield found
+
+
+def record_of_json_line(line: Line) -> Record | Problem | None:
+    """Return the record that one line of JSON Lines holds, or why it holds none; None of a blank line."""
+    if line.problem is not None:
+        return line.problem
+    text = line.text.strip(" \t\r\n")
+    if not text:
+        return None
+    try:
+        value, end = _DECODER.decode_at(text, 0)
+    except _BrokenJSONError as error:
+        return Problem("json_syntax", f"Line {line.number} is no JSON: {error}", line.number)
+    if end < len(text):
+        message = (
+            f"Line {line.number} goes on after its JSON object ({shortened(text[end : end + 24], 20)}). "
+            "Put each object on a line of its own, with nothing else on it."
+        )
+        return Problem("json_syntax", message, line.number)
+    return _as_record(value, line.number, "Line")
 
 
 def _read_json(path: Path) -> Iterator[Record | Problem]:
@@ -101,14 +107,13 @@ def _read_json(path: Path) -> Iterator[Record | Problem]:
 
 
 def _read_json_array(text: str, start: int) -> Iterator[Record | Problem]:
-    decoder = _Decoder()
     position = _after_white_space(text, start + 1)
     number = 0
     closed = text.startswith("]", position)
     while not closed:
         number += 1
         try:
-            value, position = decoder.decode_at(text, position)
+            value, position = _DECODER.decode_at(text, position)
         except _BrokenJSONError as error:
             line = text.count("\n", 0, error.position) + 1
             yield Problem("json_syntax", f"Record {number} of the array, line {line}, is no JSON: {error}", line)
@@ -128,7 +133,7 @@ def _read_json_array(text: str, start: int) -> Iterator[Record | Problem]:
 def _read_json_object(text: str, start: int) -> Iterator[Record | Problem]:
     line = text.count("\n", 0, start) + 1
     try:
-        value, end = _Decoder().decode_at(text, start)
+        value, end = _DECODER.decode_at(text, start)
     except _BrokenJSONError as error:
         line = text.count("\n", 0, error.position) + 1
         yield Problem("json_syntax", f"Line {line} is no JSON: {error}", line)
@@ -228,3 +233,6 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise _RefusedValueError(f"{name} is no JSON value; write null or a number")
+
+
+_DECODER = _Decoder()

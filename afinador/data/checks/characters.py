@@ -1,0 +1,59 @@
+"""Characters that no reader of the text sees, or that stand where a conversion went wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from afinador.data.records import Problem, Record
+
+# White space, the next-line character and the line and paragraph separators are text; the rest of the control
+# characters is not. The overrides of writing direction show a text that is not the one that is learnt.
+_CONTROL = "\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f"
+_DIRECTION = "\u202a-\u202e\u2066-\u2069"
+_BROKEN = "\ufffd\ufeff\ufffe\uffff\ufdd0-\ufdef\ud800-\udfff"
+_STRANGE = re.compile(f"[{_CONTROL}{_DIRECTION}{_BROKEN}]")
+
+# What the bytes of JSON in UTF-8 hold wherever the decoded text could hold one of these.
+_BYTES_OF_STRANGE = tuple(
+    re.compile(pattern)
+    for pattern in (
+        rb"\x7f",
+        rb"\\u(?:00[01789]|20[26]|[fF][dDeEfF])",
+        rb"\\[bf]",
+        rb"\xc2[\x80-\x84\x86-\x9f]",
+        rb"\xe2\x80[\xaa-\xae]",
+        rb"\xe2\x81[\xa6-\xa9]",
+        rb"\xef[\xb7\xbb\xbf][\x90-\xbf]",
+    )
+)
+
+_NAMES = {
+    "\x00": "a NUL character (U+0000)",
+    "\x1b": "a terminal escape (U+001B)",
+    "\ufffd": "the replacement character (U+FFFD), which stands where a conversion failed",
+    "\ufeff": "a byte order mark (U+FEFF) inside the text",
+}
+
+
+def may_be_strange(raw: bytes) -> bool:
+    """Tell whether lines of JSON in UTF-8 can hold such characters; False is certain, True is not."""
+    first, *others = _BYTES_OF_STRANGE[: 3 if raw.isascii() else None]
+    return bool(first.search(raw)) or any(pattern.search(raw) for pattern in others)
+
+
+def strange_characters(record: Record, texts: Iterable[tuple[str, str]]) -> Iterator[Problem]:
+    """Yield one warning for a record, at its first such character."""
+    for field, text in texts:
+        found = _STRANGE.search(text)
+        if found is None:
+            continue
+        character = found[0]
+        code = "invalid_character" if re.match(f"[{_BROKEN}]", character) else "control_character"
+        if re.match(f"[{_DIRECTION}]", character):
+            name = f"an override of the writing direction (U+{ord(character):04X})"
+        else:
+            name = _NAMES.get(character) or f"the character U+{ord(character):04X}, which is none of a text"
+        said = f"{record.place}: {field} holds {name}, at position {found.start() + 1}. Remove it, unless it is meant to be learnt."
+        yield Problem(code, said, record.line, field)
+        return

@@ -1,0 +1,112 @@
+"""Parts of a file of JSON Lines in UTF-8, each of whole lines, that can be judged apart from each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+from afinador.data.checks.contents import digest_of
+from afinador.data.checks.findings import Findings
+from afinador.data.checks.judging import Judge
+from afinador.data.checks.proofs import Proven, prove
+from afinador.data.lines import LONGEST_LINE_BYTES, bounded_lines, decoded_line
+from afinador.data.readers import record_of_json_line
+
+BLOCK_BYTES = 2**20
+BLOCKS_ALL_SEARCHED = 16
+"""So many blocks are all looked at closely, then half as many of each doubling of their number."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A part of a file.
+
+    Attributes:
+        offset: Bytes before it.
+        size: Its own, in bytes.
+        first_line: The number of its first line, from 1.
+        closely: Whether to look for personal data and near duplicates in it.
+    """
+
+    offset: int
+    size: int
+    first_line: int
+    closely: bool
+
+
+def is_searched(number: int) -> bool:
+    """Tell whether the block of a number (from 0) is looked at closely: fewer and fewer of them, and all of a small file."""
+    every = 1
+    while number >= BLOCKS_ALL_SEARCHED * every:
+        every *= 2
+    return number % every == 0
+
+
+def blocks_of(path: Path) -> Iterator[Block]:
+    """Yield the parts of a file, in order; of a line that is too long no more than a block is held."""
+    with path.open("rb") as file:
+        offset, first_line, number = 0, 1, 0
+        while raw := file.read(BLOCK_BYTES):
+            size, lines, end = len(raw), raw.count(b"\n"), raw
+            while not end.endswith(b"\n") and (end := file.readline(BLOCK_BYTES)):
+                size += len(end)
+            lines += end is not raw and end.endswith(b"\n")
+            yield Block(offset, size, first_line, is_searched(number))
+            offset, first_line, number = offset + size, first_line + lines, number + 1
+
+
+def judge_block(path: Path, block: Block, judge: Judge) -> Findings:
+    """Return what there is to say about the records of a block."""
+    findings = Findings()
+    with path.open("rb") as file:
+        file.seek(block.offset)
+        if block.size > 2 * BLOCK_BYTES:
+            _judge_long_lines(file, block, judge, findings)
+            return findings
+        raw = file.read(block.size)
+    if block.closely or judge.shape is None:
+        for number, line in enumerate(BytesIO(raw), start=block.first_line):
+            _judge_line(number, line, judge, findings, block.closely)
+        return findings
+    lines = raw.split(b"\n")
+    if not lines[-1]:
+        lines.pop()
+    for number, (line, proven) in enumerate(zip(lines, prove(lines, raw, judge.shape), strict=True), block.first_line):
+        if proven is None:
+            _judge_line(number, line, judge, findings, closely=False)
+        else:
+            _take(number, proven, judge, findings)
+    return findings
+
+
+def _judge_long_lines(file, block: Block, judge: Judge, findings: Findings) -> None:
+    number = block.first_line
+    left = block.size
+    for line in bounded_lines(file):
+        _judge_line(number, line, judge, findings, block.closely)
+        number += 1
+        left -= len(line)
+        if left <= 0 or len(line) > LONGEST_LINE_BYTES:
+            return  # one that is too long is the last of its block
+
+
+def _judge_line(number: int, raw: bytes, judge: Judge, findings: Findings, closely: bool) -> None:
+    found = record_of_json_line(decoded_line(number, raw))
+    if found is not None:
+        judge.judge(found, findings, closely=closely)
+
+
+def _take(number: int, proven: Proven, judge: Judge, findings: Findings) -> None:
+    findings.records += 1
+    findings.lengths[proven.characters] += 1
+    if proven.ignored:
+        findings.ignore(proven.ignored)
+    if proven.label is not None:
+        findings.labels.add(proven.parts[1])
+        findings.label_types.add(type(proven.label).__name__)
+    if judge.shape == "text":
+        findings.characters += proven.characters
+    findings.lines.append(number)
+    findings.digests.append(digest_of(proven.parts))

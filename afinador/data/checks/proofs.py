@@ -1,0 +1,152 @@
+"""Lines of JSON that surely have no fault and no doubt, told from all others ten times as fast as by looking closely.
+
+A line is proven only if orjson takes it, if its record has the fields of its shape as plain texts, if no key occurs
+twice, and if it holds no strange character. Everything else is left to the detailed checks: a proof may fail for a good
+record, and never holds for a bad one. orjson refuses by itself what they refuse too: invalid UTF-8, NaN, half
+surrogates, numbers beyond a double's range, a byte order mark.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from afinador.data.checks.characters import may_be_strange
+from afinador.data.checks.judging import LONG_RECORD_CHARACTERS, used_fields
+from afinador.data.shapes import OPTIONAL_FIELDS, SHAPES, Shape
+
+_PLAIN_ROLES = frozenset({"system", "user", "assistant"})
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+_CLAIMED = frozenset(name for names in SHAPES.values() for name in names)
+_CLAIMED |= {name for names in OPTIONAL_FIELDS.values() for name in names} | {"functions"}
+# The end of a key that is not followed by its colon at once, or the end of a quotation inside of a text.
+_QUOTE_SPACE_COLON = re.compile(rb'"[ \t\r]+:')
+_LONGEST_LINE_BYTES = LONG_RECORD_CHARACTERS
+
+
+@dataclass(frozen=True)
+class Proven:
+    """A line whose record is good.
+
+    Attributes:
+        parts: As ``contents.parts_of`` gives them.
+        characters: Of its texts.
+        ignored: Names of further fields.
+        label: As it was written; of the shape ``text_label`` only.
+    """
+
+    parts: list[str]
+    characters: int
+    ignored: list[str]
+    label: str | int | None = None
+
+
+def prove(lines: list[bytes], raw: bytes, shape: Shape) -> list[Proven | None]:
+    """Return for each line that its record is good, or None where that is not sure.
+
+    Args:
+        lines: Of JSON in UTF-8, without their ends.
+        raw: The same in one piece.
+        shape: Of the file.
+    """
+    prover = _PROVERS.get(shape)
+    if prover is None:
+        return [None] * len(lines)
+    looks_strange = may_be_strange(raw)
+    proven: list[Proven | None] = []
+    keys: list[int] = []
+    for line in lines:
+        found, count = (None, 0) if looks_strange and may_be_strange(line) else _proven(line, shape, prover)
+        proven.append(found)
+        keys.append(count)
+    if _QUOTE_SPACE_COLON.search(raw) is None:
+        doubtful = sum(line.count(b'":') for line, found in zip(lines, proven, strict=True) if found is None)
+        if raw.count(b'":') - doubtful == sum(keys):
+            return proven
+    return [found and _with_single_keys(found, *pair) for found, *pair in zip(proven, lines, keys, strict=True)]
+
+
+def _with_single_keys(found: Proven, line: bytes, keys: int) -> Proven | None:
+    """Return what was found if no key of the line occurs twice.
+
+    A quote and a colon are the end of a key, but for an escaped quote of a text; no key ends with a backslash.
+    """
+    if any(match.start() == 0 or line[match.start() - 1] != 0x5C for match in _QUOTE_SPACE_COLON.finditer(line)):
+        return None
+    return found if line.count(b'":') - line.count(b'\\":') == keys else None
+
+
+def _proven(line: bytes, shape: Shape, prover: Callable[[Any], Proven | None]) -> tuple[Proven | None, int]:
+    if len(line) > _LONGEST_LINE_BYTES:
+        return None, 0
+    try:
+        fields = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None, 0
+    if type(fields) is not dict:
+        return None, 0
+    found = prover(fields)
+    if found is None:
+        return None, 0
+    keys = len(fields)
+    if keys > len(SHAPES[shape]):
+        used = used_fields(shape)
+        for name, value in fields.items():
+            if name not in used:
+                if name in _CLAIMED or name.endswith("\\") or type(value) not in _SCALARS:
+                    return None, 0
+                found.ignored.append(name)
+    return found, keys + (2 * len(fields["messages"]) if shape == "messages" else 0)
+
+
+def _chat(fields: dict[str, Any]) -> Proven | None:
+    messages = fields.get("messages")
+    if type(messages) is not list or not messages or "tools" in fields:
+        return None
+    parts: list[str] = []
+    role = None
+    for message in messages:
+        if type(message) is not dict or len(message) != 2:
+            return None
+        role, content = message.get("role"), message.get("content")
+        if type(role) is not str or role not in _PLAIN_ROLES or not _is_text(content):
+            return None
+        parts += (role, content)
+    if role != "assistant" or parts[0] == "assistant":
+        return None
+    return Proven(parts, sum(map(len, parts[1::2])), [])
+
+
+def _prompt_completion(fields: dict[str, Any]) -> Proven | None:
+    prompt, completion = fields.get("prompt"), fields.get("completion")
+    if not _is_text(prompt) or not _is_text(completion):
+        return None
+    return Proven([prompt, completion], len(prompt) + len(completion), [])
+
+
+def _text_label(fields: dict[str, Any]) -> Proven | None:
+    text, label = fields.get("text"), fields.get("label")
+    if not _is_text(text) or not (_is_text(label) or type(label) is int):
+        return None
+    return Proven([text, str(label)], len(text) + len(str(label)), [], label)
+
+
+def _text(fields: dict[str, Any]) -> Proven | None:
+    text = fields.get("text")
+    return Proven([text], len(text), []) if _is_text(text) else None
+
+
+def _is_text(value: Any) -> bool:
+    return type(value) is str and value != "" and not value.isspace()
+
+
+_PROVERS: dict[Shape, Callable[[dict[str, Any]], Proven | None]] = {
+    "messages": _chat,
+    "prompt_completion": _prompt_completion,
+    "text_label": _text_label,
+    "text": _text,
+}
