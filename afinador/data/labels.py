@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any
 
 from afinador.data.records import shortened
@@ -69,8 +70,11 @@ class LabelCounts:
 
 
 def class_of(label: str) -> str:
-    """Return the class that a label names; of more than a thousand characters, which are no name, the first ones."""
-    return label.strip()[:LABEL_CHARACTERS]
+    """Return the class that a label names; where that is no name but a long text, its beginning and its hash."""
+    name = label.strip()
+    if len(name) <= LABEL_CHARACTERS:
+        return name
+    return f"{name[:LABEL_CHARACTERS]}… {blake2b(name.encode(errors='surrogatepass'), digest_size=8).hexdigest()}"
 
 
 def in_order(classes: Iterable[str]) -> list[str]:

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from afinador.data.checks.conclusions import doubts_about_all, notes_about_all
-from afinador.data.checks.findings import Findings
+from afinador.data.checks.findings import Findings, Problems, firsts, with_count
 from afinador.data.checks.judging import Judge, some_of
 from afinador.data.checks.line_blocks import BLOCK_BYTES, blocks_of, is_searched
 from afinador.data.checks.workers import judged, processes_for
@@ -31,7 +31,7 @@ from afinador.data.shapes import (
 from afinador.data.verdicts import Report
 from afinador.errors import DataError
 
-__all__ = ["Problem", "Report", "compare_files", "load_examples", "require_valid", "validate_dataset"]
+__all__ = ["Problem", "Report", "compare_files", "load_examples", "overlap_of", "require_valid", "validate_dataset"]
 
 RECORDS_THAT_DECIDE_THE_SHAPE = 100
 RECORDS_IN_BLOCK = 1000
@@ -145,6 +145,14 @@ def compare_files(training: Report, validation: Report, name: str) -> None:
                 "classifier can answer with it. Remove these records, or add some with this label to the training file."
             )
             validation.add_error(Problem("unknown_label", said, field="label"))
+
+
+def overlap_of(training: Report, validation: Report, name: str) -> list[str]:
+    """Return a sentence for each way in which a validation file repeats the training file of a name; none if it does not."""
+    found = Problems()
+    for problem in validation.repetitions.shared_with(training.repetitions, name):
+        found.add(problem)
+    return [with_count(problem, found.counts) for problem in firsts(found.kept)]
 
 
 def require_valid(report: Report, name: str, *, param: str | None = None) -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from afinador.data.checks.findings import Problems
+from afinador.data.checks.findings import Problems, firsts, with_count
 from afinador.data.checks.lengths import distribution
 from afinador.data.checks.repetitions import Repetitions
 from afinador.data.labels import LabelCounts
@@ -73,13 +73,13 @@ class Report:
         """Say in a few sentences what was found: of each kind the first, and how many more."""
         if self.is_valid:
             said = f"{_counted(self.records)} of the shape {self.shape}."
-            return " ".join([said, *(self._with_count(problem) for problem in _firsts(self.warnings))])
-        firsts = _firsts(self.errors)
+            return " ".join([said, *(with_count(problem, self.counts) for problem in firsts(self.warnings))])
+        kinds = firsts(self.errors)
         unusable = sum(self._errors.counts.values())
         parts = [f"{min(unusable, self.records)} of {_counted(self.records)} cannot be used:"] if self.records else []
-        parts += [self._with_count(problem) for problem in firsts[:CODES_IN_SUMMARY]]
-        if len(firsts) > CODES_IN_SUMMARY:
-            parts.append(f"And {len(firsts) - CODES_IN_SUMMARY} other kinds of fault.")
+        parts += [with_count(problem, self.counts) for problem in kinds[:CODES_IN_SUMMARY]]
+        if len(kinds) > CODES_IN_SUMMARY:
+            parts.append(f"And {len(kinds) - CODES_IN_SUMMARY} other kinds of fault.")
         return " ".join(parts)
 
     def to_json(self) -> dict[str, Any]:
@@ -120,14 +120,6 @@ class Report:
         """Add all that was found in the next part of the file."""
         self._errors.add_all(errors)
         self._warnings.add_all(warnings)
-
-    def _with_count(self, problem: Problem) -> str:
-        more = self.counts[problem.code] - 1
-        return problem.message + (f" And {more} more like it." if more else "")
-
-
-def _firsts(problems: list[Problem]) -> list[Problem]:
-    return list({problem.code: problem for problem in reversed(problems)}.values())[::-1]
 
 
 def _counted(records: int) -> str:

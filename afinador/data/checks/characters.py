@@ -14,18 +14,13 @@ _DIRECTION = "\u202a-\u202e\u2066-\u2069"
 _BROKEN = "\ufffd\ufeff\ufffe\uffff\ufdd0-\ufdef\ud800-\udfff"
 _STRANGE = re.compile(f"[{_CONTROL}{_DIRECTION}{_BROKEN}]")
 
-# What the bytes of JSON in UTF-8 hold wherever the decoded text could hold one of these.
-_BYTES_OF_STRANGE = tuple(
-    re.compile(pattern)
-    for pattern in (
-        rb"\x7f",
-        rb"\\u(?:00[01789]|20[26]|[fF][dDeEfF])",
-        rb"\\[bf]",
-        rb"\xc2[\x80-\x84\x86-\x9f]",
-        rb"\xe2\x80[\xaa-\xae]",
-        rb"\xe2\x81[\xa6-\xa9]",
-        rb"\xef[\xb7\xbb\xbf][\x90-\xbf]",
-    )
+# What the bytes of JSON in UTF-8 hold wherever the decoded text could hold one of these: an escape, or a byte that is
+# rare enough to be looked for alone before what follows it.
+_ESCAPE_OF_STRANGE = re.compile(rb"\\(?:[bf]|u(?:00[01789]|20[26]|[fF][dDeEfF]))")
+_BYTES_OF_STRANGE = (
+    (b"\xc2", re.compile(rb"\xc2[\x80-\x84\x86-\x9f]")),
+    (b"\xe2", re.compile(rb"\xe2(?:\x80[\xaa-\xae]|\x81[\xa6-\xa9])")),
+    (b"\xef", re.compile(rb"\xef[\xb7\xbb\xbf][\x90-\xbf]")),
 )
 
 _NAMES = {
@@ -38,8 +33,9 @@ _NAMES = {
 
 def may_be_strange(raw: bytes) -> bool:
     """Tell whether lines of JSON in UTF-8 can hold such characters; False is certain, True is not."""
-    first, *others = _BYTES_OF_STRANGE[: 3 if raw.isascii() else None]
-    return bool(first.search(raw)) or any(pattern.search(raw) for pattern in others)
+    if b"\x7f" in raw or _ESCAPE_OF_STRANGE.search(raw):
+        return True
+    return not raw.isascii() and any(first in raw and pattern.search(raw) for first, pattern in _BYTES_OF_STRANGE)
 
 
 def strange_characters(record: Record, texts: Iterable[tuple[str, str]]) -> Iterator[Problem]:

@@ -42,6 +42,17 @@ class Problems:
             self.counts[code] = self.counts.get(code, 0) + count
 
 
+def firsts(problems: list[Problem]) -> list[Problem]:
+    """Return the first problem of each code."""
+    return list({problem.code: problem for problem in reversed(problems)}.values())[::-1]
+
+
+def with_count(problem: Problem, counts: dict[str, int]) -> str:
+    """Return what a problem says, and how many more there are of its code."""
+    more = counts[problem.code] - 1
+    return problem.message + (f" And {more} more like it." if more else "")
+
+
 @dataclass
 class Findings:
     """What was found in a part of a file.

@@ -16,7 +16,8 @@ from afinador.data.readers import record_of_json_line
 
 BLOCK_BYTES = 2**20
 BLOCKS_ALL_SEARCHED = 16
-"""So many blocks are all looked at closely, then half as many of each doubling of their number."""
+ONE_BLOCK_SEARCHED_OF = 64
+"""The first blocks are all looked at closely, of later ones one in so many."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,8 @@ class Block:
 
 
 def is_searched(number: int) -> bool:
-    """Tell whether the block of a number (from 0) is looked at closely: fewer and fewer of them, and all of a small file."""
-    every = 1
-    while number >= BLOCKS_ALL_SEARCHED * every:
-        every *= 2
-    return number % every == 0
+    """Tell whether the block of a number (from 0) is looked at closely: all of a small file, a sample of a large one."""
+    return number < BLOCKS_ALL_SEARCHED or number % ONE_BLOCK_SEARCHED_OF == 0
 
 
 def blocks_of(path: Path) -> Iterator[Block]:

@@ -6,9 +6,8 @@ Broder 1997, "On the resemblance and containment of documents"; the bands are th
 
 from __future__ import annotations
 
-import re
 from array import array
-from operator import eq
+from operator import concat, eq
 
 from rensa import RMinHash
 
@@ -22,20 +21,18 @@ FEWEST_WORDS = 12
 """Shorter texts are not compared: in short texts a single word is the whole difference."""
 
 _CHARACTERS_COMPARED = 20_000
-_RUN = 3
 _PERMUTATIONS = 128
 _ROWS = 8
 _SEED = 42
-_WORD = re.compile(r"\w+")
 
 
 def signature_of(parts: list[str]) -> bytes | None:
     """Return the signature of a record; None where it has too few words to be compared."""
-    words = _WORD.findall(" ".join(parts)[:_CHARACTERS_COMPARED].lower())
+    words = " ".join(parts)[:_CHARACTERS_COMPARED].lower().split()
     if len(words) < FEWEST_WORDS:
         return None
     sketch = RMinHash(_PERMUTATIONS, _SEED)
-    sketch.update([" ".join(run) for run in zip(words, words[1:], words[2:], strict=False)])
+    sketch.update(list(map(concat, map(concat, words, words[1:]), words[2:])))
     return array("I", sketch.digest()).tobytes()
 
 

@@ -6,7 +6,7 @@ All patterns are bounded, so that no text takes longer than its length.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from afinador.data.records import Problem, Record
@@ -109,14 +109,13 @@ _KINDS = (
 _MANY_DIGITS = re.compile(r"[0-9](?:[ ().-]{0,2}[0-9]){6}")
 
 
-def personal_data(record: Record, texts: Iterable[tuple[str, str]]) -> Iterator[Problem]:
+def personal_data(record: Record, texts: Sequence[tuple[str, str]]) -> Iterator[Problem]:
     """Yield a warning for each kind in a record, at the first field that holds it."""
-    found: set[str] = set()
-    for field, text in texts:
-        text = text[:CHARACTERS_SEARCHED]
-        kinds = (*_KINDS, *_KINDS_WITH_DIGITS) if _MANY_DIGITS.search(text) else _KINDS
-        for kind in kinds:
-            if kind.code not in found and kind.is_in(text):
-                found.add(kind.code)
-                said = f"{record.place}: {field} seems to hold {kind.name}. A model may repeat it to others: remove or replace it."
-                yield Problem(kind.code, said, record.line, field)
+    fields, all_texts = zip(*texts, strict=True)
+    # No pattern goes beyond the end of a line, so that one search sees all fields.
+    together = "\n".join(text[:CHARACTERS_SEARCHED] for text in all_texts)
+    for kind in (*_KINDS, *_KINDS_WITH_DIGITS) if _MANY_DIGITS.search(together) else _KINDS:
+        if kind.is_in(together):
+            field = next(field for field, text in zip(fields, all_texts, strict=True) if kind.is_in(text))
+            said = f"{record.place}: {field} seems to hold {kind.name}. A model may repeat it to others: remove or replace it."
+            yield Problem(kind.code, said, record.line, field)

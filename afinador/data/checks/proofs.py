@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -25,11 +24,11 @@ _CLAIMED = frozenset(name for names in SHAPES.values() for name in names)
 _CLAIMED |= {name for names in OPTIONAL_FIELDS.values() for name in names} | {"functions"}
 # The end of a key that is not followed by its colon at once, or the end of a quotation inside of a text.
 _QUOTE_SPACE_COLON = re.compile(rb'"[ \t\r]+:')
+_BACKSLASH = ord("\\")
 _LONGEST_LINE_BYTES = LONG_RECORD_CHARACTERS
 
 
-@dataclass(frozen=True)
-class Proven:
+class Proven(NamedTuple):
     """A line whose record is good.
 
     Attributes:
@@ -64,20 +63,25 @@ def prove(lines: list[bytes], raw: bytes, shape: Shape) -> list[Proven | None]:
         proven.append(found)
         keys.append(count)
     if _QUOTE_SPACE_COLON.search(raw) is None:
-        doubtful = sum(line.count(b'":') for line, found in zip(lines, proven, strict=True) if found is None)
-        if raw.count(b'":') - doubtful == sum(keys):
+        doubtful = sum(_keys_in(line) for line, found in zip(lines, proven, strict=True) if found is None)
+        if _keys_in(raw) - doubtful == sum(keys):
             return proven
     return [found and _with_single_keys(found, *pair) for found, *pair in zip(proven, lines, keys, strict=True)]
 
 
 def _with_single_keys(found: Proven, line: bytes, keys: int) -> Proven | None:
-    """Return what was found if no key of the line occurs twice.
-
-    A quote and a colon are the end of a key, but for an escaped quote of a text; no key ends with a backslash.
-    """
-    if any(match.start() == 0 or line[match.start() - 1] != 0x5C for match in _QUOTE_SPACE_COLON.finditer(line)):
+    """Return what was found if no key of the line occurs twice."""
+    if any(line[match.start() - 1] != _BACKSLASH for match in _QUOTE_SPACE_COLON.finditer(line)):
         return None
-    return found if line.count(b'":') - line.count(b'\\":') == keys else None
+    return found if _keys_in(line) == keys else None
+
+
+def _keys_in(raw: bytes) -> int:
+    """Count the keys of good JSON that end without a backslash and have their colon at once.
+
+    A quote and a colon are the end of a key, but for an escaped quote of a text.
+    """
+    return raw.count(b'":') - raw.count(b'\\":')
 
 
 def _proven(line: bytes, shape: Shape, prover: Callable[[Any], Proven | None]) -> tuple[Proven | None, int]:
@@ -85,11 +89,9 @@ def _proven(line: bytes, shape: Shape, prover: Callable[[Any], Proven | None]) -
         return None, 0
     try:
         fields = orjson.loads(line)
-    except orjson.JSONDecodeError:
+        found = prover(fields)
+    except (orjson.JSONDecodeError, KeyError, TypeError):  # no JSON, or not built as the shape is
         return None, 0
-    if type(fields) is not dict:
-        return None, 0
-    found = prover(fields)
     if found is None:
         return None, 0
     keys = len(fields)
@@ -104,39 +106,44 @@ def _proven(line: bytes, shape: Shape, prover: Callable[[Any], Proven | None]) -
 
 
 def _chat(fields: dict[str, Any]) -> Proven | None:
-    messages = fields.get("messages")
-    if type(messages) is not list or not messages or "tools" in fields:
+    messages = fields["messages"]
+    if "tools" in fields or type(messages) is not list:
         return None
     parts: list[str] = []
     role = None
     for message in messages:
-        if type(message) is not dict or len(message) != 2:
+        role, content = message["role"], message["content"]
+        if (
+            len(message) != 2
+            or role not in _PLAIN_ROLES
+            or not content
+            or type(content) is not str
+            or content.isspace()
+        ):
             return None
-        role, content = message.get("role"), message.get("content")
-        if type(role) is not str or role not in _PLAIN_ROLES or not _is_text(content):
-            return None
-        parts += (role, content)
+        parts.append(role)
+        parts.append(content)
     if role != "assistant" or parts[0] == "assistant":
         return None
     return Proven(parts, sum(map(len, parts[1::2])), [])
 
 
 def _prompt_completion(fields: dict[str, Any]) -> Proven | None:
-    prompt, completion = fields.get("prompt"), fields.get("completion")
+    prompt, completion = fields["prompt"], fields["completion"]
     if not _is_text(prompt) or not _is_text(completion):
         return None
     return Proven([prompt, completion], len(prompt) + len(completion), [])
 
 
 def _text_label(fields: dict[str, Any]) -> Proven | None:
-    text, label = fields.get("text"), fields.get("label")
+    text, label = fields["text"], fields["label"]
     if not _is_text(text) or not (_is_text(label) or type(label) is int):
         return None
     return Proven([text, str(label)], len(text) + len(str(label)), [], label)
 
 
 def _text(fields: dict[str, Any]) -> Proven | None:
-    text = fields.get("text")
+    text = fields["text"]
     return Proven([text], len(text), []) if _is_text(text) else None
 
 
