@@ -81,6 +81,8 @@ class _Source:
             yield from _LINE_WITH_END.findall(line.text)
 
     def _find_dialect(self) -> tuple[str, str]:
+        # The limit of the csv module (128 kB a field) is global to the process; ours is the longest line.
+        csv.field_size_limit(LONGEST_LINE_BYTES)
         for text in self._lines:
             self._held.append(text)
             if separator := _SEPARATOR_LINE.fullmatch(text):
@@ -104,8 +106,6 @@ def _columns_found(header: str, delimiter: str, quote: str) -> int:
 
 def _rows(source: _Source) -> Iterator[tuple[int, list[str]] | Problem]:
     """Yield each row with the line on which it starts; after a broken one reading goes on."""
-    # The limit of the csv module (128 kB a field) is global to the process; ours is the longest line.
-    csv.field_size_limit(LONGEST_LINE_BYTES)
     reader = csv.reader(source, delimiter=source.delimiter, quotechar=source.quote, strict=True)
     while True:
         line = reader.line_num + 1

@@ -41,7 +41,7 @@ def _is_iban(found: str) -> bool:
 
 def _is_card_number(found: str) -> bool:
     digits = [int(digit) for digit in _NON_DIGITS.sub("", found)]
-    if not 13 <= len(digits) <= 19 or len(set(digits)) < 3 or digits[0] not in (2, 3, 4, 5, 6):
+    if not 13 <= len(digits) <= 19 or len(set(digits)) < 2 or digits[0] not in (2, 3, 4, 5, 6):
         return False
     doubled = [digit * 2 - 9 if digit > 4 else digit * 2 for digit in digits[-2::-2]]
     return (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
@@ -93,7 +93,7 @@ _TOKEN_BEGINNINGS = (
 )
 _KINDS_WITH_DIGITS = (
     _Kind("personal_iban", "a bank account number (IBAN)", re.compile(r"\b[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?\b"), holds=_is_iban),
-    _Kind("personal_card", "a payment card number", re.compile(r"(?<![\d.,-])[2-6][0-9]{3}(?:[ -]?[0-9]){9,15}(?![\d.,-]?\d)"), holds=_is_card_number),
+    _Kind("personal_card", "a payment card number", re.compile(r"(?<![\d.,-])(?:3[47][0-9]{2}([ -]?)[0-9]{6}\1[0-9]{5}|[2-6][0-9]{3}([ -]?)[0-9]{4}\2[0-9]{4}\2[0-9]{4}(?:\2[0-9]{3})?)(?![\d.,-]?\d)"), holds=_is_card_number),
     _Kind("personal_phone", "a telephone number", re.compile(r"(?<![\w.+])(?:\+[1-9][0-9]{0,2}[ .-]?(?:\([0-9]{1,4}\)[ .-]?)?[0-9]{2,4}(?:[ .-]?[0-9]{2,4}){1,4}|\([0-9]{3}\) ?[0-9]{3}-[0-9]{4}|[0-9]{3}[-.][0-9]{3}[-.][0-9]{4}|[6-9][0-9]{2}(?: [0-9]{2}){3}|[6-9][0-9]{2}(?: [0-9]{3}){2})(?![\w-])"), holds=_is_phone_number),
 )  # fmt: skip
 _KINDS = (
