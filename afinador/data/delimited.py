@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from afinador.data.lines import LONGEST_LINE_BYTES, Line, lines_of
 from afinador.data.records import Problem, Record, shortened
@@ -20,6 +21,19 @@ def columns_of_csv(path: Path) -> list[str]:
     """Return the names in the header, stripped; none of an empty file or a header that is no CSV."""
     header = next(_rows(_Source(path)), None)
     return [] if header is None or isinstance(header, Problem) else [name.strip() for name in header[1]]
+
+
+class Dialect(NamedTuple):
+    """How values are parted, and what stands around those that hold the delimiter or a line break."""
+
+    delimiter: str
+    quote: str
+
+
+def dialect_of(path: Path) -> Dialect:
+    """Return how a CSV is written, by its header."""
+    source = _Source(path)
+    return Dialect(source.delimiter, source.quote)
 
 
 def read_csv(path: Path) -> Iterator[Record | Problem]:
@@ -41,10 +55,11 @@ def read_csv(path: Path) -> Iterator[Record | Problem]:
         yield Problem("duplicate_column", message, header[0], repeated[0])
         return
     for row in rows:
-        yield row if isinstance(row, Problem) else _record(columns, *row)
+        yield row if isinstance(row, Problem) else record_of_row(columns, *row)
 
 
-def _record(columns: list[str], line: int, values: list[str]) -> Record | Problem:
+def record_of_row(columns: list[str], line: int, values: list[str]) -> Record | Problem:
+    """Return the record of a row, or why it is none."""
     if len(values) != len(columns):
         message = (
             f"Line {line} has {len(values)} values, but the header has {len(columns)} columns "

@@ -13,8 +13,9 @@ from pathlib import Path
 from afinador.data.checks.conclusions import doubts_about_all, notes_about_all
 from afinador.data.checks.findings import Findings, Problems, firsts, with_count
 from afinador.data.checks.judging import Judge, some_of
-from afinador.data.checks.line_blocks import BLOCK_BYTES, blocks_of, is_searched
-from afinador.data.checks.workers import judged, processes_for
+from afinador.data.checks.line_blocks import BLOCK_BYTES, JsonLines, is_searched
+from afinador.data.checks.row_blocks import Rows
+from afinador.data.checks.workers import Divisible, judged, processes_for
 from afinador.data.delimited import columns_of_csv
 from afinador.data.detection import encoding_of
 from afinador.data.readers import detect_format, read_records
@@ -66,18 +67,15 @@ def _judged(path: Path, name: str, report: Report, processes: int | None, progre
     assert report.format is not None
     report.shape, records = _with_shape(path, report.format)
     judge = Judge(report.shape, finds_repetitions=report.format != "text")
-    whole = Findings()
-    if report.format == "jsonl" and encoding_of(path) != "utf-16":
-        parts = _line_parts(path, report.bytes, judge, processes, progress)
-    else:
-        parts = _record_parts(records, judge)
-    for found in parts:
-        whole.add_all(found)
-        report.add_problems(found.errors, found.warnings)
-        for problem in report.repetitions.take(found):
-            report.add_warning(problem)
-    report.records, report.searched, report.lengths = whole.records, whole.searched, whole.lengths
-    report.labels = whole.labels if report.shape == "text_label" else None
+    divisible = _divisible(path, report.format, judge)
+    whole = None
+    if divisible is not None:
+        try:
+            whole = _added_up(report, _parts(divisible, report.bytes, processes, progress))
+        except _IndivisibleError:
+            report = Report(report.format, report.shape, bytes=report.bytes)
+    if whole is None:
+        whole = _added_up(report, _record_parts(records, judge))
     if report.records == 0 and not report.errors:
         report.add_error(Problem("no_records", f"{name!r} holds no records. Upload a file with at least one."))
     for problem in doubts_about_all(report.shape, whole):
@@ -90,11 +88,36 @@ def _judged(path: Path, name: str, report: Report, processes: int | None, progre
     return report
 
 
-def _line_parts(
-    path: Path, file_bytes: int, judge: Judge, processes: int | None, progress: Progress | None
-) -> Iterator[Findings]:
-    processes = processes or processes_for(file_bytes // BLOCK_BYTES)
-    for block, found in judged(path, blocks_of(path), judge, processes):
+class _IndivisibleError(Exception):
+    """The parts of a file are no parts by themselves."""
+
+
+def _divisible(path: Path, format: Format, judge: Judge) -> Divisible | None:
+    if judge.shape is None or encoding_of(path) == "utf-16":
+        return None
+    if format == "jsonl":
+        return JsonLines(path, judge)
+    return Rows.find(path, judge, columns_of_csv(path)) if format == "csv" else None
+
+
+def _added_up(report: Report, parts: Iterator[Findings]) -> Findings:
+    """Add all parts to the report; return what was found in the whole."""
+    whole = Findings()
+    for found in parts:
+        whole.add_all(found)
+        report.add_problems(found.errors, found.warnings)
+        for problem in report.repetitions.take(found):
+            report.add_warning(problem)
+    report.sort()
+    report.records, report.searched, report.lengths = whole.records, whole.searched, whole.lengths
+    report.labels = whole.labels if report.shape == "text_label" else None
+    return whole
+
+
+def _parts(file: Divisible, file_bytes: int, processes: int | None, progress: Progress | None) -> Iterator[Findings]:
+    for block, found in judged(file, processes or processes_for(file_bytes // BLOCK_BYTES)):
+        if found is None:
+            raise _IndivisibleError
         yield found
         if progress is not None:
             progress(block.offset + block.size, file_bytes)

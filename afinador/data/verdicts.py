@@ -116,6 +116,11 @@ class Report:
         """Keep a note if there are few of its code."""
         self._notes.add(problem)
 
+    def sort(self) -> None:
+        """Put what is known of single records into the order of the file."""
+        for problems in (self._errors, self._warnings):
+            problems.kept.sort(key=lambda problem: problem.line or 0)
+
     def add_problems(self, errors: Problems, warnings: Problems) -> None:
         """Add all that was found in the next part of the file."""
         self._errors.add_all(errors)

@@ -23,6 +23,8 @@ _BYTES_OF_STRANGE = (
     (b"\xef", re.compile(rb"\xef[\xb7\xbb\xbf][\x90-\xbf]")),
 )
 
+_CONTROL_BYTES = [bytes([code]) for code in (*range(0x09), *range(0x0E, 0x20), 0x7F)]
+
 _NAMES = {
     "\x00": "a NUL character (U+0000)",
     "\x1b": "a terminal escape (U+001B)",
@@ -33,8 +35,15 @@ _NAMES = {
 
 def may_be_strange(raw: bytes) -> bool:
     """Tell whether lines of JSON in UTF-8 can hold such characters; False is certain, True is not."""
-    if b"\x7f" in raw or _ESCAPE_OF_STRANGE.search(raw):
-        return True
+    return b"\x7f" in raw or _ESCAPE_OF_STRANGE.search(raw) is not None or _has_strange_bytes(raw)
+
+
+def may_be_strange_text(raw: bytes) -> bool:
+    """Tell the same of plain text in UTF-8, which may hold control characters as they are."""
+    return any(control in raw for control in _CONTROL_BYTES) or _has_strange_bytes(raw)
+
+
+def _has_strange_bytes(raw: bytes) -> bool:
     return not raw.isascii() and any(first in raw and pattern.search(raw) for first, pattern in _BYTES_OF_STRANGE)
 
 

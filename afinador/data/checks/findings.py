@@ -5,7 +5,9 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from afinador.data.checks.contents import digest_of
 from afinador.data.labels import LabelCounts
 from afinador.data.records import Problem
 
@@ -53,6 +55,22 @@ def with_count(problem: Problem, counts: dict[str, int]) -> str:
     return problem.message + (f" And {more} more like it." if more else "")
 
 
+class Proven(NamedTuple):
+    """What is told of a record that surely has no fault and no doubt.
+
+    Attributes:
+        parts: As ``contents.parts_of`` gives them.
+        characters: Of its texts.
+        ignored: Names of further fields.
+        label: As it was written; of the shape ``text_label`` only.
+    """
+
+    parts: list[str]
+    characters: int
+    ignored: list[str]
+    label: str | int | None = None
+
+
 @dataclass
 class Findings:
     """What was found in a part of a file.
@@ -86,6 +104,18 @@ class Findings:
     def usable(self) -> int:
         """Records that can be trained on."""
         return sum(self.lengths.values())
+
+    def take(self, line: int, proven: Proven) -> None:
+        """Add a record without fault or doubt."""
+        self.records += 1
+        self.lengths[proven.characters] += 1
+        if proven.ignored:
+            self.ignore(proven.ignored)
+        if proven.label is not None:
+            self.labels.add(proven.parts[1])
+            self.label_types.add(type(proven.label).__name__)
+        self.lines.append(line)
+        self.digests.append(digest_of(proven.parts))
 
     def ignore(self, names: list[str]) -> None:
         """Note fields that are not used."""

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
-from afinador.data.checks.contents import digest_of
 from afinador.data.checks.findings import Findings
 from afinador.data.checks.judging import Judge
-from afinador.data.checks.proofs import Proven, prove
+from afinador.data.checks.proofs import prove
 from afinador.data.lines import LONGEST_LINE_BYTES, bounded_lines, decoded_line
 from afinador.data.readers import record_of_json_line
 
@@ -43,7 +43,7 @@ def is_searched(number: int) -> bool:
 
 
 def blocks_of(path: Path) -> Iterator[Block]:
-    """Yield the parts of a file, in order; of a line that is too long no more than a block is held."""
+    """Yield the parts of a file of lines, in order; of a line that is too long no more than a block is held."""
     with path.open("rb") as file:
         offset, first_line, number = 0, 1, 0
         while raw := file.read(BLOCK_BYTES):
@@ -55,31 +55,45 @@ def blocks_of(path: Path) -> Iterator[Block]:
             offset, first_line, number = offset + size, first_line + lines, number + 1
 
 
-def judge_block(path: Path, block: Block, judge: Judge) -> Findings:
-    """Return what there is to say about the records of a block."""
-    findings = Findings()
-    with path.open("rb") as file:
-        file.seek(block.offset)
-        if block.size > 2 * BLOCK_BYTES:
-            _judge_long_lines(file, block, judge, findings)
-            return findings
-        raw = file.read(block.size)
-    if block.closely or judge.shape is None:
-        for number, line in enumerate(BytesIO(raw), start=block.first_line):
-            _judge_line(number, line, judge, findings, block.closely)
-        return findings
-    lines = raw.split(b"\n")
-    if not lines[-1]:
-        lines.pop()
-    for number, (line, proven) in enumerate(zip(lines, prove(lines, raw, judge.shape), strict=True), block.first_line):
-        if proven is None:
-            _judge_line(number, line, judge, findings, closely=False)
-        else:
-            _take(number, proven, judge, findings)
-    return findings
+@dataclass(frozen=True)
+class JsonLines:
+    """A file of JSON Lines in UTF-8, and the checks of its records."""
+
+    path: Path
+    judge: Judge
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield the parts of the file, in order."""
+        return blocks_of(self.path)
+
+    def findings(self, block: Block) -> Findings:
+        """Return what there is to say about the records of a part."""
+        found = Findings()
+        with self.path.open("rb") as file:
+            file.seek(block.offset)
+            if block.size > 2 * BLOCK_BYTES:
+                _judge_long_lines(file, block, self.judge, found)
+                return found
+            raw = file.read(block.size)
+        if block.closely or self.judge.shape is None:
+            for number, line in enumerate(BytesIO(raw), start=block.first_line):
+                _judge_line(number, line, self.judge, found, block.closely)
+            return found
+        lines = raw.split(b"\n")
+        if not lines[-1]:
+            lines.pop()
+        proofs = prove(lines, raw, self.judge.shape)
+        for number, (line, proven) in enumerate(zip(lines, proofs, strict=True), start=block.first_line):
+            if proven is None:
+                _judge_line(number, line, self.judge, found, closely=False)
+            else:
+                found.take(number, proven)
+                if self.judge.shape == "text":
+                    found.characters += proven.characters
+        return found
 
 
-def _judge_long_lines(file, block: Block, judge: Judge, findings: Findings) -> None:
+def _judge_long_lines(file: BinaryIO, block: Block, judge: Judge, findings: Findings) -> None:
     number = block.first_line
     left = block.size
     for line in bounded_lines(file):
@@ -94,17 +108,3 @@ def _judge_line(number: int, raw: bytes, judge: Judge, findings: Findings, close
     found = record_of_json_line(decoded_line(number, raw))
     if found is not None:
         judge.judge(found, findings, closely=closely)
-
-
-def _take(number: int, proven: Proven, judge: Judge, findings: Findings) -> None:
-    findings.records += 1
-    findings.lengths[proven.characters] += 1
-    if proven.ignored:
-        findings.ignore(proven.ignored)
-    if proven.label is not None:
-        findings.labels.add(proven.parts[1])
-        findings.label_types.add(type(proven.label).__name__)
-    if judge.shape == "text":
-        findings.characters += proven.characters
-    findings.lines.append(number)
-    findings.digests.append(digest_of(proven.parts))

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
 from afinador.data.checks.characters import may_be_strange
+from afinador.data.checks.findings import Proven
 from afinador.data.checks.judging import LONG_RECORD_CHARACTERS, used_fields
 from afinador.data.shapes import OPTIONAL_FIELDS, SHAPES, Shape
 
@@ -26,22 +27,6 @@ _CLAIMED |= {name for names in OPTIONAL_FIELDS.values() for name in names} | {"f
 _QUOTE_SPACE_COLON = re.compile(rb'"[ \t\r]+:')
 _BACKSLASH = ord("\\")
 _LONGEST_LINE_BYTES = LONG_RECORD_CHARACTERS
-
-
-class Proven(NamedTuple):
-    """A line whose record is good.
-
-    Attributes:
-        parts: As ``contents.parts_of`` gives them.
-        characters: Of its texts.
-        ignored: Names of further fields.
-        label: As it was written; of the shape ``text_label`` only.
-    """
-
-    parts: list[str]
-    characters: int
-    ignored: list[str]
-    label: str | int | None = None
 
 
 def prove(lines: list[bytes], raw: bytes, shape: Shape) -> list[Proven | None]:
@@ -67,6 +52,11 @@ def prove(lines: list[bytes], raw: bytes, shape: Shape) -> list[Proven | None]:
         if _keys_in(raw) - doubtful == sum(keys):
             return proven
     return [found and _with_single_keys(found, *pair) for found, *pair in zip(proven, lines, keys, strict=True)]
+
+
+def is_claimed(name: str) -> bool:
+    """Tell whether a field of this name may make a record one of another shape."""
+    return name in _CLAIMED
 
 
 def _with_single_keys(found: Proven, line: bytes, keys: int) -> Proven | None:

@@ -13,11 +13,10 @@ import sys
 from collections import deque
 from collections.abc import Iterator
 from multiprocessing.connection import Connection, Pipe, wait
-from pathlib import Path
+from typing import Protocol
 
 from afinador.data.checks.findings import Findings
-from afinador.data.checks.judging import Judge
-from afinador.data.checks.line_blocks import Block, judge_block
+from afinador.data.checks.line_blocks import Block
 
 MOST_PROCESSES = 4
 """More are of no use: the one that adds up is busy then."""
@@ -31,33 +30,40 @@ def processes_for(blocks: int) -> int:
     return 1 if blocks < 32 else min(MOST_PROCESSES, len(os.sched_getaffinity(0)))
 
 
-def judged(path: Path, blocks: Iterator[Block], judge: Judge, processes: int) -> Iterator[tuple[Block, Findings]]:
-    """Yield the blocks with what was found in each, in their order.
+class Divisible(Protocol):
+    """A file whose parts can be judged apart from each other."""
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield the parts, in order."""
+
+    def findings(self, block: Block) -> Findings | None:
+        """Return what was found in a part; None where it turns out to be no part by itself."""
+
+
+def judged(file: Divisible, processes: int) -> Iterator[tuple[Block, Findings | None]]:
+    """Yield the blocks of a file with what was found in each, in their order.
 
     Args:
-        path: Of the file.
-        blocks: Its parts.
-        judge: Its checks.
+        file: The file with its checks.
         processes: 1 for this one alone; else so many others do the work. What one of them leaves undone because it
             was ended, this one does.
     """
     if processes == 1:
-        for block in blocks:
-            yield block, judge_block(path, block, judge)
+        for block in file.blocks():
+            yield block, file.findings(block)
         return
-    workers = [_Worker(path, judge) for _ in range(processes)]
+    workers = [_Worker(file) for _ in range(processes)]
     try:
-        yield from _shared(path, blocks, judge, workers)
+        yield from _shared(file, workers)
     finally:
         for worker in workers:
             worker.end()
 
 
-def _shared(
-    path: Path, blocks: Iterator[Block], judge: Judge, workers: list[_Worker]
-) -> Iterator[tuple[Block, Findings]]:
+def _shared(file: Divisible, workers: list[_Worker]) -> Iterator[tuple[Block, Findings | None]]:
+    blocks = file.blocks()
     order: deque[Block] = deque()
-    done: dict[Block, Findings] = {}
+    done: dict[Block, Findings | None] = {}
     is_last = False
     while True:
         for worker in workers:
@@ -78,7 +84,7 @@ def _shared(
         for worker in _answering(workers):
             done.update(worker.answer())
         for lost in [block for worker in workers for block in worker.lost()]:
-            done[lost] = judge_block(path, lost, judge)
+            done[lost] = file.findings(lost)
 
 
 def _answering(workers: list[_Worker]) -> list[_Worker]:
@@ -89,7 +95,7 @@ def _answering(workers: list[_Worker]) -> list[_Worker]:
 class _Worker:
     """One process, and the blocks that it was given and has not answered yet."""
 
-    def __init__(self, path: Path, judge: Judge) -> None:
+    def __init__(self, file: Divisible) -> None:
         self.connection, others = Pipe()
         self.given: deque[Block] = deque()
         self._is_lost = False
@@ -97,13 +103,13 @@ class _Worker:
             [sys.executable, "-m", __name__, str(others.fileno())], pass_fds=[others.fileno()], stdin=subprocess.DEVNULL
         )
         others.close()
-        self._send((path, judge))
+        self._send(file)
 
     def give(self, block: Block) -> None:
         self.given.append(block)
         self._send(block)
 
-    def answer(self) -> dict[Block, Findings]:
+    def answer(self) -> dict[Block, Findings | None]:
         try:
             findings = self.connection.recv()
         except (EOFError, OSError):
@@ -135,9 +141,9 @@ class _Worker:
 def main(descriptor: int) -> None:
     """Answer blocks with what was found in each, until the connection is closed."""
     with Connection(descriptor) as connection, contextlib.suppress(EOFError, OSError, KeyboardInterrupt):
-        path, judge = connection.recv()
+        file = connection.recv()
         while True:
-            connection.send(judge_block(path, connection.recv(), judge))
+            connection.send(file.findings(connection.recv()))
 
 
 if __name__ == "__main__":

@@ -11,9 +11,10 @@ from dataclasses import asdict
 
 import pytest
 
-from afinador.data.checks import line_blocks, workers
+from afinador.data import validation
+from afinador.data.checks import line_blocks, row_blocks, workers
 from afinador.data.checks.judging import Judge
-from afinador.data.checks.line_blocks import Block, blocks_of, judge_block
+from afinador.data.checks.line_blocks import Block, JsonLines, blocks_of
 from afinador.data.shapes import SHAPES
 from afinador.data.validation import validate_dataset
 
@@ -50,7 +51,7 @@ ODD_LINES = [
 def findings_of(path, judge):
     """What is found in a file without a close look, as plain values."""
     block = Block(0, path.stat().st_size, 1, closely=False)
-    found = asdict(judge_block(path, block, judge))
+    found = asdict(JsonLines(path, judge).findings(block))
     found["labels"] = found["labels"].to_json()
     return found
 
@@ -77,12 +78,61 @@ def test_what_is_proven_good_is_good_when_looked_at(tmp_path, monkeypatch, shape
 @pytest.mark.shared_data
 def test_hostile_lines_are_never_proven_good(shared_data, tmp_path, monkeypatch):
     for path in sorted((shared_data / "pathological" / "derived").glob("*.jsonl")):
-        for shape in SHAPES:
-            judge = Judge(shape, finds_repetitions=True)
-            quick = findings_of(path, judge)
-            with monkeypatch.context() as patched:
-                patched.setattr(line_blocks, "prove", lambda lines, raw, shape: [None] * len(lines))
-                assert quick == findings_of(path, judge), (path.name, shape)
+        shape = {"chat": "messages", "json": "messages", "cls": "text_label"}.get(
+            path.name[:4].rstrip("_"), "prompt_completion"
+        )
+        judge = Judge(shape, finds_repetitions=True)
+        quick = findings_of(path, judge)
+        with monkeypatch.context() as patched:
+            patched.setattr(line_blocks, "prove", lambda lines, raw, shape: [None] * len(lines))
+            assert quick == findings_of(path, judge), (path.name, shape)
+
+
+ODD_ROWS = [
+    "a,b", '"a, ""b""",c', '"two\nlines",b', '"two\r\nlines\n\n",b', "", "  ", "a", "a,b,c", ",b", '"",b', " ,b", "a,\x1b[0m", "a,\ufffd",
+    "á,ñ", "a,b", "1,2", '"a""",b',
+]  # fmt: skip
+ROWS_THAT_BREAK_PARTS = ['a"b,c', '"a"b,c', "a\x00,b", "a\rb,c", '"never closed,b']
+
+
+def test_verdict_on_a_csv_is_that_of_reading_it_from_end_to_end(tmp_path, monkeypatch):
+    path = tmp_path / "a.csv"
+    draw = random.Random(0)
+    parts, judged_in_parts = [], 0
+    monkeypatch.setattr(line_blocks, "BLOCK_BYTES", 60)
+    monkeypatch.setattr(row_blocks, "BLOCK_BYTES", 60)
+    monkeypatch.setattr(row_blocks, "is_searched", lambda number: False)
+    monkeypatch.setattr(validation, "is_searched", lambda number: False)
+    for at in range(150):
+        rows = draw.choices(ODD_ROWS, k=30) + (draw.choices(ROWS_THAT_BREAK_PARTS, k=at % 3))
+        draw.shuffle(rows)
+        header = draw.choice(
+            ["prompt,completion", '"text",label', "text;label", "id,text,label", " label ,text", "sep=,\ntext,label"]
+        )
+        path.write_text(
+            "\ufeff" * (at % 2) + header + "\n" + "\n".join(rows) + "\n" * (at % 4 > 0), encoding="utf-8", newline=""
+        )
+        parts.clear()
+        told = validate_dataset(path, "a.csv", processes=1, progress=lambda *at: parts.append(at)).to_json()
+        judged_in_parts += len(parts) > 5 and parts[-1][0] == parts[-1][1]
+        with monkeypatch.context() as patched:
+            patched.setattr(validation, "_divisible", lambda path, format, judge: None)
+            alone = validate_dataset(path, "a.csv").to_json()
+        for report in (told, alone):
+            # Parts begin elsewhere when the whole is read, and the first is always looked at closely then.
+            del report["compared"]["searched"]
+            report["notes"] = [note for note in report["notes"] if note["code"] != "searched_in_part"]
+        assert told == alone, path.read_text()
+    assert 20 < judged_in_parts < 130
+
+
+@pytest.mark.shared_data
+def test_hostile_tables_are_judged_alike_in_parts_and_from_end_to_end(shared_data, monkeypatch):
+    for path in sorted((shared_data / "pathological" / "derived").glob("csv_*.csv")):
+        told = validate_dataset(path, path.name).to_json()
+        with monkeypatch.context() as patched:
+            patched.setattr(validation, "_divisible", lambda path, format, judge: None)
+            assert validate_dataset(path, path.name).to_json() == told, path.name
 
 
 def conversations(count):
@@ -186,7 +236,7 @@ def judged_apart(path):
         ("long_line.jsonl", b'{"text": "' + b"a" * (64 * 2**20 - 100) + b'"}\n{"text": "b"}\n', set(), 800 * 10**6),
         ("too_long.jsonl", b'{"text": "' + b"a" * (64 * 2**20) + b'"}\n{"text": "b"}\n', {"line_too_long"}, 400 * 10**6),
         ("columns.csv", b",".join(b"c%d" % at for at in range(10**6)) + b"\n" + b"1," * (10**6 - 1) + b"1\n", {"unknown_columns"}, 800 * 10**6),
-        ("fields.jsonl", b"{" + b",".join(b'"%d":1' % at for at in range(10**6)) + b"}\n", {"unknown_fields"}, 800 * 10**6),
+        ("fields.jsonl", b"{" + b",".join(b'"%d":1' % at for at in range(2 * 10**5)) + b"}\n", {"unknown_fields"}, 800 * 10**6),
         ("labels.csv", b"text,label\n" + b"".join(b"t%d,l%d\n" % (at, at) for at in range(2 * 10**5)), set(), 400 * 10**6),
         ("quote.csv", b'text,label\n"' + b"a,b\n" * 10**6, {"csv_syntax"}, 400 * 10**6),
     ],
