@@ -67,7 +67,7 @@ def test_what_is_proven_good_is_good_when_looked_at(tmp_path, monkeypatch, shape
         with monkeypatch.context() as patched:
             patched.setattr(line_blocks, "prove", lambda lines, raw, shape: [None] * len(lines))
             assert quick == findings_of(path, judge), lines
-    for _ in range(30):
+    for _ in range(15):
         path.write_bytes(b"\n".join(draw.choices(ODD_LINES[:-1], k=40)) + draw.choice([b"", b"\n"]))
         quick = findings_of(path, judge)
         with monkeypatch.context() as patched:
@@ -103,8 +103,8 @@ def test_verdict_on_a_csv_is_that_of_reading_it_from_end_to_end(tmp_path, monkey
     monkeypatch.setattr(row_blocks, "BLOCK_BYTES", 60)
     monkeypatch.setattr(row_blocks, "is_searched", lambda number: False)
     monkeypatch.setattr(validation, "is_searched", lambda number: False)
-    for at in range(150):
-        rows = draw.choices(ODD_ROWS, k=30) + (draw.choices(ROWS_THAT_BREAK_PARTS, k=at % 3))
+    for at in range(60):
+        rows = draw.choices(ODD_ROWS, k=60) + (draw.choices(ROWS_THAT_BREAK_PARTS, k=at % 3))
         draw.shuffle(rows)
         header = draw.choice(
             ["prompt,completion", '"text",label', "text;label", "id,text,label", " label ,text", "sep=,\ntext,label"]
@@ -114,7 +114,7 @@ def test_verdict_on_a_csv_is_that_of_reading_it_from_end_to_end(tmp_path, monkey
         )
         parts.clear()
         told = validate_dataset(path, "a.csv", processes=1, progress=lambda *at: parts.append(at)).to_json()
-        judged_in_parts += len(parts) > 5 and parts[-1][0] == parts[-1][1]
+        judged_in_parts += len(parts) > 3 and parts[-1][0] == parts[-1][1]
         with monkeypatch.context() as patched:
             patched.setattr(validation, "_divisible", lambda path, format, judge: None)
             alone = validate_dataset(path, "a.csv").to_json()
@@ -123,7 +123,7 @@ def test_verdict_on_a_csv_is_that_of_reading_it_from_end_to_end(tmp_path, monkey
             del report["compared"]["searched"]
             report["notes"] = [note for note in report["notes"] if note["code"] != "searched_in_part"]
         assert told == alone, path.read_text()
-    assert 20 < judged_in_parts < 130
+    assert 5 < judged_in_parts < 55
 
 
 @pytest.mark.shared_data
@@ -155,7 +155,7 @@ def large(tmp_path, monkeypatch):
     """A hundred blocks, for they are small."""
     monkeypatch.setattr(line_blocks, "BLOCK_BYTES", 20_000)
     path = tmp_path / "a.jsonl"
-    path.write_text("\n".join(conversations(7000)))
+    path.write_text("\n".join(conversations(4000)))
     return path
 
 
@@ -164,9 +164,9 @@ def test_verdict_is_the_same_to_the_byte_with_any_number_of_processes(large):
     alone = json.dumps(validate_dataset(large, "a.jsonl", processes=1, progress=lambda *at: told.append(at)).to_json())
     assert json.dumps(validate_dataset(large, "a.jsonl", processes=2).to_json()) == alone
     report = json.loads(alone)
-    assert report["counts"] == {"bad_role": 14, "duplicate": 17, "control_character": 10, "json_syntax": 12}
+    assert report["counts"] == {"bad_role": 8, "duplicate": 9, "control_character": 6, "json_syntax": 7}
     assert [error["line"] for error in report["errors"]][:2] == [12, 18]
-    assert report["records"] == 7000 and report["compared"]["searched"] < 2000
+    assert report["records"] == 4000 and report["compared"]["searched"] < 1500
     assert [note["code"] for note in report["notes"]] == ["searched_in_part"]
     size = large.stat().st_size
     assert told[-1] == (size, size) and told == sorted(told) and len(told) > 10
@@ -237,7 +237,7 @@ def judged_apart(path):
         ("too_long.jsonl", b'{"text": "' + b"a" * (64 * 2**20) + b'"}\n{"text": "b"}\n', {"line_too_long"}, 400 * 10**6),
         ("columns.csv", b",".join(b"c%d" % at for at in range(10**6)) + b"\n" + b"1," * (10**6 - 1) + b"1\n", {"unknown_columns"}, 800 * 10**6),
         ("fields.jsonl", b"{" + b",".join(b'"%d":1' % at for at in range(2 * 10**5)) + b"}\n", {"unknown_fields"}, 800 * 10**6),
-        ("labels.csv", b"text,label\n" + b"".join(b"t%d,l%d\n" % (at, at) for at in range(2 * 10**5)), set(), 400 * 10**6),
+        ("labels.csv", b"text,label\n" + b"".join(b"t%d,l%d\n" % (at, at) for at in range(50_000)), set(), 400 * 10**6),
         ("quote.csv", b'text,label\n"' + b"a,b\n" * 10**6, {"csv_syntax"}, 400 * 10**6),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
