@@ -20,7 +20,7 @@ from afinador.data.labels import LabelledFile, classes_of
 from afinador.errors import DataError, InvalidRequestError, NameTakenError
 from afinador.schemas.datasets import DatasetReading
 from afinador.schemas.jobs import JobRequest, Task, TuningMethod
-from registry import events, files, job_bases, job_starts
+from registry import events, files, job_bases, job_starts, overlaps
 from registry.hub_sources import source_of
 from registry.ids import new_id
 from registry.memory import Memory
@@ -88,6 +88,7 @@ def create(
     if job.status == "validating_files":
         names = ", ".join(file.filename for file in data_files if file.status == "uploaded")
         events.append(session, job.id, f"Validating files: {names}")
+    overlaps.tell(session, job.id, data_files)
     return job
 
 

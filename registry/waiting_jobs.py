@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
-from registry import events
+from registry import events, overlaps
 from registry.database import changes
 from registry.hub_sources import source_of
 from registry.job_times import counted
@@ -52,6 +52,7 @@ def _queue(session: Session, job: Job, data_files: list[File]) -> None:
     if changes(session, statement):
         message = "Files validated, moving job to queued state"
         events.append(session, job.id, message, data={"status": "queued"}, dedup_key="files-validated")
+        overlaps.tell(session, job.id, data_files)
 
 
 def _fail(session: Session, job: Job, bad: File) -> None:

@@ -10,7 +10,7 @@ from prefect.cache_policies import NO_CACHE
 
 from afinador.config.spec import DataFile
 from afinador.data.labels import LabelledFile, classes_of
-from afinador.data.validation import require_valid
+from afinador.data.validation import overlap_of, require_valid
 from afinador.data.validation import validate_dataset as check_dataset
 from registry import jobs
 from tasks.attempt import Attempt
@@ -44,7 +44,7 @@ def validate_dataset(attempt: Attempt) -> None:
     with said(attempt, "Restoring the run"):
         prepare(attempt)
     spec = attempt.spec.model_copy(deep=True)
-    files = []
+    files, reports = [], []
     for field in ("training_file", "validation_file"):
         data_file: DataFile | None = getattr(spec, field)
         if data_file is None:
@@ -53,8 +53,13 @@ def validate_dataset(attempt: Attempt) -> None:
             data_file.path = str(local_copy(attempt.memory, attempt.run.path, data_file, field))
         report = check_dataset(Path(data_file.path), data_file.name, data_file.reading)
         require_valid(report, data_file.name, param=field)
+        reports.append(report)
         files.append(LabelledFile(data_file.name, report.shape, report.labels))
         attempt.say(f"{data_file.name}: {report.records} records, all usable.", key=f"validated:{data_file.sha256}")
+    if spec.validation_file is not None:
+        training, validation = reports
+        for sentence in overlap_of(training, validation, spec.training_file.name):
+            attempt.say(f"{spec.validation_file.name}: {sentence}", level="warn", key=f"overlap:{sentence}")
     if spec.task == "sequence_classification":
         classes = classes_of(*files)
         attempt.say(f"{len(classes)} classes are to be told apart.", key="classes")

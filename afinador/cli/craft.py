@@ -7,36 +7,43 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from afinador.cli import render
+from afinador.cli import dataset_reports, render
 from afinador.cli.command import Command, Parser, UsageError
 from afinador.cli.reading import add_reading_options, allowed_reading_of
+from afinador.cli.transfer import bytes_bar
 
 if TYPE_CHECKING:
     from afinador.data.validation import Report
+    from afinador.schemas.datasets import DatasetReading
 
 
 def validate(arguments: argparse.Namespace) -> int:
-    """Check a data set as the service would."""
-    from afinador.data.validation import validate_dataset
+    """Check a data set as the service would, and one to validate on beside it."""
+    from afinador.data.validation import compare_files
 
     path = _existing(arguments.path, may_be_folder=True)
-    report = validate_dataset(path, path.name, allowed_reading_of(arguments))
+    other = _existing(arguments.validation, may_be_folder=True) if arguments.validation else None
+    reading = allowed_reading_of(arguments)
+    report = _verdict(path, reading)
+    told = report.to_json()
+    if other is not None:
+        validation = _verdict(other, reading)
+        compare_files(report, validation, path.name)
+        told["validation"] = validation.to_json()
     if arguments.json:
-        render.as_json(report.to_json())
-    elif report.errors:
-        _show_faults(path, report)
+        render.as_json(told)
     else:
-        render.result(f"{path.name} can be trained on: {report.summary()}")
-    return 1 if report.errors else 0
+        dataset_reports.show(path.name, told)
+        if other is not None:
+            dataset_reports.show(other.name, told["validation"])
+    return 1 if told["errors"] or (other is not None and told["validation"]["errors"]) else 0
 
 
-def _show_faults(path: Path, report: Report) -> None:
-    render.result(f"{path.name} cannot be trained on:")
-    for problem in sorted((*report.errors, *report.warnings), key=lambda problem: problem.line or 0):
-        render.result(f"  {problem.message}")
-    hidden = sum(report.counts.values()) - len(report.errors) - len(report.warnings)
-    if hidden:
-        render.result(f"  And {hidden} more like these.")
+def _verdict(path: Path, reading: DatasetReading | None) -> Report:
+    from afinador.data.validation import validate_dataset
+
+    with bytes_bar(path.name) as progress:
+        return validate_dataset(path, path.name, reading, progress=progress)
 
 
 def train(arguments: argparse.Namespace) -> int:
@@ -60,6 +67,11 @@ def _existing(reference: str, *, may_be_folder: bool = False) -> Path:
 
 def _add_validate(parser: Parser) -> None:
     parser.add_argument("path", metavar="PATH", help="a data set: a file, a folder or an archive")
+    parser.add_argument(
+        "--validation",
+        metavar="PATH",
+        help="the data to validate on: checked too, and compared with what is trained on",
+    )
     add_reading_options(parser)
 
 
@@ -74,10 +86,13 @@ def _add_train(parser: Parser) -> None:
 
 COMMANDS = (
     Command(
-        ("validate", "dataset"), "Check a local data set as the service would, without one", validate,
-        _add_validate,
-        examples=("afinador validate dataset train.jsonl", "afinador validate dataset notes.tar.gz --split test"),
-        details="Exit code 1 when it cannot be trained on.",
+        ("validate", "dataset"), "Check a local data set as the service would, without one", validate, _add_validate,
+        examples=(
+            "afinador validate dataset train.jsonl", "afinador validate dataset train.jsonl --validation valid.jsonl",
+            "afinador validate dataset notes.tar.gz --split test",
+        ),
+        details="Errors forbid training, warnings should be looked at, notes may be. Exit code 1 when one of the files "
+        "has errors.",
     ),
     Command(
         ("train",), "Train from a file, without a service", train, _add_train,

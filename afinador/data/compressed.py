@@ -25,6 +25,13 @@ BYTES_WITHOUT_RATIO = 16 * 2**20
 _BUFFER_BYTES = 1 << 18
 
 
+def is_compressed(path: Path) -> bool:
+    """Tell by its first bytes whether a file is compressed with gzip or zstandard."""
+    with path.open("rb") as file:
+        start = file.read(4)
+    return start.startswith(GZIP) or start == ZSTANDARD
+
+
 def open_unpacked(path: Path) -> BinaryIO:
     """Open a file; what is compressed reads as what it holds.
 

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from afinador.data.formats import extension_of
 from afinador.data.lines import LONGEST_LINE_BYTES, Line, lines_of
@@ -37,6 +37,19 @@ def columns_of_csv(path: Path, reading: DatasetReading | None = None) -> list[st
     if header is None or isinstance(header, Problem) or len(header[1]) > MOST_COLUMNS:
         return []
     return [name.strip() for name in header[1]]
+
+
+class Dialect(NamedTuple):
+    """How values are parted, and what stands around those that hold the delimiter or a line break."""
+
+    delimiter: str
+    quote: str
+
+
+def dialect_of(path: Path, reading: DatasetReading | None = None) -> Dialect:
+    """Return how a CSV is written, by its header and by what is declared."""
+    source = _Source(path, reading)
+    return Dialect(source.delimiter, source.quote)
 
 
 def read_csv(path: Path, reading: DatasetReading | None = None) -> Iterator[Record | Problem]:
@@ -70,10 +83,11 @@ def read_csv(path: Path, reading: DatasetReading | None = None) -> Iterator[Reco
             yield Problem("duplicate_column", message, header[0], repeated[0])
             return
     for row in rows:
-        yield row if isinstance(row, Problem) else _record(columns, *row)
+        yield row if isinstance(row, Problem) else record_of_row(columns, *row)
 
 
-def _record(columns: list[str], line: int, values: list[str]) -> Record | Problem:
+def record_of_row(columns: list[str], line: int, values: list[str]) -> Record | Problem:
+    """Return the record of a row, or why it is none."""
     if len(values) != len(columns):
         message = (
             f"Line {line} has {len(values)} values, but the header has {len(columns)} columns "
@@ -119,6 +133,8 @@ class _Source:
 
         The expected delimiter comes before others, where the line holds it.
         """
+        # The limit of the csv module (128 kB a field) is global to the process; ours is the longest line.
+        csv.field_size_limit(LONGEST_LINE_BYTES)
         for text in self._lines:
             self._held.append(text)
             if separator := _SEPARATOR_LINE.fullmatch(text):
@@ -145,8 +161,6 @@ def _columns_found(header: str, delimiter: str, quote: str) -> int:
 
 def _rows(source: _Source) -> Iterator[tuple[int, list[str]] | Problem]:
     """Yield each row with the line on which it starts; after a broken one reading goes on."""
-    # The limit of the csv module (128 kB a field) is global to the process; ours is the longest line.
-    csv.field_size_limit(LONGEST_LINE_BYTES)
     reader = csv.reader(source, delimiter=source.delimiter, quotechar=source.quote, strict=True)
     while True:
         line = reader.line_num + 1

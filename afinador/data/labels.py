@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any
 
 from afinador.data.records import shortened
@@ -20,6 +21,7 @@ MAX_CLASSES = 1000
 LABEL_CHARACTERS_KEPT = 20_000
 """Of a file whose different labels are longer than this together, the verdict keeps none."""
 
+LABEL_CHARACTERS = 1000
 LABELS_SHOWN = 5
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?")
 
@@ -43,6 +45,18 @@ class LabelCounts:
         if name in self.counts or len(self.counts) <= MAX_CLASSES:
             self.counts[name] += 1
 
+    def add_all(self, later: LabelCounts) -> None:
+        """Add the counts of a later part of the file."""
+        self.records += later.records
+        for name, count in later.counts.items():
+            if name in self.counts or len(self.counts) <= MAX_CLASSES:
+                self.counts[name] += count
+
+    @property
+    def are_classes(self) -> bool:
+        """Whether they are classes rather than free text: not too many, and on average two records of each."""
+        return len(self.counts) <= MAX_CLASSES and (len(self.counts) <= 2 or 2 * len(self.counts) <= self.records)
+
     def to_json(self) -> dict[str, Any] | None:
         """Return it as plain JSON values, or None where the labels would take too much room."""
         if sum(map(len, self.counts)) > LABEL_CHARACTERS_KEPT:
@@ -56,8 +70,11 @@ class LabelCounts:
 
 
 def class_of(label: str) -> str:
-    """Return the class that a label names."""
-    return label.strip()
+    """Return the class that a label names; where that is no name but a long text, its beginning and its hash."""
+    name = label.strip()
+    if len(name) <= LABEL_CHARACTERS:
+        return name
+    return f"{name[:LABEL_CHARACTERS]}… {blake2b(name.encode(errors='surrogatepass'), digest_size=8).hexdigest()}"
 
 
 def in_order(classes: Iterable[str]) -> list[str]:
@@ -117,7 +134,7 @@ def _trained_classes(file: LabelledFile) -> list[str]:
             "two classes. Add records with other labels.",
             param="training_file",
         )
-    if len(found) > MAX_CLASSES or (len(found) > 2 and 2 * len(found) > records):
+    if not file.labels.are_classes:
         number = f"more than {MAX_CLASSES}" if len(found) > MAX_CLASSES else str(len(found))
         raise DataError(
             f"{file.name} has {number} different labels in {records} records, such as {_some_of(list(counts))}: that "

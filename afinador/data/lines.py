@@ -13,6 +13,7 @@ from afinador.data.detection import encoding_of
 from afinador.data.records import Encoding, Problem
 
 LONGEST_LINE_BYTES = 64 * 2**20
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 _NAMES = {"utf-8-sig": "UTF-8", "latin-1": "Latin-1", "cp1252": "Windows-1252"}
 
@@ -57,8 +58,8 @@ def raw_lines(path: Path) -> Iterator[tuple[int, bytes]]:
         DataError: What is compressed is damaged or too large.
     """
     with open_unpacked(path) as file:
-        for number, raw in enumerate(_bounded_lines(file), start=1):
-            yield number, raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw
+        for number, raw in enumerate(bounded_lines(file), start=1):
+            yield number, raw.removeprefix(BYTE_ORDER_MARK) if number == 1 else raw
 
 
 def decoded(number: int, raw: bytes, codec: str) -> Line:
@@ -72,7 +73,7 @@ def decoded(number: int, raw: bytes, codec: str) -> Line:
         return Line(number, raw.decode(codec, errors="replace"), problem)
 
 
-def _bounded_lines(file: BinaryIO) -> Iterator[bytes]:
+def bounded_lines(file: BinaryIO) -> Iterator[bytes]:
     """Yield raw lines; of one that is too long its beginning, one byte longer than allowed."""
     while raw := file.readline(LONGEST_LINE_BYTES + 1):
         yield raw

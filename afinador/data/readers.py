@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Format", "Record", "detect_format", "read_records"]
 
+_DECODER = Decoder()
+
 
 def read_records(path: Path, format: Format, reading: DatasetReading | None = None) -> Iterator[Record | Problem]:
     """Yield what is in a file or folder, in order: a record, or the problem that stands in its place.
@@ -93,40 +95,40 @@ def _joined(lines: list[str]) -> str:
 
 
 def _read_json_lines(path: Path, encoding: Encoding | None) -> Iterator[Record | Problem]:
-    decoder = Decoder()
-    codec = encoding_of(path, encoding)
-    if codec != "utf-8-sig":
-        for line in lines_of(path, encoding):
-            yield from _json_line(line, decoder)
-        return
-    for number, raw in raw_lines(path):
-        try:
-            value = decode_quickly(raw) if len(raw) <= LONGEST_LINE_BYTES else None
-        except ValueError:
-            value = None
-        if type(value) is dict:
-            yield Record(number, value)
-        else:  # whatever it is, it is told by those who take their time
-            yield from _json_line(decoded(number, raw, codec), decoder)
+    if encoding_of(path, encoding) == "utf-8-sig":
+        found = (record_of_raw_line(number, raw) for number, raw in raw_lines(path))
+    else:
+        found = (record_of_json_line(line) for line in lines_of(path, encoding))
+    yield from (record for record in found if record is not None)
 
 
-def _json_line(line: Line, decoder: Decoder) -> Iterator[Record | Problem]:
+def record_of_raw_line(number: int, raw: bytes) -> Record | Problem | None:
+    """Return what ``record_of_json_line`` does, of the bytes of a line in UTF-8; a byte order mark was taken off."""
+    try:
+        value = decode_quickly(raw) if len(raw) <= LONGEST_LINE_BYTES else None
+    except ValueError:
+        value = None
+    if type(value) is dict:
+        return Record(number, value)
+    # Whatever it is, it is told by those who take their time.
+    return record_of_json_line(decoded(number, raw, "utf-8-sig"))
+
+
+def record_of_json_line(line: Line) -> Record | Problem | None:
+    """Return the record that one line of JSON Lines holds, or why it holds none; None of a blank line."""
     if line.problem is not None:
-        yield line.problem
-        return
+        return line.problem
     text = line.text.strip(" \t\r\n")
     if not text:
-        return
+        return None
     try:
-        value, end = decoder.decode_at(text, 0)
+        value, end = _DECODER.decode_at(text, 0)
     except BrokenJSONError as error:
-        yield Problem("json_syntax", f"Line {line.number} is no JSON: {error}", line.number)
-        return
+        return Problem("json_syntax", f"Line {line.number} is no JSON: {error}", line.number)
     if end < len(text):
         message = (
-            f"Line {line.number} goes on after its JSON object ({shortened(text[end:], 20)}). "
+            f"Line {line.number} goes on after its JSON object ({shortened(text[end : end + 24], 20)}). "
             "Put each object on a line of its own, with nothing else on it."
         )
-        yield Problem("json_syntax", message, line.number)
-    else:
-        yield as_record(value, line.number, "Line")
+        return Problem("json_syntax", message, line.number)
+    return as_record(value, line.number, "Line")

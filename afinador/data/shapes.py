@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import islice
 from typing import Any, Literal
 
 from afinador.data.messages import BadMessagesError, checked_messages, checked_tools
@@ -32,6 +33,10 @@ SHAPES: dict[Shape, tuple[str, ...]] = {
 }
 _KNOWN_FIELDS = tuple(dict.fromkeys(name for names in SHAPES.values() for name in names))
 OPTIONAL_FIELDS: dict[Shape, tuple[str, ...]] = {"messages": ("tools",)}
+
+# A near miss is looked for among so many names, and in so much of each.
+NAMES_COMPARED = 100
+LONGEST_NAME = 100
 
 
 @dataclass(frozen=True)
@@ -87,8 +92,8 @@ def fields_allowed(format: Format) -> str:
 def near_miss(found: Iterable[str], known: Iterable[str] = _KNOWN_FIELDS) -> str:
     """Say which name that was found is nearly one that is known: " Did you mean 'prompt' by 'promt'?", or nothing."""
     known = list(known)
-    for name in found:
-        near = get_close_matches(name.strip().lower(), known, n=1, cutoff=0.75)
+    for name in islice(found, NAMES_COMPARED):
+        near = get_close_matches(name[:LONGEST_NAME].strip().lower(), known, n=1, cutoff=0.75)
         if near and near[0] != name:
             return f" Did you mean {near[0]!r} by {shortened(name)}?"
     return ""

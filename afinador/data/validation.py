@@ -1,18 +1,27 @@
-"""Judges a whole file before anything is trained on it: all faults at once, each with its place and its remedy."""
+"""Judges a whole file before anything is trained on it: all faults at once, each with its place and its remedy.
+
+The records are judged block by block. JSON Lines in UTF-8 are shared among processes where there are many; all other
+formats are read by this one alone. Whoever does the work, the blocks are the same, and so is the verdict.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from itertools import chain, islice
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from afinador.data.checks.conclusions import doubts_about_all, notes_about_all
+from afinador.data.checks.findings import Findings, Problems, firsts, with_count
+from afinador.data.checks.judging import Judge, some_of
+from afinador.data.checks.line_blocks import BLOCK_BYTES, JsonLines, is_searched
+from afinador.data.checks.row_blocks import Rows
+from afinador.data.checks.workers import Divisible, judged, processes_for
+from afinador.data.compressed import is_compressed
 from afinador.data.delimited import columns_of_csv
-from afinador.data.doubts import Doubts
-from afinador.data.labels import LabelCounts
+from afinador.data.detection import encoding_of
 from afinador.data.readers import detect_format, read_records
-from afinador.data.records import WHOLE_FILE_CODES, Format, Problem, Record, shortened
+from afinador.data.records import Format, Problem, Record, shortened
 from afinador.data.shapes import (
     SHAPES,
     Example,
@@ -22,141 +31,173 @@ from afinador.data.shapes import (
     near_miss,
     shape_of,
     shapes_of_format,
-    to_example,
 )
+from afinador.data.verdicts import Report
 from afinador.errors import DataError, nearest
 
 if TYPE_CHECKING:
     from afinador.schemas.datasets import DatasetReading
 
-__all__ = ["Problem", "Report", "load_examples", "require_valid", "validate_dataset"]
+__all__ = ["Problem", "Report", "compare_files", "load_examples", "overlap_of", "require_valid", "validate_dataset"]
 
-PROBLEMS_KEPT_PER_CODE = 10
 RECORDS_THAT_DECIDE_THE_SHAPE = 100
-CODES_IN_SUMMARY = 3
-NAMES_SHOWN = 8
+RECORDS_IN_BLOCK = 1000
+
+Progress = Callable[[int, int], None]
 
 
-@dataclass
-class Report:
-    """The verdict on a file.
-
-    Attributes:
-        format: None where the file has none that is read.
-        shape: None where no record has a known one.
-        records: Records found, usable or not.
-        bytes: Size of the file.
-        errors: What forbids training; at most ten of each code.
-        warnings: What a person should know; at most ten of each code.
-        counts: How many there are of each code, errors and warnings.
-        labels: How often each label occurs; of records of the shape ``text_label`` only.
-    """
-
-    format: Format | None = None
-    shape: Shape | None = None
-    records: int = 0
-    bytes: int = 0
-    errors: list[Problem] = field(default_factory=list)
-    warnings: list[Problem] = field(default_factory=list)
-    counts: dict[str, int] = field(default_factory=dict)
-    labels: LabelCounts | None = None
-
-    @property
-    def is_valid(self) -> bool:
-        """Whether it may be trained on."""
-        return not self.errors
-
-    def summary(self) -> str:
-        """Say in a few sentences what was found: of each kind the first, and how many more."""
-        if self.is_valid:
-            said = f"{_counted(self.records)} of the shape {self.shape}."
-            return " ".join([said, *(problem.message for problem in self._firsts(self.warnings))])
-        firsts = self._firsts(self.errors)
-        unusable = sum(self.counts[code] for code in {problem.code for problem in self.errors})
-        parts = [f"{min(unusable, self.records)} of {_counted(self.records)} cannot be used:"] if self.records else []
-        for problem in firsts[:CODES_IN_SUMMARY]:
-            more = self.counts[problem.code] - 1
-            parts.append(problem.message + (f" And {more} more like it." if more else ""))
-        if len(firsts) > CODES_IN_SUMMARY:
-            parts.append(f"And {len(firsts) - CODES_IN_SUMMARY} other kinds of fault.")
-        return " ".join(parts)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as plain JSON values, with the summary."""
-        return {
-            "format": self.format,
-            "shape": self.shape,
-            "records": self.records,
-            "bytes": self.bytes,
-            "errors": [problem.to_json() for problem in self.errors],
-            "warnings": [problem.to_json() for problem in self.warnings],
-            "counts": self.counts,
-            "labels": self.labels.to_json() if self.labels else None,
-            "summary": self.summary(),
-        }
-
-    def add_error(self, problem: Problem) -> None:
-        """Count an error, and keep it if there are few of its code."""
-        self._add(problem, self.errors)
-
-    def add_warning(self, problem: Problem) -> None:
-        """Count a warning, and keep it if there are few of its code."""
-        self._add(problem, self.warnings)
-
-    def _add(self, problem: Problem, kept: list[Problem]) -> None:
-        self.counts[problem.code] = self.counts.get(problem.code, 0) + 1
-        if self.counts[problem.code] <= PROBLEMS_KEPT_PER_CODE:
-            kept.append(problem)
-
-    @staticmethod
-    def _firsts(problems: list[Problem]) -> list[Problem]:
-        return list({problem.code: problem for problem in reversed(problems)}.values())[::-1]
-
-
-def validate_dataset(path: Path, name: str, reading: DatasetReading | None = None) -> Report:
+def validate_dataset(
+    path: Path,
+    name: str,
+    reading: DatasetReading | None = None,
+    *,
+    processes: int | None = None,
+    progress: Progress | None = None,
+) -> Report:
     """Return the verdict on a file; bad data of any kind is in the report, never raised.
 
     Args:
         path: Where the bytes are.
         name: The name that a person gave the file; its extension says the format.
         reading: What is declared of it.
+        processes: How many judge it, 1 for this one alone; by default as many as the file is worth.
+        progress: Is told, now and then, how many bytes of how many are judged; of compressed and binary formats nothing.
     """
     report = Report()
     try:
         report.bytes = path.stat().st_size
         report.format = detect_format(path, name, reading)
+        return _judged(path, name, reading, report, processes, progress)
     except OSError as error:
         report.add_error(Problem("unreadable_file", f"{name!r} cannot be read: {error.strerror}. Check the path."))
-        return report
     except DataError as error:
         report.add_error(Problem("unreadable_file", error.message))
-        return report
-    report.shape, records = _with_shape(path, report.format, reading)
-    report.labels = LabelCounts() if report.shape == "text_label" else None
-    doubts = Doubts(report.shape, finds_repetitions=report.format != "text")
-    for found in records:
-        _judge(found, report, doubts)
-    if report.records == 0 and not report.errors:
-        report.add_error(Problem("no_records", f"{name!r} holds no records. Upload a file with at least one."))
-    for warning in doubts.about_all():
-        report.add_warning(warning)
     return report
 
 
-def _judge(found: Record | Problem, report: Report, doubts: Doubts) -> None:
-    if isinstance(found, Problem):
-        report.records += found.code not in WHOLE_FILE_CODES
-        report.add_error(found)
+def _judged(
+    path: Path,
+    name: str,
+    reading: DatasetReading | None,
+    report: Report,
+    processes: int | None,
+    progress: Progress | None,
+) -> Report:
+    assert report.format is not None
+    report.shape, records = _with_shape(path, report.format, reading)
+    judge = Judge(report.shape, finds_repetitions=report.format != "text")
+    divisible = _divisible(path, report.format, judge, reading)
+    whole = None
+    if divisible is not None:
+        try:
+            whole = _added_up(report, _parts(divisible, report.bytes, processes, progress))
+        except _IndivisibleError:
+            report = Report(report.format, report.shape, bytes=report.bytes)
+    if whole is None:
+        whole = _added_up(report, _record_parts(records, judge))
+    if report.records == 0 and not report.errors:
+        report.add_error(Problem("no_records", f"{name!r} holds no records. Upload a file with at least one."))
+    for problem in doubts_about_all(report.shape, whole):
+        report.add_warning(problem)
+    is_compared_whole = report.repetitions.compared == whole.usable
+    for problem in notes_about_all(
+        whole, report.bytes, is_compared=judge.finds_repetitions, is_compared_whole=is_compared_whole
+    ):
+        report.add_note(problem)
+    return report
+
+
+class _IndivisibleError(Exception):
+    """The parts of a file are no parts by themselves."""
+
+
+def _divisible(path: Path, format: Format, judge: Judge, reading: DatasetReading | None) -> Divisible | None:
+    """Return the parts of a file of lines in UTF-8 that is taken as it is; None of all others."""
+    if judge.shape is None or format not in ("jsonl", "csv") or is_compressed(path):
+        return None
+    if reading is not None and (reading.mapping or reading.columns or reading.delimiter):
+        return None
+    if encoding_of(path, reading.encoding if reading else None) != "utf-8-sig":
+        return None
+    return JsonLines(path, judge) if format == "jsonl" else Rows.find(path, judge, _columns(path, reading))
+
+
+def _added_up(report: Report, parts: Iterator[Findings]) -> Findings:
+    """Add all parts to the report; return what was found in the whole."""
+    whole = Findings()
+    for found in parts:
+        whole.add_all(found)
+        report.add_problems(found.errors, found.warnings)
+        for problem in report.repetitions.take(found):
+            report.add_warning(problem)
+    report.sort()
+    report.records, report.searched, report.lengths = whole.records, whole.searched, whole.lengths
+    report.labels = whole.labels if report.shape == "text_label" else None
+    return whole
+
+
+def _parts(file: Divisible, file_bytes: int, processes: int | None, progress: Progress | None) -> Iterator[Findings]:
+    for block, found in judged(file, processes or processes_for(file_bytes // BLOCK_BYTES)):
+        if found is None:
+            raise _IndivisibleError
+        yield found
+        if progress is not None:
+            progress(block.offset + block.size, file_bytes)
+
+
+def _record_parts(records: Iterator[Record | Problem], judge: Judge) -> Iterator[Findings]:
+    """Judge records as they come; a part ends after so many records, or as many characters as a block has bytes."""
+    number = 0
+    closely = True
+    findings = Findings()
+    characters = 0
+    for found in records:
+        judge.judge(found, findings, closely=closely)
+        characters += _size_of(found)
+        if findings.records >= RECORDS_IN_BLOCK or characters >= BLOCK_BYTES:
+            yield findings
+            number += 1
+            closely, findings, characters = is_searched(number), Findings(), 0
+    yield findings
+
+
+def _size_of(found: Record | Problem) -> int:
+    return (
+        sum(len(value) for value in found.fields.values() if isinstance(value, str)) if isinstance(found, Record) else 0
+    )
+
+
+def compare_files(training: Report, validation: Report, name: str) -> None:
+    """Add to the verdict on a validation file what the training file makes of it.
+
+    Records that both hold, or nearly, are warnings. Labels that training never sees are an error where the labels of
+    the training file are classes, and otherwise nothing, for answers that are written may be new.
+
+    Args:
+        training: The verdict on the training file.
+        validation: The verdict on the validation file.
+        name: The name of the training file.
+    """
+    for problem in validation.repetitions.shared_with(training.repetitions, name):
+        validation.add_warning(problem)
+    if training.labels is None or validation.labels is None or not training.labels.are_classes:
         return
-    report.records += 1
-    example = _example_of(found, report.shape)
-    if isinstance(example, Problem):
-        report.add_error(example)
-        return
-    if report.labels is not None:
-        report.labels.add(example.completion or "")
-    for warning in doubts.about(found, example):
-        report.add_warning(warning)
+    known = training.labels.counts
+    for label, count in validation.labels.counts.items():
+        if label not in known:
+            said = (
+                f"The label {some_of([label])} occurs {count} time{'s' if count != 1 else ''} and never in {name}: no "
+                "classifier can answer with it. Remove these records, or add some with this label to the training file."
+            )
+            validation.add_error(Problem("unknown_label", said, field="label"))
+
+
+def overlap_of(training: Report, validation: Report, name: str) -> list[str]:
+    """Return a sentence for each way in which a validation file repeats the training file of a name; none if it does not."""
+    found = Problems()
+    for problem in validation.repetitions.shared_with(training.repetitions, name):
+        found.add(problem)
+    return [with_count(problem, found.counts) for problem in firsts(found.kept)]
 
 
 def require_valid(report: Report, name: str, *, param: str | None = None) -> None:
@@ -177,9 +218,10 @@ def load_examples(path: Path, format: Format, reading: DatasetReading | None = N
         DataError: Something in it cannot be used after all, or it holds no records.
     """
     shape, records = _with_shape(path, format, reading)
+    judge = Judge(shape, finds_repetitions=False)
     examples = []
     for found in records:
-        example = found if isinstance(found, Problem) else _example_of(found, shape)
+        example = found if isinstance(found, Problem) else judge.example_of(found)
         if isinstance(example, Problem):
             raise DataError(f"{path.name}: {example.message}", problems=[example.message])
         examples.append(example)
@@ -202,9 +244,9 @@ def _with_shape(
         columns = _columns(path, reading)
         shape = shape_of(dict.fromkeys(columns), shapes_of_format(format))
         return shape, iter([_unknown_columns(columns)]) if columns and shape is None else records
-    first = list(islice(records, RECORDS_THAT_DECIDE_THE_SHAPE))
-    shape = commonest_shape((record for record in first if isinstance(record, Record)), format)
-    return shape, chain(first, records)
+    # Read once more instead of held: each of the first records may be as long as the longest line.
+    first = islice(read_records(path, format, reading), RECORDS_THAT_DECIDE_THE_SHAPE)
+    return commonest_shape((record for record in first if isinstance(record, Record)), format), records
 
 
 def _columns(path: Path, reading: DatasetReading | None) -> list[str]:
@@ -220,22 +262,5 @@ def _unknown_shape(name: str) -> Problem:
 
 
 def _unknown_columns(columns: list[str]) -> Problem:
-    said = f"The header has the columns {_some_of(columns)}; allowed are {fields_allowed('csv')}.{near_miss(columns)} Rename the columns."
+    said = f"The header has the columns {some_of(columns)}; allowed are {fields_allowed('csv')}.{near_miss(columns)} Rename the columns."
     return Problem("unknown_columns", said, 1)
-
-
-def _example_of(record: Record, shape: Shape | None) -> Example | Problem:
-    if shape is not None:
-        return to_example(record, shape)
-    found = _some_of(list(record.fields))
-    said = f"{record.place} has the fields {found}; allowed are {fields_allowed('jsonl')}.{near_miss(record.fields)} Rename the fields."
-    return Problem("unknown_fields", said, record.line)
-
-
-def _counted(records: int) -> str:
-    return f"{records} record{'s' if records != 1 else ''}"
-
-
-def _some_of(names: list[str]) -> str:
-    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-    return (", ".join(shortened(name) for name in names[:NAMES_SHOWN]) or "none") + more

@@ -98,7 +98,18 @@ def test_job_waits_for_the_check_of_its_files_and_is_queued_with_the_found_forma
     settled = stored(job.id)
     assert settled.status == "queued"
     assert settled.spec["validation_file"]["format"] == "jsonl"
-    assert messages(ready, job)[1:] == ["Validating files: held-out", "Files validated, moving job to queued state"]
+    *told, overlap = messages(ready, job)[1:]
+    assert told == ["Validating files: held-out", "Files validated, moving job to queued state"]
+    assert overlap.startswith("12 of 12 records of held-out are in train.jsonl too")
+
+
+def test_overlap_of_checked_files_is_told_at_once(ready: Workshop, acme: Organization) -> None:
+    ready.upload(acme, "other", [{"prompt": "question of its own", "completion": "answer"}] * 3)
+    assert len(messages(ready, ready.job(acme, validation_file="other"))) == 1
+    ready.upload(acme, "held-out")
+    with ready.memory.database.reading() as session:
+        rows, _ = events.list_page(session, acme.id, ready.job(acme, validation_file="held-out").id, limit=100)
+    assert [row.level for row in reversed(rows)] == ["info", "warn"]
 
 
 def test_job_waits_until_both_of_its_files_are_checked(

@@ -65,13 +65,24 @@ def test_every_kind_of_fault_is_shown_with_its_line(afinador: Run, dataset: Path
     assert "ine 13" in ran.out and "ine 28" in ran.out and "more like these" in ran.out
 
 
-def test_faults_come_in_the_order_of_their_lines_and_a_folder_is_one_data_set(afinador: Run, dataset: Path) -> None:
+def test_faults_of_one_kind_stand_together_and_a_folder_is_one_data_set(afinador: Run, dataset: Path) -> None:
     dataset.write_text('{"text": "x"}\nno json\n{"text": "x"}\nno json\n' + dataset.read_text())
     shown = afinador("validate", "dataset", dataset).out
-    numbers = [int(number) for number in re.findall(r"ine (\d+)", shown)]
-    assert numbers[:4] == [1, 2, 3, 4]
+    assert [int(number) for number in re.findall(r"ine (\d+)", shown)][:4] == [1, 3, 2, 4]
+    assert "error missing_field ×2" in shown and "error json_syntax ×2" in shown and "\x1b" not in shown
     shown = afinador("validate", "dataset", dataset.parent).out
     assert f"{dataset.name}: Line 2 is no JSON" in shown and f"({dataset.name}, line 1)" in shown
+
+
+def test_validation_data_is_judged_beside_the_training_data(afinador: Run, dataset: Path, tmp_path: Path) -> None:
+    other = tmp_path / "valid.jsonl"
+    other.write_text(dataset.read_text().splitlines()[3] + "\n")
+    ran = afinador("validate", "dataset", dataset, "--validation", other)
+    assert ran.code == 0 and "warning overlap" in ran.out and f"Line 1 is also line 4 of {dataset.name}" in ran.out
+    other.write_text("no json\n")
+    ran = afinador("validate", "dataset", dataset, "--validation", other, "--json")
+    report = json.loads(ran.out)
+    assert ran.code == 1 and report["errors"] == [] and report["validation"]["counts"] == {"json_syntax": 1}
 
 
 def test_training_from_a_file_leaves_the_result_where_it_says(afinador: Run, job_file: Path, tmp_path: Path) -> None:

@@ -1,0 +1,64 @@
+"""The verdict on a data set for a terminal: faults, doubts and notes, those of one kind together."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from afinador.cli import render
+
+SHOWN_OF_EACH = 3
+_COLOURS = {"errors": "red", "warnings": "yellow", "notes": "cyan"}
+
+
+def show(name: str, report: dict[str, Any]) -> None:
+    """Write a verdict to standard output, coloured by severity where that is a terminal.
+
+    Args:
+        name: The file's.
+        report: As ``afinador.data.validation.Report.to_json`` gives it.
+    """
+    if report["errors"]:
+        _write(f"{name} cannot be trained on:", _COLOURS["errors"])
+    else:
+        _write(f"{name} can be trained on: {_measures(report)}", "green")
+    for severity, colour in _COLOURS.items():
+        for code, problems in _by_code(report[severity]).items():
+            count = report["counts"].get(code, len(problems))
+            times = f" ×{count}" if count > 1 else ""
+            _write(f"  {severity.removesuffix('s')} {code}{times}", colour)
+            for line in _lines(problems, count):
+                render.result(f"    {line}")
+
+
+def _measures(report: dict[str, Any]) -> str:
+    lengths = report["lengths"] or {}
+    said = f"{report['records']} record{'s' if report['records'] != 1 else ''} of the shape {report['shape']}"
+    if not lengths:
+        return f"{said}."
+    return f"{said}, of {lengths['minimum']} to {lengths['maximum']} characters (median {lengths['median']})."
+
+
+def _by_code(problems: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    grouped: dict[str, list[dict[str, Any]]] = {}
+    for problem in problems:
+        grouped.setdefault(problem["code"], []).append(problem)
+    return grouped
+
+
+def _lines(problems: list[dict[str, Any]], count: int) -> Iterator[str]:
+    for problem in problems[:SHOWN_OF_EACH]:
+        yield problem["message"]
+    if count > SHOWN_OF_EACH:
+        yield f"And {count - SHOWN_OF_EACH} more like these."
+
+
+def _write(line: str, colour: str) -> None:
+    if not sys.stdout.isatty():
+        render.result(line)
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    Console().print(Text(line, style=colour), soft_wrap=True)

@@ -1,0 +1,64 @@
+"""Characters that no reader of the text sees, or that stand where a conversion went wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from afinador.data.records import Problem, Record
+
+# White space, the next-line character and the line and paragraph separators are text; the rest of the control
+# characters is not. The overrides of writing direction show a text that is not the one that is learnt.
+_CONTROL = "\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f"
+_DIRECTION = "\u202a-\u202e\u2066-\u2069"
+_BROKEN = "\ufffd\ufeff\ufffe\uffff\ufdd0-\ufdef\ud800-\udfff"
+_STRANGE = re.compile(f"[{_CONTROL}{_DIRECTION}{_BROKEN}]")
+
+# What the bytes of JSON in UTF-8 hold wherever the decoded text could hold one of these: an escape, or a byte that is
+# rare enough to be looked for alone before what follows it.
+_ESCAPE_OF_STRANGE = re.compile(rb"\\(?:[bf]|u(?:00[01789]|20[26]|[fF][dDeEfF]))")
+_BYTES_OF_STRANGE = (
+    (b"\xc2", re.compile(rb"\xc2[\x80-\x84\x86-\x9f]")),
+    (b"\xe2", re.compile(rb"\xe2(?:\x80[\xaa-\xae]|\x81[\xa6-\xa9])")),
+    (b"\xef", re.compile(rb"\xef[\xb7\xbb\xbf][\x90-\xbf]")),
+)
+
+_CONTROL_BYTES = [bytes([code]) for code in (*range(0x09), *range(0x0E, 0x20), 0x7F)]
+
+_NAMES = {
+    "\x00": "a NUL character (U+0000)",
+    "\x1b": "a terminal escape (U+001B)",
+    "\ufffd": "the replacement character (U+FFFD), which stands where a conversion failed",
+    "\ufeff": "a byte order mark (U+FEFF) inside the text",
+}
+
+
+def may_be_strange(raw: bytes) -> bool:
+    """Tell whether lines of JSON in UTF-8 can hold such characters; False is certain, True is not."""
+    return b"\x7f" in raw or _ESCAPE_OF_STRANGE.search(raw) is not None or _has_strange_bytes(raw)
+
+
+def may_be_strange_text(raw: bytes) -> bool:
+    """Tell the same of plain text in UTF-8, which may hold control characters as they are."""
+    return any(control in raw for control in _CONTROL_BYTES) or _has_strange_bytes(raw)
+
+
+def _has_strange_bytes(raw: bytes) -> bool:
+    return not raw.isascii() and any(first in raw and pattern.search(raw) for first, pattern in _BYTES_OF_STRANGE)
+
+
+def strange_characters(record: Record, texts: Iterable[tuple[str, str]]) -> Iterator[Problem]:
+    """Yield one warning for a record, at its first such character."""
+    for field, text in texts:
+        found = _STRANGE.search(text)
+        if found is None:
+            continue
+        character = found[0]
+        code = "invalid_character" if re.match(f"[{_BROKEN}]", character) else "control_character"
+        if re.match(f"[{_DIRECTION}]", character):
+            name = f"an override of the writing direction (U+{ord(character):04X})"
+        else:
+            name = _NAMES.get(character) or f"the character U+{ord(character):04X}, which is none of a text"
+        said = f"{record.place}: {field} holds {name}, at position {found.start() + 1}. Remove it, unless it is meant to be learnt."
+        yield Problem(code, said, record.line, field)
+        return

@@ -1,0 +1,111 @@
+"""What is doubtful or worth knowing about a file as a whole; docs/decisions/0012 has the reasons of the limits."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+
+from afinador.data.checks.findings import Findings
+from afinador.data.labels import LabelCounts
+from afinador.data.records import Problem, shortened
+from afinador.data.shapes import SHAPES, Shape
+
+FEW_RECORDS = 10
+SMALL_RECORDS = 100
+# A single text of this length is cut into many pieces and enough to learn from.
+FEW_CHARACTERS = 20_000
+LARGE_BYTES = 10**9
+IMBALANCE = 10
+NAMES_TOLD = 8
+LABELS_TOLD = 5
+
+
+def doubts_about_all(shape: Shape | None, found: Findings) -> Iterator[Problem]:
+    """Yield the warnings about a file."""
+    if 0 < found.usable < FEW_RECORDS and found.characters < FEW_CHARACTERS:
+        said = f"Usable records: only {found.usable}; a model learns little from fewer than {FEW_RECORDS}."
+        yield Problem("few_records", said)
+    if found.ignored:
+        names = ", ".join(repr(name[:60]) for name in list(found.ignored)[:NAMES_TOLD])
+        used = ", ".join(repr(name) for name in SHAPES[shape]) if shape else "none"
+        said = f"Fields that are not used: {names}. Used: {used}."
+        if shape == "text":
+            said += " If one of them is the answer to be learnt, name it 'label'."
+        yield Problem("ignored_fields", said)
+    if shape == "text_label":
+        yield from _doubts_about_labels(found.labels, found.label_types)
+
+
+def notes_about_all(
+    found: Findings, file_bytes: int, *, is_compared: bool, is_compared_whole: bool
+) -> Iterator[Problem]:
+    """Yield the notes about a file.
+
+    Args:
+        found: All that was found in it.
+        file_bytes: Its size.
+        is_compared: Whether its records are compared with each other at all.
+        is_compared_whole: Whether all of them are.
+    """
+    if FEW_RECORDS <= found.usable < SMALL_RECORDS and found.characters < FEW_CHARACTERS:
+        said = (
+            f"Usable records: {found.usable}. From fewer than {SMALL_RECORDS} a model learns a style rather than facts."
+        )
+        yield Problem("small_data_set", said)
+    if file_bytes > LARGE_BYTES:
+        said = (
+            f"The file has {file_bytes / 1e9:.1f} GB. Reading and tokenising it takes minutes before training begins."
+        )
+        yield Problem("large_file", said)
+    if found.searched < found.usable:
+        what = "Near duplicates and personal data were" if is_compared else "Personal data were"
+        said = f"{what} looked for in {found.searched} of {found.usable} usable records, always the same ones. All other checks saw every record."
+        yield Problem("searched_in_part", said)
+    if is_compared and not is_compared_whole:
+        yield Problem(
+            "compared_in_part",
+            "There are more records than are compared with each other; late duplicates are not told.",
+        )
+
+
+def _doubts_about_labels(labels: LabelCounts, types: set[str]) -> Iterator[Problem]:
+    counts = labels.counts
+    if len(types) > 1 or "float" in types:
+        what = "Labels are fractions" if "float" in types else "Labels are of several types"
+        yield Problem("label_types", f"{what}; each is learnt as the text that it is written as.", field="label")
+    if len(counts) == 1 and labels.records > 1:
+        said = f"All records have the same label ({shortened(min(counts))}): there is nothing to tell apart."
+        yield Problem("one_label", said, field="label")
+    if not labels.are_classes:
+        return
+    yield from _alike(counts)
+    once = [label for label, count in counts.items() if count == 1]
+    if once:
+        said = f"Labels that occur only once: {_some_of(once)}. Nothing can be learnt of them and measured too: add records, or join them with other labels."
+        yield Problem("rare_label", said, field="label")
+    usual = Counter({label: count for label, count in counts.items() if count > 1})
+    if len(usual) > 1:
+        (most, highest), (least, lowest) = usual.most_common()[0], usual.most_common()[-1]
+        if highest >= IMBALANCE * lowest:
+            said = (
+                f"The label {shortened(most)} occurs {highest} times, {shortened(least)} only {lowest} times: a model learns to "
+                "answer with the common ones. Add records of the rare ones, or measure each class by itself (macro F1)."
+            )
+            yield Problem("imbalanced_labels", said, field="label")
+
+
+def _alike(counts: Counter[str]) -> Iterator[Problem]:
+    written: dict[str, list[str]] = {}
+    for label in counts:
+        written.setdefault(" ".join(unicodedata.normalize("NFKC", label).casefold().split()), []).append(label)
+    alike = [labels for labels in written.values() if len(labels) > 1]
+    if alike:
+        shown = "; ".join(_some_of(labels) for labels in alike[:LABELS_TOLD])
+        said = f"Labels that differ in capitals, spaces or accents' encoding alone are different classes: {shown}. Write each in one way."
+        yield Problem("similar_labels", said, field="label")
+
+
+def _some_of(labels: list[str]) -> str:
+    more = f" and {len(labels) - LABELS_TOLD} more" if len(labels) > LABELS_TOLD else ""
+    return ", ".join(map(shortened, labels[:LABELS_TOLD])) + more

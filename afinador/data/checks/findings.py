@@ -1,0 +1,135 @@
+"""What was found in one part of a file; parts are added up in their order, whoever has looked at them."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from afinador.data.checks.contents import digest_of
+from afinador.data.labels import LabelCounts
+from afinador.data.records import Problem
+
+PROBLEMS_KEPT_PER_CODE = 10
+NAMES_KEPT = 9
+
+
+@dataclass
+class Problems:
+    """All faults or all doubts of a part.
+
+    Attributes:
+        kept: In their order, the first ten of each code.
+        counts: How many there are of each code.
+    """
+
+    kept: list[Problem] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, problem: Problem) -> None:
+        """Count a problem, and keep it if there are few of its code."""
+        self.counts[problem.code] = self.counts.get(problem.code, 0) + 1
+        if self.counts[problem.code] <= PROBLEMS_KEPT_PER_CODE:
+            self.kept.append(problem)
+
+    def add_all(self, later: Problems) -> None:
+        """Add what was found in a later part."""
+        kept_here = dict(self.counts)
+        for problem in later.kept:
+            kept_here[problem.code] = kept_here.get(problem.code, 0) + 1
+            if kept_here[problem.code] <= PROBLEMS_KEPT_PER_CODE:
+                self.kept.append(problem)
+        for code, count in later.counts.items():
+            self.counts[code] = self.counts.get(code, 0) + count
+
+
+def firsts(problems: list[Problem]) -> list[Problem]:
+    """Return the first problem of each code."""
+    return list({problem.code: problem for problem in reversed(problems)}.values())[::-1]
+
+
+def with_count(problem: Problem, counts: dict[str, int]) -> str:
+    """Return what a problem says, and how many more there are of its code."""
+    more = counts[problem.code] - 1
+    return problem.message + (f" And {more} more like it." if more else "")
+
+
+class Proven(NamedTuple):
+    """What is told of a record that surely has no fault and no doubt.
+
+    Attributes:
+        parts: As ``contents.parts_of`` gives them.
+        characters: Of its texts.
+        ignored: Names of further fields.
+        label: As it was written; of the shape ``text_label`` only.
+    """
+
+    parts: list[str]
+    characters: int
+    ignored: list[str]
+    label: str | int | None = None
+
+
+@dataclass
+class Findings:
+    """What was found in a part of a file.
+
+    Attributes:
+        records: Records found, usable or not.
+        characters: Of whole texts (the shape ``text``).
+        ignored: Names of fields that are not used, the first few.
+        labels: Of the shape ``text_label`` only.
+        label_types: Names of the types that the labels are written in.
+        lengths: How many of the usable records have each length in characters.
+        lines: Of each usable record that is compared with the others, beside ``digests``.
+        signatures: For near duplicates: the place in ``lines``, and the signature.
+        searched: Records that were searched for personal data and near duplicates.
+    """
+
+    records: int = 0
+    errors: Problems = field(default_factory=Problems)
+    warnings: Problems = field(default_factory=Problems)
+    characters: int = 0
+    ignored: dict[str, None] = field(default_factory=dict)
+    labels: LabelCounts = field(default_factory=LabelCounts)
+    label_types: set[str] = field(default_factory=set)
+    lengths: Counter[int] = field(default_factory=Counter)
+    lines: array[int] = field(default_factory=lambda: array("Q"))
+    digests: array[int] = field(default_factory=lambda: array("Q"))
+    signatures: list[tuple[int, bytes]] = field(default_factory=list)
+    searched: int = 0
+
+    @property
+    def usable(self) -> int:
+        """Records that can be trained on."""
+        return sum(self.lengths.values())
+
+    def take(self, line: int, proven: Proven) -> None:
+        """Add a record without fault or doubt."""
+        self.records += 1
+        self.lengths[proven.characters] += 1
+        if proven.ignored:
+            self.ignore(proven.ignored)
+        if proven.label is not None:
+            self.labels.add(proven.parts[1])
+            self.label_types.add(type(proven.label).__name__)
+        self.lines.append(line)
+        self.digests.append(digest_of(proven.parts))
+
+    def ignore(self, names: list[str]) -> None:
+        """Note fields that are not used."""
+        if len(self.ignored) < NAMES_KEPT:
+            self.ignored.update(dict.fromkeys(names[:NAMES_KEPT]))
+
+    def add_all(self, later: Findings) -> None:
+        """Add what was found in a later part, but for what is compared between records."""
+        self.records += later.records
+        self.errors.add_all(later.errors)
+        self.warnings.add_all(later.warnings)
+        self.characters += later.characters
+        self.ignore(list(later.ignored))
+        self.labels.add_all(later.labels)
+        self.label_types |= later.label_types
+        self.lengths.update(later.lengths)
+        self.searched += later.searched

@@ -1,0 +1,106 @@
+"""Takes one record through all checks that need no other record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from afinador.data.checks.characters import strange_characters
+from afinador.data.checks.contents import digest_of, parts_of, texts_of
+from afinador.data.checks.findings import Findings
+from afinador.data.checks.near_duplicates import signature_of
+from afinador.data.checks.personal_data import personal_data
+from afinador.data.records import WHOLE_FILE_CODES, Problem, Record, shortened
+from afinador.data.shapes import OPTIONAL_FIELDS, SHAPES, Example, Shape, fields_allowed, near_miss, to_example
+
+LONG_RECORD_CHARACTERS = 100_000
+NAMES_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Judge:
+    """The checks of the records of one file.
+
+    Attributes:
+        shape: Of its records.
+        finds_repetitions: Whether equal records are worth a word; in running text (headings) they are not.
+    """
+
+    shape: Shape | None
+    finds_repetitions: bool
+
+    def judge(self, found: Record | Problem, findings: Findings, *, closely: bool) -> None:
+        """Add what there is to say about one record.
+
+        Args:
+            found: What was read.
+            findings: Of the part that it lies in.
+            closely: Whether to look for personal data and near duplicates, which takes ten times as long as all else.
+        """
+        if isinstance(found, Problem):
+            findings.records += found.code not in WHOLE_FILE_CODES
+            findings.errors.add(found)
+            return
+        findings.records += 1
+        example = self.example_of(found)
+        if isinstance(example, Problem):
+            findings.errors.add(example)
+            return
+        used = used_fields(self.shape)
+        if len(found.fields) > len(used) or not used.issuperset(found.fields):
+            findings.ignore([name for name in found.fields if name not in used])
+        if self.shape == "text_label":
+            findings.labels.add(example.completion or "")
+            findings.label_types.add(type(found.fields["label"]).__name__)
+        self._doubt(found, example, findings, closely)
+
+    def example_of(self, record: Record) -> Example | Problem:
+        """Return what training takes of a record, or why it cannot."""
+        if self.shape is not None:
+            return to_example(record, self.shape)
+        names = some_of(list(record.fields))
+        said = f"{record.place} has the fields {names}; allowed are {fields_allowed('jsonl')}.{near_miss(record.fields)} Rename the fields."
+        return Problem("unknown_fields", said, record.line)
+
+    def _doubt(self, record: Record, example: Example, findings: Findings, closely: bool) -> None:
+        add: Callable[[Problem], None] = findings.warnings.add
+        texts = list(texts_of(example))
+        characters = sum(len(text) for _, text in texts)
+        findings.lengths[characters] += 1
+        if example.text is not None:
+            findings.characters += characters
+        if example.prompt is not None and not example.prompt.strip():
+            said = f"{record.place}: the prompt is empty; the answer is learnt without a question."
+            add(Problem("empty_prompt", said, record.line, "prompt"))
+        if self.shape != "text" and characters > LONG_RECORD_CHARACTERS:
+            said = f"{record.place} has {characters} characters. What is longer than max_length tokens will be cut."
+            add(Problem("long_record", said, record.line))
+        for problem in strange_characters(record, texts):
+            add(problem)
+        parts = parts_of(example)
+        if self.finds_repetitions:
+            findings.lines.append(record.line)
+            findings.digests.append(digest_of(parts))
+        if closely:
+            findings.searched += 1
+            for problem in personal_data(record, texts):
+                add(problem)
+            signature = signature_of(parts) if self.finds_repetitions else None
+            if signature is not None:
+                findings.signatures.append((len(findings.lines) - 1, signature))
+
+
+def used_fields(shape: Shape | None) -> frozenset[str]:
+    """Return the fields that are used of a record of a shape."""
+    return _USED.get(shape, frozenset())
+
+
+def some_of(names: list[str]) -> str:
+    """Return the first of some names as a message shows them, and how many more there are."""
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    return (", ".join(shortened(name) for name in names[:NAMES_SHOWN]) or "none") + more
+
+
+_USED: dict[Shape | None, frozenset[str]] = {
+    shape: frozenset(names) | frozenset(OPTIONAL_FIELDS.get(shape, ())) for shape, names in SHAPES.items()
+}

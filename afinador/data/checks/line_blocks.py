@@ -1,0 +1,110 @@
+"""Parts of a file of JSON Lines in UTF-8, each of whole lines, that can be judged apart from each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO
+
+from afinador.data.checks.findings import Findings
+from afinador.data.checks.judging import Judge
+from afinador.data.checks.proofs import prove
+from afinador.data.lines import BYTE_ORDER_MARK, LONGEST_LINE_BYTES, bounded_lines
+from afinador.data.readers import record_of_raw_line
+
+BLOCK_BYTES = 2**20
+BLOCKS_ALL_SEARCHED = 16
+ONE_BLOCK_SEARCHED_OF = 64
+"""The first blocks are all looked at closely, of later ones one in so many."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A part of a file.
+
+    Attributes:
+        offset: Bytes before it.
+        size: Its own, in bytes.
+        first_line: The number of its first line, from 1.
+        closely: Whether to look for personal data and near duplicates in it.
+    """
+
+    offset: int
+    size: int
+    first_line: int
+    closely: bool
+
+
+def is_searched(number: int) -> bool:
+    """Tell whether the block of a number (from 0) is looked at closely: all of a small file, a sample of a large one."""
+    return number < BLOCKS_ALL_SEARCHED or number % ONE_BLOCK_SEARCHED_OF == 0
+
+
+def blocks_of(path: Path) -> Iterator[Block]:
+    """Yield the parts of a file of lines, in order; of a line that is too long no more than a block is held."""
+    with path.open("rb") as file:
+        offset, first_line, number = 0, 1, 0
+        while raw := file.read(BLOCK_BYTES):
+            size, lines, end = len(raw), raw.count(b"\n"), raw
+            while not end.endswith(b"\n") and (end := file.readline(BLOCK_BYTES)):
+                size += len(end)
+            lines += end is not raw and end.endswith(b"\n")
+            yield Block(offset, size, first_line, is_searched(number))
+            offset, first_line, number = offset + size, first_line + lines, number + 1
+
+
+@dataclass(frozen=True)
+class JsonLines:
+    """A file of JSON Lines in UTF-8, and the checks of its records."""
+
+    path: Path
+    judge: Judge
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield the parts of the file, in order."""
+        return blocks_of(self.path)
+
+    def findings(self, block: Block) -> Findings:
+        """Return what there is to say about the records of a part."""
+        found = Findings()
+        with self.path.open("rb") as file:
+            file.seek(block.offset)
+            if block.size > 2 * BLOCK_BYTES:
+                _judge_long_lines(file, block, self.judge, found)
+                return found
+            raw = file.read(block.size)
+        if block.closely or self.judge.shape is None:
+            for number, line in enumerate(BytesIO(raw), start=block.first_line):
+                _judge_line(number, line, self.judge, found, block.closely)
+            return found
+        lines = raw.split(b"\n")
+        if not lines[-1]:
+            lines.pop()
+        proofs = prove(lines, raw, self.judge.shape)
+        for number, (line, proven) in enumerate(zip(lines, proofs, strict=True), start=block.first_line):
+            if proven is None:
+                _judge_line(number, line, self.judge, found, closely=False)
+            else:
+                found.take(number, proven)
+                if self.judge.shape == "text":
+                    found.characters += proven.characters
+        return found
+
+
+def _judge_long_lines(file: BinaryIO, block: Block, judge: Judge, findings: Findings) -> None:
+    number = block.first_line
+    left = block.size
+    for line in bounded_lines(file):
+        _judge_line(number, line, judge, findings, block.closely)
+        number += 1
+        left -= len(line)
+        if left <= 0 or len(line) > LONGEST_LINE_BYTES:
+            return  # one that is too long is the last of its block
+
+
+def _judge_line(number: int, raw: bytes, judge: Judge, findings: Findings, closely: bool) -> None:
+    found = record_of_raw_line(number, raw.removeprefix(BYTE_ORDER_MARK) if number == 1 else raw)
+    if found is not None:
+        judge.judge(found, findings, closely=closely)

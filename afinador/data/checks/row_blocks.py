@@ -1,0 +1,135 @@
+"""Parts of a CSV, each of whole rows, that can be judged apart from each other.
+
+Where a row ends cannot be seen from the middle of a file, for a line break may stand in quotes. It is guessed by the
+number of quotes before it, and the guess is proven by reading: a part that begins with a row and whose reading ends
+outside of quotes is followed by a part that begins with a row, as the reader remembers nothing of a row that is done.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+from afinador.data.checks.characters import may_be_strange_text
+from afinador.data.checks.findings import Findings, Proven
+from afinador.data.checks.judging import LONG_RECORD_CHARACTERS, Judge
+from afinador.data.checks.line_blocks import BLOCK_BYTES, Block, is_searched
+from afinador.data.checks.proofs import is_claimed
+from afinador.data.delimited import Dialect, dialect_of, record_of_row
+from afinador.data.lines import BYTE_ORDER_MARK, LONGEST_LINE_BYTES
+from afinador.data.shapes import SHAPES
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a CSV in UTF-8 below a header of one line, and the checks of its records.
+
+    Attributes:
+        header: Names of the columns.
+        offset: Bytes of the header's line.
+    """
+
+    path: Path
+    judge: Judge
+    dialect: Dialect
+    header: tuple[str, ...]
+    offset: int
+
+    @classmethod
+    def find(cls, path: Path, judge: Judge, columns: list[str]) -> Rows | None:
+        """Return the rows of a file; None if its header is of another kind than most are.
+
+        Args:
+            path: Of the file.
+            judge: The checks of its records.
+            columns: Names of its columns, as the reader found them.
+        """
+        with path.open("rb") as file:
+            line = file.readline(BLOCK_BYTES)
+        dialect = dialect_of(path)
+        text = line.removeprefix(BYTE_ORDER_MARK)
+        try:
+            rows = list(csv.reader([text.decode()], delimiter=dialect.delimiter, quotechar=dialect.quote, strict=True))
+        except (csv.Error, UnicodeDecodeError):
+            return None
+        if not line.endswith(b"\n") or len(rows) != 1 or [name.strip() for name in rows[0]] != columns:
+            return None
+        named = [name for name in columns if name]
+        if len(named) != len(set(named)) or _has_other_line_ends(line):
+            return None
+        return cls(path, judge, dialect, tuple(columns), len(line))
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield what are whole rows by the number of quotes; of a row without end no more than a block is held."""
+        quote = self.dialect.quote.encode()
+        with self.path.open("rb") as file:
+            file.seek(self.offset)
+            offset, first_line, number = self.offset, 2, 0
+            while raw := file.read(BLOCK_BYTES):
+                size, lines, quotes, end = len(raw), raw.count(b"\n"), raw.count(quote), raw
+                while (quotes % 2 or not end.endswith(b"\n")) and (end := file.readline(BLOCK_BYTES)):
+                    size, lines, quotes = size + len(end), lines + end.count(b"\n"), quotes + end.count(quote)
+                yield Block(offset, size, first_line, is_searched(number))
+                offset, first_line, number = offset + size, first_line + lines, number + 1
+
+    def findings(self, block: Block) -> Findings | None:
+        """Return what there is to say about the rows of a part; None if it is not made of whole rows, or too long."""
+        if block.size > LONGEST_LINE_BYTES:
+            return None
+        with self.path.open("rb") as file:
+            file.seek(block.offset)
+            raw = file.read(block.size)
+        if b"\x00" in raw or _has_other_line_ends(raw):
+            return None
+        try:
+            return self._judged(raw, block)
+        except (csv.Error, UnicodeDecodeError):
+            return None
+
+    def _judged(self, raw: bytes, block: Block) -> Findings:
+        found = Findings()
+        places = None if block.closely or may_be_strange_text(raw) else self._places()
+        csv.field_size_limit(LONGEST_LINE_BYTES)
+        reader = csv.reader(
+            map(bytes.decode, BytesIO(raw)), delimiter=self.dialect.delimiter, quotechar=self.dialect.quote, strict=True
+        )
+        used = set(SHAPES[self.judge.shape]) if self.judge.shape else set()
+        ignored = [name for name in self.header if name and name not in used]
+        line = block.first_line
+        for row in reader:
+            proven = _proven(row, len(self.header), places, ignored, self.judge.shape == "text_label")
+            if proven is not None:
+                found.take(line, proven)
+            elif row:
+                record = record_of_row(list(self.header), line, row)
+                self.judge.judge(record, found, closely=block.closely)
+            line = block.first_line + reader.line_num
+        return found
+
+    def _places(self) -> tuple[int, int] | None:
+        """Return where the two fields of the shape stand in a row; None where rows cannot be proven good."""
+        if self.judge.shape not in ("prompt_completion", "text_label"):
+            return None
+        first, second = SHAPES[self.judge.shape]
+        if any(is_claimed(name) for name in self.header if name not in (first, second)):
+            return None
+        return self.header.index(first), self.header.index(second)
+
+
+def _has_other_line_ends(raw: bytes) -> bool:
+    return b"\r" in raw and raw.count(b"\r") != raw.count(b"\r\n")
+
+
+def _proven(
+    row: list[str], columns: int, places: tuple[int, int] | None, ignored: list[str], is_labelled: bool
+) -> Proven | None:
+    if places is None or len(row) != columns:
+        return None
+    first, second = row[places[0]], row[places[1]]
+    characters = len(first) + len(second)
+    if not first or not second or first.isspace() or second.isspace() or characters > LONG_RECORD_CHARACTERS:
+        return None
+    return Proven([first, second], characters, ignored, second if is_labelled else None)

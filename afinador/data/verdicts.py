@@ -1,0 +1,131 @@
+"""The verdict on a data set: what forbids training, what is doubtful, what is worth knowing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from afinador.data.checks.findings import Problems, firsts, with_count
+from afinador.data.checks.lengths import distribution
+from afinador.data.checks.repetitions import Repetitions
+from afinador.data.labels import LabelCounts
+from afinador.data.records import Format, Problem
+from afinador.data.shapes import Shape
+
+CODES_IN_SUMMARY = 3
+
+
+@dataclass
+class Report:
+    """The verdict on a file.
+
+    Attributes:
+        format: None where the file has none that is read.
+        shape: None where no record has a known one.
+        records: Records found, usable or not.
+        bytes: Size of the file.
+        searched: Records that were searched for personal data and near duplicates: all of a small file, of a large one
+            a part that is always the same.
+        labels: How often each label occurs; of records of the shape ``text_label`` only.
+        lengths: How many usable records have each length in characters.
+        repetitions: What the records of another file can be compared with.
+    """
+
+    format: Format | None = None
+    shape: Shape | None = None
+    records: int = 0
+    bytes: int = 0
+    searched: int = 0
+    labels: LabelCounts | None = None
+    lengths: Counter[int] = field(default_factory=Counter)
+    repetitions: Repetitions = field(default_factory=Repetitions, repr=False)
+    _errors: Problems = field(default_factory=Problems, repr=False)
+    _warnings: Problems = field(default_factory=Problems, repr=False)
+    _notes: Problems = field(default_factory=Problems, repr=False)
+
+    @property
+    def errors(self) -> list[Problem]:
+        """What forbids training; at most ten of each code."""
+        return self._errors.kept
+
+    @property
+    def warnings(self) -> list[Problem]:
+        """What a person should look at; at most ten of each code."""
+        return self._warnings.kept
+
+    @property
+    def notes(self) -> list[Problem]:
+        """What a person may like to know; nothing needs to be done about it."""
+        return self._notes.kept
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many there are of each code, errors and warnings."""
+        return {**self._errors.counts, **self._warnings.counts}
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether it may be trained on."""
+        return not self.errors
+
+    def summary(self) -> str:
+        """Say in a few sentences what was found: of each kind the first, and how many more."""
+        if self.is_valid:
+            said = f"{_counted(self.records)} of the shape {self.shape}."
+            return " ".join([said, *(with_count(problem, self.counts) for problem in firsts(self.warnings))])
+        kinds = firsts(self.errors)
+        unusable = sum(self._errors.counts.values())
+        parts = [f"{min(unusable, self.records)} of {_counted(self.records)} cannot be used:"] if self.records else []
+        parts += [with_count(problem, self.counts) for problem in kinds[:CODES_IN_SUMMARY]]
+        if len(kinds) > CODES_IN_SUMMARY:
+            parts.append(f"And {len(kinds) - CODES_IN_SUMMARY} other kinds of fault.")
+        return " ".join(parts)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain JSON values, with the summary."""
+        return {
+            "format": self.format,
+            "shape": self.shape,
+            "records": self.records,
+            "bytes": self.bytes,
+            "errors": [problem.to_json() for problem in self.errors],
+            "warnings": [problem.to_json() for problem in self.warnings],
+            "notes": [problem.to_json() for problem in self.notes],
+            "counts": self.counts,
+            "labels": self.labels.to_json() if self.labels else None,
+            "lengths": distribution(self.lengths),
+            "compared": {
+                "records": self.repetitions.compared,
+                "near": self.repetitions.compared_nearly,
+                "searched": self.searched,
+            },
+            "fingerprints": self.repetitions.sketch(),
+            "summary": self.summary(),
+        }
+
+    def add_error(self, problem: Problem) -> None:
+        """Count an error, and keep it if there are few of its code."""
+        self._errors.add(problem)
+
+    def add_warning(self, problem: Problem) -> None:
+        """Count a warning, and keep it if there are few of its code."""
+        self._warnings.add(problem)
+
+    def add_note(self, problem: Problem) -> None:
+        """Keep a note if there are few of its code."""
+        self._notes.add(problem)
+
+    def sort(self) -> None:
+        """Put what is known of single records into the order of the file."""
+        for problems in (self._errors, self._warnings):
+            problems.kept.sort(key=lambda problem: problem.line or 0)
+
+    def add_problems(self, errors: Problems, warnings: Problems) -> None:
+        """Add all that was found in the next part of the file."""
+        self._errors.add_all(errors)
+        self._warnings.add_all(warnings)
+
+
+def _counted(records: int) -> str:
+    return f"{records} record{'s' if records != 1 else ''}"

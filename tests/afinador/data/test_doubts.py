@@ -1,0 +1,196 @@
+"""What is no fault and yet told: personal data, strange characters, likeness, labels, lengths, overlap."""
+
+import json
+
+import pytest
+
+from afinador.data.checks.near_duplicates import NearDuplicates, signature_of
+from afinador.data.checks.personal_data import personal_data
+from afinador.data.checks.repetitions import overlap_of_sketches
+from afinador.data.records import Record
+from afinador.data.validation import compare_files, overlap_of, validate_dataset
+
+WORDS = [
+    "la",
+    "casa",
+    "del",
+    "pueblo",
+    "tiene",
+    "un",
+    "huerto",
+    "con",
+    "naranjos",
+    "que",
+    "florecen",
+    "en",
+    "abril",
+    "si",
+    "llueve",
+]
+
+
+@pytest.fixture
+def verdict(tmp_path):
+    def judge(records, name="a.jsonl"):
+        path = tmp_path / name
+        path.write_text("".join(json.dumps(record) + "\n" for record in records))
+        return validate_dataset(path, name)
+
+    return judge
+
+
+def pairs(count, *further):
+    return [{"prompt": f"q{at}", "completion": f"a{at}"} for at in range(count)] + list(further)
+
+
+def kinds_in(text):
+    return {problem.code for problem in personal_data(Record(1, {}), [("text", text)])}
+
+
+@pytest.mark.parametrize(
+    "code, text",
+    [
+        ("personal_email", "write to Ana.Lopez+x@correo.gob.mx, please"),
+        ("personal_phone", "call +34 912 34 56 78 now"),
+        ("personal_phone", "call (415) 555-0132"),
+        ("personal_phone", "móvil 612 345 678"),
+        ("personal_iban", "IBAN ES91 2100 0418 4502 0005 1332"),
+        ("personal_iban", "GB82WEST12345698765432"),
+        ("personal_card", "paid with 4111 1111 1111 1111"),
+        ("personal_card", "5500-0055-5555-5559."),
+        ("secret_private_key", "-----BEGIN RSA PRIVATE KEY-----\nMIIE"),
+        ("secret_token", "export KEY=sk-proj-abcdefghijklmnopqrstuvwx"),
+        ("secret_token", "AKIAIOSFODNN7EXAMPLE"),
+        ("secret_token", "ghp_" + "a1" * 18),
+    ],
+)
+def test_personal_data_and_secrets_are_told_and_never_shown(verdict, code, text):
+    assert code in kinds_in(text)
+    report = verdict(pairs(11, {"prompt": "p", "completion": text}))
+    (warning,) = [warning for warning in report.warnings if warning.code == code]
+    assert report.is_valid and (warning.line, warning.field) == (12, "completion")
+    told = json.dumps(report.to_json(), ensure_ascii=False)
+    assert not any(word in told for word in text.split() if sum(map(str.isdigit, word)) > 2 or "@" in word)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a@b", "user@example.com", "@name and 3@4", "2026-11-22 10:15:30.123456", "1,234,567,890 people", "3.14159265358979",
+        "ES91 2100 0418 4502 0005 1333", "4111 1111 1111 1112", "0000 0000 0000 0000", "192.168.100.200:8080", "sk-learn is fine",
+        "ISBN 978-3-16-148410-0", "1234567890123456", "100 200 300 400", "begin PRIVATE KEYS", "12 345 678 euros",
+    ],
+)  # fmt: skip
+def test_what_only_looks_a_little_like_it_is_left_alone(text):
+    assert kinds_in(text) == set()
+
+
+@pytest.mark.parametrize("text", ["a" * 10**6, "1 " * 500_000, "a@" * 300_000, "+1" * 400_000, "ES" + "21" * 400_000])
+def test_search_takes_no_longer_than_the_text(text):
+    kinds_in(text)  # the time limit of the tests is the test: anything quadratic takes hours
+
+
+@pytest.mark.parametrize(
+    "code, character", [("control_character", "\x1b"), ("control_character", "\u202e"), ("control_character", "\x9c"),
+                        ("invalid_character", "\ufffd"), ("invalid_character", "\ufeff"), ("invalid_character", "\uffff")],
+)  # fmt: skip
+def test_strange_characters_are_told_with_their_place(verdict, code, character):
+    report = verdict(pairs(11, {"prompt": "p", "completion": f"ab{character}c"}))
+    assert report.counts == {code: 1} and "position 3" in report.warnings[0].message
+    assert report.warnings[0].line == 12 and character not in report.warnings[0].message
+
+
+def test_text_of_any_language_holds_no_strange_characters(verdict):
+    text = "á ñ ¿ « “ ” — … \u200b\u200d \u0085 \u2028 \u2029 \t\r\n 👩🏽‍🚀 مرحبا"
+    assert verdict(pairs(11, {"prompt": "p", "completion": text})).counts == {}
+
+
+def test_nearly_equal_records_are_told_with_the_earlier_one(verdict):
+    long = [f"{word}{at}" for at in range(4) for word in WORDS]
+    changed = [*long[:20], "otra", *long[21:]]
+    other = long[::-1]
+    records = [{"prompt": f"q{at}", "completion": " ".join(text)} for at, text in enumerate((long, other, changed))]
+    report = verdict([*pairs(20), *records])
+    assert report.counts == {"near_duplicate": 1} and "Line 23 is nearly the same as line 21" in report.summary()
+
+
+def test_equal_records_are_not_told_twice(verdict):
+    record = {"prompt": "p", "completion": " ".join(WORDS)}
+    assert verdict(pairs(20, record, record)).counts == {"duplicate": 1}
+
+
+def test_a_million_like_records_take_a_step_each():
+    near = NearDuplicates()
+    signature = signature_of([" ".join(WORDS)])
+    assert near.add(1, signature) is None
+    assert all(near.add(line, signature) == 1 for line in range(2, 3000))
+
+
+@pytest.mark.parametrize(
+    "labels, codes",
+    [
+        (["a"] * 6 + ["b"] * 6, set()),
+        (["a"] * 6 + ["b"] * 6 + ["c"], {"rare_label"}),
+        (["a"] * 40 + ["b"] * 4, {"imbalanced_labels"}),
+        (["pos"] * 6 + ["Pos "] * 6, {"similar_labels"}),
+        (["caf\u00e9"] * 6 + ["cafe\u0301"] * 6, {"similar_labels"}),
+        ([f"free text {at}" for at in range(20)], set()),
+    ],
+)
+def test_labels_that_are_rare_uneven_or_alike_are_told(verdict, labels, codes):
+    report = verdict([{"text": f"t{at}", "label": label} for at, label in enumerate(labels)])
+    assert report.is_valid and set(report.counts) == codes
+
+
+def test_notes_are_no_doubts(verdict):
+    report = verdict(pairs(20))
+    assert [note.code for note in report.notes] == ["small_data_set"] and report.counts == {}
+    assert report.to_json()["notes"][0]["message"].endswith(".")
+    assert verdict(pairs(100)).notes == []
+
+
+def test_lengths_are_those_of_the_records(verdict):
+    report = verdict([{"prompt": "p", "completion": "c" * length} for length in range(1, 101)])
+    told = report.to_json()["lengths"]
+    assert (told["minimum"], told["median"], told["p90"], told["p99"], told["maximum"]) == (2, 51, 91, 100, 101)
+    assert told["mean"] == 51.5 and sum(bar["records"] for bar in told["histogram"]) == 100
+    assert [bar["from"] for bar in told["histogram"]] == [2 + 5 * bar for bar in range(20)]
+
+
+def test_records_of_the_training_file_are_told_in_the_validation_file(verdict):
+    text = " ".join(WORDS)
+    training = verdict(pairs(20, {"prompt": "p", "completion": text}), "train.jsonl")
+    like = {"prompt": "p", "completion": f"{text} {text}".replace("abril", "mayo", 1)}
+    validation = verdict(
+        [{"completion": "a3", "prompt": "q3"}, {"prompt": "new", "completion": "one"}, like], "valid.jsonl"
+    )
+    said = overlap_of(training, validation, "train.jsonl")
+    assert len(said) == 1 and "Line 1 is also line 4 of train.jsonl" in said[0]
+    validation = verdict([{"prompt": "p", "completion": text.replace("abril", "mayo", 1)}], "valid.jsonl")
+    compare_files(training, validation, "train.jsonl")
+    assert validation.counts == {"few_records": 1}
+    training = verdict(pairs(20, {"prompt": "p", "completion": f"{text} {text[::-1]} {text.upper()}"}), "train.jsonl")
+    validation = verdict([{"prompt": "p", "completion": f"{text} {text[::-1]} {text.upper()} fin"}], "valid.jsonl")
+    compare_files(training, validation, "train.jsonl")
+    assert validation.is_valid and validation.counts == {"few_records": 1, "near_overlap": 1}
+
+
+def test_labels_that_training_never_sees_are_an_error(verdict):
+    training = verdict([{"text": f"t{at}", "label": "ab"[at % 2]} for at in range(20)], "train.jsonl")
+    validation = verdict([{"text": f"v{at}", "label": "abc"[at % 3]} for at in range(12)], "valid.jsonl")
+    compare_files(training, validation, "train.jsonl")
+    assert [error.code for error in validation.errors] == ["unknown_label"]
+    assert "'c' occurs 4 times and never in train.jsonl" in validation.errors[0].message
+
+
+@pytest.mark.parametrize(
+    "training, validation, found",
+    [(range(20), range(15, 25), (5, 10)), (range(20), range(20, 25), (0, 5)), (range(2000), range(0, 4000, 2), None)],
+)
+def test_sketches_tell_what_two_files_share(verdict, training, validation, found):
+    sketches = [
+        verdict([{"prompt": f"q{at}", "completion": "a"} for at in numbers]).to_json()["fingerprints"]
+        for numbers in (training, validation)
+    ]
+    shared, asked = overlap_of_sketches(*sketches)
+    assert (shared, asked) == found if found else 0.4 < shared / asked < 0.6 and asked > 200

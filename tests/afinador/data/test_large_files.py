@@ -1,0 +1,250 @@
+"""Files in parts: the same verdict whoever judges them, and no blow-up of time or memory."""
+
+import json
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+from dataclasses import asdict
+
+import pytest
+
+from afinador.data import validation
+from afinador.data.checks import line_blocks, row_blocks, workers
+from afinador.data.checks.judging import Judge
+from afinador.data.checks.line_blocks import Block, JsonLines, blocks_of
+from afinador.data.shapes import SHAPES
+from afinador.data.validation import validate_dataset
+
+ODD_LINES = [
+    b"", b"  \t", b"\r", b"null", b"[]", b"{}", b"{", b'"text"', b"\xff", b"\xef\xbb\xbf{}",
+    b'{"text": "a", "text": "b"}', b'{"text": "a", "text" : "b"}', b'{"text" :"a","text":"b"}', b'{"text"\t:"a", "te\\u0078t":"b"}',
+    b'{"text": "a", "x": 1, "x": 2}', b'{"text": "a", "x\\\\": 1, "x\\\\": 2}', b'{"text": "a \\":", "x": 1}',
+    b'{"text": "say \\"yes\\": ok", "x": 1, "x": 2}', b'{"text": "say \\"yes\\" : ok"}', b'{"text": "a", "x": {"y": 1, "y": 2}}',
+    b'{"text": "a", "x": NaN}', b'{"text": "a", "x": 1e999}', b'{"text": "a", "x": ' + b"1" * 5000 + b"}", b'{"text": "a", "x": 1.5}',
+    b'{"text": "\\ud800"}', b'{"text": "\\ud83d\\ude00"}', b'{"text": "\\u0000"}', b'{"text": "\\u001b[0m"}', b'{"text": "\\b"}',
+    b'{"text": "a\x7f"}', b'{"text": "a\\u007f"}', b'{"text": "\xc2\x85"}', b'{"text": "\xc2\x9b"}', b'{"text": "\\u202E"}',
+    b'{"text": "\xe2\x80\xae"}', b'{"text": "\xef\xbf\xbd"}', b'{"text": "\\uFFFD"}', b'{"text": "\xef\xb7\x90"}', b'{"text": "\\ufeff"}',
+    b'{"text": ""}', b'{"text": " \\n"}', b'{"text": null}', b'{"text": 1}', b'{"text": "a"} x', b'{"text": "a"}\x00', b'{"text": "a"}\r',
+    b'{"text": "a", "label": "b"}', b'{"text": "a", "label": 1}', b'{"text": "a", "label": 1.0}', b'{"text": "a", "label": true}',
+    b'{"text": "a", "label": ' + b"9" * 30 + b"}", b'{"text": "a", "label": "b", "label": "c"}', b'{"label": "b", "text": "a", "id": 7}',
+    b'{"prompt": "a", "completion": "b"}', b'{"prompt": "", "completion": "b"}', b'{"prompt": "a", "completion": "b", "text": "c"}',
+    b'{"prompt": "a", "completion": "b", "messages": []}', b'{"prompt": "a", "completion": ["b"]}', b'{"completion": "b", "prompt": "a"}',
+    b'{"messages": []}', b'{"messages": "a"}', b'{"messages": ["a"]}', b'{"messages": [{"role": []}]}', b'{"messages": null}',
+    b'{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}',
+    b'{"messages": [{"content": "a", "role": "user"}, {"content": "b", "role": "assistant"}], "id": "x"}',
+    b'{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "content": "c"}]}',
+    b'{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "weight": 0}]}',
+    b'{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], "tools": []}',
+    b'{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], "functions": []}',
+    b'{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], "prompt": "x", "completion": "y"}',
+    b'{"messages": [{"role": "assistant", "content": "b"}]}', b'{"messages": [{"role": "user", "content": "b"}]}',
+    b'{"messages": [{"role": "bot", "content": "a"}, {"role": "assistant", "content": "b"}]}',
+    b'{"messages": [{"role": "developer", "content": "a"}, {"role": "assistant", "content": "b"}]}',
+    b'{"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}]}, {"role": "assistant", "content": " "}]}',
+    b'{"text": "' + b"long " * 30_000 + b'"}',
+]  # fmt: skip
+
+
+def findings_of(path, judge):
+    """What is found in a file without a close look, as plain values."""
+    block = Block(0, path.stat().st_size, 1, closely=False)
+    found = asdict(JsonLines(path, judge).findings(block))
+    found["labels"] = found["labels"].to_json()
+    return found
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_what_is_proven_good_is_good_when_looked_at(tmp_path, monkeypatch, shape):
+    path = tmp_path / "a.jsonl"
+    draw = random.Random(0)
+    judge = Judge(shape, finds_repetitions=True)
+    for lines in ([line] for line in ODD_LINES):
+        path.write_bytes(b"\n".join(lines))
+        quick = findings_of(path, judge)
+        with monkeypatch.context() as patched:
+            patched.setattr(line_blocks, "prove", lambda lines, raw, shape: [None] * len(lines))
+            assert quick == findings_of(path, judge), lines
+    for _ in range(15):
+        path.write_bytes(b"\n".join(draw.choices(ODD_LINES[:-1], k=40)) + draw.choice([b"", b"\n"]))
+        quick = findings_of(path, judge)
+        with monkeypatch.context() as patched:
+            patched.setattr(line_blocks, "prove", lambda lines, raw, shape: [None] * len(lines))
+            assert quick == findings_of(path, judge)
+
+
+@pytest.mark.shared_data
+def test_hostile_lines_are_never_proven_good(shared_data, tmp_path, monkeypatch):
+    for path in sorted((shared_data / "pathological" / "derived").glob("*.jsonl")):
+        shape = {"chat": "messages", "json": "messages", "cls": "text_label"}.get(
+            path.name[:4].rstrip("_"), "prompt_completion"
+        )
+        judge = Judge(shape, finds_repetitions=True)
+        quick = findings_of(path, judge)
+        with monkeypatch.context() as patched:
+            patched.setattr(line_blocks, "prove", lambda lines, raw, shape: [None] * len(lines))
+            assert quick == findings_of(path, judge), (path.name, shape)
+
+
+ODD_ROWS = [
+    "a,b", '"a, ""b""",c', '"two\nlines",b', '"two\r\nlines\n\n",b', "", "  ", "a", "a,b,c", ",b", '"",b', " ,b", "a,\x1b[0m", "a,\ufffd",
+    "á,ñ", "a,b", "1,2", '"a""",b',
+]  # fmt: skip
+ROWS_THAT_BREAK_PARTS = ['a"b,c', '"a"b,c', "a\x00,b", "a\rb,c", '"never closed,b']
+
+
+def test_verdict_on_a_csv_is_that_of_reading_it_from_end_to_end(tmp_path, monkeypatch):
+    path = tmp_path / "a.csv"
+    draw = random.Random(0)
+    parts, judged_in_parts = [], 0
+    monkeypatch.setattr(line_blocks, "BLOCK_BYTES", 60)
+    monkeypatch.setattr(row_blocks, "BLOCK_BYTES", 60)
+    monkeypatch.setattr(row_blocks, "is_searched", lambda number: False)
+    monkeypatch.setattr(validation, "is_searched", lambda number: False)
+    for at in range(60):
+        rows = draw.choices(ODD_ROWS, k=60) + (draw.choices(ROWS_THAT_BREAK_PARTS, k=at % 3))
+        draw.shuffle(rows)
+        header = draw.choice(
+            ["prompt,completion", '"text",label', "text;label", "id,text,label", " label ,text", "sep=,\ntext,label"]
+        )
+        path.write_text(
+            "\ufeff" * (at % 2) + header + "\n" + "\n".join(rows) + "\n" * (at % 4 > 0), encoding="utf-8", newline=""
+        )
+        parts.clear()
+        told = validate_dataset(path, "a.csv", processes=1, progress=lambda *at: parts.append(at)).to_json()
+        judged_in_parts += len(parts) > 3 and parts[-1][0] == parts[-1][1]
+        with monkeypatch.context() as patched:
+            patched.setattr(validation, "_divisible", lambda *_: None)
+            alone = validate_dataset(path, "a.csv").to_json()
+        for report in (told, alone):
+            # Parts begin elsewhere when the whole is read, and the first is always looked at closely then.
+            del report["compared"]["searched"]
+            report["notes"] = [note for note in report["notes"] if note["code"] != "searched_in_part"]
+        assert told == alone, path.read_text()
+    assert 5 < judged_in_parts < 55
+
+
+@pytest.mark.shared_data
+def test_hostile_tables_are_judged_alike_in_parts_and_from_end_to_end(shared_data, monkeypatch):
+    for path in sorted((shared_data / "pathological" / "derived").glob("csv_*.csv")):
+        told = validate_dataset(path, path.name).to_json()
+        with monkeypatch.context() as patched:
+            patched.setattr(validation, "_divisible", lambda *_: None)
+            assert validate_dataset(path, path.name).to_json() == told, path.name
+
+
+def conversations(count):
+    """Lines of JSON with a fault or a doubt now and then."""
+    draw = random.Random(1)
+    for at in range(count):
+        words = " ".join(str(draw.randrange(10**6)) for _ in range(40))
+        messages = [{"role": "user", "content": f"{at} {words}"}, {"role": "assistant", "content": "yes"}]
+        if at % 500 == 17:
+            messages[0]["role"] = "bot"
+        elif at % 400 == 3:
+            messages[0]["content"] = "the same"
+        elif at % 700 == 5:
+            messages[1]["content"] = "\x1b[0m"
+        yield json.dumps({"messages": messages}) if at % 600 != 11 else "{broken"
+
+
+@pytest.fixture
+def large(tmp_path, monkeypatch):
+    """A hundred blocks, for they are small."""
+    monkeypatch.setattr(line_blocks, "BLOCK_BYTES", 20_000)
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(conversations(4000)))
+    return path
+
+
+def test_verdict_is_the_same_to_the_byte_with_any_number_of_processes(large):
+    told = []
+    alone = json.dumps(validate_dataset(large, "a.jsonl", processes=1, progress=lambda *at: told.append(at)).to_json())
+    assert json.dumps(validate_dataset(large, "a.jsonl", processes=2).to_json()) == alone
+    report = json.loads(alone)
+    assert report["counts"] == {"bad_role": 8, "duplicate": 9, "control_character": 6, "json_syntax": 7}
+    assert [error["line"] for error in report["errors"]][:2] == [12, 18]
+    assert report["records"] == 4000 and report["compared"]["searched"] < 1500
+    assert [note["code"] for note in report["notes"]] == ["searched_in_part"]
+    size = large.stat().st_size
+    assert told[-1] == (size, size) and told == sorted(told) and len(told) > 10
+
+
+def test_work_of_a_process_that_is_killed_is_done_all_the_same(large, monkeypatch):
+    alone = validate_dataset(large, "a.jsonl", processes=1).to_json()
+    started = []
+    really_start = subprocess.Popen
+
+    def start(*args, **options):
+        started.append(really_start(*args, **options))
+        return started[-1]
+
+    monkeypatch.setattr(workers.subprocess, "Popen", start)
+
+    def kill_the_first(done, total):
+        if done > total / 3 and started[0].poll() is None:
+            os.kill(started[0].pid, signal.SIGKILL)
+
+    assert validate_dataset(large, "a.jsonl", processes=2, progress=kill_the_first).to_json() == alone
+    assert started[0].wait() == -signal.SIGKILL and started[1].wait() == 0
+
+
+def test_blocks_are_whole_lines_and_cover_the_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(line_blocks, "BLOCK_BYTES", 10)
+    path = tmp_path / "a.jsonl"
+    for content in (
+        b"a\n" * 30,
+        b"a" * 35 + b"\nb\n" + b"c" * 9 + b"\n" + b"d" * 10 + b"\n\n\ne",
+        b"\n" * 25,
+        b"a" * 50,
+    ):
+        path.write_bytes(content)
+        blocks = list(blocks_of(path))
+        assert [block.offset for block in blocks] == [sum(b.size for b in blocks[:at]) for at in range(len(blocks))]
+        assert sum(block.size for block in blocks) == len(content)
+        for block in blocks:
+            assert block.offset == 0 or content[block.offset - 1 : block.offset] == b"\n"
+            assert block.first_line == content[: block.offset].count(b"\n") + 1
+
+
+JUDGE_AND_TELL = """
+import json, re, sys, time
+from pathlib import Path
+from afinador.data.validation import validate_dataset
+started = time.monotonic()
+report = validate_dataset(Path(sys.argv[1]), sys.argv[1], processes=1)
+peak = int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) * 1024
+print(json.dumps({"seconds": time.monotonic() - started, "peak": peak, "report": report.to_json()}))
+"""
+
+
+def judged_apart(path):
+    limit = 4 * 10**9
+    ran = subprocess.run(
+        [sys.executable, "-c", JUDGE_AND_TELL, str(path)], capture_output=True, text=True, timeout=120,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    return json.loads(ran.stdout)
+
+
+@pytest.mark.parametrize(
+    "name, content, codes, most_bytes",
+    [
+        ("long_line.jsonl", b'{"text": "' + b"a" * (64 * 2**20 - 100) + b'"}\n{"text": "b"}\n', set(), 800 * 10**6),
+        ("too_long.jsonl", b'{"text": "' + b"a" * (64 * 2**20) + b'"}\n{"text": "b"}\n', {"line_too_long"}, 400 * 10**6),
+        ("columns.csv", b",".join(b"c%d" % at for at in range(10**6)) + b"\n" + b"1," * (10**6 - 1) + b"1\n", {"unknown_columns"}, 800 * 10**6),
+        ("fields.jsonl", b"{" + b",".join(b'"%d":1' % at for at in range(2 * 10**5)) + b"}\n", {"unknown_fields"}, 800 * 10**6),
+        ("labels.csv", b"text,label\n" + b"".join(b"t%d,l%d\n" % (at, at) for at in range(50_000)), set(), 400 * 10**6),
+        ("quote.csv", b'text,label\n"' + b"a,b\n" * 10**6, {"csv_syntax"}, 400 * 10**6),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)  # fmt: skip
+def test_no_file_takes_long_or_much(tmp_path, name, content, codes, most_bytes):
+    path = tmp_path / name
+    path.write_bytes(content)
+    told = judged_apart(path)
+    assert codes <= set(told["report"]["counts"]) and bool(told["report"]["errors"]) == bool(codes)
+    assert told["peak"] < most_bytes and told["seconds"] < 60
