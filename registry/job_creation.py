@@ -17,6 +17,7 @@ from afinador.config.resolve import require_fitting_task, resolve_request, resol
 from afinador.config.spec import BaseModelReference, DataFile, FineTuningSpec, Output
 from afinador.config.starting import Start
 from afinador.data.labels import LabelledFile, classes_of
+from afinador.data.shapes import require_trainable
 from afinador.errors import DataError, InvalidRequestError, NameTakenError
 from afinador.schemas.jobs import JobRequest, Task, TuningMethod
 from registry import events, files, job_bases, job_starts
@@ -176,6 +177,7 @@ def _data_file(session: Session, organization: Organization, reference: str | No
     file = session.scalars(query.execution_options(populate_existing=True)).one()
     if file.status == "error":
         raise DataError(f"{file.filename} ({file.id}) cannot be used: {file.status_details}", param=param)
+    require_trainable((file.report or {}).get("shape"), file.filename, param=param)
     if file.purpose == files.RESULT_PURPOSE:
         raise InvalidRequestError(
             f"{file.filename} ({file.id}) is the result file of a job, not a data set.", param=param

@@ -10,6 +10,7 @@ from prefect.cache_policies import NO_CACHE
 
 from afinador.config.spec import DataFile
 from afinador.data.labels import LabelledFile, classes_of
+from afinador.data.shapes import require_trainable
 from afinador.data.validation import require_valid
 from afinador.data.validation import validate_dataset as check_dataset
 from registry import jobs
@@ -53,6 +54,7 @@ def validate_dataset(attempt: Attempt) -> None:
             data_file.path = str(local_copy(attempt.memory, attempt.run.path, data_file, field))
         report = check_dataset(Path(data_file.path), data_file.name)
         require_valid(report, data_file.name, param=field)
+        require_trainable(report.shape, data_file.name, param=field)
         files.append(LabelledFile(data_file.name, report.shape, report.labels))
         attempt.say(f"{data_file.name}: {report.records} records, all usable.", key=f"validated:{data_file.sha256}")
     if spec.task == "sequence_classification":

@@ -58,6 +58,15 @@ class Extraction:
             return {"mode": self.mode, "schema": self.schema}
         return {"mode": self.mode, "prompts": dict(self.prompts) or {DEFAULT: DEFAULT_PROMPT}}
 
+    def sentences(self) -> str:
+        """Say it to people, in Markdown."""
+        if self.mode == "schema":
+            wanted = f"\n\n```json\n{_json(self.schema)}\n```\n" if self.schema else " of their own."
+            return f"Documents follow `### Text:` after a template of the fields that are wanted:{wanted}"
+        prompts = self.prompts or {DEFAULT: DEFAULT_PROMPT}
+        listed = "\n".join(f"- `{type}`: {json.dumps(text, ensure_ascii=False)}" for type, text in prompts.items())
+        return f"Documents were asked for by their type; where `{PLACE}` is not said, they follow:\n\n{listed}"
+
     def request(self, document: Document) -> tuple[str, str]:
         """Return prompt and answer of a document.
 

@@ -26,7 +26,9 @@ def _read(record: Record) -> Example | Problem:
         return problem
     documents = documents_of(record.fields["question"], oracle or "", distractors)
     if not documents:
-        said = f"{record.place} has neither an 'oracle' nor 'distractors'. Add a document, or use prompt and completion."
+        said = (
+            f"{record.place} has neither an 'oracle' nor 'distractors'. Add a document, or use prompt and completion."
+        )
         return Problem("no_documents", said, record.line, "oracle")
     listed = "\n\n".join(f"Document {number}:\n{text}" for number, text in enumerate(documents, start=1))
     prompt = f"{listed}\n\nQuestion: {record.fields['question']}"

@@ -127,7 +127,9 @@ def _from_messages(fields: Fields) -> Fields:
         calls = message.get("tool_calls")
         if calls:
             if len(calls) > 1 or message.get("content"):
-                raise ValueError(f"messages[{index}] has several calls, or a text beside a call; a turn holds one of them")
+                raise ValueError(
+                    f"messages[{index}] has several calls, or a text beside a call; a turn holds one of them"
+                )
             function = calls[0]["function"]
             call = {"name": function["name"], "arguments": json.loads(function["arguments"])}
             turns.append({"from": "function_call", "value": json.dumps(call, ensure_ascii=False)})

@@ -41,9 +41,7 @@ SHAPES: dict[Shape, RecordShape] = {
 }
 OPTIONAL_FIELDS: dict[Shape, tuple[str, ...]] = {name: shape.optional for name, shape in SHAPES.items()}
 _KNOWN_FIELDS = tuple(dict.fromkeys(name for shape in SHAPES.values() for name in (*shape.fields, *shape.optional)))
-_UNMISTAKABLE: tuple[Shape, ...] = tuple(
-    name for name in SHAPES if name not in ("text_label", "source_target", "text")
-)
+_UNMISTAKABLE: tuple[Shape, ...] = tuple(name for name in SHAPES if name not in ("text_label", "source_target", "text"))
 """Whose fields nobody has by accident beside those of another shape."""
 
 

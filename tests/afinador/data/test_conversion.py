@@ -12,6 +12,7 @@ from afinador.data.records import Record
 from afinador.data.shapes import SHAPES, Shape, converted, convertible_to, to_example
 from afinador.errors import AfinadorError, DataError, InvalidRequestError
 
+CONVERSATIONS = ("messages", "sharegpt")
 PAIRS = [(shape, target) for shape in SHAPES for target in SHAPES if shape != target]
 # Of the examples of a shape: how many have a place in another; all others are refused by the name of what has none.
 HELD = {
@@ -22,7 +23,7 @@ HELD = {
     ("alpaca", "prompt_completion"): 2,
     ("alpaca", "text_label"): 2,
     ("alpaca", "source_target"): 2,
-    **{(shape, target): 0 for shape in ("messages", "sharegpt") for target in SHAPES if target[:4] not in ("mess", "shar")},
+    **{(shape, target): 0 for shape in CONVERSATIONS for target in SHAPES if target not in CONVERSATIONS},
 }
 
 

@@ -231,7 +231,9 @@ def test_declared_shape_is_the_one_that_is_read():
     assert shape_of(fields, declared="text") == "text"
     assert commonest_shape([Record(1, fields)], "jsonl", declared="text") == "text"
     assert checked_shape("raft") == "raft"
-    with pytest.raises(InvalidRequestError, match=r"'mesages' is unknown; there are: messages, .*Did you mean 'messages'"):
+    with pytest.raises(
+        InvalidRequestError, match=r"'mesages' is unknown; there are: messages, .*Did you mean 'messages'"
+    ):
         checked_shape("mesages")
 
 
