@@ -6,7 +6,7 @@ lies in ``examples/data/shapes``.
 
 from __future__ import annotations
 
-from afinador.data.shapes.conversion import convertible_to, converted
+from afinador.data.shapes.conversion import converted, convertible_to, require_convertible
 from afinador.data.shapes.example import Example
 from afinador.data.shapes.form import RecordShape, Shape
 from afinador.data.shapes.table import (
@@ -36,6 +36,7 @@ __all__ = [
     "fields_allowed",
     "label_text",
     "near_miss",
+    "require_convertible",
     "require_trainable",
     "shape_of",
     "shapes_of_format",

@@ -117,8 +117,8 @@ def _first_difference(one: Any, other: Any, path: str = "") -> str | None:
                 return found
         return None if one.keys() >= other.keys() else f"{path or 'the record'} as it is"
     if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        found = (
+        differences = (
             _first_difference(a, b, f"{path}[{index}]") for index, (a, b) in enumerate(zip(one, other, strict=True))
         )
-        return next((each for each in found if each is not None), None)
+        return next((each for each in differences if each is not None), None)
     return None if one == other else f"{path!r} ({shortened(one, 30)})"
