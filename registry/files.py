@@ -21,7 +21,7 @@ from registry.memory import Memory
 from registry.pages import page
 from registry.tables import File, Job, Organization
 
-__all__ = ["check", "create", "delete", "find", "find_deleted", "list_page", "to_wire", "unchecked"]
+__all__ = ["check", "checked_name", "create", "delete", "find", "find_deleted", "list_page", "to_wire", "unchecked"]
 
 LONGEST_NAME = 255
 RESULT_PURPOSE = "fine-tune-results"
@@ -38,6 +38,7 @@ def create(
     purpose: str,
     sha256: str,
     size: int,
+    lineage: dict[str, Any] | None = None,
 ) -> File:
     """Move a local file into the storage and write its row; a known name makes a new version, which Prefect hears of.
 
@@ -53,16 +54,17 @@ def create(
         purpose: OpenAI's word for what it is for.
         sha256: Hex hash of the bytes.
         size: Number of bytes.
+        lineage: What it was made of, see ``registry.tables.File``.
 
     Raises:
         InvalidRequestError: The name is empty or longer than 255 characters.
         InsufficientStorageError: The disk of a local storage is too full.
         StorageError: The storage refuses or does not answer.
     """
-    file = File(organization_id=organization_id, filename=_checked_name(filename), purpose=purpose)
+    file = File(organization_id=organization_id, filename=checked_name(filename), purpose=purpose)
     file.id = new_id("file-")
     file.storage_key = f"{organization_id}/files/{file.id}/{file.filename}"
-    file.sha256, file.bytes = sha256, size
+    file.sha256, file.bytes, file.lineage = sha256, size, lineage
     if purpose == RESULT_PURPOSE:
         file.type, file.status = "log", "processed"
     memory.storage.put_file(source, file.storage_key)
@@ -193,6 +195,7 @@ def to_wire(row: File) -> wire.File:
         sha256=row.sha256,
         organization_id=row.organization_id,
         records=row.records,
+        lineage=row.lineage,
     )
 
 
@@ -200,7 +203,12 @@ def _live(organization_id: str) -> Select[Any]:
     return select(File).where(File.organization_id == organization_id, File.deleted_at.is_(None))
 
 
-def _checked_name(filename: str) -> str:
+def checked_name(filename: str) -> str:
+    """Return the name of a file as it is kept, without folders.
+
+    Raises:
+        InvalidRequestError: It is empty, longer than 255 characters, or holds what cannot be printed.
+    """
     name = PurePosixPath(filename.replace("\\", "/")).name
     if not name or name == ".." or len(name) > LONGEST_NAME or not name.isprintable():
         raise InvalidRequestError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from afinador.schemas.base import Wire
 
@@ -18,6 +18,7 @@ class File(Wire):
         status: ``uploaded`` until it was checked, then ``processed`` or ``error``.
         status_details: Why the check refused it; left out of the answer otherwise.
         path: Key in the object storage.
+        lineage: Of a file that a preparation has made: the preparation, and ``file_id``, ``filename`` and ``sha256`` of its source.
     """
 
     id: str
@@ -35,3 +36,4 @@ class File(Wire):
     sha256: str
     organization_id: str
     records: int | None = None
+    lineage: dict[str, Any] | None = None

@@ -19,7 +19,7 @@ from typing import Any
 
 from afinador.data.preparation.pipeline import STEPS, Pipeline
 from afinador.data.preparation.rows import Means, StepKind, Tally
-from afinador.data.preparation.running import Prepared, Written, reported, run_to_file, write_lineage
+from afinador.data.preparation.running import Prepared, Written, format_of_name, prepare_file, reported, run_to_file
 from afinador.data.records import Problem, Record
 
 __all__ = [
@@ -30,10 +30,11 @@ __all__ = [
     "StepKind",
     "Tally",
     "Written",
+    "format_of_name",
     "prepare",
+    "prepare_file",
     "reported",
     "run_to_file",
-    "write_lineage",
 ]
 
 

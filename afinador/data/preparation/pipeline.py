@@ -65,6 +65,11 @@ class Pipeline:
         steps: As people write them: a list of objects with ``type``, or an object with such a list under ``steps``.
         means: What steps need beside the records.
 
+    Attributes:
+        parts: Into which the data set is split; none if it is not.
+        documents: Other data sets that steps name.
+        tallies: What each step did in the run under way, or the last one.
+
     Raises:
         InvalidRequestError: One of them is unknown or has a bad value: names step, key, value, what is allowed.
     """
@@ -73,6 +78,7 @@ class Pipeline:
         self._steps: list[Step] = []
         self.parts: tuple[str, ...] = ()
         self.tallies: list[Tally] = []
+        self.documents: list[str] = []
         for number, step in enumerate(_listed(steps), start=1):
             self._add(number, step, means or Means())
 
@@ -88,6 +94,8 @@ class Pipeline:
         if kind == "split":
             self._allow_split(settings)
         work = STEPS[kind].make(settings, means)
+        if settings.has("documents"):
+            self.documents.append(step["documents"])
         self._steps.append(Step(kind, work, settings.part(self.parts)))
         if kind == "split":
             self.parts = split.PARTS
@@ -116,7 +124,7 @@ class Pipeline:
             DataError: While going through: something cannot be read, or a record does not fit a step.
         """
         self.tallies = [Tally(step.type) for step in self._steps]
-        rows: Iterator[Row] = (Row(record) for record in _required(found, name))
+        rows: Iterator[Row] = (Row(record) for record in required(found, name))
         for step, tally in zip(self._steps, self.tallies, strict=True):
             rows = _run(step, tally, rows)
         return rows
@@ -142,7 +150,12 @@ def _listed(steps: Any) -> Sequence[Any]:
     return steps
 
 
-def _required(found: Iterable[Record | Problem], name: str) -> Iterator[Record]:
+def required(found: Iterable[Record | Problem], name: str) -> Iterator[Record]:
+    """Yield what was read.
+
+    Raises:
+        DataError: Something cannot be read.
+    """
     for record in found:
         if isinstance(record, Problem):
             raise DataError(f"{name}: {record.message}", problems=[record.message])

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from afinador.data.preparation.pipeline import Pipeline
-from afinador.data.preparation.rows import Row, Tally
+from afinador.data.detection import FORMATS_BY_EXTENSION, detect_format
+from afinador.data.preparation.pipeline import Pipeline, required
+from afinador.data.preparation.rows import Means, Row, Tally
 from afinador.data.preparation.spool import Spool
+from afinador.data.readers import read_records
 from afinador.data.records import Format, Problem, Record
-from afinador.data.writers import write_records
-from afinador.errors import DataError
+from afinador.data.writers import EXTENSIONS, write_records
+from afinador.errors import DataError, InvalidRequestError
 from afinador.storage import sha256_of
 
 
@@ -90,6 +92,61 @@ def run_to_file(
     else:
         files = [_written(write_records((row.record for row in rows), target, format), target, None)]
     return Prepared(name, files, pipeline.tallies, read)
+
+
+def prepare_file(
+    source: Path, steps: Any, *, target: Path | None = None, format: Format | None = None, means: Means | None = None
+) -> Prepared:
+    """Prepare a file of this machine; what came of it is written beside the result, as ``NAME.lineage.json``.
+
+    Args:
+        source: The data set.
+        steps: See ``Pipeline``; other data sets that a step names are paths beside the source.
+        target: ``NAME-prepared.EXTENSION`` beside the source if omitted; what is there is replaced.
+        format: How to write it; what the target's extension says, else as the source is, if omitted.
+        means: What steps need beside the records.
+
+    Raises:
+        InvalidRequestError: A step is unknown or has a bad value.
+        DataError: The data set cannot be read, a record does not fit, or none is left.
+        StorageError: A file cannot be written.
+    """
+    found = detect_format(source, source.name)
+    if format is None:
+        format = format_of_name(target.name) if target else found
+    target = target or source.with_name(f"{source.stem}-prepared{EXTENSIONS[format]}")
+    if target.resolve() == source.resolve():
+        raise InvalidRequestError("The output is the data set itself. Name another file.", param="output")
+    pipeline = Pipeline(steps, replace(means or Means(), read_documents=lambda name: _documents(source, name)))
+    prepared = run_to_file(read_records(source, found), source.name, pipeline, target, format)
+    write_lineage(prepared, sha256_of(source), steps, lineage_beside(target))
+    return prepared
+
+
+def format_of_name(name: str) -> Format:
+    """Return the format that an extension means.
+
+    Raises:
+        InvalidRequestError: It means none that is written.
+    """
+    format = FORMATS_BY_EXTENSION.get(Path(name).suffix.lower())
+    if format not in EXTENSIONS:
+        raise InvalidRequestError(
+            f"{name!r} has an extension that says no format which is written; give one of: "
+            f"{', '.join(EXTENSIONS.values())}.",
+            param="output",
+        )
+    return format
+
+
+def lineage_beside(target: Path) -> Path:
+    """Return where the lineage of a prepared file is written down."""
+    return target.with_name(f"{target.stem}.lineage.json")
+
+
+def _documents(source: Path, name: str) -> Iterator[Record]:
+    path = source.parent / Path(name).expanduser()
+    return required(read_records(path, detect_format(path, path.name)), path.name)
 
 
 def path_of_part(target: Path, part: str) -> Path:
