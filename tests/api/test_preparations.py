@@ -42,11 +42,8 @@ def test_a_wrong_request_is_refused_in_words(member, changed, words, param):
 
 
 def test_pairs_are_stored_and_refused_by_jobs(member, public_base_model):
-    pair = b'{"prompt": "p", "chosen": "good", "rejected": "bad"}\n'
-    file = member.upload(content=pair, filename="pairs.jsonl")
-    while member.http.get(f"/v1/files/{file['id']}").json()["status"] == "uploaded":
-        pass
-    assert member.http.get(f"/v1/files/{file['id']}").json()["status"] == "processed"
+    file = member.upload('{"prompt": "p", "chosen": "good", "rejected": "bad"}\n', filename="pairs.jsonl")
+    assert file["status"] == "processed"
     answer = member.http.post("/v1/fine_tuning/jobs", json={"model": public_base_model, "training_file": file["id"]})
     assert answer.status_code == 400
     assert "checked and stored, but this version does not train on them" in answer.json()["error"]["message"]

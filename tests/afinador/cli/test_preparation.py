@@ -14,7 +14,7 @@ Run = Callable[..., Any]
 PIPELINE = """\
 steps:
   - {type: deduplicate}
-  - {type: rename, fields: {prompt: text, completion: label}}
+  - {type: rename, fields: {text: prompt, label: completion}}
   - {type: split, validation: 0.25}
 """
 
@@ -31,9 +31,9 @@ def test_a_local_data_set_needs_no_service(afinador: Run, dataset: Path, pipelin
     assert ran.code == 0, ran.err
     lines = ran.out.splitlines()
     assert lines[0].split() == ["STEP", "TYPE", "ROWS", "IN", "ROWS", "OUT", "CHANGED", "PARTS"]
-    assert lines[2].split() == ["2", "rename", "12", "12", "12"]
+    assert lines[2].split() == ["2", "rename", "12", "12", "12", "-"]
     assert lines[-2:] == [f"{tmp_path}/made-train.csv: 9 records", f"{tmp_path}/made-validation.csv: 3 records"]
-    assert (tmp_path / "made-train.csv").read_text().startswith('"text","label"')
+    assert (tmp_path / "made-train.csv").read_text().startswith('"prompt","completion"')
     lineage = json.loads((tmp_path / "made.lineage.json").read_text())
     assert lineage["source"] == dataset.name and lineage["pipeline"]["steps"][0] == {"type": "deduplicate"}
     told = json.loads(afinador("prepare", "dataset", dataset, "--pipeline", pipeline, "--json").out)
