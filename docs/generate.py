@@ -17,6 +17,7 @@ FOLDER = Path(__file__).resolve().parent
 ROOT = FOLDER.parent
 sys.path[:0] = [str(ROOT), str(FOLDER)]
 
+from preparation_steps import preparation  # noqa: E402
 from synchronous import synchronous_modules  # noqa: E402
 
 NOTE = "<!-- Made by docs/generate.py from the code; change that, then run `make docs`. -->"
@@ -271,7 +272,12 @@ def _link(name: str) -> str:
     return f"[{name}](#{name.lower()})"
 
 
-REFERENCES: dict[str, Callable[[], Lines]] = {"cli.md": cli, "api.md": api, "configuration.md": configuration}
+REFERENCES: dict[str, Callable[[], Lines]] = {
+    "cli.md": cli,
+    "api.md": api,
+    "configuration.md": configuration,
+    "preparation.md": preparation,
+}
 
 if __name__ == "__main__":
     sys.exit(main())
