@@ -151,12 +151,12 @@ def succeed(session: Session, memory: Memory, row: Preparation, prepared: Prepar
     """
     source = session.get_one(File, row.file_id)
     lineage = {"preparation": row.id, "file_id": source.id, "filename": source.filename, "sha256": source.sha256}
-    made = {
-        files.create(
-            session, memory, row.organization_id, each.path, each.path.name, source.purpose, each.sha256, each.bytes, lineage
-        ): each.part or ""
-        for each in prepared.files
-    }  # fmt: skip
+    made: dict[File, str] = {}
+    for each in prepared.files:
+        where, told = (each.path, each.path.name), (source.purpose, each.sha256, each.bytes, lineage)
+        file = files.create(session, memory, row.organization_id, *where, *told)
+        file.records = each.records
+        made[file] = each.part or ""
     report = {"records": prepared.read, "steps": reported(prepared.steps)}
     ended = {"status": "succeeded", "finished_at": time.time(), "report": report}
     outputs = {file.id: part for file, part in made.items()}

@@ -1,6 +1,7 @@
 """The ledger's tables. Every one but ``organizations`` and ``operator_keys`` belongs to an organisation.
 
-Times are Unix seconds. What belongs to one job is in ``job_tables``, and known here too.
+Times are Unix seconds. What belongs to one job is in ``job_tables``, preparations are in
+``preparation_tables``; both are known here too.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from sqlalchemy import BigInteger, ForeignKey, Index, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from registry.job_tables import Attempt, Certificate, Checkpoint, Event, Lease
+from registry.preparation_tables import Preparation
 from registry.table_base import OfJob, Owned, Table, random_id
 
 __all__ = [
@@ -104,39 +106,6 @@ class File(Owned, Table):
     lineage: Mapped[dict[str, Any] | None]
     created_at: Mapped[float] = mapped_column(default=time.time)
     deleted_at: Mapped[float | None]
-
-
-class Preparation(Owned, Table):
-    """A data set that is taken through steps; ``status`` is queued, running, succeeded, failed or cancelled.
-
-    Attributes:
-        file_id: The data set.
-        pipeline: ``{"steps": [...]}`` as they were given.
-        output: Name of what is made.
-        submission: Counted up when it is given to Prefect anew, see ``registry.preparations.MAX_SUBMISSIONS``.
-        report: ``{"records", "steps"}``, see ``afinador.data.preparation.Prepared``.
-        outputs: ``{file id: part}``, in their order; the part is "" where the data set was not split.
-    """
-
-    __tablename__ = "preparations"
-
-    id: Mapped[str] = mapped_column(primary_key=True, default=random_id("preparation_"))
-    status: Mapped[str] = mapped_column(default="queued", index=True)
-    file_id: Mapped[str] = mapped_column(ForeignKey("files.id"), index=True)
-    pipeline: Mapped[dict[str, Any]]
-    output: Mapped[str]
-    created_at: Mapped[float] = mapped_column(default=time.time)
-    finished_at: Mapped[float | None]
-    submission: Mapped[int] = mapped_column(default=0)
-    flow_run_id: Mapped[str | None]
-    flow_run_url: Mapped[str | None] = mapped_column(Text)
-    process_id: Mapped[int | None]
-    process_started_at: Mapped[float | None]
-    host: Mapped[str | None]
-    heartbeat_at: Mapped[float | None]
-    error: Mapped[dict[str, Any] | None]
-    report: Mapped[dict[str, Any] | None]
-    outputs: Mapped[dict[str, str]] = mapped_column(default=dict)
 
 
 class BaseModel(Owned, Table):

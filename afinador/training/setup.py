@@ -230,12 +230,7 @@ def load_data(
 ) -> Data:
     """Read and tokenise a data set; its labels are ids of ``classes`` where there are any.
 
-    Args:
-        file: The data set.
-        tokenizer: Of the base model.
-        max_length: Tokens of an example.
-        classes: Of a classifier, by their ids.
-        extraction: How the metadata of documents are asked for.
+    ``extraction`` says how the metadata of documents are asked for.
 
     Raises:
         DataError: A record cannot be used, or there are none.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ def test_a_file_is_prepared_by_the_service(stack: Any, quick: tuple[Path, Path],
     ]
     with stack.http() as http:
         for file in made["output_files"]:
-            kept = http.get(f"/files/{file['id']}").raise_for_status().json()
+            while (kept := http.get(f"/files/{file['id']}").raise_for_status().json())["status"] == "uploaded":
+                time.sleep(0.2)
             assert (kept["status"], kept["lineage"]["file_id"]) == ("processed", source["id"])
         lines = http.get(f"/files/{made['output_files'][0]['id']}/content").raise_for_status().text.splitlines()
     assert [message["role"] for message in json.loads(lines[0])["messages"]] == ["user", "assistant"]

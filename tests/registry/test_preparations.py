@@ -78,7 +78,7 @@ def test_what_is_made_is_kept_with_its_lineage(ready: Workshop, acme: Organizati
         assert files.to_wire(files.find(session, acme.id, made[0].id)).lineage == made[0].lineage
     assert (told.status, told.records, [step["type"] for step in told.steps]) == ("succeeded", 12, ["filter", "split"])
     assert told.steps[1]["parts"] == {"validation": 3, "train": 9}
-    assert [(file.part, file.records) for file in told.output_files] == [("train", 9), ("validation", None)]
+    assert [(file.part, file.records) for file in told.output_files] == [("train", 9), ("validation", 3)]
     with memory.database.session() as session:
         assert not preparations.finish(session, row.id, "failed", {"message": "late"})
 
