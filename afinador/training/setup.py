@@ -228,9 +228,7 @@ def load_data(
     classes: tuple[str, ...] = (),
     extraction: Extraction | None = None,
 ) -> Data:
-    """Read and tokenise a data set; its labels are ids of ``classes`` where there are any.
-
-    ``extraction`` says how the metadata of documents are asked for.
+    """Read and tokenise a data set; labels are ids of ``classes`` if there are any, documents are asked for by ``extraction``.
 
     Raises:
         DataError: A record cannot be used, or there are none.
