@@ -13,7 +13,7 @@ from afinador.errors import StorageError
 from afinador.settings import Settings
 from api.background import Background, Deferred
 from api.health import Health
-from registry import base_models, certificate_runs, dataset_updates, files, jobs, work_queues
+from registry import base_models, certificate_runs, dataset_updates, files, jobs, preparation_runs, work_queues
 from registry.experiments import Experiments
 from registry.memory import Memory
 from registry.tables import Job
@@ -92,6 +92,10 @@ class Service:
     def submit_certificates(self) -> None:
         """Give certificates that were asked for to Prefect, in the background."""
         self.background.run("submit", certificate_runs.submit_waiting, self.memory)
+
+    def submit_preparations(self) -> None:
+        """Give preparations that were asked for to Prefect, in the background."""
+        self.background.run("submit", preparation_runs.submit_waiting, self.memory)
 
     def apply_queues(self) -> None:
         """Write limits and priorities of organisations into Prefect, in the background; housekeeping tries again."""

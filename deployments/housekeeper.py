@@ -8,7 +8,15 @@ from collections.abc import Callable
 
 from afinador.errors import AfinadorError
 from afinador.settings import Settings
-from registry import base_model_uploads, certificate_runs, dataset_updates, runs, submissions, work_queues
+from registry import (
+    base_model_uploads,
+    certificate_runs,
+    dataset_updates,
+    preparation_runs,
+    runs,
+    submissions,
+    work_queues,
+)
 from registry.memory import Memory
 
 ROUND_SECONDS = 2.0
@@ -56,6 +64,8 @@ class Housekeeper:
             lambda: work_queues.apply(memory),
             lambda: certificate_runs.settle(memory, since=since),
             lambda: certificate_runs.submit_waiting(memory),
+            lambda: preparation_runs.settle(memory, since=since),
+            lambda: preparation_runs.submit_waiting(memory),
             lambda: base_model_uploads.end_abandoned(memory),
         )
         faults = []

@@ -1,4 +1,4 @@
-"""Writes what is made from the code: ``cli.md``, ``api.md``, ``configuration.md``, ``formats.md`` and the synchronous client.
+"""Writes what is made from the code: ``cli.md``, ``api.md``, ``configuration.md``, ``formats.md``, ``preparation.md`` and the synchronous client.
 
 ``python docs/generate.py`` writes them, with ``--check`` it only says which of them are out of date (exit code 1).
 """
@@ -19,6 +19,7 @@ sys.path[:0] = [str(ROOT), str(FOLDER)]
 
 from data_sets import formats  # noqa: E402
 from markdown_lines import Lines, code, table  # noqa: E402
+from preparation_steps import preparation  # noqa: E402
 from synchronous import synchronous_modules  # noqa: E402
 
 NOTE = "<!-- Made by docs/generate.py from the code; change that, then run `make docs`. -->"
@@ -257,6 +258,7 @@ REFERENCES: dict[str, Callable[[], Lines]] = {
     "api.md": api,
     "configuration.md": configuration,
     "formats.md": formats,
+    "preparation.md": preparation,
 }
 
 if __name__ == "__main__":

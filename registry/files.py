@@ -27,7 +27,7 @@ from registry.pages import page
 from registry.tables import File, Job, Organization
 
 __all__ = [
-    "check", "create", "create_from_hub", "delete", "find", "find_deleted", "list_page",
+    "check", "checked_name", "create", "create_from_hub", "delete", "find", "find_deleted", "list_page",
     "require_fetched", "to_wire", "unchecked",
 ]  # fmt: skip
 
@@ -48,6 +48,7 @@ def create(
     sha256: str,
     size: int,
     reading: DatasetReading | None = None,
+    lineage: dict[str, Any] | None = None,
 ) -> File:
     """Move a local file into the storage and write its row; a known name makes a new version, which Prefect hears of.
 
@@ -64,6 +65,7 @@ def create(
         sha256: Hex hash of the bytes.
         size: Number of bytes.
         reading: What is declared of how to read it.
+        lineage: What it was made of, see ``registry.tables.File``.
 
     Raises:
         InvalidRequestError: The name is empty or longer than 255 characters, or the loader is of no allowed module.
@@ -71,11 +73,11 @@ def create(
         StorageError: The storage refuses or does not answer.
     """
     require_allowed_loader(reading, memory.operator.get("loaders", []))
-    file = File(organization_id=organization_id, filename=_checked_name(filename), purpose=purpose)
+    file = File(organization_id=organization_id, filename=checked_name(filename), purpose=purpose)
     file.id = new_id("file-")
     file.reading = reading.to_json() if reading else None
     file.storage_key = f"{organization_id}/files/{file.id}/{file.filename}"
-    file.sha256, file.bytes = sha256, size
+    file.sha256, file.bytes, file.lineage = sha256, size, lineage
     if purpose == RESULT_PURPOSE:
         file.type, file.status = "log", "processed"
     memory.storage.put_file(source, file.storage_key)
@@ -255,6 +257,7 @@ def to_wire(row: File) -> wire.File:
         records=row.records,
         reading=DatasetReading.model_validate(row.reading) if row.reading else None,
         source=source_of(row.source, row.revision),
+        lineage=row.lineage,
     )
 
 
@@ -262,7 +265,12 @@ def _live(organization_id: str) -> Select[Any]:
     return select(File).where(File.organization_id == organization_id, File.deleted_at.is_(None))
 
 
-def _checked_name(filename: str) -> str:
+def checked_name(filename: str) -> str:
+    """Return the name of a file as it is kept, without folders.
+
+    Raises:
+        InvalidRequestError: It is empty, longer than 255 characters, or holds what cannot be printed.
+    """
     name = PurePosixPath(filename.replace("\\", "/")).name
     if not name or name == ".." or len(name) > LONGEST_NAME or not name.isprintable():
         raise InvalidRequestError(

@@ -7,14 +7,14 @@ import time
 
 import psutil
 
-from registry.tables import Certificate, Job
+from registry.tables import Certificate, Job, Preparation
 
 SILENT_AFTER_SECONDS = 300
 """A flow on another host counts as dead after this long without a heartbeat."""
 
 
-def flow_lives(claimed: Job | Certificate) -> bool:
-    """Tell whether the process that claimed a job, or a certificate to be made, is there: by process id and start time on this host."""
+def flow_lives(claimed: Job | Certificate | Preparation) -> bool:
+    """Tell whether the process that claimed a job, a certificate or a preparation is there: by process id and start time on this host."""
     if claimed.host != socket.gethostname():
         return time.time() - (claimed.heartbeat_at or 0) < SILENT_AFTER_SECONDS
     if claimed.process_id is None or claimed.process_started_at is None:

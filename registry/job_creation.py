@@ -17,6 +17,7 @@ from afinador.config.spec import BaseModelReference, DataFile, FineTuningSpec, O
 from afinador.config.starting import Start
 from afinador.data.formats import FORMATS_BY_EXTENSION, extension_of
 from afinador.data.labels import LabelledFile, classes_of
+from afinador.data.shapes import require_trainable
 from afinador.errors import DataError, InvalidRequestError, NameTakenError
 from afinador.schemas.datasets import DatasetReading
 from afinador.schemas.jobs import JobRequest, Task, TuningMethod
@@ -170,6 +171,7 @@ def _data_file(session: Session, organization: Organization, reference: str | No
     file = session.scalars(query.execution_options(populate_existing=True)).one()
     if file.status == "error":
         raise DataError(f"{file.filename} ({file.id}) cannot be used: {file.status_details}", param=param)
+    require_trainable((file.report or {}).get("shape"), file.filename, param=param)
     if file.purpose == files.RESULT_PURPOSE:
         raise InvalidRequestError(
             f"{file.filename} ({file.id}) is the result file of a job, not a data set.", param=param

@@ -7,6 +7,7 @@ import time
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
+from registry import preparations
 from registry.memory import Memory
 from registry.prefect_api import Prefect
 from registry.tables import Job
@@ -37,9 +38,11 @@ def settle(memory: Memory, *, since: float | None = None) -> None:
         ServiceUnavailableError: Prefect is away.
     """
     dead_before = max(since or 0.0, time.time() - SILENT_AFTER_SECONDS)
+    with memory.database.reading() as session:
+        others = set(preparations.ids_of_runs(session))  # they may take long, and are settled by themselves
     with Prefect(memory.settings) as prefect:
         for run_id, state in prefect.busy_runs(POOL).items():
-            if state.timestamp >= dead_before:
+            if run_id in others or state.timestamp >= dead_before:
                 continue
             if state.type == "CANCELLING":
                 prefect.set_state(run_id, "CANCELLED", "Cancelled", "The run was cancelled; its process has gone.")

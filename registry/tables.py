@@ -1,6 +1,7 @@
 """The ledger's tables. Every one but ``organizations`` and ``operator_keys`` belongs to an organisation.
 
-Times are Unix seconds. What belongs to one job is in ``job_tables``, and known here too.
+Times are Unix seconds. What belongs to one job is in ``job_tables``, preparations are in
+``preparation_tables``; both are known here too.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from sqlalchemy import BigInteger, ForeignKey, Index, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from registry.job_tables import Attempt, Certificate, Checkpoint, Event, Lease
+from registry.preparation_tables import Preparation
 from registry.table_base import OfJob, Owned, Table, random_id
 
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
     "OperatorKey",
     "Organization",
     "Owned",
+    "Preparation",
     "Table",
 ]
 
@@ -84,6 +87,7 @@ class File(Owned, Table):
         reading: What is declared of how to read it, as ``DatasetReading.to_json`` gives it.
         source: ``hf://owner/name[:config][@revision]`` of a data set that is fetched; its bytes come with its check.
         revision: The commit that was fetched.
+        lineage: Of one that a preparation has made: ``{"preparation", "file_id", "filename", "sha256"}`` of its source.
     """
 
     __tablename__ = "files"
@@ -105,6 +109,7 @@ class File(Owned, Table):
     reading: Mapped[dict[str, Any] | None]
     source: Mapped[str | None] = mapped_column(Text)
     revision: Mapped[str | None]
+    lineage: Mapped[dict[str, Any] | None]
     created_at: Mapped[float] = mapped_column(default=time.time)
     deleted_at: Mapped[float | None]
 

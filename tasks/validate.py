@@ -10,6 +10,7 @@ from prefect.cache_policies import NO_CACHE
 
 from afinador.config.spec import DataFile
 from afinador.data.labels import LabelledFile, classes_of
+from afinador.data.shapes import require_trainable
 from afinador.data.validation import overlap_of, require_valid
 from afinador.data.validation import validate_dataset as check_dataset
 from registry import jobs
@@ -54,6 +55,7 @@ def validate_dataset(attempt: Attempt) -> None:
         report = check_dataset(Path(data_file.path), data_file.name, data_file.reading)
         require_valid(report, data_file.name, param=field)
         reports.append(report)
+        require_trainable(report.shape, data_file.name, param=field)
         files.append(LabelledFile(data_file.name, report.shape, report.labels))
         attempt.say(f"{data_file.name}: {report.records} records, all usable.", key=f"validated:{data_file.sha256}")
     if spec.validation_file is not None:

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from afinador.cli import base_models, checkpoints, craft, files, hub, job_specs, jobs, organizations, proofs, stack
+from afinador.cli import (
+    base_models,
+    checkpoints,
+    craft,
+    files,
+    hub,
+    job_specs,
+    jobs,
+    organizations,
+    preparation,
+    proofs,
+    stack,
+)
 from afinador.cli.command import Command
 
 COMMANDS: tuple[Command, ...] = (
@@ -13,6 +25,7 @@ COMMANDS: tuple[Command, ...] = (
     *base_models.COMMANDS,
     *files.COMMANDS,
     *craft.COMMANDS,
+    *preparation.COMMANDS,
     *proofs.COMMANDS,
     *organizations.COMMANDS,
     *stack.COMMANDS,

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import TracebackType
 
 import httpx
 
-from afinador.client import calls
+from afinador.client import calls, results
 from afinador.client.access import Access
 from afinador.client.connection import Connection
 from afinador.client.files import Files
@@ -15,6 +16,8 @@ from afinador.client.hub import Hub, Models
 from afinador.client.job_specs import JobSpecs
 from afinador.client.jobs import Jobs
 from afinador.client.organizations import ApiKeys, Organizations
+from afinador.client.preparations import Preparations, Steps
+from afinador.errors import DataError
 from afinador.schemas.health import Health
 
 
@@ -59,6 +62,7 @@ class Afinador:
         self.files = Files(self.connection)
         self.jobs = Jobs(self.connection, self.files)
         self.job_specs = JobSpecs(self.connection)
+        self.preparations = Preparations(self.connection)
         self.models = Models(self.connection)
         self.hub = Hub(self.connection)
         self.organizations = Organizations(self.connection)
@@ -71,6 +75,28 @@ class Afinador:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def prepare_dataset(
+        self,
+        file: results.File | Path | str,
+        steps: Steps,
+        output: str | None = None,
+        *,
+        timeout_seconds: float | None = None,
+    ) -> results.Preparation:
+        """Have a data set prepared by the service, and wait for it: ``preparations.create`` and ``wait`` in one.
+
+        Raises:
+            DataError: It cannot be prepared; says why.
+            InvalidRequestError: A step is unknown or has a bad value.
+            NotFoundError: There is no such file.
+            ServiceUnavailableError: It has not ended after ``timeout_seconds``; it goes on.
+        """
+        asked = self.preparations.create(file, steps, output)
+        made = self.preparations.wait(asked, timeout_seconds)
+        if made.status != "succeeded":
+            raise DataError((made.error or {}).get("message") or f"The preparation {made.id} was {made.status}.")
+        return made
 
     def close(self) -> None:
         """Let go of the sockets."""

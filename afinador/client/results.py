@@ -7,7 +7,17 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from afinador.schemas import certificates, checkpoints, events, files, job_specs, jobs, models, organizations
+from afinador.schemas import (
+    certificates,
+    checkpoints,
+    events,
+    files,
+    job_specs,
+    jobs,
+    models,
+    organizations,
+    preparations,
+)
 
 
 class File(files.File):
@@ -41,6 +51,18 @@ class Certificate(certificates.Certificate):
 
     created_at: datetime
     finished_at: datetime | None = None
+
+
+class Preparation(preparations.Preparation):
+    """A data set that is taken through steps."""
+
+    created_at: datetime
+    finished_at: datetime | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing will happen to it any more."""
+        return self.status in preparations.ENDED
 
 
 class Checkpoint(checkpoints.Checkpoint):

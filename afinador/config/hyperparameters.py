@@ -54,6 +54,9 @@ class Hyperparameters(BaseModel):
     gradient_checkpointing: bool
     max_length: int
     packing: bool
+    extraction: Literal["prompt", "schema"]
+    prompts: dict[str, str] | None
+    extraction_schema: dict[str, Any] | None
     precision: Literal["auto", "float32", "bfloat16"]
     optimizer: Literal["adamw", "adamw_8bit", "adafactor", "sgd"]
     attention: Literal["auto", "sdpa", "eager", "flash_attention_2"]

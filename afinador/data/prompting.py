@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from afinador.data.extraction import Extraction
 from afinador.data.templates import stop_ids, template_name
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class PromptForm:
         has_system: Whether conversations of the data begin with a system message.
         stop_tokens: Any of them ends an answer.
         stop_token_ids: Theirs.
+        extraction: How the metadata of documents were asked for, where they were.
     """
 
     name: FormName
@@ -44,6 +46,7 @@ class PromptForm:
     has_system: bool
     stop_tokens: list[str]
     stop_token_ids: list[int]
+    extraction: Extraction | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON values, for ``afinador.json``."""
@@ -52,10 +55,15 @@ class PromptForm:
             "prompt": self.prompt,
             "stop_tokens": self.stop_tokens,
             "stop_token_ids": self.stop_token_ids,
+            **({"extraction": self.extraction.to_json()} if self.extraction else {}),
         }
 
     def sentences(self) -> str:
         """Say it to people, in Markdown."""
+        asked = f" {self.extraction.sentences()}" if self.extraction else ""
+        return self._sentences_on_form() + asked
+
+    def _sentences_on_form(self) -> str:
         stops = " or ".join(f"`{token}`" for token in self.stop_tokens)
         if self.name == "chat_template":
             return f"Prompts were written with the tokenizer's own chat template. An answer ends with {stops}."
@@ -90,8 +98,30 @@ class PromptForm:
         return [f"prompt = {_quoted(prompt)}", 'inputs = tokenizer(prompt, return_tensors="pt")']
 
 
-def prompt_form(examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase) -> PromptForm:
+def asked_by(examples: Sequence[Example], extraction: Extraction) -> list[Example]:
+    """Return examples with their documents asked for as a job says; all others stay.
+
+    Raises:
+        DataError: The job has prompts, and none for the type of a document.
+    """
+    asked = []
+    for example in examples:
+        if example.document is not None:
+            prompt, completion = extraction.request(example.document)
+            example = replace(example, prompt=prompt, completion=completion)
+        asked.append(example)
+    return asked
+
+
+def prompt_form(
+    examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, extraction: Extraction | None = None
+) -> PromptForm:
     """Return the form in which a data set was written for a tokenizer; its examples all have one shape.
+
+    Args:
+        examples: Of the data set.
+        tokenizer: Of the base model.
+        extraction: How documents among them were asked for.
 
     Raises:
         ModelError: The tokenizer has no end-of-sequence token.
@@ -109,7 +139,8 @@ def prompt_form(examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase)
     if name == "conversation" and has_system:
         prompt = f"{_SYSTEM_LINE}{prompt}"
     ids = [int(tokenizer.eos_token_id)] if name == "text" else stop_ids(tokenizer)
-    return PromptForm(name, prompt, has_system, [str(tokenizer.convert_ids_to_tokens(id)) for id in ids], ids)
+    tokens = [str(tokenizer.convert_ids_to_tokens(id)) for id in ids]
+    return PromptForm(name, prompt, has_system, tokens, ids, extraction if first.document is not None else None)
 
 
 def _quoted(value: Any) -> str:

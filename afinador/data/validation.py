@@ -85,7 +85,7 @@ def _judged(
 ) -> Report:
     assert report.format is not None
     report.shape, records = _with_shape(path, report.format, reading)
-    judge = Judge(report.shape, finds_repetitions=report.format != "text")
+    judge = Judge(report.shape, report.format != "text", is_declared=bool(reading and reading.shape))
     divisible = _divisible(path, report.format, judge, reading)
     whole = None
     if divisible is not None:
@@ -218,7 +218,7 @@ def load_examples(path: Path, format: Format, reading: DatasetReading | None = N
         DataError: Something in it cannot be used after all, or it holds no records.
     """
     shape, records = _with_shape(path, format, reading)
-    judge = Judge(shape, finds_repetitions=False)
+    judge = Judge(shape, finds_repetitions=False, is_declared=bool(reading and reading.shape))
     examples = []
     for found in records:
         example = found if isinstance(found, Problem) else judge.example_of(found)

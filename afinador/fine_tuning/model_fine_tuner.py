@@ -11,11 +11,11 @@ from typing import Any
 
 from afinador.config.resolve import slug
 from afinador.data.detection import detect_format
-from afinador.data.preparation import prepare
+from afinador.data.preparation import Pipeline, run_to_file
 from afinador.data.readers import read_records
 from afinador.data.records import Format, Problem, Record
 from afinador.data.saved_datasets import read_saved_dataset
-from afinador.data.writers import EXTENSIONS, write_records
+from afinador.data.writers import EXTENSIONS
 from afinador.errors import IllegalTransitionError, InvalidRequestError, ServiceUnavailableError
 from afinador.fine_tuning.base_models import LocalModels
 from afinador.fine_tuning.configuration import DatasetFormat, FineTuningConfig, FineTuningMethod, chosen
@@ -69,6 +69,8 @@ class ModelFineTuner:
     ) -> str:
         """Take a data set through steps, write it in another format, and return where.
 
+        One that a step splits becomes several files beside each other, ``NAME-train`` and so on; the first is returned.
+
         Args:
             dataset_path: A file; for ``HUGGINGFACE`` the folder that ``datasets.save_to_disk`` wrote.
             dataset_format: How it is written.
@@ -93,11 +95,12 @@ class ModelFineTuner:
         target = Path(output_path).expanduser() if output_path else target
         kind = chosen(DatasetFormat, dataset_format, "dataset_format")
 
-        def work() -> None:
-            write_records(prepare(_read(source, kind, loader), source.name, preprocessing_steps), target, written)
+        def work() -> Path:
+            pipeline = Pipeline(preprocessing_steps)
+            prepared = run_to_file(_read(source, kind, loader), source.name, pipeline, target, written)
+            return prepared.files[0].path
 
-        await asyncio.to_thread(work)
-        return str(target)
+        return str(await asyncio.to_thread(work))
 
     async def create_fine_tuning_job(self, config: FineTuningConfig) -> str:
         """Check everything that a job needs, start it in the background, and return its id.

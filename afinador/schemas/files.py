@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from afinador.schemas.base import Wire
 from afinador.schemas.datasets import DatasetReading
@@ -22,6 +22,7 @@ class File(Wire):
         reading: What was declared of how it is to be read; left out of the answer where nothing was.
         source: ``hf://owner/name[:config]@commit`` of a data set of the Hugging Face Hub; its bytes are fetched in the
             background, before the check.
+        lineage: Of a file that a preparation has made: the preparation, and ``file_id``, ``filename`` and ``sha256`` of its source.
     """
 
     id: str
@@ -41,3 +42,4 @@ class File(Wire):
     records: int | None = None
     reading: DatasetReading | None = None
     source: str | None = None
+    lineage: dict[str, Any] | None = None

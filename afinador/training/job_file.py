@@ -21,6 +21,7 @@ from afinador.config.resolve import (
 )
 from afinador.config.spec import BaseModelReference, DataFile, FineTuningSpec, Output
 from afinador.config.starting import Start
+from afinador.data.shapes import require_trainable
 from afinador.data.validation import require_valid, validate_dataset
 from afinador.errors import InvalidRequestError, NotFoundError
 from afinador.models.headers import inspect_model_folder
@@ -196,6 +197,7 @@ def _data_file(folder: Path, named: str | None, field: str) -> DataFile:
     path = _existing(folder, named, field)
     report = validate_dataset(path, path.name)
     require_valid(report, path.name)
+    require_trainable(report.shape, path.name, param=field)
     return DataFile(
         name=path.name, path=str(path), format=report.format, sha256=sha256_of(path), bytes=path.stat().st_size
     )

@@ -19,7 +19,8 @@ from afinador.config.hyperparameters import Hyperparameters
 from afinador.config.spec import BaseModelReference, DataFile, FineTuningSpec
 from afinador.data.batching import BatchOrder
 from afinador.data.classified import TEXT_AS_IT_IS, ClassForm, tokenise_classified
-from afinador.data.prompting import PromptForm, prompt_form
+from afinador.data.extraction import Extraction
+from afinador.data.prompting import PromptForm, asked_by, prompt_form
 from afinador.data.shapes import Example
 from afinador.data.templates import template_name
 from afinador.data.tokenisation import TokenisedExample, tokenise_all
@@ -221,22 +222,27 @@ def load_trained(spec: FineTuningSpec, folder: Path) -> Subject:
 
 
 def load_data(
-    file: DataFile, tokenizer: PreTrainedTokenizerBase, max_length: int, classes: tuple[str, ...] = ()
+    file: DataFile,
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    classes: tuple[str, ...] = (),
+    extraction: Extraction | None = None,
 ) -> Data:
-    """Read and tokenise a data set; its labels are ids of ``classes`` where there are any.
+    """Read and tokenise a data set; labels are ids of ``classes`` if there are any, documents are asked for by ``extraction``.
 
     Raises:
         DataError: A record cannot be used, or there are none.
         ModelError: See ``prompt_form``.
     """
-    examples = load_examples(Path(file.path), file.format, file.reading)
+    extraction = extraction or Extraction()
+    examples = asked_by(load_examples(Path(file.path), file.format, file.reading), extraction)
     if not examples:
         raise DataError(f"{file.name} holds no examples; it needs at least one record.")
     if classes:
         tokenised = tokenise_classified(examples, tokenizer, max_length, classes)
     else:
         tokenised = tokenise_all(examples, tokenizer, max_length)
-    form = ClassForm(classes, max_length) if classes else prompt_form(examples, tokenizer)
+    form = ClassForm(classes, max_length) if classes else prompt_form(examples, tokenizer, extraction)
     cut = sum(example.cut_tokens > 0 for example in tokenised)
     return Data(examples, tokenised, TEXT_AS_IT_IS if classes else template_name(tokenizer), form, cut)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from afinador.config.spec import FineTuningSpec
 from afinador.data.classified import TEXT_AS_IT_IS
+from afinador.data.extraction import Extraction
 from afinador.data.tokenisation import TokenisedExample
 from afinador.models.families import pretrained_model_of
 from afinador.models.publishing import cast_weights
@@ -73,11 +74,18 @@ def run_stages(spec: FineTuningSpec, run_dir: RunDir, progress: Progress, stop: 
     _finish(spec, subject, data, run_dir, duration_seconds=time.monotonic() - started_at)
 
 
+def extraction_of(spec: FineTuningSpec) -> Extraction:
+    """Return how a job wants documents to be asked for."""
+    wanted = spec.hyperparameters
+    return Extraction(wanted.extraction, wanted.prompts or {}, wanted.extraction_schema)
+
+
 def _load_both(spec: FineTuningSpec, subject: Subject, max_length: int) -> tuple[Data, Data | None]:
-    data = load_data(spec.training_file, subject.tokenizer, max_length, subject.classes)
+    extraction = extraction_of(spec)
+    data = load_data(spec.training_file, subject.tokenizer, max_length, subject.classes, extraction)
     if spec.validation_file is None:
         return data, None
-    return data, load_data(spec.validation_file, subject.tokenizer, max_length, subject.classes)
+    return data, load_data(spec.validation_file, subject.tokenizer, max_length, subject.classes, extraction)
 
 
 def _describe_model(

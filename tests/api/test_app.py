@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from afinador.client import calls
+from afinador.client import calls, preparation_calls
 from tests.api.conftest import OPERATOR_KEY, make_base_model
 
 ROUTES = {
@@ -21,6 +21,9 @@ ROUTES = {
     "/v1/files": "get post",
     "/v1/files/{file}": "delete get",
     "/v1/files/{file}/content": "get",
+    "/v1/datasets/prepare": "post",
+    "/v1/datasets/preparations": "get",
+    "/v1/datasets/preparations/{preparation}": "get",
     "/v1/fine_tuning/jobs": "get post",
     "/v1/fine_tuning/jobs/{job}": "delete get",
     "/v1/fine_tuning/jobs/{job}/cancel": "post",
@@ -68,7 +71,7 @@ def test_each_route_has_a_call_of_the_client():
     samples = {"body": {}, "request": {}, "files": [], "offset": 0, "content": b"", "as_operator": False}
     made = set()
     for kind in ("model", "adapter"):
-        for name, function in vars(calls).items():
+        for name, function in (vars(calls) | vars(preparation_calls)).items():
             signature = inspect.signature(function) if inspect.isfunction(function) else None
             if signature and signature.return_annotation == "Call" and name[0] != "_":
                 given = [key for key, each in signature.parameters.items() if each.default is each.empty]

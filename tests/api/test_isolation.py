@@ -11,6 +11,7 @@ BY_THING = [
     ("GET", "/files/{filename}"),
     ("GET", "/files/{file}/content"),
     ("DELETE", "/files/{file}"),
+    ("GET", "/datasets/preparations/{preparation}"),
     ("GET", "/fine_tuning/jobs/{job}"),
     ("GET", "/fine_tuning/jobs/{job_name}"),
     ("GET", "/fine_tuning/jobs/{job}/events"),
@@ -81,6 +82,7 @@ def things(owner, running, publish, public_base_model, request) -> dict[str, str
     job = owner.http.post("/v1/fine_tuning/jobs", json=body).json()
     request = {"model": public_base_model, "training_file": "secret.jsonl"}
     job_spec = owner.http.post("/v1/fine_tuning/job_specs", json={"name": "secret-spec", "request": request}).json()
+    preparation = owner.http.post("/v1/datasets/prepare", json={"file": file["id"], "steps": []}).json()
     published = publish(owner, "secret-orders")
     model = {"name": "secret-base", "source": str(running.models / "tiny")}
     base = owner.http.post("/v1/models", json=model).json()
@@ -89,7 +91,7 @@ def things(owner, running, publish, public_base_model, request) -> dict[str, str
         checkpoint = checkpoints.register(session, row, 5, "c/5", {}, 1).name
     return {
         "file": file["id"], "filename": "secret.jsonl", "job": job["id"], "job_name": "secret-job", "base": base["id"],
-        "job_spec": job_spec["id"],
+        "job_spec": job_spec["id"], "preparation": preparation["id"],
         "alias": published["fine_tuned_model"], "checkpoint": checkpoint,
     }  # fmt: skip
 

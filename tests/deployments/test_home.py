@@ -184,7 +184,7 @@ def test_prefect_yaml_is_filled_in(root: Path) -> None:
         "gpu": 2,
         "cpu": 3,
         "housekeeping": 1,
-        "submission": 2,
+        "submission": 4,
     }
     variables = definition.deployments[0]["work_pool"]["job_variables"]
     assert variables == {"command": "/venv/bin/python -m prefect.engine", "working_dir": "/app", "stream_output": False}

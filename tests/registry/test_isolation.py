@@ -17,6 +17,7 @@ from afinador.config.resolve import parse_request
 from afinador.errors import InvalidRequestError, NotFoundError
 from afinador.schemas.job_specs import JobSpecRequest
 from afinador.schemas.jobs import JobRequest
+from afinador.schemas.preparations import PrepareRequest
 from registry import (
     base_models,
     certificates,
@@ -33,6 +34,7 @@ from registry import (
     job_starts,
     jobs,
     organisations,
+    preparations,
     spec_jobs,
     submissions,
 )
@@ -116,6 +118,7 @@ class Belongings:
             events.append(session, job.id, "It is loaded.", dedup_key="run:1")
             self.checkpoint = checkpoint = checkpoints.register(session, job, 1, "key", {}, 1)
             certificate = certificates.verify_resume(session, owner.id, job.id, 20)
+            preparation = preparations.create(session, owner.id, PrepareRequest(file=file.id, steps=[]))
             version = published(job)
             session.add(version)
             session.get_one(Job, job.id).submission_run_id = "run-of-secret"
@@ -203,6 +206,12 @@ class Belongings:
             "job_requests.request_pause": [lambda s, o: jobs.request_pause(s, o, job.id)],
             "job_requests.request_resume": [lambda s, o: jobs.request_resume(s, o, job.id)],
             "organisations.revoke_key": [lambda s, o: organisations.revoke_key(s, o, key.id)],
+            "preparations.create": [
+                lambda s, o: preparations.create(s, o, PrepareRequest(file=file.filename, steps=[])),
+                lambda s, o: preparations.create(s, o, PrepareRequest(file=file.id, steps=[])),
+            ],
+            "preparations.find": [lambda s, o: preparations.find(s, o, preparation.id)],
+            "preparations.list_page": [lambda s, o: preparations.list_page(s, o, after=preparation.id)],
             # A row of somebody else is no place from which to go on, either.
             "files.list_page": [lambda s, o: files.list_page(s, o, after=file.id)],
             "job_specs.list_page": [lambda s, o: job_specs.list_page(s, o, after=spec.id)],
@@ -240,6 +249,7 @@ class Belongings:
             "events.metrics": [lambda s, o: events.metrics(s, o, job.id)],
             "checkpoints.list_page": [lambda s, o: checkpoints.list_page(s, o, job.id)[0]],
             "certificates.list_page": [lambda s, o: certificates.list_page(s, o, job.id)[0]],
+            "preparations.list_page": [lambda s, o: preparations.list_page(s, o)[0]],
             "organisations.list_keys": [organisations.list_keys],
         }
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import TracebackType
 
 import httpx
 
-from afinador.client import calls
+from afinador.client import calls, results
 from afinador.client.access import Access
 from afinador.client.asynchronous.connection import AsyncConnection
 from afinador.client.asynchronous.files import AsyncFiles
@@ -14,6 +15,8 @@ from afinador.client.asynchronous.hub import AsyncHub, AsyncModels
 from afinador.client.asynchronous.job_specs import AsyncJobSpecs
 from afinador.client.asynchronous.jobs import AsyncJobs
 from afinador.client.asynchronous.organizations import AsyncApiKeys, AsyncOrganizations
+from afinador.client.asynchronous.preparations import AsyncPreparations, Steps
+from afinador.errors import DataError
 from afinador.schemas.health import Health
 
 
@@ -58,6 +61,7 @@ class AsyncAfinador:
         self.files = AsyncFiles(self.connection)
         self.jobs = AsyncJobs(self.connection, self.files)
         self.job_specs = AsyncJobSpecs(self.connection)
+        self.preparations = AsyncPreparations(self.connection)
         self.models = AsyncModels(self.connection)
         self.hub = AsyncHub(self.connection)
         self.organizations = AsyncOrganizations(self.connection)
@@ -70,6 +74,28 @@ class AsyncAfinador:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+    async def prepare_dataset(
+        self,
+        file: results.File | Path | str,
+        steps: Steps,
+        output: str | None = None,
+        *,
+        timeout_seconds: float | None = None,
+    ) -> results.Preparation:
+        """Have a data set prepared by the service, and wait for it: ``preparations.create`` and ``wait`` in one.
+
+        Raises:
+            DataError: It cannot be prepared; says why.
+            InvalidRequestError: A step is unknown or has a bad value.
+            NotFoundError: There is no such file.
+            ServiceUnavailableError: It has not ended after ``timeout_seconds``; it goes on.
+        """
+        asked = await self.preparations.create(file, steps, output)
+        made = await self.preparations.wait(asked, timeout_seconds)
+        if made.status != "succeeded":
+            raise DataError((made.error or {}).get("message") or f"The preparation {made.id} was {made.status}.")
+        return made
 
     async def close(self) -> None:
         """Let go of the sockets."""

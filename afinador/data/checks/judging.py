@@ -24,10 +24,12 @@ class Judge:
     Attributes:
         shape: Of its records.
         finds_repetitions: Whether equal records are worth a word; in running text (headings) they are not.
+        is_declared: A person has said the shape; that a record also has the fields of another one is no fault then.
     """
 
     shape: Shape | None
     finds_repetitions: bool
+    is_declared: bool = False
 
     def judge(self, found: Record | Problem, findings: Findings, *, closely: bool) -> None:
         """Add what there is to say about one record.
@@ -57,7 +59,7 @@ class Judge:
     def example_of(self, record: Record) -> Example | Problem:
         """Return what training takes of a record, or why it cannot."""
         if self.shape is not None:
-            return to_example(record, self.shape)
+            return to_example(record, self.shape, is_declared=self.is_declared)
         names = some_of(list(record.fields))
         said = f"{record.place} has the fields {names}; allowed are {fields_allowed('jsonl')}.{near_miss(record.fields)} Rename the fields."
         return Problem("unknown_fields", said, record.line)

@@ -87,7 +87,7 @@ def _proven(line: bytes, shape: Shape, prover: Callable[[Any], Proven | None]) -
     if found is None:
         return None, 0
     keys = len(fields)
-    if keys > len(SHAPES[shape]):
+    if keys > len(SHAPES[shape].fields):
         used = used_fields(shape)
         for name, value in fields.items():
             if name not in used:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from afinador.data.preparation import Condition, prepare
+from afinador.data.preparation import STEPS, Means, Pipeline, prepare, run_to_file
 from afinador.data.readers import read_records
 from afinador.data.records import Problem, Record
 from afinador.data.saved_datasets import read_saved_dataset
@@ -34,6 +34,7 @@ def run(rows: list[dict[str, Any]], *steps: dict[str, Any]) -> list[dict[str, An
         ({"type": "filter", "condition": "length <= 4"}, [ROWS[1]]),  # of all texts together: "Hm" and "No"
         ({"type": "filter", "condition": "length == 2", "field": "text"}, [ROWS[1]]),
         ({"type": "filter", "condition": "words>=2 and words != 4"}, [ROWS[1]]),
+        ({"type": "filter", "condition": "not (label == 'Yes' or text contains 'x')"}, [ROWS[1]]),
         ({"type": "deduplicate"}, ROWS[:2]),
         ({"type": "rename", "fields": {"text": "prompt", "label": "completion"}}, None),
         ({"type": "transform", "operation": "lowercase"}, None),
@@ -71,18 +72,43 @@ def test_texts_of_conversations_are_those_of_their_messages() -> None:
 @pytest.mark.parametrize(
     ("step", "said"),
     [
-        ({"type": "augment"}, "filter, transform, rename, deduplicate"),
-        ({}, "filter, transform, rename, deduplicate"),
-        ("lowercase", "must be one of: filter"),
+        (
+            {"type": "filtr"},
+            "type of step 1 is 'filtr'; it must be one of: filter, transform, rename, remove, deduplicate",
+        ),
+        ({"type": "filtr"}, "Did you mean 'filter'"),
+        ({}, "filter, transform, rename"),
+        ("lowercase", "step 1 is 'lowercase'"),
+        ({"type": ["filter"]}, "must be one of: filter"),
+        ({"type": "transform", "operation": "lower"}, "Step 1 (transform): operation is 'lower'; it must be one of"),
         ({"type": "transform", "operation": "lower"}, "Did you mean 'lowercase'"),
-        ({"type": "transform"}, "lowercase, uppercase, strip"),
-        ({"type": "transform", "operation": "strip", "fields": ["a"]}, "it takes: operation, field"),
-        ({"type": "deduplicate", "by": "text"}, "it takes: nothing"),
+        ({"type": "transform"}, "operation is missing; it must be one of: lowercase, uppercase, strip"),
+        ({"type": "transform", "operation": "strip", "fields": ["a"]}, "it takes: operation, field, only"),
+        ({"type": "transform", "operation": "strip", "field": 3}, "field is 3; it must be the name of a field"),
+        ({"type": "transform", "operation": "replace", "pattern": "("}, "is no regular expression: missing )"),
+        (
+            {"type": "transform", "operation": "replace", "pattern": "(a)", "replacement": "\\2"},
+            "does not fit the pattern",
+        ),
+        ({"type": "transform", "operation": "replace", "pattern": "a" * 1001}, "has 1001 characters; at most 1000"),
+        ({"type": "transform", "operation": "truncate"}, "by 'characters' or by 'words'; give one"),
+        ({"type": "transform", "operation": "truncate", "words": 0}, "words is 0; it must be a whole number from 1"),
+        ({"type": "transform", "operation": "template", "field": "a", "template": "{text"}, "brace at character 1"),
+        ({"type": "deduplicate", "by": "text"}, "it takes: field, only"),
         ({"type": "rename", "fields": ["a"]}, "old and new names"),
-        ({"type": "filter", "condition": "length > ten"}, "length or words"),
-        ({"type": "filter", "condition": "__import__('os')"}, "length or words"),
-        ({"type": "filter", "condition": "length > 1 or length < 2"}, "length > 10"),
-        ({"type": "filter"}, "length > 10"),
+        ({"type": "remove", "fields": "id"}, "a list of names of fields"),
+        ({"type": "filter"}, "condition is missing; it must be a condition, such as 'length > 10'"),
+        ({"type": "sample"}, "takes 'records' or 'share'; give one"),
+        ({"type": "sample", "share": 2}, "share is 2; it must be a number from 0 to 1"),
+        ({"type": "sample", "records": True}, "a whole number from 1"),
+        ({"type": "shuffle", "seed": -1}, "seed is -1"),
+        ({"type": "split", "train": 0.5, "test": 0.6}, "train 0.5, test 0.6; together they must be 1"),
+        ({"type": "split", "validation": 1}, "train more than 0"),
+        ({"type": "augment", "noises": ["typos"]}, "a list of: swap_characters"),
+        ({"type": "deduplicate", "only": "train"}, "put a split before it"),
+        ({"type": "convert", "to": "chat"}, "to is 'chat'; it must be one of: messages, sharegpt"),
+        ({"type": "convert", "to": "messages", "from": "raft"}, "with flatten: true it can"),
+        ({"type": "raft", "documents": "other"}, "cannot be read here"),
     ],
 )
 def test_what_is_no_step_is_refused_with_what_there_is(step: Any, said: str) -> None:
@@ -115,9 +141,210 @@ def test_what_cannot_be_read_ends_the_preparation() -> None:
         list(prepare(broken, "data.jsonl", []))
 
 
-def test_a_condition_is_what_it_says() -> None:
-    assert Condition.parse(" length>10 and words < 3 ").comparisons == (("length", ">", 10), ("words", "<", 3))
-    assert Condition.parse("length != 2").holds(["a", "bc"]) and not Condition.parse("words == 2").holds(["a b c"])
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        ("filter", "The steps are 'filter'; they must be a list of objects"),
+        (None, "The steps are null"),
+        ({"step": []}, "A pipeline has no 'step'; it has: steps. Did you mean 'steps'?"),
+        ([{"type": "shuffle"}] * 101, "There are 101 steps; at most 100"),
+        ([{"type": "split"}, {"type": "split"}], "Step 2 (split): a step before it has split"),
+        ([{"type": "augment"}, {"type": "split"}], "Put augment behind it, with only: train"),
+        ([{"type": "split"}, {"type": "shuffle", "only": "training"}], "it must be one of: train, validation, test"),
+    ],
+)
+def test_what_is_no_pipeline_is_refused(steps: Any, said: str) -> None:
+    with pytest.raises(InvalidRequestError) as refused:
+        Pipeline(steps)
+    assert said in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("step", "before", "after"),
+    [
+        ({"operation": "nfkc"}, {"text": "ﬁn ①", "n": 3}, {"text": "fin 1", "n": 3}),
+        ({"operation": "nfc"}, {"text": "e\u0301"}, {"text": "é"}),
+        ({"operation": "replace", "pattern": "([0-9]+) kg", "replacement": "\\1 kilos"}, {"text": "5 kg"}, {"text": "5 kilos"}),
+        ({"operation": "replace", "pattern": "\\s+$"}, {"a": "x ", "b": "y"}, {"a": "x", "b": "y"}),
+        ({"operation": "truncate", "characters": 3}, {"text": "abcdef"}, {"text": "abc"}),
+        ({"operation": "truncate", "characters": 3, "keep": "end"}, {"text": "abcdef"}, {"text": "def"}),
+        ({"operation": "truncate", "words": 2}, {"text": " one  two three"}, {"text": " one  two"}),
+        ({"operation": "truncate", "words": 2, "keep": "end"}, {"text": "one two  three "}, {"text": "two  three "}),
+        ({"operation": "template", "field": "prompt", "template": "{{{q}}} {meta.year}"}, {"q": "Q", "meta": {"year": 5}}, {"q": "Q", "meta": {"year": 5}, "prompt": "{Q} 5"}),
+        ({"operation": "rename", "fields": {"a": "b"}}, {"a": 1, "c": 2}, {"b": 1, "c": 2}),
+        ({"operation": "uppercase"}, {"conversations": [{"from": "human", "value": "hi"}]}, {"conversations": [{"from": "human", "value": "HI"}]}),
+        ({"operation": "uppercase"}, {"distractors": ["a"], "metadata": {"title": "t", "year": 1}}, {"distractors": ["A"], "metadata": {"title": "T", "year": 1}}),
+    ],
+)  # fmt: skip
+def test_each_operation_does_what_its_name_says(
+    step: dict[str, Any], before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    assert run([before], {"type": "transform", **step}) == [after]
+
+
+def test_fields_are_left_out() -> None:
+    assert run([{"id": 1, "text": "a"}, {"text": "b"}], {"type": "remove", "fields": ["id"]}) == [
+        {"text": "a"},
+        {"text": "b"},
+    ]
+
+
+def test_a_pattern_that_never_ends_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("afinador.data.preparation.patterns.SECONDS_PER_TEXT", 0.1)
+    evil = {"type": "transform", "operation": "replace", "pattern": "(a|aa)+$"}
+    with pytest.raises(DataError, match=r"Step 1 \(transform\).*took longer than 0.1 s on line 1. Write it without"):
+        run([{"text": "a" * 80 + "b"}], evil)
+
+
+NUMBERED = [{"text": f"text {n}", "label": "yes" if n % 4 else "no", "customer": n // 3} for n in range(200)]
+
+
+def test_samples_and_orders_are_decided_by_their_seeds() -> None:
+    drawn = run(NUMBERED, {"type": "sample", "records": 20, "seed": 1})
+    assert len(drawn) == 20 and drawn == [row for row in NUMBERED if row in drawn]
+    assert drawn == run(NUMBERED, {"type": "sample", "records": 20, "seed": 1})
+    assert drawn != run(NUMBERED, {"type": "sample", "records": 20, "seed": 2})
+    assert 60 < len(run(NUMBERED, {"type": "sample", "share": 0.5})) < 140
+    mixed = run(NUMBERED, {"type": "shuffle", "seed": 1})
+    assert mixed != NUMBERED and mixed == run(NUMBERED, {"type": "shuffle", "seed": 1})
+    assert sorted(mixed, key=NUMBERED.index) == NUMBERED
+
+
+def test_what_does_not_fit_into_memory_is_shuffled_on_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("afinador.data.preparation.shuffle.ROWS_IN_MEMORY", 20)
+    mixed = run(NUMBERED, {"type": "shuffle", "seed": 1})
+    assert mixed != NUMBERED and sorted(mixed, key=NUMBERED.index) == NUMBERED
+
+
+def parts_of(rows: list[dict[str, Any]], *steps: dict[str, Any]) -> dict[str | None, list[dict[str, Any]]]:
+    found = (Record(number, row) for number, row in enumerate(rows, start=1))
+    parts: dict[str | None, list[dict[str, Any]]] = {}
+    for row in Pipeline(list(steps)).run(found, "rows"):
+        parts.setdefault(row.part, []).append(row.record.fields)
+    return parts
+
+
+def test_parts_have_their_shares_and_their_share_of_each_label() -> None:
+    split = {"type": "split", "validation": 0.1, "test": 0.2, "stratify": "label", "seed": 3}
+    parts = parts_of(NUMBERED, split)
+    assert {part: len(rows) for part, rows in parts.items()} == {"train": 140, "validation": 20, "test": 40}
+    for rows in parts.values():
+        assert sum(row["label"] == "no" for row in rows) == len(rows) / 4
+    assert parts == parts_of(NUMBERED, split)
+    assert sorted((row for rows in parts.values() for row in rows), key=NUMBERED.index) == NUMBERED
+
+
+def test_groups_and_equal_records_stay_together() -> None:
+    parts = parts_of(NUMBERED, {"type": "split", "validation": 0.3, "group": "customer"})
+    customers = {part: {row["customer"] for row in rows} for part, rows in parts.items()}
+    assert not customers["train"] & customers["validation"]
+    assert 0.2 < len(parts["validation"]) / len(NUMBERED) < 0.4
+    parts = parts_of(NUMBERED * 3, {"type": "split", "validation": 0.2})
+    assert not [row for row in parts["validation"] if row in parts["train"]] and len(parts["validation"]) == 120
+
+
+def test_a_part_that_gets_nothing_is_said() -> None:
+    with pytest.raises(DataError, match="the part validation gets none of 3 records in 1 groups"):
+        parts_of([ROWS[0]] * 3, {"type": "split"})
+
+
+def test_noise_is_in_what_is_asked_and_in_the_training_part_alone() -> None:
+    noise = {"type": "augment", "copies": 2, "rate": 0.5, "only": "train"}
+    parts = parts_of(NUMBERED, {"type": "split", "validation": 0.5}, noise)
+    assert len(parts["validation"]) == 100 and all(row in NUMBERED for row in parts["validation"])
+    made = [row for row in parts["train"] if row not in NUMBERED]
+    assert len(parts["train"]) == 100 + len(made) and 100 < len(made) <= 200
+    assert {row["label"] for row in made} == {"yes", "no"}
+    assert parts == parts_of(NUMBERED, {"type": "split", "validation": 0.5}, noise)
+    talk = [{"role": "user", "content": "one two three"}, {"role": "assistant", "content": "four five six"}]
+    copies = run([{"messages": talk}], {"type": "augment", "rate": 1})[1:]
+    assert copies[0]["messages"][1] == talk[1] and copies[0]["messages"][0] != talk[0]
+    with pytest.raises(DataError, match="Line 1 is of the shape text, which is learnt whole"):
+        run([{"text": "a b"}], {"type": "augment"})
+
+
+@pytest.mark.parametrize(
+    ("noise", "changed"),
+    [("swap_characters", "ba"), ("drop_character", ("a", "b")), ("repeat_character", ("aab", "abb")), ("change_case", "AB")],
+)  # fmt: skip
+def test_each_noise_does_what_its_name_says(noise: str, changed: Any) -> None:
+    rows = run([{"text": "ab", "label": "x"}], {"type": "augment", "noises": [noise], "rate": 1, "seed": 4})
+    assert rows[1]["text"] in changed
+    assert run([{"text": "ab", "label": "x"}], {"type": "augment", "noises": ["drop_word"], "rate": 1}) == rows[:1]
+
+
+def test_distractors_are_those_that_look_most_like_the_answer() -> None:
+    documents = [
+        f"The {animal} says {sound}." for animal, sound in (("cat", "meow"), ("dog", "woof"), ("hen", "cluck"))
+    ]
+    documents += ["The cat sleeps all day.", "Nothing of the kind."]
+    rows = [
+        {"id": n, "q": f"What says the {name}?", "d": documents[n], "answer": "x"}
+        for n, name in enumerate(("cat", "dog", "hen"))
+    ]
+    step = {
+        "type": "raft",
+        "question": "q",
+        "document": "d",
+        "distractors": 2,
+        "without_oracle": 0,
+        "documents": "more",
+    }
+    more = [Record(1, {"text": text}) for text in documents[3:]]
+    steps = Pipeline([step], Means(read_documents=lambda name: more))
+    made = [row.record.fields for row in steps.run((Record(n, row) for n, row in enumerate(rows, 1)), "rows")]
+    assert [row["oracle"] for row in made] == documents[:3]
+    assert made[0]["distractors"][0] == "The cat sleeps all day."
+    assert made[0].keys() == {"id", "question", "oracle", "distractors", "answer"}
+    assert all(len(row["distractors"]) == 2 and row["oracle"] not in row["distractors"] for row in made)
+    with pytest.raises(DataError, match="there are 3 documents, too few for 3 distractors"):
+        run(rows, {**step, "documents": None, "distractors": 3})
+    made = run(rows * 40, {**step, "documents": None, "distractors": 1, "without_oracle": 0.25})
+    without = [row for row in made if row["oracle"] is None]
+    assert 15 < len(without) < 45 and all(len(row["distractors"]) == 2 for row in without)
+
+
+def test_shapes_are_converted_on_the_way() -> None:
+    steps = [
+        {"type": "rename", "fields": {"text": "prompt", "label": "completion"}},
+        {"type": "convert", "to": "messages"},
+    ]
+    made = run(ROWS[:1], *steps)
+    assert [message["content"] for message in made[0]["messages"]] == list(ROWS[0].values())
+    assert run(made, {"type": "convert", "to": "text_label"}) == ROWS[:1]
+    with pytest.raises(DataError, match=r"Line 1 has the fields txt, which are of no known shape.*Did you mean 'text'"):
+        run([{"txt": "a"}], {"type": "convert", "to": "messages"})
+
+
+def test_every_step_says_what_it_did(tmp_path: Path) -> None:
+    steps = [
+        {"type": "deduplicate"},
+        {"type": "filter", "condition": "length(text) > 5"},
+        {"type": "transform", "operation": "replace", "pattern": "text 1$", "replacement": "text one"},
+        {"type": "split", "validation": 0.25},
+        {"type": "sample", "records": 10, "only": "validation"},
+    ]
+    rows = [Record(n, row) for n, row in enumerate([*NUMBERED, NUMBERED[0]], start=1)]
+    prepared = run_to_file(rows, "rows", Pipeline(steps), tmp_path / "made.jsonl", "jsonl")
+    told = prepared.to_json()
+    assert (told["source"], told["records"]) == ("rows", 201)
+    assert told["steps"] == [
+        {"type": "deduplicate", "rows_in": 201, "rows_out": 200, "changed": 0},
+        {"type": "filter", "rows_in": 200, "rows_out": 200, "changed": 0},
+        {"type": "transform", "rows_in": 200, "rows_out": 200, "changed": 1},
+        {"type": "split", "rows_in": 200, "rows_out": 200, "changed": 0, "parts": {"validation": 50, "train": 150}},
+        {"type": "sample", "rows_in": 50, "rows_out": 10, "changed": 0},
+    ]
+    assert [(file["part"], file["records"], Path(file["path"]).name) for file in told["files"]] == [
+        ("train", 150, "made-train.jsonl"),
+        ("validation", 10, "made-validation.jsonl"),
+    ]
+    for file in prepared.files:
+        assert len(file.path.read_text().splitlines()) == file.records and file.bytes == file.path.stat().st_size
+
+
+def test_every_step_and_key_is_described() -> None:
+    assert all(kind.description.endswith(".") and all(kind.keys.values()) for kind in STEPS.values())
 
 
 AWKWARD = [

@@ -2,9 +2,19 @@ from pathlib import Path
 
 import pytest
 
+from afinador.data.readers import read_records
 from afinador.data.records import Problem, Record
-from afinador.data.shapes import Example, shape_of, to_example
+from afinador.data.shapes import (
+    SHAPES,
+    Example,
+    checked_shape,
+    commonest_shape,
+    require_trainable,
+    shape_of,
+    to_example,
+)
 from afinador.data.validation import validate_dataset
+from afinador.errors import DataError, InvalidRequestError
 
 USER = {"role": "user", "content": "q"}
 ANSWER = {"role": "assistant", "content": "a"}
@@ -143,3 +153,91 @@ def test_one_label_makes_all_texts_without_one_faults(tmp_path: Path) -> None:
     report = validate_dataset(path, path.name)
     assert report.shape == "text_label"
     assert [(problem.line, problem.field) for problem in report.errors] == [(2, "label"), (3, "label")]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_shape_has_an_example_that_is_recognised_and_usable(shape, root):
+    path = root / SHAPES[shape].example_file
+    report = validate_dataset(path, path.name)
+    assert (report.shape, report.errors) == (shape, [])
+    assert "ignored_fields" not in report.counts
+    for record in read_records(path, "jsonl"):
+        assert isinstance(to_example(record, shape), Example)
+        # Declared, a record may have the fields of others too.
+        both = Record(record.line, {"prompt": "p", "completion": "c", "messages": [], **record.fields})
+        assert isinstance(to_example(both, shape, is_declared=True), Example)
+        assert to_example(both, shape).code == "two_shapes"
+
+
+@pytest.mark.parametrize(
+    "shape, fields, code, field",
+    [
+        ("sharegpt", {"conversations": {}}, "bad_messages", "conversations"),
+        ("sharegpt", {"conversations": ["hi"]}, "bad_message", "conversations[0]"),
+        ("sharegpt", {"conversations": [{"from": "bot", "value": "a"}]}, "bad_role", "conversations[0].from"),
+        ("sharegpt", {"conversations": [{"from": "human", "value": " "}]}, "empty_content", "conversations[0].value"),
+        ("sharegpt", {"conversations": [{"from": "human"}]}, "bad_content", "conversations[0].value"),
+        ("sharegpt", {"conversations": [{"from": "human", "value": "q"}]}, "no_answer_at_end", "conversations"),
+        ("sharegpt", {"conversations": [{"from": "human", "value": "q"}, {"from": "function_call", "value": "go"}]}, "bad_tool_call", "conversations[1].value"),
+        ("sharegpt", {"conversations": [{"from": "human", "value": "q"}, {"from": "observation", "value": "r"}, {"from": "gpt", "value": "a"}]}, "bad_tool_reply", "conversations[1].tool_call_id"),
+        ("alpaca", {"instruction": "", "output": "o"}, "empty_field", "instruction"),
+        ("alpaca", {"instruction": "i", "input": 3, "output": "o"}, "wrong_type", "input"),
+        ("source_target", {"source": "s", "target": None}, "null_field", "target"),
+        ("preference", {"prompt": "p", "chosen": "a", "rejected": "a "}, "same_answers", "rejected"),
+        ("raft", {"question": "q", "oracle": "o", "distractors": "d", "answer": "a"}, "wrong_type", "distractors"),
+        ("raft", {"question": "q", "oracle": "o", "distractors": ["d", ""], "answer": "a"}, "wrong_type", "distractors[1]"),
+        ("raft", {"question": "q", "oracle": "o", "distractors": ["o"], "answer": "a"}, "oracle_is_distractor", "distractors[0]"),
+        ("raft", {"question": "q", "oracle": "", "distractors": [], "answer": "a"}, "no_documents", "oracle"),
+        ("document_metadata", {"document": "d", "metadata": "none"}, "wrong_type", "metadata"),
+        ("document_metadata", {"document": "d", "metadata": {}}, "empty_field", "metadata"),
+        ("document_metadata", {"document": "d", "metadata": {"a": 1}, "schema": "b"}, "wrong_type", "schema"),
+        ("document_metadata", {"document": "d", "metadata": {"a": 1}, "type": 3}, "wrong_type", "type"),
+    ],
+)  # fmt: skip
+def test_faults_of_a_shape_are_named_with_their_field(shape, fields, code, field):
+    problem = to_example(Record(9, fields), shape)
+    assert (problem.code, problem.line, problem.field) == (code, 9, field)
+    assert problem.message.startswith("Line 9")
+
+
+def test_conversation_of_sharegpt_is_the_one_of_the_chat_format(root):
+    path = root / SHAPES["sharegpt"].example_file
+    called = [to_example(record, "sharegpt") for record in read_records(path, "jsonl")][2]
+    assert [message["role"] for message in called.messages] == ["user", "assistant", "tool", "assistant"]
+    assert called.messages[1]["tool_calls"][0]["function"] == {"name": "stock_of", "arguments": '{"article": "honey"}'}
+    assert called.tools[0]["function"]["name"] == "stock_of"
+
+
+def test_input_of_an_instruction_follows_it():
+    fields = {"instruction": "Add.", "input": "1 and 2", "output": "3"}
+    assert to_example(Record(1, fields), "alpaca").prompt == "Add.\n\n1 and 2"
+    assert to_example(Record(1, {**fields, "input": ""}), "alpaca").prompt == "Add."
+
+
+def test_oracle_stands_among_the_distractors_in_an_order_that_repeats():
+    def prompt(number):
+        fields = {"question": f"q{number}", "oracle": "the oracle", "distractors": ["a", "b", "c"], "answer": "x"}
+        return to_example(Record(number, fields), "raft").prompt
+
+    first = [prompt(number) for number in range(40)]
+    assert first == [prompt(number) for number in range(40)]
+    places = {text.split("\n\n").index(next(part for part in text.split("\n\n") if "oracle" in part)) for text in first}
+    assert places == {0, 1, 2, 3}
+    assert all(text.count("Document ") == 4 and text.endswith(f"Question: q{n}") for n, text in enumerate(first))
+
+
+def test_declared_shape_is_the_one_that_is_read():
+    fields = {"text": "t", "label": "x"}
+    assert shape_of(fields, declared="text") == "text"
+    assert commonest_shape([Record(1, fields)], "jsonl", declared="text") == "text"
+    assert checked_shape("raft") == "raft"
+    with pytest.raises(
+        InvalidRequestError, match=r"'mesages' is unknown; there are: messages, .*Did you mean 'messages'"
+    ):
+        checked_shape("mesages")
+
+
+def test_pairs_are_stored_and_not_trained_on():
+    require_trainable("raft", "a.jsonl")
+    with pytest.raises(DataError, match=r"pairs\.jsonl holds records of the shape preference.*comes later"):
+        require_trainable("preference", "pairs.jsonl")

@@ -14,10 +14,10 @@ import yaml
 from transformers import Gemma2Config, Gemma2ForCausalLM, PreTrainedTokenizerFast
 
 from afinador.config.spec import FineTuningSpec
-from afinador.errors import InvalidRequestError
+from afinador.errors import DataError, InvalidRequestError
 from afinador.models.families import pretrained_model_of
 from afinador.models.loading import load_causal_lm, load_tokenizer
-from afinador.training import FineTuner, setup
+from afinador.training import FineTuner, setup, stages
 from afinador.training.checkpoints import complete_checkpoints
 from afinador.training.job_file import spec_from_file
 
@@ -57,6 +57,42 @@ def test_answers_are_no_longer_than_asked_for(make_spec: MakeSpec, tmp_path: Pat
     answers = [sample["tuned"] for sample in tuner.run_dir.evaluation()["samples"]]
     assert len(answers) == 3
     assert max(len(tokenizer(answer, add_special_tokens=False)["input_ids"]) for answer in answers) <= 2
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        ({}, ["Extract the metadata of the following document as JSON.\n\nA thesis", "Extract the metadata"]),
+        ({"prompts": {"tesis": "Tesis: {document}. ¿Metadatos?", "default": "¿Metadatos?"}},
+         ["Tesis: A thesis. ¿Metadatos?", "¿Metadatos?\n\nA book"]),
+        ({"extraction": "schema", "extraction_schema": {"title": ""}},
+         ['### Template:\n{\n    "title": ""\n}\n### Text:\nA thesis', '### Template:\n{\n    "name": ""\n}\n### Text:\nA book']),
+    ],
+)  # fmt: skip
+def test_documents_are_asked_for_as_the_job_says(
+    given: dict[str, Any], asked: list[str], make_spec: MakeSpec, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    path = tmp_path / "documents.jsonl"
+    records = [
+        {"document": "A thesis", "type": "tesis", "metadata": {"title": "A"}},
+        {"document": "A book", "type": "libro", "schema": {"name": ""}, "metadata": {"name": "B"}},
+    ]
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    spec = make_spec(validate=False, **given)
+    spec.training_file.path, spec.training_file.format = str(path), "jsonl"
+    extraction = stages.extraction_of(spec)
+    data = setup.load_data(spec.training_file, tokenizer, 512, extraction=extraction)
+    assert all((example.prompt or "").startswith(start) for example, start in zip(data.examples, asked, strict=True))
+    assert [json.loads(example.completion or "") for example in data.examples] == [{"title": "A"}, {"name": "B"}]
+    told = data.form.to_json()["extraction"]
+    assert told == extraction.to_json() and told["mode"] == spec.hyperparameters.extraction
+    assert spec.hyperparameters.extraction_schema == given.get("extraction_schema")
+    if "prompts" in given:
+        spec.hyperparameters.prompts = {"libro": "Libro:"}
+        with pytest.raises(
+            DataError, match="prompts has none for the type 'tesis', and no 'default'; there are: libro"
+        ):
+            setup.load_data(spec.training_file, tokenizer, 512, extraction=stages.extraction_of(spec))
 
 
 @pytest.mark.parametrize(("attention", "found"), [("auto", "sdpa"), ("sdpa", "sdpa"), ("eager", "eager")])

@@ -1,0 +1,99 @@
+"""``prepare dataset``: steps of a file, taken here with a local data set or by the service with one of its files."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from afinador.cli import render
+from afinador.cli.command import Command, Parser, UsageError
+from afinador.cli.reading import add_reading_options, allowed_reading_of
+from afinador.cli.service import connect
+
+
+def prepare(arguments: argparse.Namespace) -> int:
+    """Prepare a data set, here where there is such a file, else at the service."""
+    from afinador.config.documents import read_document
+
+    steps = read_document(Path(arguments.pipeline).expanduser())
+    path = Path(arguments.path).expanduser()
+    if path.is_dir():
+        raise UsageError(f"{arguments.path!r} is a folder; name a file in it.")
+    return _prepare_here(path, steps, arguments) if path.is_file() else _ask_service(steps, arguments)
+
+
+def _prepare_here(path: Path, steps: Any, arguments: argparse.Namespace) -> int:
+    from afinador.data.preparation import prepare_file
+
+    target = Path(arguments.output).expanduser() if arguments.output else None
+    told = prepare_file(path, steps, target=target, reading=allowed_reading_of(arguments)).to_json()
+    if arguments.json:
+        render.as_json(told)
+        return 0
+    _show_steps(told["steps"])
+    for file in told["files"]:
+        render.result(f"{file['path']}: {file['records']} records")
+    return 0
+
+
+def _ask_service(steps: Any, arguments: argparse.Namespace) -> int:
+    from afinador.client.preparations import Preparations
+
+    with connect() as connection:
+        preparations = Preparations(connection)
+        asked = preparations.create(arguments.path, steps, output=arguments.output)
+        render.remark(f"{asked.id} is queued.")
+        try:
+            made = preparations.wait(asked)
+        except KeyboardInterrupt:
+            render.remark(f"It goes on as {asked.id}.")
+            raise
+    if arguments.json:
+        render.as_json(made.model_dump(mode="json"))
+    elif made.status == "succeeded":
+        _show_steps(made.steps)
+        for file in made.output_files:
+            render.result(f"{file.filename} ({file.id}): {file.records} records")
+    else:
+        render.remark((made.error or {}).get("message") or f"The preparation was {made.status}.")
+    return 0 if made.status == "succeeded" else 1
+
+
+def _show_steps(steps: list[dict[str, Any]]) -> None:
+    rows = [
+        (number, step["type"], step["rows_in"], step["rows_out"], step["changed"], _parts(step))
+        for number, step in enumerate(steps, start=1)
+    ]
+    if rows:
+        render.result(render.table(("STEP", "TYPE", "ROWS IN", "ROWS OUT", "CHANGED", "PARTS"), rows))
+
+
+def _parts(step: dict[str, Any]) -> str:
+    return ", ".join(f"{part} {count}" for part, count in step.get("parts", {}).items())
+
+
+def _add_prepare(parser: Parser) -> None:
+    parser.add_argument(
+        "path", metavar="PATH", help="a data set of this machine; else a file of the service, by id or name"
+    )
+    parser.add_argument("--pipeline", metavar="FILE", required=True, help="the steps, as YAML or JSON")
+    parser.add_argument(
+        "--output",
+        metavar="FILE",
+        help="where to write it, in the format of the extension (default: NAME-prepared beside it)",
+    )
+    add_reading_options(parser)
+
+
+COMMANDS = (
+    Command(
+        ("prepare", "dataset"), "Take a data set through declared steps", prepare, _add_prepare,
+        examples=(
+            "afinador prepare dataset letters.csv --pipeline steps.yaml --output letters.jsonl",
+            "afinador prepare dataset file-7f3a19c2 --pipeline steps.yaml",
+        ),
+        details="The steps and their keys: docs/preparation.md. A local data set needs no service. What was done is told step by step, and\n"
+        "written beside the result as NAME.lineage.json; a data set that is split becomes NAME-train, NAME-validation and so on.",
+    ),
+)  # fmt: skip

@@ -1,0 +1,72 @@
+"""Preparations of data sets."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from afinador.client import preparation_calls, results
+from afinador.client.asynchronous import uploads
+from afinador.client.asynchronous.files import AsyncFiles
+from afinador.client.asynchronous.nouns import AsyncListing, AsyncNoun
+from afinador.client.asynchronous.waiting import pause
+from afinador.errors import ServiceUnavailableError
+
+Steps = Sequence[Mapping[str, Any]] | Mapping[str, Any]
+"""The steps in their order, each with its ``type``; see docs/preparation.md. Or an object that holds them under ``steps``."""
+
+
+class AsyncPreparations(AsyncNoun):
+    """Data sets that the service takes through declared steps."""
+
+    async def create(
+        self, file: results.File | Path | str, steps: Steps, output: str | None = None
+    ) -> results.Preparation:
+        """Ask for a data set to be prepared; the steps are checked at once, the work goes on afterwards.
+
+        Args:
+            file: An uploaded file, or its id or name; a ``pathlib.Path`` is a local file, uploaded if the service does not have it.
+            steps: What is to be done.
+            output: Name of what is made; its extension says the format. ``NAME-prepared`` if omitted.
+
+        Raises:
+            InvalidRequestError: A step is unknown or has a bad value; names step, key, value and what is allowed.
+            NotFoundError: There is no such file.
+        """
+        named = await self._there(file) if isinstance(file, Path) else file
+        return await self._ask(preparation_calls.create_preparation(named, steps, output), results.Preparation)
+
+    async def _there(self, path: Path) -> str:
+        same = await uploads.find_same(self._connection, path)
+        return str(same["id"]) if same else (await AsyncFiles(self._connection).create(path)).id
+
+    def list(self) -> AsyncListing[results.Preparation]:
+        """List the preparations, newest first."""
+        return AsyncListing(self._connection, preparation_calls.list_preparations(), results.Preparation)
+
+    async def get(self, preparation: results.Preparation | str) -> results.Preparation:
+        """Get a preparation as it is now."""
+        return await self._ask(preparation_calls.get_preparation(preparation), results.Preparation)
+
+    async def wait(
+        self,
+        preparation: results.Preparation | str,
+        timeout_seconds: float | None = None,
+        poll_seconds: float = 0.5,
+    ) -> results.Preparation:
+        """Wait until a preparation has ended, well or not, and return it.
+
+        Raises:
+            ServiceUnavailableError: It has not ended after ``timeout_seconds``; it goes on.
+        """
+        started_at = time.monotonic()
+        while not (found := await self.get(preparation)).has_ended:
+            if timeout_seconds is not None and time.monotonic() - started_at >= timeout_seconds:
+                raise ServiceUnavailableError(
+                    f"{found.id} has not ended after {timeout_seconds} s; it is {found.status} and goes on.",
+                    code="timeout",
+                )
+            await pause(poll_seconds)
+        return found

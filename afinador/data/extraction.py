@@ -1,0 +1,112 @@
+"""How the metadata of a document are asked for, and what is answered.
+
+By *prompt*: each type of document has its own, and the answer is the metadata as JSON. By *schema*, in the manner of
+NuExtract: the prompt holds a template with all fields that are wanted, empty, and then the text; the answer is the
+template filled in.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from afinador.errors import DataError, nearest
+
+DEFAULT = "default"
+"""Key of the prompt for documents without a type, or of a type that has no prompt of its own."""
+DEFAULT_PROMPT = "Extract the metadata of the following document as JSON."
+PLACE = "{document}"
+"""Where a prompt wants the document; without it the document follows after a blank line."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """A document whose metadata are to be extracted; the job's configuration says how it is asked for.
+
+    Attributes:
+        text: The document alone.
+        metadata: What is learnt, as a JSON object.
+        type: Which of the job's prompts is meant; None: the default one.
+        schema: Which fields are wanted, as JSON; None: those of ``metadata``.
+    """
+
+    text: str
+    metadata: dict[str, Any]
+    type: str | None = None
+    schema: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """What a job says of it.
+
+    Attributes:
+        mode: ``prompt`` or ``schema``.
+        prompts: By type of document; ``default`` for all others.
+        schema: In the mode ``schema``: the fields that are wanted of documents that name none themselves.
+    """
+
+    mode: Literal["prompt", "schema"] = "prompt"
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    schema: Mapping[str, Any] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain JSON values, for ``afinador.json``."""
+        if self.mode == "schema":
+            return {"mode": self.mode, "schema": self.schema}
+        return {"mode": self.mode, "prompts": dict(self.prompts) or {DEFAULT: DEFAULT_PROMPT}}
+
+    def sentences(self) -> str:
+        """Say it to people, in Markdown."""
+        if self.mode == "schema":
+            wanted = f"\n\n```json\n{_json(self.schema)}\n```\n" if self.schema else " of their own."
+            return f"Documents follow `### Text:` after a template of the fields that are wanted:{wanted}"
+        prompts = self.prompts or {DEFAULT: DEFAULT_PROMPT}
+        listed = "\n".join(f"- `{type}`: {json.dumps(text, ensure_ascii=False)}" for type, text in prompts.items())
+        return f"Documents were asked for by their type; where `{PLACE}` is not said, they follow:\n\n{listed}"
+
+    def request(self, document: Document) -> tuple[str, str]:
+        """Return prompt and answer of a document.
+
+        Raises:
+            DataError: Prompts are given, but neither one for its type nor a default.
+        """
+        if self.mode == "schema":
+            wanted = document.schema or self.schema or _emptied(document.metadata)
+            return f"### Template:\n{_json(wanted)}\n### Text:\n{document.text}", _json(document.metadata)
+        prompt = self._prompt_for(document)
+        asked = prompt.replace(PLACE, document.text) if PLACE in prompt else f"{prompt}\n\n{document.text}"
+        return asked, json.dumps(document.metadata, ensure_ascii=False)
+
+    def _prompt_for(self, document: Document) -> str:
+        if not self.prompts:
+            return DEFAULT_PROMPT
+        found = self.prompts.get(document.type or DEFAULT) or self.prompts.get(DEFAULT)
+        if found is None:
+            what = f"the type {document.type!r}" if document.type else "documents without a type"
+            raise DataError(
+                f"prompts has none for {what}, and no 'default'; there are: {', '.join(self.prompts)}."
+                f"{nearest(document.type or DEFAULT, self.prompts)} Add one.",
+                param="hyperparameters.prompts",
+            )
+        return found
+
+
+def default_request(document: Document) -> tuple[str, str]:
+    """Return prompt and answer as they are where a job says nothing."""
+    return Extraction().request(document)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=4)
+
+
+def _emptied(value: Any) -> Any:
+    """Return the fields of metadata without their values: texts and numbers as "", lists with one empty item."""
+    if isinstance(value, dict):
+        return {name: _emptied(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_emptied(value[0])] if value and isinstance(value[0], dict) else []
+    return ""

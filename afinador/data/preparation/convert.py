@@ -1,0 +1,60 @@
+"""``convert``: brings records into another shape, see ``afinador.data.shapes.conversion``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from afinador.data.preparation.rows import Means, Row, StepKind, Tally, Work
+from afinador.data.preparation.settings import Settings
+from afinador.data.records import Record
+from afinador.data.shapes import (
+    SHAPES,
+    Shape,
+    checked_shape,
+    converted,
+    fields_allowed,
+    near_miss,
+    require_convertible,
+    shape_of,
+)
+from afinador.errors import DataError
+
+
+def _make(settings: Settings, means: Means) -> Work:
+    settings.allow(KIND.keys)
+    target = checked_shape(settings.choice("to", SHAPES))
+    flatten = settings.flag("flatten")
+    declared = checked_shape(settings.choice("from", SHAPES)) if settings.has("from") else None
+    if declared is not None:
+        require_convertible(declared, target, flatten=flatten)
+
+    def work(rows: Iterator[Row], tally: Tally) -> Iterator[Row]:
+        for row in rows:
+            shape = declared or _shape_of(row.record)
+            made = converted(row.record, shape, target, flatten=flatten)
+            tally.changed += made is not row.record
+            yield Row(made, row.part)
+
+    return work
+
+
+def _shape_of(record: Record) -> Shape:
+    shape = shape_of(record.fields)
+    if shape is None:
+        raise DataError(
+            f"{record.place} has the fields {', '.join(record.fields)}, which are of no known shape; there are: "
+            f"{fields_allowed('jsonl')}.{near_miss(record.fields)} Rename the fields first."
+        )
+    return shape
+
+
+KIND = StepKind(
+    name="convert",
+    description="Brings records into another shape; what that has no place for is refused by name.",
+    keys={
+        "to": "the shape: " + ", ".join(f"`{name}`" for name, shape in SHAPES.items() if shape.from_messages),
+        "from": "their shape; found by their fields if omitted",
+        "flatten": "`true`: take prompt and answer as training takes them, though they cannot be brought back",
+    },
+    make=_make,
+)

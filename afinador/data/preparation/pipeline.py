@@ -1,0 +1,180 @@
+"""Steps in their order: read and checked at once, then run over a data set, each with a count of what it did."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from afinador.data.preparation import (
+    augment,
+    convert,
+    deduplicate,
+    filter,
+    raft,
+    remove,
+    rename,
+    sample,
+    shuffle,
+    split,
+    transform,
+)
+from afinador.data.preparation.rows import Means, Row, StepKind, Tally, Work
+from afinador.data.preparation.settings import Settings
+from afinador.data.preparation.spool import Spool
+from afinador.data.records import Problem, Record, shortened
+from afinador.errors import DataError, InvalidRequestError, UnknownFieldError, nearest
+
+STEPS: dict[str, StepKind] = {
+    module.KIND.name: module.KIND
+    for module in (
+        filter,
+        transform,
+        rename,
+        remove,
+        deduplicate,
+        sample,
+        shuffle,
+        split,
+        augment,
+        raft,
+        convert,
+    )
+}
+MOST_STEPS = 100
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step that was read.
+
+    Attributes:
+        type: Which of ``STEPS``.
+        only: The part of the data set that it works on, None: all.
+    """
+
+    type: str
+    work: Work
+    only: str | None = None
+
+
+class Pipeline:
+    """Steps to be taken with a data set.
+
+    Args:
+        steps: As people write them: a list of objects with ``type``, or an object with such a list under ``steps``.
+        means: What steps need beside the records.
+
+    Attributes:
+        parts: Into which the data set is split; none if it is not.
+        documents: Other data sets that steps name.
+        tallies: What each step did in the run under way, or the last one.
+
+    Raises:
+        InvalidRequestError: One of them is unknown or has a bad value: names step, key, value, what is allowed.
+    """
+
+    def __init__(self, steps: Any, means: Means | None = None) -> None:
+        self._steps: list[Step] = []
+        self.parts: tuple[str, ...] = ()
+        self.tallies: list[Tally] = []
+        self.documents: list[str] = []
+        for number, step in enumerate(_listed(steps), start=1):
+            self._add(number, step, means or Means())
+
+    def _add(self, number: int, step: Any, means: Means) -> None:
+        kind = step.get("type") if isinstance(step, Mapping) else None
+        if not isinstance(kind, str) or kind not in STEPS:
+            given = shortened(kind) if isinstance(step, Mapping) and kind is not None else shortened(step, 100)
+            raise InvalidRequestError(
+                f"The type of step {number} is {given}; it must be one of: {', '.join(STEPS)}.{nearest(str(kind), STEPS)}",
+                param=f"steps[{number - 1}].type",
+            )
+        settings = Settings(number, kind, step)
+        if kind == "split":
+            self._allow_split(settings)
+        work = STEPS[kind].make(settings, means)
+        if settings.has("documents"):
+            self.documents.append(step["documents"])
+        self._steps.append(Step(kind, work, settings.part(self.parts)))
+        if kind == "split":
+            self.parts = split.PARTS
+
+    def _allow_split(self, settings: Settings) -> None:
+        if self.parts:
+            raise InvalidRequestError(
+                f"{settings.place}: a step before it has split the data set already. Give all shares there.",
+                param=settings.param("type"),
+            )
+        if any(step.type == "augment" for step in self._steps):
+            raise InvalidRequestError(
+                f"{settings.place} stands behind augment, so that noisy copies of training records would be among those "
+                "of validation. Put augment behind it, with only: train.",
+                param=settings.param("type"),
+            )
+
+    def run(self, found: Iterable[Record | Problem], name: str) -> Iterator[Row]:
+        """Take records through all steps; ``tallies`` says what each did, and is complete when all rows have come.
+
+        Args:
+            found: What was read.
+            name: The data set's, for messages.
+
+        Raises:
+            DataError: While going through: something cannot be read, or a record does not fit a step.
+        """
+        self.tallies = [Tally(step.type) for step in self._steps]
+        rows: Iterator[Row] = (Row(record) for record in required(found, name))
+        for step, tally in zip(self._steps, self.tallies, strict=True):
+            rows = _run(step, tally, rows)
+        return rows
+
+
+def _listed(steps: Any) -> Sequence[Any]:
+    if isinstance(steps, Mapping):
+        unknown = next((key for key in steps if key != "steps"), None)
+        if unknown is not None:
+            raise UnknownFieldError(
+                f"A pipeline has no {shortened(unknown)}; it has: steps.{nearest(str(unknown), ['steps'])}",
+                param=str(unknown),
+            )
+        steps = steps.get("steps")
+    if not isinstance(steps, Sequence) or isinstance(steps, str | bytes):
+        raise InvalidRequestError(
+            f"The steps are {shortened(steps)}; they must be a list of objects, such as "
+            '[{"type": "filter", "condition": "length > 10"}].',
+            param="steps",
+        )
+    if len(steps) > MOST_STEPS:
+        raise InvalidRequestError(f"There are {len(steps)} steps; at most {MOST_STEPS} are taken.", param="steps")
+    return steps
+
+
+def required(found: Iterable[Record | Problem], name: str) -> Iterator[Record]:
+    """Yield what was read.
+
+    Raises:
+        DataError: Something cannot be read.
+    """
+    for record in found:
+        if isinstance(record, Problem):
+            raise DataError(f"{name}: {record.message}", problems=[record.message])
+        yield record
+
+
+def _run(step: Step, tally: Tally, rows: Iterator[Row]) -> Iterator[Row]:
+    """Let a step work on its rows; those of other parts come after them."""
+    with Spool() as others:
+
+        def own() -> Iterator[Row]:
+            for row in rows:
+                if step.only not in (None, row.part):
+                    others.add(row)
+                    continue
+                tally.rows_in += 1
+                yield row
+
+        for row in step.work(own(), tally):
+            tally.rows_out += 1
+            yield row
+        yield from others

@@ -1,0 +1,189 @@
+"""A preparation from file to file, with what each step did and where the records came from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from afinador.data.detection import FORMATS_BY_EXTENSION, detect_format
+from afinador.data.preparation.pipeline import Pipeline, required
+from afinador.data.preparation.rows import Means, Row, Tally
+from afinador.data.preparation.spool import Spool
+from afinador.data.readers import read_records
+from afinador.data.records import Format, Problem, Record
+from afinador.data.writers import EXTENSIONS, write_records
+from afinador.errors import DataError, InvalidRequestError
+from afinador.storage import sha256_of
+
+if TYPE_CHECKING:
+    from afinador.schemas.datasets import DatasetReading
+
+
+@dataclass(frozen=True)
+class Written:
+    """One file that was made.
+
+    Attributes:
+        part: ``train``, ``validation`` or ``test``; None where the data set was not split.
+    """
+
+    path: Path
+    part: str | None
+    records: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What came of a preparation.
+
+    Attributes:
+        source: Name of the data set that was prepared.
+        files: What was written, in the order of the parts.
+        steps: What each step did.
+        read: Records that were read.
+    """
+
+    source: str
+    files: list[Written]
+    steps: list[Tally]
+    read: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        files = [{**asdict(file), "path": str(file.path)} for file in self.files]
+        return {"source": self.source, "records": self.read, "files": files, "steps": reported(self.steps)}
+
+
+def reported(tallies: Iterable[Tally]) -> list[dict[str, Any]]:
+    """Return what steps did as plain JSON values; ``parts`` only of a split."""
+    return [{name: value for name, value in asdict(tally).items() if value or name != "parts"} for tally in tallies]
+
+
+def run_to_file(
+    found: Iterable[Record | Problem], name: str, pipeline: Pipeline, target: Path, format: Format
+) -> Prepared:
+    """Take records through a pipeline and write what comes out.
+
+    Args:
+        found: What was read of the data set.
+        name: The data set's, for messages.
+        pipeline: The steps.
+        target: The file; of a data set that is split ``NAME-train.EXTENSION`` and so on beside it.
+        format: How to write it.
+
+    Raises:
+        DataError: Something cannot be read, a record does not fit a step or the format, or none is left.
+        StorageError: A file cannot be written.
+    """
+    read = 0
+
+    def counted() -> Iterator[Record | Problem]:
+        nonlocal read
+        for record in found:
+            read += 1
+            yield record
+
+    rows = pipeline.run(counted(), name)
+    if pipeline.parts:
+        files = _write_parts(rows, pipeline.parts, target, format)
+    else:
+        files = [_written(write_records((row.record for row in rows), target, format), target, None)]
+    return Prepared(name, files, pipeline.tallies, read)
+
+
+def prepare_file(
+    source: Path,
+    steps: Any,
+    *,
+    target: Path | None = None,
+    format: Format | None = None,
+    means: Means | None = None,
+    reading: DatasetReading | None = None,
+) -> Prepared:
+    """Prepare a file of this machine; what came of it is written beside the result, as ``NAME.lineage.json``.
+
+    Args:
+        source: The data set.
+        steps: See ``Pipeline``; other data sets that a step names are paths beside the source.
+        target: ``NAME-prepared.EXTENSION`` beside the source if omitted; what is there is replaced.
+        format: How to write it; what the target's extension says, else as the source is, if omitted.
+        means: What steps need beside the records.
+        reading: What is declared of how the source is to be read.
+
+    Raises:
+        InvalidRequestError: A step is unknown or has a bad value.
+        DataError: The data set cannot be read, a record does not fit, or none is left.
+        StorageError: A file cannot be written.
+    """
+    found = detect_format(source, source.name, reading)
+    if format is None:
+        format = format_of_name(target.name) if target else found if found in EXTENSIONS else "jsonl"
+    target = target or source.with_name(f"{source.stem}-prepared{EXTENSIONS[format]}")
+    if target.resolve() == source.resolve():
+        raise InvalidRequestError("The output is the data set itself. Name another file.", param="output")
+    pipeline = Pipeline(steps, replace(means or Means(), read_documents=lambda name: _documents(source, name)))
+    prepared = run_to_file(read_records(source, found, reading), source.name, pipeline, target, format)
+    write_lineage(prepared, sha256_of(source), steps, lineage_beside(target))
+    return prepared
+
+
+def format_of_name(name: str) -> Format:
+    """Return the format that an extension means.
+
+    Raises:
+        InvalidRequestError: It means none that is written.
+    """
+    format = FORMATS_BY_EXTENSION.get(Path(name).suffix.lower())
+    if format not in EXTENSIONS:
+        raise InvalidRequestError(
+            f"{name!r} has an extension that says no format which is written; give one of: "
+            f"{', '.join(EXTENSIONS.values())}.",
+            param="output",
+        )
+    return format
+
+
+def lineage_beside(target: Path) -> Path:
+    """Return where the lineage of a prepared file is written down."""
+    return target.with_name(f"{target.stem}.lineage.json")
+
+
+def _documents(source: Path, name: str) -> Iterator[Record]:
+    path = source.parent / Path(name).expanduser()
+    return required(read_records(path, detect_format(path, path.name)), path.name)
+
+
+def path_of_part(target: Path, part: str) -> Path:
+    """Return where a part of a data set is written."""
+    return target.with_name(f"{target.stem}-{part}{target.suffix}")
+
+
+def _write_parts(rows: Iterator[Row], parts: Iterable[str], target: Path, format: Format) -> list[Written]:
+    with ExitStack() as stack:
+        spools = {part: stack.enter_context(Spool()) for part in parts}
+        for row in rows:
+            spools[row.part or ""].add(row)
+        filled = {part: spool for part, spool in spools.items() if len(spool)}
+        if not filled:
+            raise DataError(f"No record is left for {target.name}. Loosen the filters, or check the data set.")
+        files = []
+        for part, spool in filled.items():
+            path = path_of_part(target, part)
+            files.append(_written(write_records((row.record for row in spool), path, format), path, part))
+        return files
+
+
+def _written(records: int, path: Path, part: str | None) -> Written:
+    return Written(path, part, records, path.stat().st_size, sha256_of(path))
+
+
+def write_lineage(prepared: Prepared, source_sha256: str, steps: Any, path: Path) -> None:
+    """Write down where prepared files came from: the source's hash, the steps as they were given, what each did."""
+    document = {**prepared.to_json(), "source_sha256": source_sha256, "pipeline": steps}
+    path.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

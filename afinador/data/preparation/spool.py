@@ -1,0 +1,57 @@
+"""Rows put aside in a temporary file, so that a step that has to see all of them needs no memory for them."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import IO
+
+from afinador.data.preparation.rows import Row
+from afinador.data.records import Record
+from afinador.errors import DataError, StorageError
+
+
+class Spool:
+    """A list of rows on the disk; a context manager, after which it is gone."""
+
+    def __init__(self) -> None:
+        self._file: IO[str] = tempfile.TemporaryFile("w+", encoding="utf-8", errors="surrogatepass")  # noqa: SIM115
+        self._count = 0
+
+    def __enter__(self) -> Spool:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._file.close()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Row]:
+        self._file.seek(0)
+        for line in self._file:
+            number, fields, unit, part = json.loads(line)
+            yield Row(Record(number, fields, unit), part)
+
+    def add(self, row: Row) -> None:
+        """Put one row behind the others.
+
+        Raises:
+            DataError: It holds something that JSON cannot.
+            StorageError: The disk is full.
+        """
+        record = row.record
+        try:
+            self._file.write(json.dumps([record.line, record.fields, record.unit, row.part]) + "\n")
+        except (TypeError, ValueError) as error:
+            raise DataError(f"{record.place} holds what JSON cannot: {error}. Make it a text or a number.") from error
+        except OSError as error:
+            raise StorageError(f"Rows cannot be put aside in {tempfile.gettempdir()}: {error.strerror}.") from error
+        self._count += 1
+
+    def fill(self, rows: Iterable[Row]) -> None:
+        """Put several rows behind the others."""
+        for row in rows:
+            self.add(row)

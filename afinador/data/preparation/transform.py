@@ -1,0 +1,130 @@
+"""``transform``: changes texts, or sets fields, by an ``operation``."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+
+from afinador.data.preparation import rename
+from afinador.data.preparation.patterns import Pattern
+from afinador.data.preparation.rows import Means, Row, StepKind, Tally, Work, with_fields
+from afinador.data.preparation.settings import Settings
+from afinador.data.preparation.texts import changed_row, value_of
+from afinador.data.shapes import label_text
+from afinador.errors import InvalidRequestError
+
+Change = Callable[[Row], Row]
+
+OPERATIONS: dict[str, Callable[[str], str]] = {
+    "lowercase": str.lower,
+    "uppercase": str.upper,
+    "strip": str.strip,
+    "collapse_spaces": lambda text: " ".join(text.split()),
+    "nfc": lambda text: unicodedata.normalize("NFC", text),
+    "nfkc": lambda text: unicodedata.normalize("NFKC", text),
+}
+"""What is done with each text by itself."""
+
+_FURTHER = ("template", "rename", "replace", "truncate")
+_PLACE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+
+
+def _make(settings: Settings, means: Means) -> Work:
+    name = settings.choice("operation", (*OPERATIONS, *_FURTHER))
+    if name == "rename":
+        return rename.make(settings, ("operation", "fields"))
+    change = _changes(settings, name)
+
+    def work(rows: Iterator[Row], tally: Tally) -> Iterator[Row]:
+        for row in rows:
+            made = change(row)
+            tally.changed += made.record.fields != row.record.fields
+            yield made
+
+    return work
+
+
+def _changes(settings: Settings, name: str) -> Change:
+    if name == "template":
+        return _template(settings)
+    if name == "replace":
+        return _replacement(settings)
+    if name == "truncate":
+        return _truncation(settings)
+    settings.allow(("operation", "field"))
+    field = settings.optional_text("field", "the name of a field")
+    return lambda row: changed_row(row, OPERATIONS[name], field)
+
+
+def _template(settings: Settings) -> Change:
+    settings.allow(("operation", "field", "template"))
+    field = settings.text("field", "the name of the field that is set")
+    template = settings.text("template", "a text with the names of fields in braces, such as '{question}\\n{context}'")
+    for found in _PLACE.finditer(template):
+        if found[0] in ("{", "}") or found[1] == "":
+            raise InvalidRequestError(
+                f"{settings.place}: the template {template!r} has a brace at character {found.start() + 1} that belongs "
+                "to no name. Write {name} for a field, {{ and }} for the braces themselves.",
+                param=settings.param("template"),
+            )
+
+    def filled(row: Row) -> Row:
+        def value(found: re.Match[str]) -> str:
+            return label_text(value_of(row.record, found[1])) if found[1] else found[0][0]
+
+        return with_fields(row, {**row.record.fields, field: _PLACE.sub(value, template)})
+
+    return filled
+
+
+def _replacement(settings: Settings) -> Change:
+    settings.allow(("operation", "field", "pattern", "replacement"))
+    field = settings.optional_text("field", "the name of a field")
+    source = settings.text("pattern", "a regular expression, such as '[0-9]+'")
+    pattern = Pattern(source, settings.place, settings.param("pattern"))
+    written = settings.text("replacement", "a text, which may be left out to remove what is found", default="")
+    replacement = pattern.replacement(written, settings.param("replacement"))
+    return lambda row: changed_row(row, lambda text: pattern.replaced_in(text, replacement, row.record), field)
+
+
+def _truncation(settings: Settings) -> Change:
+    settings.allow(("operation", "field", "characters", "words", "keep"))
+    if settings.has("characters") == settings.has("words"):
+        raise InvalidRequestError(
+            f"{settings.place} truncates by 'characters' or by 'words'; give one of them.",
+            param=settings.param("characters"),
+        )
+    field = settings.optional_text("field", "the name of a field")
+    keeps_start = settings.choice("keep", ("start", "end"), "start") == "start"
+    most = settings.whole("characters" if settings.has("characters") else "words", 1, 10**9)
+
+    def by_characters(text: str) -> str:
+        return text[:most] if keeps_start else text[-most:]
+
+    def by_words(text: str) -> str:
+        words = [(found.start(), found.end()) for found in re.finditer(r"\S+", text)]
+        if len(words) <= most:
+            return text
+        return text[: words[most - 1][1]] if keeps_start else text[words[-most][0] :]
+
+    cut = by_characters if settings.has("characters") else by_words
+    return lambda row: changed_row(row, cut, field)
+
+
+KIND = StepKind(
+    name="transform",
+    description="Changes all texts of a record, or those of `field`, by `operation`.",
+    keys={
+        "operation": "`lowercase`, `uppercase`, `strip`, `collapse_spaces`, `nfc`, `nfkc`; `replace`, `truncate`, `template`, `rename`",
+        "field": "the field that is changed, or that a template sets; all texts if omitted",
+        "pattern": "of `replace`: a regular expression; no text may take longer than a second",
+        "replacement": "of `replace`: what stands there instead, with `\\1` for a group; nothing if omitted",
+        "characters": "of `truncate`: how many are left",
+        "words": "of `truncate`: how many are left",
+        "keep": "of `truncate`: `start` (default) or `end`",
+        "template": "of `template`: a text with fields in braces: `{question}\\n{context}`",
+        "fields": "of `rename`: as of the step of that name",
+    },
+    make=_make,
+)

@@ -1,0 +1,44 @@
+"""The shapes a record may have, one file each, and the one form, ``Example``, that training takes.
+
+``SHAPES`` is the table of them: fields, meaning, tasks. ``docs/formats.md`` is made from it, and an example of each
+lies in ``examples/data/shapes``.
+"""
+
+from __future__ import annotations
+
+from afinador.data.shapes.conversion import converted, convertible_to, require_convertible
+from afinador.data.shapes.example import Example
+from afinador.data.shapes.form import RecordShape, Shape
+from afinador.data.shapes.table import (
+    OPTIONAL_FIELDS,
+    SHAPES,
+    checked_shape,
+    commonest_shape,
+    fields_allowed,
+    near_miss,
+    require_trainable,
+    shape_of,
+    shapes_of_format,
+    to_example,
+)
+from afinador.data.shapes.text_label import label_text
+
+__all__ = [
+    "OPTIONAL_FIELDS",
+    "SHAPES",
+    "Example",
+    "RecordShape",
+    "Shape",
+    "checked_shape",
+    "commonest_shape",
+    "converted",
+    "convertible_to",
+    "fields_allowed",
+    "label_text",
+    "near_miss",
+    "require_convertible",
+    "require_trainable",
+    "shape_of",
+    "shapes_of_format",
+    "to_example",
+]

@@ -1,0 +1,40 @@
+"""``{"instruction", "input", "output"}``: what is to be done, perhaps with what, and what comes out.
+
+The prompt is the instruction; an input follows it after a blank line. ``input`` may be empty or absent.
+"""
+
+from __future__ import annotations
+
+from afinador.data.records import Problem, Record
+from afinador.data.shapes.example import Example
+from afinador.data.shapes.form import Fields, RecordShape, content_of, first_unusable, one_turn, unusable_text
+
+
+def _read(record: Record) -> Example | Problem:
+    problem = first_unusable(record, ("instruction", "output"))
+    if problem is None and record.fields.get("input") is not None:
+        problem = unusable_text(record, "input", may_be_empty=True)
+    return problem or Example(record.line, prompt=_prompt(record.fields), completion=record.fields["output"])
+
+
+def _prompt(fields: Fields) -> str:
+    given = fields.get("input") or ""
+    return f"{fields['instruction']}\n\n{given}" if given.strip() else str(fields["instruction"])
+
+
+def _from_messages(fields: Fields) -> Fields:
+    return {"instruction": content_of(fields, "user"), "input": "", "output": content_of(fields, "assistant")}
+
+
+SHAPE = RecordShape(
+    name="alpaca",
+    fields=("instruction", "output"),
+    optional=("input",),
+    description="An instruction, perhaps with an input, and the output, which is learnt.",
+    read=_read,
+    in_table=True,
+    asked=("instruction", "input"),
+    to_messages=lambda fields: one_turn(_prompt(fields), fields["output"]),
+    from_messages=_from_messages,
+    normal=lambda fields: {**fields, "input": fields.get("input") or ""},
+)

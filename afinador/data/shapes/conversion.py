@@ -1,0 +1,124 @@
+"""Records brought from one shape into another, without losing anything.
+
+Whatever is converted is converted back at once, and refused by name where it would not be the same again: a weight in
+a file of prompts and completions, an input that nobody could tell from the instruction any more. Fields that belong to
+no shape (an id) stay. ``flatten`` takes prompt and answer as training takes them, for good: the input of an instruction or
+the documents of a RAFT record are in the prompt then, and weights and names are lost.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from afinador.data.records import Problem, Record, shortened
+from afinador.data.shapes.example import Example
+from afinador.data.shapes.form import Fields, RecordShape, Shape, one_turn
+from afinador.data.shapes.table import SHAPES, to_example
+from afinador.errors import DataError, InvalidRequestError
+
+
+def convertible_to(shape: Shape, *, flatten: bool = False) -> tuple[Shape, ...]:
+    """Return the shapes that records of a shape may be brought into."""
+    given = SHAPES[shape]
+    if given.to_messages is None and not (flatten and given.tasks and shape != "text"):
+        return ()
+    return tuple(name for name, other in SHAPES.items() if name != shape and other.from_messages is not None)
+
+
+def require_convertible(shape: Shape, target: Shape, *, flatten: bool = False) -> None:
+    """Do nothing if records of a shape may be brought into another one.
+
+    Raises:
+        InvalidRequestError: They have another meaning; says what there is.
+    """
+    allowed = convertible_to(shape, flatten=flatten)
+    if target in (*allowed, shape):
+        return
+    flat = convertible_to(shape, flatten=True)
+    remedy = f"it can become: {', '.join(allowed)}" if allowed else "it cannot become any other"
+    if target in flat and not flatten:
+        remedy = "with flatten: true it can, for good: prompt and answer as training takes them"
+    raise InvalidRequestError(f"The shape {shape} cannot become {target}; {remedy}.", param="to")
+
+
+def converted(record: Record, shape: Shape, target: Shape, *, flatten: bool = False) -> Record:
+    """Return a record in another shape.
+
+    Args:
+        record: One that ``to_example`` takes.
+        shape: Its own.
+        target: The one that it shall have.
+        flatten: Take what training takes, even if it cannot be brought back.
+
+    Raises:
+        InvalidRequestError: Records of the one shape have no meaning in the other.
+        DataError: The record cannot be used, or the target has no place for something in it, which is named.
+    """
+    require_convertible(shape, target, flatten=flatten)
+    if shape == target:
+        return record
+    source, wanted = SHAPES[shape], SHAPES[target]
+    example = to_example(record, shape)
+    if isinstance(example, Problem):
+        raise DataError(example.message, problems=[example.message])
+    others = {name: value for name, value in record.fields.items() if name not in (*source.fields, *source.optional)}
+    own = {name: value for name, value in record.fields.items() if name not in others}
+    taken = sorted(others.keys() & {*wanted.fields, *wanted.optional})
+    if taken:
+        raise DataError(
+            f"{record.place} has a field {taken[0]!r}, which means something else in {target}. Rename or remove it."
+        )
+    try:
+        made = _made(_flattened(example) if flatten else _meaning(source, own), wanted, record)
+        back = None if flatten else _made(_meaning(wanted, made), source, record)
+    except ValueError as error:
+        raise _no_place(record, target, str(error), flatten) from error
+    if back is not None:
+        difference = _first_difference(source.normal(own), source.normal(back))
+        if difference is not None:
+            raise _no_place(record, target, difference, flatten)
+    return Record(record.line, {**others, **made}, record.unit)
+
+
+def _meaning(shape: RecordShape, fields: Fields) -> Fields:
+    assert shape.to_messages is not None
+    return shape.to_messages(fields)
+
+
+def _made(meaning: Fields, shape: RecordShape, record: Record) -> Fields:
+    assert shape.from_messages is not None
+    made = shape.from_messages(meaning)
+    found = to_example(Record(record.line, made, record.unit), shape.name)
+    if isinstance(found, Problem):
+        raise DataError(f"In the shape {shape.name}: {found.message}", problems=[found.message])
+    return made
+
+
+def _flattened(example: Example) -> Fields:
+    if example.messages is None:
+        return one_turn(example.prompt or "", example.completion or "")
+    tools = {"tools": list(example.tools)} if example.tools else {}
+    return {"messages": [dict(message) for message in example.messages], **tools}
+
+
+def _no_place(record: Record, target: Shape, what: str, flatten: bool) -> DataError:
+    remedy = "" if flatten else " With flatten: true prompt and answer are taken as training takes them, for good."
+    return DataError(
+        f"{record.place}: {target} has no place for {what}. Change or remove the record, or take another shape.{remedy}"
+    )
+
+
+def _first_difference(one: Any, other: Any, path: str = "") -> str | None:
+    """Return the place of the first value that is in one and not in the other, as a message says it; None if equal."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for name, value in one.items():
+            found = _first_difference(value, other.get(name), f"{path}.{name}" if path else name)
+            if found is not None:
+                return found
+        return None if one.keys() >= other.keys() else f"{path or 'the record'} as it is"
+    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        differences = (
+            _first_difference(a, b, f"{path}[{index}]") for index, (a, b) in enumerate(zip(one, other, strict=True))
+        )
+        return next((each for each in differences if each is not None), None)
+    return None if one == other else f"{path!r} ({shortened(one, 30)})"

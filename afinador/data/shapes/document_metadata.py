@@ -1,0 +1,66 @@
+"""``{"document", "metadata"}``, perhaps with ``type`` and ``schema``: metadata to be extracted from a document.
+
+What is learnt is the metadata, as JSON. How they are asked for is a matter of the job, see ``afinador.data.extraction``:
+with the prompt of the document's ``type``, or with a template of the fields that are wanted, which ``schema`` may give.
+Metadata and schema are objects, or JSON texts of objects as a CSV holds them.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from afinador.data.extraction import Document, default_request
+from afinador.data.records import Problem, Record, shortened
+from afinador.data.shapes.example import Example
+from afinador.data.shapes.form import RecordShape, unusable_text
+
+
+def _read(record: Record) -> Example | Problem:
+    fields = record.fields
+    problem = unusable_text(record, "document")
+    if problem is None and fields.get("type") is not None:
+        problem = unusable_text(record, "type")
+    metadata = _object(fields["metadata"])
+    problem = problem or _unusable_object(record, "metadata", metadata)
+    schema = _object(fields["schema"]) if fields.get("schema") not in (None, "") else None
+    if problem is None and fields.get("schema") not in (None, ""):
+        problem = _unusable_object(record, "schema", schema)
+    if problem is not None:
+        return problem
+    document = Document(fields["document"], metadata, fields.get("type"), schema)
+    prompt, completion = default_request(document)
+    return Example(record.line, prompt=prompt, completion=completion, document=document)
+
+
+def _object(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return value
+
+
+def _unusable_object(record: Record, name: str, value: Any) -> Problem | None:
+    if value is None:
+        said = f"{record.place}: {name!r} is null. Write an object, or remove the record."
+        return Problem("null_field", said, record.line, name)
+    if not isinstance(value, dict):
+        said = f'{record.place}: {name!r} is {shortened(value)}, but must be an object such as {{"title": "…"}}.'
+        return Problem("wrong_type", said, record.line, name)
+    if not value:
+        said = f"{record.place}: {name!r} is empty. Write at least one field, or remove the record."
+        return Problem("empty_field", said, record.line, name)
+    return None
+
+
+SHAPE = RecordShape(
+    name="document_metadata",
+    fields=("document", "metadata"),
+    optional=("type", "schema"),
+    description="A document and its metadata, which are learnt as JSON; prompts by type, or a schema in the prompt.",
+    read=_read,
+    in_table=True,
+    asked=("document",),
+)

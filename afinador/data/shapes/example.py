@@ -1,0 +1,29 @@
+"""The one form that all shapes of a record are brought into for training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from afinador.data.extraction import Document
+
+
+@dataclass(frozen=True)
+class Example:
+    """One record that can be trained on: ``prompt`` and ``completion``, or ``messages``, or ``text``.
+
+    Attributes:
+        line: As in ``Record``.
+        messages: Content is text; arguments of tool calls are JSON texts; ``weight`` 0 or 1 as it was given.
+        tools: Declarations of functions, beside ``messages``.
+        document: What ``prompt`` and ``completion`` were made of by the default prompt, see
+            ``afinador.data.extraction``; of the shape ``document_metadata`` only.
+    """
+
+    line: int
+    prompt: str | None = None
+    completion: str | None = None
+    messages: tuple[dict[str, Any], ...] | None = None
+    text: str | None = None
+    tools: tuple[dict[str, Any], ...] | None = None
+    document: Document | None = None

@@ -1,0 +1,124 @@
+"""What there is to know of one shape, and the checks that several of them make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import islice
+from typing import Any, Literal
+
+from afinador.data.records import Problem, Record, shortened
+from afinador.data.shapes.example import Example
+
+Shape = Literal[
+    "messages",
+    "sharegpt",
+    "prompt_completion",
+    "preference",
+    "alpaca",
+    "raft",
+    "document_metadata",
+    "text_label",
+    "source_target",
+    "text",
+]
+
+Fields = dict[str, Any]
+
+# A near miss is looked for among so many names, and in so much of each.
+NAMES_COMPARED = 100
+LONGEST_NAME = 100
+
+
+@dataclass(frozen=True)
+class RecordShape:
+    """One shape of a record. Iterating over it gives the names of the fields that a record must have.
+
+    Attributes:
+        name: What people declare.
+        fields: What a record must have.
+        optional: What else is read.
+        description: One sentence: what it holds, and what is learnt.
+        tasks: What it is trained for; empty: it is checked and stored only.
+        read: Makes an example of a record that has all fields, or says what is wrong with it.
+        in_table: Whether a row of a CSV or another flat table can hold it.
+        asked: The texts that are given to the model, not learnt: fields, or the roles of a conversation.
+        to_messages: Gives a record's meaning as the fields of ``messages``; None: there is no way, or it loses something.
+        from_messages: The opposite, of one turn or more.
+        normal: Writes a record in the one way that ``from_messages`` writes it.
+    """
+
+    name: Shape
+    fields: tuple[str, ...]
+    description: str
+    read: Callable[[Record], Example | Problem]
+    optional: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ("causal_lm",)
+    in_table: bool = False
+    asked: tuple[str, ...] = ()
+    to_messages: Callable[[Fields], Fields] | None = None
+    from_messages: Callable[[Fields], Fields] | None = None
+    normal: Callable[[Fields], Fields] = dict
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.fields)
+
+    @property
+    def example_file(self) -> str:
+        """Where an example of it lies, from the root of the repository."""
+        return f"examples/data/shapes/{self.name}.jsonl"
+
+    @property
+    def named_fields(self) -> str:
+        """Its fields as a message names them."""
+        return " and ".join(repr(name) for name in self.fields)
+
+
+def near_miss_of(found: Iterable[str], known: Iterable[str]) -> str:
+    """Say which name that was found is nearly one that is known: " Did you mean 'prompt' by 'promt'?", or nothing."""
+    known = list(known)
+    for name in islice(found, NAMES_COMPARED):
+        near = get_close_matches(name[:LONGEST_NAME].strip().lower(), known, n=1, cutoff=0.75)
+        if near and near[0] != name:
+            return f" Did you mean {near[0]!r} by {shortened(name)}?"
+    return ""
+
+
+def unusable_text(record: Record, name: str, *, may_be_empty: bool = False) -> Problem | None:
+    """Return what is wrong with a field that must hold text, None where it does."""
+    value = record.fields.get(name)
+    if value is None:
+        said = f"{record.place}: {name!r} is null. Write a value, or remove the record."
+        return Problem("null_field", said, record.line, name)
+    if not isinstance(value, str):
+        said = f"{record.place}: {name!r} is {shortened(value)}, but must be text."
+        return Problem("wrong_type", said, record.line, name)
+    if not value.strip() and not may_be_empty:
+        said = f"{record.place}: {name!r} is empty. Write a value, or remove the record."
+        return Problem("empty_field", said, record.line, name)
+    return None
+
+
+def first_unusable(record: Record, names: Iterable[str]) -> Problem | None:
+    """Return what is wrong with the first of several fields that does not hold text."""
+    return next((problem for name in names if (problem := unusable_text(record, name)) is not None), None)
+
+
+def content_of(fields: Mapping[str, Any], role: str) -> str:
+    """Return the text of the only message that a role has in a conversation of one question and one answer.
+
+    Raises:
+        ValueError: There are more messages, or other ones; says which.
+    """
+    messages = fields["messages"]
+    if [message.get("role") for message in messages] != ["user", "assistant"]:
+        roles = ", ".join(str(message.get("role")) for message in messages[:6])
+        more = ", …" if len(messages) > 6 else ""
+        raise ValueError(f"'messages' has the roles {roles}{more}; one message of the user and one answer fit")
+    return next(str(message["content"]) for message in messages if message["role"] == role)
+
+
+def one_turn(question: str, answer: str) -> Fields:
+    """Return a question and its answer as the fields of ``messages``."""
+    return {"messages": [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]}

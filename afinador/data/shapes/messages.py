@@ -1,0 +1,47 @@
+"""``{"messages"}``, perhaps with ``tools``: a conversation in OpenAI's chat format.
+
+Each of the assistant's messages is learnt, given those before it, but for those of weight 0. Names, calls of tools
+and their replies go through the chat template of the base model.
+"""
+
+from __future__ import annotations
+
+from afinador.data.messages import BadMessagesError, checked_messages, checked_tools
+from afinador.data.records import Problem, Record
+from afinador.data.shapes.example import Example
+from afinador.data.shapes.form import Fields, RecordShape
+
+
+def _read(record: Record) -> Example | Problem:
+    if record.fields.get("functions") is not None:
+        said = f"{record.place} has the old 'functions'; declare them in 'tools'."
+        return Problem("legacy_function_call", said, record.line, "functions")
+    try:
+        messages = checked_messages(record.fields["messages"])
+        tools = checked_tools(record.fields.get("tools"), messages)
+    except BadMessagesError as error:
+        return Problem(error.code, f"{record.place}: {error.message}", record.line, error.field)
+    return Example(record.line, messages=messages, tools=tools)
+
+
+def _only_conversation(fields: Fields) -> Fields:
+    return {name: fields[name] for name in ("messages", "tools") if fields.get(name) is not None}
+
+
+def _normal(fields: Fields) -> Fields:
+    """Leave out what is null, as columns of a table have it, and a list of tools that is empty."""
+    messages = [{key: value for key, value in each.items() if value is not None} for each in fields["messages"]]
+    return {**fields, "messages": messages, "tools": fields.get("tools") or None}
+
+
+SHAPE = RecordShape(
+    name="messages",
+    fields=("messages",),
+    optional=("tools",),
+    description="A conversation in OpenAI's chat format: each of the assistant's messages is learnt, unless its weight is 0.",
+    read=_read,
+    asked=("user",),
+    to_messages=_only_conversation,
+    from_messages=_only_conversation,
+    normal=_normal,
+)

@@ -1,0 +1,66 @@
+"""``{"question", "oracle", "distractors", "answer"}``: a question, the document that answers it, and others that do not.
+
+The prompt holds all documents and then the question; the place of the oracle among them is drawn by a seed that the
+record's own texts give, so that it is the same in every run. An ``oracle`` that is null or empty is left out: the
+answer is then learnt by heart.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from random import Random
+from typing import Any
+
+from afinador.data.records import Problem, Record, shortened
+from afinador.data.shapes.example import Example
+from afinador.data.shapes.form import RecordShape, first_unusable, unusable_text
+
+
+def _read(record: Record) -> Example | Problem:
+    problem = first_unusable(record, ("question", "answer"))
+    oracle, distractors = record.fields["oracle"], record.fields["distractors"]
+    if problem is None and oracle is not None:
+        problem = unusable_text(record, "oracle", may_be_empty=True)
+    problem = problem or _unusable_distractors(record, distractors)
+    if problem is not None:
+        return problem
+    documents = documents_of(record.fields["question"], oracle or "", distractors)
+    if not documents:
+        said = (
+            f"{record.place} has neither an 'oracle' nor 'distractors'. Add a document, or use prompt and completion."
+        )
+        return Problem("no_documents", said, record.line, "oracle")
+    listed = "\n\n".join(f"Document {number}:\n{text}" for number, text in enumerate(documents, start=1))
+    prompt = f"{listed}\n\nQuestion: {record.fields['question']}"
+    return Example(record.line, prompt=prompt, completion=record.fields["answer"])
+
+
+def documents_of(question: str, oracle: str, distractors: list[str]) -> list[str]:
+    """Return oracle and distractors in the order in which the prompt holds them."""
+    documents = [*([oracle] if oracle.strip() else []), *distractors]
+    seed = sha256("\x00".join([question, *documents]).encode("utf-8", errors="surrogatepass")).hexdigest()
+    Random(seed).shuffle(documents)
+    return documents
+
+
+def _unusable_distractors(record: Record, distractors: Any) -> Problem | None:
+    if not isinstance(distractors, list):
+        said = f"{record.place}: 'distractors' is {shortened(distractors)}, but must be a list of texts."
+        return Problem("wrong_type", said, record.line, "distractors")
+    for index, text in enumerate(distractors):
+        if not isinstance(text, str) or not text.strip():
+            said = f"{record.place}: 'distractors[{index}]' is {shortened(text)}, but must be a text. Remove it."
+            return Problem("wrong_type", said, record.line, f"distractors[{index}]")
+        if text == record.fields["oracle"]:
+            said = f"{record.place}: 'distractors[{index}]' is the oracle. Remove it."
+            return Problem("oracle_is_distractor", said, record.line, f"distractors[{index}]")
+    return None
+
+
+SHAPE = RecordShape(
+    name="raft",
+    fields=("question", "oracle", "distractors", "answer"),
+    description="A question, the document that answers it, some that do not, and the answer, which is learnt (RAFT).",
+    read=_read,
+    asked=("question",),
+)

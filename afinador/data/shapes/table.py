@@ -1,0 +1,151 @@
+"""All shapes, in the order in which they are recognised, and how the shape of a record is found."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from afinador.data.records import Format, Problem, Record, shortened
+from afinador.data.shapes import (
+    alpaca,
+    document_metadata,
+    messages,
+    preference,
+    prompt_completion,
+    raft,
+    sharegpt,
+    source_target,
+    text,
+    text_label,
+)
+from afinador.data.shapes.example import Example
+from afinador.data.shapes.form import RecordShape, Shape, near_miss_of
+from afinador.errors import DataError, InvalidRequestError, nearest
+
+# Text alone is a part of others, so it comes last; a label is never left unused.
+SHAPES: dict[Shape, RecordShape] = {
+    module.SHAPE.name: module.SHAPE
+    for module in (
+        messages,
+        sharegpt,
+        prompt_completion,
+        preference,
+        alpaca,
+        raft,
+        document_metadata,
+        text_label,
+        source_target,
+        text,
+    )
+}
+OPTIONAL_FIELDS: dict[Shape, tuple[str, ...]] = {name: shape.optional for name, shape in SHAPES.items()}
+_KNOWN_FIELDS = tuple(dict.fromkeys(name for shape in SHAPES.values() for name in (*shape.fields, *shape.optional)))
+_UNMISTAKABLE: tuple[Shape, ...] = tuple(name for name in SHAPES if name not in ("text_label", "source_target", "text"))
+"""Whose fields nobody has by accident beside those of another shape."""
+
+
+def checked_shape(name: str, *, param: str = "shape") -> Shape:
+    """Return the shape of a name that somebody declared.
+
+    Raises:
+        InvalidRequestError: There is none; names all and the nearest.
+    """
+    for shape in SHAPES:
+        if shape == name:
+            return shape
+    raise InvalidRequestError(
+        f"The shape {shortened(name)} is unknown; there are: {', '.join(SHAPES)}.{nearest(str(name), SHAPES)}",
+        param=param,
+    )
+
+
+def shapes_of_format(format: Format) -> tuple[Shape, ...]:
+    """Return the shapes that a format can carry; a CSV cannot carry conversations or whole texts."""
+    if format == "csv":
+        return tuple(name for name, shape in SHAPES.items() if shape.in_table)
+    return ("text",) if format == "text" else tuple(SHAPES)
+
+
+def shape_of(
+    fields: Mapping[str, Any], allowed: Iterable[Shape] = tuple(SHAPES), declared: Shape | None = None
+) -> Shape | None:
+    """Return the declared shape, or the first all of whose fields are there, in the order of ``SHAPES``, or None."""
+    allowed = tuple(allowed)
+    return declared or next(
+        (name for name, shape in SHAPES.items() if name in allowed and fields.keys() >= set(shape)), None
+    )
+
+
+def commonest_shape(records: Iterable[Record], format: Format, declared: Shape | None = None) -> Shape | None:
+    """Return the declared shape, or the one that most of the records have, so that one bad record does not decide for all.
+
+    Where some records carry a label, those without one are faults and not whole texts: a label is never left unused.
+    """
+    if declared is not None:
+        return declared
+    allowed = shapes_of_format(format)
+    counted = Counter(shape for record in records if (shape := shape_of(record.fields, allowed)) is not None)
+    if counted.get("text_label"):
+        counted.pop("text", None)
+    return counted.most_common(1)[0][0] if counted else None
+
+
+def fields_allowed(format: Format) -> str:
+    """Say which fields a record of a format may have, for messages."""
+    return " or ".join(SHAPES[name].named_fields for name in shapes_of_format(format))
+
+
+def near_miss(found: Iterable[str], known: Iterable[str] = _KNOWN_FIELDS) -> str:
+    """Say which name that was found is nearly one that is known: " Did you mean 'prompt' by 'promt'?", or nothing."""
+    return near_miss_of(found, known)
+
+
+def to_example(record: Record, shape: Shape, *, is_declared: bool = False) -> Example | Problem:
+    """Return what training takes of a record; labels that are numbers or true/false become text.
+
+    Args:
+        record: As it was read.
+        shape: Its own, or that of the whole file.
+        is_declared: A person has said that it is this shape; that it also has the fields of another is no fault then.
+
+    Returns:
+        A problem when a field is missing, null, of the wrong type or (but for a prompt) empty, when a conversation is
+        not as ``checked_messages`` wants it, or when the record also has all fields of another shape.
+    """
+    missing = [name for name in SHAPES[shape] if name not in record.fields]
+    if missing:
+        return _missing_field(record, shape, missing[0])
+    others = (name for name in _UNMISTAKABLE if name != shape and record.fields.keys() >= set(SHAPES[name]))
+    other = None if is_declared else next(others, None)
+    if other is not None:
+        both = f"{SHAPES[shape].named_fields} as well as {SHAPES[other].named_fields}"
+        return Problem("two_shapes", f"{record.place} has {both}. Keep only one of them.", record.line)
+    return SHAPES[shape].read(record)
+
+
+def require_trainable(shape: Shape | str | None, name: str, *, param: str = "training_file") -> None:
+    """Do nothing if records of a shape can be trained on.
+
+    Raises:
+        DataError: They are preference pairs, which are only stored.
+    """
+    if shape in SHAPES and not SHAPES[shape].tasks:  # type: ignore[index]
+        raise DataError(
+            f"{name} holds records of the shape {shape}, {SHAPES[shape].named_fields}: "  # type: ignore[index]
+            "they are checked and stored, but this version does not train on them; that comes later. "
+            "To learn the better answers alone, rename 'chosen' to 'completion' and remove 'rejected'.",
+            param=param,
+        )
+
+
+def _missing_field(record: Record, shape: Shape, name: str) -> Problem:
+    found = ", ".join(shortened(key) for key in list(record.fields)[:8]) or "no fields"
+    return Problem(
+        "missing_field",
+        f"{record.place} has no {name!r} (found: {found}).{near_miss(record.fields, [name])} "
+        f"Each record of this file needs {SHAPES[shape].named_fields}; "
+        "add it, or remove the record.",
+        record.line,
+        name,
+    )

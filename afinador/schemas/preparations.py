@@ -1,0 +1,68 @@
+"""Data sets that are taken through steps."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from afinador.schemas.base import Wire
+
+PreparationStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+ENDED = ("succeeded", "failed", "cancelled")
+
+
+class PrepareRequest(Wire):
+    """A data set to be prepared."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    file: str = Field(description="Id or name of an uploaded file, also of one that its check has refused.")
+    steps: list[Any] | dict[str, Any] = Field(
+        description="The steps in their order, each an object with `type`; see docs/preparation.md. Or an object that holds them under `steps`."
+    )
+    output: str | None = Field(
+        None,
+        description="Name of the file that is made, whose extension says its format; `NAME-prepared` if omitted. "
+        "Of a data set that is split `NAME-train` and so on.",
+    )
+
+
+class PreparedFile(Wire):
+    """A file that a preparation has made.
+
+    Attributes:
+        part: ``train``, ``validation`` or ``test``; None where the data set was not split.
+    """
+
+    id: str
+    filename: str
+    part: str | None = None
+    records: int | None = None
+    bytes: int
+
+
+class Preparation(Wire):
+    """A preparation that was asked for, is under way, or has ended.
+
+    Attributes:
+        file: Id of the data set.
+        pipeline: The steps as they were given.
+        records: Records that were read.
+        steps: What each step did: ``type``, ``rows_in``, ``rows_out``, ``changed``, of a split ``parts``.
+    """
+
+    id: str
+    object: Literal["dataset.preparation"] = "dataset.preparation"
+    created_at: int
+    finished_at: int | None = None
+    status: PreparationStatus
+    file: str
+    filename: str
+    output: str
+    pipeline: list[Any]
+    records: int | None = None
+    steps: list[dict[str, Any]] = Field(default_factory=list)
+    output_files: list[PreparedFile] = Field(default_factory=list)
+    run_url: str | None = None
+    error: dict[str, Any] | None = None

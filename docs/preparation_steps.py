@@ -1,0 +1,59 @@
+"""Makes the reference of preparations of the code: steps with their keys, the grammar of conditions, conversions of shapes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+
+from afinador.data.preparation import STEPS, expressions
+from afinador.data.shapes import SHAPES, convertible_to
+
+EXAMPLE = """\
+```yaml
+steps:
+  - {type: filter, condition: "length > 10 and language == 'es'"}
+  - {type: transform, operation: replace, pattern: "<<[^<>]*>>"}
+  - {type: deduplicate}
+  - {type: convert, to: messages}
+  - {type: split, validation: 0.1}
+  - {type: augment, rate: 0.05, only: train}
+```
+
+```sh
+afinador prepare dataset letters.csv --pipeline steps.yaml --output letters.jsonl   # here, without a service
+afinador prepare dataset file-7f3a19c2 --pipeline steps.yaml                        # a file of the service
+```"""
+
+
+def preparation() -> Iterator[str]:
+    """Yield the lines of the reference."""
+    yield from ("# Preparing data sets", "")
+    yield "Steps are declared in YAML or JSON and taken in their order; for each it is told how many rows came, went on and were changed."
+    yield "Behind a `split` a step may have `only: train`. What is made is a new file, which knows its source; nothing is written over."
+    yield from ("", EXAMPLE, "")
+    yield 'The same in Python: `client.prepare_dataset(Path("letters.csv"), steps)` at a service, `prepare_dataset` of'
+    yield "[`afinador.fine_tuning`](python.md#jobs-on-this-machine-without-a-service) here; over REST `POST /datasets/prepare`. Records go through one at a"
+    yield "time; what a step has to put aside lies in a temporary file. In memory are held: hashes of records (`deduplicate`, `split`), the"
+    yield from ("records of a `sample`, the documents of `raft`.", "", "## Steps", "")
+    for kind in STEPS.values():
+        yield from (f"### {kind.name}", "", kind.description, "", "| key | |", "|---|---|")
+        yield from (f"| `{key}` | {meaning.replace('|', chr(92) + '|')} |" for key, meaning in kind.keys.items())
+        yield ""
+    yield from ("## Conditions", "", *_grammar(), "")
+    yield from ("## Conversions of shapes", "")
+    yield "Without `flatten` a record is converted only if it comes back the same; what has no place in the other shape is refused by its name."
+    yield from ("", "| shape | can become | with `flatten: true` also |", "|---|---|---|")
+    for name in SHAPES:
+        exact, flat = convertible_to(name), convertible_to(name, flatten=True)
+        more = [other for other in flat if other not in exact]
+        yield f"| {name} | {', '.join(exact) or '—'} | {', '.join(more) or '—'} |"
+
+
+def _grammar() -> Iterator[str]:
+    """Yield the grammar of conditions from where it is told to programmers."""
+    told = inspect.cleandoc(expressions.__doc__ or "")
+    introduction, rest = told.split("::\n", 1)
+    block, explained = rest.split("\n\n``length``")
+    yield introduction.replace("``", "`").strip()
+    yield from ("", "```", inspect.cleandoc(block), "```", "")
+    yield f"`length`{explained.replace('``', '`')}"

@@ -1,0 +1,206 @@
+"""Preparations of data sets: asked for, done by a flow, and what they made.
+
+::
+
+    queued ──► running ──► succeeded | failed | cancelled
+       ▲           │
+       └───────────┘ (its process died, or the service went down)
+
+Functions that a flow calls go by the preparation's id alone; whoever knows one got it from the ledger.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any, Literal
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from afinador.data.detection import FORMATS_BY_EXTENSION
+from afinador.data.preparation import Means, Pipeline, Prepared, format_of_name, reported
+from afinador.data.writers import EXTENSIONS
+from afinador.errors import IllegalTransitionError, InvalidRequestError, NotFoundError
+from afinador.schemas import preparations as wire
+from registry import files
+from registry.database import changes
+from registry.memory import Memory
+from registry.pages import page
+from registry.tables import File, Preparation
+
+End = Literal["succeeded", "failed", "cancelled"]
+
+MAX_SUBMISSIONS = 3
+"""A preparation whose process dies so often is not tried again."""
+
+
+def create(session: Session, organization_id: str, request: wire.PrepareRequest) -> Preparation:
+    """Ask for a data set to be prepared.
+
+    Raises:
+        NotFoundError: The organisation has no such file, or none that a step names.
+        InvalidRequestError: A step is unknown or has a bad value, the output's name says no format, or the file is a
+            job's result.
+    """
+    file = files.find(session, organization_id, request.file, param="file")
+    if file.purpose == files.RESULT_PURPOSE:
+        raise InvalidRequestError(
+            f"{file.filename} ({file.id}) is the result file of a job, not a data set.", param="file"
+        )
+    pipeline = Pipeline(request.steps, Means(read_documents=lambda _: ()))
+    for reference in pipeline.documents:
+        files.find(session, organization_id, reference, param="steps")
+    output = request.output or _default_output(file)
+    format_of_name(output)
+    files.checked_name(output)
+    steps = request.steps["steps"] if isinstance(request.steps, dict) else request.steps
+    row = Preparation(organization_id=organization_id, file_id=file.id, pipeline={"steps": steps}, output=output)
+    session.add(row)
+    session.flush()
+    return row
+
+
+def _default_output(file: File) -> str:
+    name = PurePosixPath(file.filename)
+    format = file.format or FORMATS_BY_EXTENSION.get(name.suffix.lower())
+    extension = next((ending for kind, ending in EXTENSIONS.items() if kind == format), ".jsonl")
+    return f"{name.stem}-prepared{extension}"
+
+
+def find(session: Session, organization_id: str, preparation: str) -> Preparation:
+    """Return a preparation.
+
+    Raises:
+        NotFoundError: The organisation has no such one.
+    """
+    query = select(Preparation).where(Preparation.organization_id == organization_id, Preparation.id == preparation)
+    found = session.scalars(query).first()
+    if found is None:
+        raise NotFoundError(f"There is no preparation {preparation!r} in this organization.", param="preparation")
+    return found
+
+
+def list_page(
+    session: Session, organization_id: str, after: str | None = None, limit: int = 20
+) -> tuple[list[Preparation], bool]:
+    """Return a page of an organisation's preparations, newest first, and whether there are older ones.
+
+    Raises:
+        InvalidRequestError: ``after`` is none of them, or ``limit`` is not from 1 to 100.
+    """
+    query = select(Preparation).where(Preparation.organization_id == organization_id)
+    return page(session, query, [Preparation.created_at, Preparation.id], key=Preparation.id, after=after, limit=limit)
+
+
+def to_wire(session: Session, row: Preparation) -> wire.Preparation:
+    """Return a preparation as it is answered."""
+    report = row.report or {}
+    source = session.get_one(File, row.file_id)
+    made = [(session.get_one(File, file_id), part) for file_id, part in row.outputs.items()]
+    return wire.Preparation(
+        id=row.id,
+        created_at=int(row.created_at),
+        finished_at=None if row.finished_at is None else int(row.finished_at),
+        status=row.status,  # type: ignore[arg-type]
+        file=row.file_id,
+        filename=source.filename,
+        output=row.output,
+        pipeline=row.pipeline["steps"],
+        records=report.get("records"),
+        steps=report.get("steps", []),
+        output_files=[
+            wire.PreparedFile(
+                id=file.id, filename=file.filename, part=part or None, records=file.records, bytes=file.bytes
+            )
+            for file, part in made
+        ],
+        run_url=row.flow_run_url,
+        error=row.error,
+    )
+
+
+def claim(session: Session, preparation_id: str, flow_run_id: str, process: Mapping[str, Any]) -> Preparation | None:
+    """Begin with a preparation; None when it is done already, or by another run.
+
+    Args:
+        session: The transaction.
+        preparation_id: Which one.
+        flow_run_id: The run that it was given to.
+        process: ``process_id``, ``process_started_at`` and ``host`` of the caller.
+    """
+    mine = (Preparation.id == preparation_id, Preparation.status == "queued", Preparation.flow_run_id == flow_run_id)
+    statement = update(Preparation).where(*mine).values(status="running", heartbeat_at=time.time(), **process)
+    if not changes(session, statement):
+        return None
+    return session.get_one(Preparation, preparation_id, populate_existing=True)
+
+
+def beat(session: Session, row: Preparation) -> bool:
+    """Say that the flow lives; False when the preparation is no longer its own."""
+    return changes(session, update(Preparation).where(*_mine(row)).values(heartbeat_at=time.time()))
+
+
+def succeed(session: Session, memory: Memory, row: Preparation, prepared: Prepared) -> list[File]:
+    """Keep what was made as new files, with the lineage to their source, and end the preparation.
+
+    Raises:
+        IllegalTransitionError: The preparation is no longer the caller's; roll back.
+        StorageError: The storage refuses or does not answer.
+    """
+    source = session.get_one(File, row.file_id)
+    lineage = {"preparation": row.id, "file_id": source.id, "filename": source.filename, "sha256": source.sha256}
+    made: dict[File, str] = {}
+    for each in prepared.files:
+        content = (each.path, each.path.name, source.purpose, each.sha256, each.bytes)
+        file = files.create(session, memory, row.organization_id, *content, lineage=lineage)
+        file.records = each.records
+        made[file] = each.part or ""
+    report = {"records": prepared.read, "steps": reported(prepared.steps)}
+    ended = {"status": "succeeded", "finished_at": time.time(), "report": report}
+    outputs = {file.id: part for file, part in made.items()}
+    if not changes(session, update(Preparation).where(*_mine(row)).values(**ended, outputs=outputs)):
+        for file in made:
+            memory.storage.delete(file.storage_key)
+        raise IllegalTransitionError(f"{row.id} is prepared by another run by now; nothing of this one is kept.")
+    return list(made)
+
+
+def finish(session: Session, preparation_id: str, status: End, error: Mapping[str, Any] | None = None) -> bool:
+    """End a preparation without a result; False when it has ended before."""
+    is_open = (Preparation.id == preparation_id, Preparation.status.in_(("queued", "running")))
+    return changes(
+        session, update(Preparation).where(*is_open).values(status=status, finished_at=time.time(), error=error)
+    )
+
+
+def requeue(session: Session, preparation_id: str) -> bool:
+    """Have a preparation done anew by a new run; it fails when that was tried often enough.
+
+    Returns:
+        False when it is not open, or has failed now.
+    """
+    row = session.get(Preparation, preparation_id, populate_existing=True)
+    if row is None or row.status not in ("queued", "running"):
+        return False
+    if row.submission + 1 >= MAX_SUBMISSIONS:
+        message = (
+            f"The process that prepared the data set has ended before it was done, {MAX_SUBMISSIONS} times. "
+            "Its memory or disk may be too small; prepare less at once."
+        )
+        finish(session, row.id, "failed", {"code": "attempts_exhausted", "message": message, "param": None})
+        return False
+    row.status, row.submission = "queued", row.submission + 1
+    row.flow_run_id = row.flow_run_url = row.process_id = row.process_started_at = row.host = None
+    return True
+
+
+def ids_of_runs(session: Session) -> Sequence[str]:
+    """Return the ids of all Prefect runs that were given open preparations, of all organisations."""
+    is_open = (Preparation.status.in_(("queued", "running")), Preparation.flow_run_id.is_not(None))
+    return [str(run_id) for run_id in session.scalars(select(Preparation.flow_run_id).where(*is_open))]
+
+
+def _mine(row: Preparation) -> tuple[Any, ...]:
+    return Preparation.id == row.id, Preparation.status == "running", Preparation.flow_run_id == row.flow_run_id

@@ -1,0 +1,186 @@
+"""The preparation of a data set: the file and a folder, the steps, and where what they make is kept."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import socket
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from sqlalchemy.exc import SQLAlchemyError
+
+from afinador.config.spec import DataFile
+from afinador.data.detection import detect_format
+from afinador.data.preparation import Means, Pipeline, Prepared, format_of_name, run_to_file
+from afinador.data.preparation.pipeline import required
+from afinador.data.readers import read_records
+from afinador.data.records import Problem, Record
+from afinador.errors import AfinadorError, IllegalTransitionError
+from afinador.schemas.datasets import DatasetReading
+from afinador.settings import read_settings
+from registry import files, preparations
+from registry.memory import Memory
+from registry.prefect_api import Prefect
+from registry.tables import File, Preparation
+from tasks.data_files import local_copy
+
+logger = logging.getLogger(__name__)
+
+BEAT_SECONDS = 1.0
+PATIENCE_SECONDS = 60.0
+"""How long a locked or absent ledger is waited for."""
+
+
+@dataclass
+class Work:
+    """A claimed preparation.
+
+    Attributes:
+        folder: Where files lie meanwhile; new for each run.
+    """
+
+    memory: Memory
+    row: Preparation
+    folder: Path
+    _beaten_at: float = 0.0
+
+    def watched(self, found: Iterable[Record | Problem]) -> Iterator[Record | Problem]:
+        """Yield what is read, and say about once a second that this process lives.
+
+        Raises:
+            IllegalTransitionError: The preparation is another run's by now.
+        """
+        for record in found:
+            if time.monotonic() - self._beaten_at >= BEAT_SECONDS:
+                self._beaten_at = time.monotonic()
+                self._beat()
+            yield record
+
+    def _beat(self) -> None:
+        try:
+            with self.memory.database.session() as session:
+                is_mine = preparations.beat(session, self.row)
+        except SQLAlchemyError:
+            logger.warning("The ledger does not answer; going on.", exc_info=True)
+            return
+        if not is_mine:
+            raise IllegalTransitionError(f"{self.row.id} is prepared by another run by now.")
+
+
+def claim(preparation_id: str, flow_run_id: str) -> Work | None:
+    """Begin with a preparation; None when it is done already, or was given to another run."""
+    memory = Memory.open(read_settings(), patience_seconds=PATIENCE_SECONDS)
+    me = psutil.Process()
+    process = {"process_id": me.pid, "process_started_at": me.create_time(), "host": socket.gethostname()}
+    with memory.database.session() as session:
+        row = preparations.claim(session, preparation_id, flow_run_id, process)
+    if row is None:
+        return None
+    folder = Path(memory.settings.runs_dir) / row.id
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "data").mkdir(parents=True)
+    return Work(memory, row, folder)
+
+
+@task(task_run_name="fetch data set", cache_policy=NO_CACHE, persist_result=False)
+def fetch(work: Work) -> tuple[Path, File]:
+    """Bring the data set to this machine, and return where it lies and its row.
+
+    Raises:
+        DataError: Its bytes are gone, or not what was uploaded.
+        StorageError: The storage does not answer.
+    """
+    with work.memory.database.reading() as session:
+        file = session.get_one(File, work.row.file_id)
+    return _local(work, file), file
+
+
+@task(task_run_name="take steps", cache_policy=NO_CACHE, persist_result=False)
+def take_steps(work: Work, source: Path, file: File) -> Prepared:
+    """Take the data set through the steps, into new files in the folder of the preparation.
+
+    Raises:
+        DataError: Something cannot be read, a record does not fit a step or the format, or none is left.
+        IllegalTransitionError: The preparation is another run's by now.
+    """
+    pipeline = Pipeline(work.row.pipeline, Means(read_documents=lambda reference: _documents(work, reference)))
+    target = work.folder / "made" / work.row.output
+    found = work.watched(_records(source, file))
+    prepared = run_to_file(found, file.filename, pipeline, target, format_of_name(work.row.output))
+    for number, step in enumerate(prepared.steps, start=1):
+        logger.info(
+            "Step %d, %s: %d rows in, %d out, %d changed.", number, step.type, step.rows_in, step.rows_out, step.changed
+        )
+    return prepared
+
+
+@task(task_run_name="keep files", cache_policy=NO_CACHE, persist_result=False)
+def keep(work: Work, prepared: Prepared) -> str:
+    """Register what was made as files with their lineage, and check them.
+
+    Returns:
+        A sentence on what was made.
+
+    Raises:
+        IllegalTransitionError: The preparation is another run's by now.
+        StorageError: The storage refuses or does not answer.
+    """
+    with work.memory.database.session() as session:
+        made = preparations.succeed(session, work.memory, work.row, prepared)
+    for file in made:
+        files.check(work.memory, file.id)
+    shutil.rmtree(work.folder, ignore_errors=True)
+    named = ", ".join(
+        f"{file.filename} ({file.id}, {each.records} records)" for file, each in zip(made, prepared.files, strict=True)
+    )
+    return f"Made of {prepared.read} records: {named}."
+
+
+def failed(work: Work, error: AfinadorError) -> str:
+    """End the preparation with a reason, and return it."""
+    told = {"code": error.code, "message": error.message, "param": error.param}
+    with work.memory.database.session() as session:
+        preparations.finish(session, work.row.id, "failed", told)
+    shutil.rmtree(work.folder, ignore_errors=True)
+    return error.message
+
+
+def interrupted(work: Work) -> None:
+    """Write down that the run was cancelled in Prefect, which arrives as a signal; housekeeping sees to all else."""
+    try:
+        with Prefect(work.memory.settings, timeout_seconds=2) as prefect:
+            state = prefect.run_state(work.row.flow_run_id or "")
+        if state is not None and state.type in ("CANCELLING", "CANCELLED"):
+            with work.memory.database.session() as session:
+                preparations.finish(session, work.row.id, "cancelled")
+    except (SQLAlchemyError, AfinadorError):
+        logger.exception("The end could not be written down; housekeeping will.")
+
+
+def _documents(work: Work, reference: str) -> Iterator[Record]:
+    with work.memory.database.reading() as session:
+        file = files.find(session, work.row.organization_id, reference, param="steps")
+    return required(_records(_local(work, file), file), file.filename)
+
+
+def _records(path: Path, file: File) -> Iterator[Record | Problem]:
+    reading = DatasetReading.model_validate(file.reading) if file.reading else None
+    return read_records(path, detect_format(path, file.filename, reading), reading)
+
+
+def _local(work: Work, file: File) -> Path:
+    data_file = DataFile(
+        file_id=file.id,
+        name=file.filename,
+        path=file.storage_key,
+        format=file.format or "jsonl",  # found again from its bytes: its check may have refused it, or be under way
+        sha256=file.sha256,
+        bytes=file.bytes,
+    )
+    return local_copy(work.memory, work.folder / file.id, data_file, "file")

@@ -1,0 +1,75 @@
+"""``prepare dataset`` here and at the service."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Run = Callable[..., Any]
+
+PIPELINE = """\
+steps:
+  - {type: deduplicate}
+  - {type: rename, fields: {text: prompt, label: completion}}
+  - {type: split, validation: 0.25}
+"""
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> Path:
+    path = tmp_path / "steps.yaml"
+    path.write_text(PIPELINE)
+    return path
+
+
+def test_a_local_data_set_needs_no_service(afinador: Run, dataset: Path, pipeline: Path, tmp_path: Path) -> None:
+    ran = afinador("prepare", "dataset", dataset, "--pipeline", pipeline, "--output", tmp_path / "made.csv")
+    assert ran.code == 0, ran.err
+    lines = ran.out.splitlines()
+    assert lines[0].split() == ["STEP", "TYPE", "ROWS", "IN", "ROWS", "OUT", "CHANGED", "PARTS"]
+    assert lines[2].split() == ["2", "rename", "12", "12", "12", "-"]
+    assert lines[-2:] == [f"{tmp_path}/made-train.csv: 9 records", f"{tmp_path}/made-validation.csv: 3 records"]
+    assert (tmp_path / "made-train.csv").read_text().startswith('"prompt","completion"')
+    lineage = json.loads((tmp_path / "made.lineage.json").read_text())
+    assert lineage["source"] == dataset.name and lineage["pipeline"]["steps"][0] == {"type": "deduplicate"}
+    told = json.loads(afinador("prepare", "dataset", dataset, "--pipeline", pipeline, "--json").out)
+    assert [Path(file["path"]).name for file in told["files"]] == [
+        f"{dataset.stem}-prepared-train.jsonl",
+        f"{dataset.stem}-prepared-validation.jsonl",
+    ]
+    assert told["files"][0]["path"].startswith(str(dataset.parent))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("steps: [{type: filtr}]", "The type of step 1 is 'filtr'; it must be one of: filter"),
+        (
+            "steps: [{type: filter, condition: 'length >'}]",
+            "Step 1 (filter): the condition 'length >' is not understood",
+        ),
+        ("- type: filter", "must hold an object"),
+        ("steps: [{type: filter, condition: 'size > 3'}]", "has no field 'size'"),
+    ],
+)
+def test_a_bad_pipeline_is_said_in_a_sentence(
+    afinador: Run, dataset: Path, pipeline: Path, content: str, said: str
+) -> None:
+    pipeline.write_text(content)
+    ran = afinador("prepare", "dataset", dataset, "--pipeline", pipeline)
+    assert ran.code in (1, 2) and said in ran.err and ran.out == ""
+
+
+def test_the_data_set_itself_is_not_written_over(afinador: Run, dataset: Path, pipeline: Path) -> None:
+    before = dataset.read_bytes()
+    ran = afinador("prepare", "dataset", dataset, "--pipeline", pipeline, "--output", dataset)
+    assert ran.code == 2 and "is the data set itself" in ran.err and dataset.read_bytes() == before
+
+
+def test_what_is_no_local_file_is_asked_of_the_service(online: Run, pipeline: Path) -> None:
+    ran = online("prepare", "dataset", "nowhere", "--pipeline", pipeline)
+    assert ran.code == 3 and "There is no file 'nowhere' in this organization" in ran.err

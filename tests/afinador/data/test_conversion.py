@@ -1,0 +1,87 @@
+"""Records in other shapes and back: all that both can hold is the same again, and what one cannot hold is refused by name."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from afinador.data.records import Record
+from afinador.data.shapes import SHAPES, Shape, converted, convertible_to, to_example
+from afinador.errors import AfinadorError, DataError, InvalidRequestError
+
+CONVERSATIONS = ("messages", "sharegpt")
+PAIRS = [(shape, target) for shape in SHAPES for target in SHAPES if shape != target]
+# Of the examples of a shape: how many have a place in another; all others are refused by the name of what has none.
+HELD = {
+    ("messages", "sharegpt"): 2,  # a weight and a name have none
+    ("sharegpt", "messages"): 3,
+    ("alpaca", "messages"): 2,  # an input could not be told from the instruction any more
+    ("alpaca", "sharegpt"): 2,
+    ("alpaca", "prompt_completion"): 2,
+    ("alpaca", "text_label"): 2,
+    ("alpaca", "source_target"): 2,
+    **{(shape, target): 0 for shape in CONVERSATIONS for target in SHAPES if target not in CONVERSATIONS},
+}
+
+
+def examples_of(shape: Shape, root: Path) -> list[Record]:
+    lines = (root / SHAPES[shape].example_file).read_text().splitlines()
+    return [Record(number, {"id": number, **json.loads(line)}) for number, line in enumerate(lines, start=1)]
+
+
+@pytest.mark.parametrize(("shape", "target"), PAIRS)
+def test_what_goes_comes_back_and_what_cannot_is_refused_by_name(shape: Shape, target: Shape, root: Path) -> None:
+    records = examples_of(shape, root)
+    if target not in convertible_to(shape):
+        with pytest.raises(InvalidRequestError, match=f"{shape} cannot become {target}"):
+            converted(records[0], shape, target)
+        return
+    held = 0
+    for record in records:
+        try:
+            there = converted(record, shape, target)
+        except DataError as refusal:
+            assert refusal.message.startswith(f"Line {record.line}: {target} has no place for '")
+            continue
+        held += 1
+        assert there.fields["id"] == record.line and set(SHAPES[target]) <= there.fields.keys()
+        assert not isinstance(to_example(there, target), str)
+        assert converted(there, target, shape).fields == record.fields
+    assert held == HELD.get((shape, target), len(records))
+
+
+@pytest.mark.parametrize(
+    ("shape", "target", "fields", "said"),
+    [
+        ("messages", "prompt_completion", {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a", "weight": 1}]}, "no place for 'messages[1].weight' (1)"),
+        ("messages", "sharegpt", {"messages": [{"role": "developer", "content": "s"}, {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]}, "messages[0].role is 'developer'"),
+        ("messages", "alpaca", {"messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]}, "roles system, user, assistant"),
+        ("alpaca", "text_label", {"instruction": "i", "input": "x", "output": "o"}, "no place for 'instruction' ('i')"),
+        ("alpaca", "text_label", {"instruction": "i", "input": "x", "output": "o"}, "flatten: true"),
+        ("prompt_completion", "messages", {"prompt": "", "completion": "c"}, "messages[0].content is empty"),
+        ("prompt_completion", "text_label", {"prompt": "p", "completion": "c", "label": 3}, "field 'label', which means something else"),
+        ("prompt_completion", "text_label", {"prompt": "p"}, "has no 'completion'"),
+        ("raft", "messages", {}, "with flatten: true it can"),
+        ("preference", "prompt_completion", {}, "it cannot become any other"),
+    ],
+)  # fmt: skip
+def test_what_has_no_place_is_named(shape: Shape, target: Shape, fields: dict[str, Any], said: str) -> None:
+    with pytest.raises(AfinadorError) as refusal:
+        converted(Record(7, fields), shape, target)
+    assert said in refusal.value.message and "\n" not in refusal.value.message
+
+
+def test_labels_that_are_no_texts_become_the_text_that_is_learnt() -> None:
+    made = converted(Record(1, {"text": "t", "label": True}), "text_label", "prompt_completion")
+    assert made.fields == {"prompt": "t", "completion": "true"}
+
+
+def test_flattened_records_are_what_training_takes(root: Path) -> None:
+    for shape in ("alpaca", "raft", "document_metadata"):
+        for record in examples_of(shape, root):
+            made = converted(record, shape, "prompt_completion", flatten=True)
+            example = to_example(record, shape)
+            assert (made.fields["prompt"], made.fields["completion"]) == (example.prompt, example.completion)
