@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from afinador.data.delimited import read_csv
 from afinador.data.detection import detect_format, encoding_of
-from afinador.data.folders import read_folder
 from afinador.data.json_documents import as_record, read_json
 from afinador.data.json_values import BrokenJSONError, Decoder, decode_quickly
 from afinador.data.lines import LONGEST_LINE_BYTES, Line, decoded, lines_of, raw_lines
@@ -53,13 +52,19 @@ def _read(path: Path, format: Format, reading: DatasetReading | None) -> Iterato
         "text": lambda: _read_text(path, encoding),
         "parquet": lambda: read_parquet(path),
         "arrow": lambda: read_arrow(path),
-        "folder": lambda: read_folder(path, reading, _read_member),
+        "folder": lambda: _read_folder(path, reading),
         "custom": lambda: read_with_loader(path, reading),
     }
     try:
         yield from readers[format]()
     except DataError as error:  # of the whole file, as soon as it is seen
         yield Problem("unreadable_file", error.message)
+
+
+def _read_folder(path: Path, reading: DatasetReading | None) -> Iterator[Record | Problem]:
+    from afinador.data.folders import read_folder  # YAML and pydantic: only folders need them
+
+    return read_folder(path, reading, _read_member)
 
 
 def _read_member(path: Path, name: str, encoding: Encoding | None) -> Iterator[Record | Problem]:

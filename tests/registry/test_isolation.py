@@ -26,6 +26,7 @@ from registry import (
     events,
     files,
     hub,
+    hub_datasets,
     hub_publishing,
     job_bases,
     job_creation,
@@ -43,7 +44,14 @@ from registry.tables import ApiKey, BaseModel, File, HubVersion, Job, Organizati
 if TYPE_CHECKING:
     from tests.registry.conftest import Workshop
 
-MAKES_ITS_OWN = {"base_models.register", "files.create", "job_logs.keep", "organisations.create_key"}
+MAKES_ITS_OWN = {
+    "base_models.register",
+    "files.create",
+    "files.create_from_hub",
+    "files.require_fetched",
+    "job_logs.keep",
+    "organisations.create_key",
+}
 """Functions that only add to the organisation they are given."""
 LOOKS_AT_NOTHING_ELSE = {"organisations.to_wire"}
 """Functions that only look at the row they are given."""
@@ -108,6 +116,7 @@ class Belongings:
         deleted = workshop.upload(owner, "deleted.jsonl")
         with memory.database.session() as session:
             files.delete(session, memory, owner.id, deleted.id)
+            files.create_from_hub(session, memory, owner.id, "hf://acme/secret")
         self.job = job = workshop.running_job(owner, model="secret-base", training_file="secret.jsonl", name="secret")
         with memory.database.session() as session:
             request = {"model": "secret-base", "training_file": "secret.jsonl"}
@@ -161,6 +170,9 @@ class Belongings:
                 lambda s, o: files.find(s, o, "secret"),
             ],
             "files.find_deleted": [lambda s, o: refused_if_none(files.find_deleted(s, o, deleted.filename))],
+            "hub_datasets.find_fetched": [
+                lambda s, o: refused_if_none(hub_datasets.find_fetched(s, o, "hf://acme/secret"))
+            ],
             "submissions.job_of": [lambda s, o: refused_if_none(submissions.job_of(s, o, "run-of-secret"))],
             "job_specs.get": [lambda s, o: job_specs.get(s, o, spec.id), lambda s, o: job_specs.get(s, o, spec.name)],
             "job_specs.delete": [lambda s, o: job_specs.delete(s, o, spec.name)],
