@@ -20,5 +20,5 @@ def test_a_local_data_set_is_uploaded_once_and_prepared(client: Any, dataset: Pa
     assert client.preparations.get(asked).created_at == asked.created_at
     with pytest.raises(ServiceUnavailableError, match="has not ended after 0 s; it is queued"):
         client.prepare_dataset(dataset, steps, timeout_seconds=0)
-    with pytest.raises(InvalidRequestError, match="Step 1 .sample.: records is 0"):
+    with pytest.raises(InvalidRequestError, match="records is 0"):
         client.prepare_dataset(dataset, [{"type": "sample", "records": 0}])
