@@ -1,0 +1,24 @@
+"""Preparations of data sets by the client."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from afinador.errors import InvalidRequestError, ServiceUnavailableError
+
+
+def test_a_local_data_set_is_uploaded_once_and_prepared(client: Any, dataset: Path) -> None:
+    steps = [{"type": "deduplicate"}]
+    asked = client.preparations.create(dataset, steps, output="made.csv")
+    assert (asked.status, asked.output, asked.pipeline, asked.has_ended) == ("queued", "made.csv", steps, False)
+    again = client.preparations.create(dataset, {"steps": steps})
+    assert again.file == asked.file
+    assert [each.id for each in client.preparations.list()][:2] == [again.id, asked.id]
+    assert client.preparations.get(asked).created_at == asked.created_at
+    with pytest.raises(ServiceUnavailableError, match="has not ended after 0 s; it is queued"):
+        client.prepare_dataset(dataset, steps, timeout_seconds=0)
+    with pytest.raises(InvalidRequestError, match="records is 0"):
+        client.prepare_dataset(dataset, [{"type": "sample", "records": 0}])
