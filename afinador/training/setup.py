@@ -22,7 +22,7 @@ from afinador.data.classified import TEXT_AS_IT_IS, ClassForm, tokenise_classifi
 from afinador.data.prompting import PromptForm, prompt_form
 from afinador.data.shapes import Example
 from afinador.data.templates import template_name
-from afinador.data.tokenisation import TokenisedExample, tokenise_all
+from afinador.data.tokenisation import CutCounts, TokenisedExample, count_cuts, tokenise_all
 from afinador.data.validation import load_examples
 from afinador.errors import DataError, InvalidRequestError
 from afinador.methods import METHODS
@@ -107,14 +107,14 @@ class Data:
     Attributes:
         tokenised: In the order of ``examples``; a long text is several pieces.
         form: How the trained model is to be asked.
-        cut: How many prompts with their answers, or texts to be classified, were longer than ``max_length``.
+        cuts: Of prompts with their answers, or texts to be classified, that were longer than ``max_length``.
     """
 
     examples: list[Example]
     tokenised: list[TokenisedExample]
     template: str
     form: PromptForm | ClassForm
-    cut: int
+    cuts: CutCounts
 
     @property
     def lengths(self) -> list[int]:
@@ -237,8 +237,8 @@ def load_data(
     else:
         tokenised = tokenise_all(examples, tokenizer, max_length)
     form = ClassForm(classes, max_length) if classes else prompt_form(examples, tokenizer)
-    cut = sum(example.cut_tokens > 0 for example in tokenised)
-    return Data(examples, tokenised, TEXT_AS_IT_IS if classes else template_name(tokenizer), form, cut)
+    template = TEXT_AS_IT_IS if classes else template_name(tokenizer)
+    return Data(examples, tokenised, template, form, count_cuts(tokenised))
 
 
 def order_batches(data: Data, spec: FineTuningSpec) -> BatchOrder:

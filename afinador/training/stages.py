@@ -9,11 +9,12 @@ import math
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from afinador.config.spec import FineTuningSpec
 from afinador.data.classified import TEXT_AS_IT_IS
-from afinador.data.tokenisation import TokenisedExample
+from afinador.data.tokenisation import CutCounts, TokenisedExample
 from afinador.models.families import pretrained_model_of
 from afinador.models.publishing import cast_weights
 from afinador.models.weights import described_weights
@@ -37,6 +38,8 @@ from afinador.training.setup import (
 from afinador.training.starting_point import checkpoint_of, state_to_go_on_from, take_weights_over
 from afinador.training.stopping import StopSign
 from afinador.training.training_state import TrainingState, read_weights, restore_weights
+
+_REMEDY = "Raise max_length if the model's context allows."
 
 
 def run_stages(spec: FineTuningSpec, run_dir: RunDir, progress: Progress, stop: StopSign) -> None:
@@ -115,16 +118,28 @@ def _describe_data(data: Data, held_out: Data | None, max_length: int, run_dir: 
         tokens=tokens,
         template=data.template,
     )
-    if data.cut:
-        run_dir.log_event(
-            "message",
-            "warn",
-            f"{data.cut} of {len(data.examples)} examples are longer than {max_length} tokens and lose "
-            f"{'their end' if data.template == TEXT_AS_IT_IS else 'the start of their prompt'}. "
-            "Raise max_length if the model's context allows.",
-            examples=data.cut,
-            max_length=max_length,
-        )
+    for what, each in (("examples", data), ("held-out examples", held_out)):
+        if each is not None and each.cuts.records:
+            run_dir.log_event("message", "warn", _cut(each, what, max_length), **_figures_of(each.cuts, max_length))
+
+
+def _cut(data: Data, what: str, max_length: int) -> str:
+    """Say on which side examples are cut; an answer only where it is too long by itself."""
+    cuts = data.cuts
+    said = f"{cuts.records} of {len(data.examples)} {what} are longer than {max_length} tokens"
+    if data.template == TEXT_AS_IT_IS:
+        return f"{said} and lose their end ({_counted(cuts.end_tokens, 'token')}). {_REMEDY}"
+    parts = []
+    if cuts.prompts:
+        parts.append(f"{cuts.prompts} lose the start of their prompt ({_counted(cuts.prompt_tokens, 'token')})")
+    if cuts.ends:
+        parts.append(f"{cuts.ends} the end of their answer too ({_counted(cuts.end_tokens, 'token')})")
+    return f"{said}: {', '.join(parts)}. {_REMEDY}"
+
+
+def _figures_of(cuts: CutCounts, max_length: int) -> dict[str, int]:
+    figures = asdict(cuts)
+    return {"examples": figures.pop("records"), **figures, "max_length": max_length}
 
 
 def _examples(data: Data, max_length: int) -> str:

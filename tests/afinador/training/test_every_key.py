@@ -14,9 +14,10 @@ import yaml
 from transformers import Gemma2Config, Gemma2ForCausalLM, PreTrainedTokenizerFast
 
 from afinador.config.spec import FineTuningSpec
+from afinador.data.tokenizer_files import load_tokenizer
 from afinador.errors import InvalidRequestError
 from afinador.models.families import pretrained_model_of
-from afinador.models.loading import load_causal_lm, load_tokenizer
+from afinador.models.loading import load_causal_lm
 from afinador.training import FineTuner, setup
 from afinador.training.checkpoints import complete_checkpoints
 from afinador.training.job_file import spec_from_file

@@ -64,7 +64,7 @@ def test_long_examples_are_cut_to_the_context_of_the_model(make_spec: MakeSpec) 
     assert setup.usable_length(2048, subject.model) == 128
     data = setup.load_data(spec.training_file, subject.tokenizer, 40)
     assert max(data.lengths) == 40
-    assert data.cut == sum(example.cut_tokens > 0 for example in data.tokenised) > 0
+    assert data.cuts.records == sum(example.cut_tokens > 0 for example in data.tokenised) > 0
 
 
 def test_long_text_is_cut_into_pieces_and_none_is_called_cut(make_spec: MakeSpec, tmp_path: Path) -> None:
@@ -79,4 +79,4 @@ def test_long_text_is_cut_into_pieces_and_none_is_called_cut(make_spec: MakeSpec
     learnt = [label for piece in data.tokenised for label in piece.labels if label != NOT_TRAINED]
     assert subject.tokenizer.decode(learnt, skip_special_tokens=True) in text.read_text()
     assert len(subject.tokenizer.decode(learnt)) > text.stat().st_size - 10
-    assert (len(data.examples), data.cut, max(data.lengths)) == (1, 0, 64)
+    assert (len(data.examples), data.cuts.records, max(data.lengths)) == (1, 0, 64)
