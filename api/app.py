@@ -14,12 +14,12 @@ from api import openapi_description, problems
 from api.background import Deferred
 from api.health import Health, checks_of
 from api.middleware import RequestFrame
-from api.routes import certificates, files, health, hub, job_records, job_specs, jobs, models, organizations
+from api.routes import certificates, datasets, files, health, hub, job_records, job_specs, jobs, models, organizations
 from api.service import Runs, Service
 from registry.experiments import Experiments
 from registry.memory import Memory
 
-ROUTERS = (health, files, job_records, certificates, jobs, job_specs, models, hub, organizations)
+ROUTERS = (health, files, datasets, job_records, certificates, jobs, job_specs, models, hub, organizations)
 
 DESCRIPTION = """\
 Fine-tunes language models under 15B parameters. The shapes are OpenAI's: the `openai` client works with

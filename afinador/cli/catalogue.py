@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from afinador.cli import base_models, checkpoints, craft, files, hub, job_specs, jobs, organizations, proofs, stack
+from afinador.cli import (
+    base_models,
+    checkpoints,
+    craft,
+    datasets,
+    files,
+    hub,
+    job_specs,
+    jobs,
+    organizations,
+    proofs,
+    stack,
+)
 from afinador.cli.command import Command
 
 COMMANDS: tuple[Command, ...] = (
@@ -12,6 +24,7 @@ COMMANDS: tuple[Command, ...] = (
     *hub.COMMANDS,
     *base_models.COMMANDS,
     *files.COMMANDS,
+    *datasets.COMMANDS,
     *craft.COMMANDS,
     *proofs.COMMANDS,
     *organizations.COMMANDS,

@@ -1,60 +1,23 @@
-"""Commands that need no service: check a data set, train from a file."""
+"""Training from a file, which needs no service."""
 
 from __future__ import annotations
 
 import argparse
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from afinador.cli import render
-from afinador.cli.command import Command, Parser, UsageError
-
-if TYPE_CHECKING:
-    from afinador.data.validation import Report
-
-
-def validate(arguments: argparse.Namespace) -> int:
-    """Check a data set as the service would."""
-    from afinador.data.validation import validate_dataset
-
-    path = _existing(arguments.path)
-    report = validate_dataset(path, path.name)
-    if arguments.json:
-        render.as_json(report.to_json())
-    elif report.errors:
-        _show_faults(path, report)
-    else:
-        render.result(f"{path.name} can be trained on: {report.summary()}")
-    return 1 if report.errors else 0
-
-
-def _show_faults(path: Path, report: Report) -> None:
-    render.result(f"{path.name} cannot be trained on:")
-    for problem in sorted((*report.errors, *report.warnings), key=lambda problem: problem.line or 0):
-        render.result(f"  {problem.message}")
-    hidden = sum(report.counts.values()) - len(report.errors) - len(report.warnings)
-    if hidden:
-        render.result(f"  And {hidden} more like these.")
+from afinador.cli.command import Command, Parser
+from afinador.cli.datasets import existing
 
 
 def train(arguments: argparse.Namespace) -> int:
     """Train from a file, without a service, and show it as it goes."""
     from afinador.cli.training import train_and_show
 
-    job = _existing(arguments.job)
+    job = existing(arguments.job)
     named = Path(arguments.output).expanduser() if arguments.output else None
     unnamed = Path("runs") / f"{job.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
     return train_and_show(job, named, unnamed, shown_as_json=arguments.json)
-
-
-def _existing(reference: str) -> Path:
-    path = Path(reference).expanduser()
-    if path.is_dir():
-        raise UsageError(f"{reference!r} is a folder; name a file in it.")
-    if not path.is_file():
-        raise UsageError(f"There is no file {reference!r}.")
-    return path
 
 
 def _add_train(parser: Parser) -> None:
@@ -67,12 +30,6 @@ def _add_train(parser: Parser) -> None:
 
 
 COMMANDS = (
-    Command(
-        ("validate", "dataset"), "Check a local data set as the service would, without one", validate,
-        lambda parser: parser.add_argument("path", metavar="PATH", help="CSV, JSON, JSONL or TEXT"),
-        examples=("afinador validate dataset train.jsonl",),
-        details="Exit code 1 when it cannot be trained on.",
-    ),
     Command(
         ("train",), "Train from a file, without a service", train, _add_train,
         examples=("afinador train job.yaml", "afinador train job.yaml --output runs/first --json"),

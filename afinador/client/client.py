@@ -10,6 +10,7 @@ import httpx
 from afinador.client import calls
 from afinador.client.access import Access
 from afinador.client.connection import Connection
+from afinador.client.datasets import Datasets
 from afinador.client.files import Files
 from afinador.client.hub import Hub, Models
 from afinador.client.job_specs import JobSpecs
@@ -57,6 +58,7 @@ class Afinador:
             transport=transport,
         )
         self.files = Files(self.connection)
+        self.datasets = Datasets(self.connection, self.files)
         self.jobs = Jobs(self.connection, self.files)
         self.job_specs = JobSpecs(self.connection)
         self.models = Models(self.connection)

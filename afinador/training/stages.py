@@ -137,7 +137,7 @@ def _cut(data: Data, what: str, max_length: int) -> str:
     return f"{said}: {', '.join(parts)}. {_REMEDY}"
 
 
-def _figures_of(cuts: CutCounts, max_length: int) -> dict[str, int]:
+def _figures_of(cuts: CutCounts, max_length: int) -> dict[str, Any]:
     figures = asdict(cuts)
     return {"examples": figures.pop("records"), **figures, "max_length": max_length}
 

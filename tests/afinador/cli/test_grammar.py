@@ -59,6 +59,7 @@ COMMAND_LINES = [
     ("report J -output J.html", "report"),
     ("logs job J -follow", "logs"),
     ("validate dataset p", "validate dataset"),
+    ("preview data-set p -basemodel m", "preview dataset"),
     ("train job.yaml", "train"),
     ("verify resume J -steps 40", "verify resume"),
     ("reproduce J", "reproduce"),
