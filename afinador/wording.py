@@ -28,8 +28,6 @@ _KINDS = {
     "model": "an object",
     "string": "a string",
 }
-_INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
-"""Control characters but tab and line feed, those that set the direction of writing, and half surrogate pairs."""
 _KIND_TAGS = ("str", "int", "float", "bool")
 _MARKS = "letters, digits, dots, dashes and underscores"
 _PATTERNS = {
@@ -118,18 +116,6 @@ def without_paths(reason: str) -> str:
     Where things lie on a server is its own affair.
     """
     return re.sub(r"\S*/\S*", "…", reason.partition("\n")[0])
-
-
-def visible(text: str) -> str:
-    """Return a text whose control characters are signs: none of them may steer a terminal, or turn a line around."""
-    return _INVISIBLE.sub(lambda match: _sign_of(match[0]), text)
-
-
-def _sign_of(character: str) -> str:
-    code = ord(character)
-    if code < 0x20:
-        return chr(0x2400 + code)
-    return f"\u27e8U+{code:04X}\u27e9"
 
 
 def first_line(error: Exception) -> str:

@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from afinador.cli import render
-from afinador.wording import visible
+from afinador.figures import visible
 
 if TYPE_CHECKING:
     from afinador.schemas.dataset_reports import DatasetPreview, DatasetReport, PreviewedRecord, PreviewedToken

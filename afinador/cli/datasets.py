@@ -179,9 +179,7 @@ def _add_preview(parser: Parser) -> None:
 
 
 def _add_common(parser: Parser) -> None:
-    parser.add_argument(
-        "--task", choices=("causal_lm", "sequence_classification"), help="the base model's own by default"
-    )
+    parser.add_argument("--task", help="causal_lm or sequence_classification; the base model's own by default")
     parser.add_argument(
         "--max-length", type=positive, default=DEFAULT_LENGTH, metavar="N", help="as in the job (default: 2048)"
     )

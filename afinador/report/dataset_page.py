@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from afinador.figures import size, text
+from afinador.figures import size, text, visible
 from afinador.report.document import document, tiles
 from afinador.report.histograms import histogram
 from afinador.report.markup import Content, Markup, code, element, facts, joined, table
 from afinador.schemas.dataset_reports import DatasetReport, Fault
-from afinador.wording import visible
 
 MOST_LABELS = 60
 OPEN_FAULTS = 3

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from afinador.figures import visible
 from afinador.report.document import document
 from afinador.report.markup import Markup, element, joined
 from afinador.schemas.dataset_reports import DatasetPreview, PreviewedRecord, PreviewedToken
-from afinador.wording import visible
 
 MEANINGS = (
     ("trained", "learnt: the model is taught to write it"),

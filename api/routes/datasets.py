@@ -16,7 +16,7 @@ from afinador.schemas.dataset_reports import DatasetPreview, DatasetReport, Prev
 from api.bodies import JsonObject, describes_body, parsed
 from api.keys import CurrentOrganization
 from api.service import Service, TheService
-from registry import datasets
+from registry import data_at_hand
 
 UNUSABLE = 422
 """The request is right, and its data set cannot be trained on: the report is the answer."""
@@ -64,8 +64,8 @@ def preview_dataset(
     asked = parsed(PreviewRequest, body)
     memory = service.memory
     with (
-        datasets.tokenizer_of(memory, organization.id, asked.base_model) as tokenizer,
-        datasets.at_hand(memory, organization.id, asked.file, "file") as file,
+        data_at_hand.tokenizer_of(memory, organization.id, asked.base_model) as tokenizer,
+        data_at_hand.at_hand(memory, organization.id, asked.file, "file") as file,
     ):
         if file.report["shape"] is None:
             raise DataError(f"{file.name}: {file.report['summary']}", param="file")
@@ -81,10 +81,10 @@ def preview_dataset(
 def _report(
     service: Service, organization_id: str, asked: ValidationRequest, reference: str, param: str
 ) -> DatasetReport:
-    with datasets.at_hand(service.memory, organization_id, reference, param) as file:
+    with data_at_hand.at_hand(service.memory, organization_id, reference, param) as file:
         found: dict[str, Any] = file.report
         if asked.base_model is not None:
-            with datasets.tokenizer_of(service.memory, organization_id, asked.base_model) as tokenizer:
+            with data_at_hand.tokenizer_of(service.memory, organization_id, asked.base_model) as tokenizer:
                 limits = tokenizer.limits(asked.task, asked.max_length)
                 found = with_tokens(
                     found, file.path, service.tokens, tokenizer.path, limits, base_model=asked.base_model
