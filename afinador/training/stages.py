@@ -21,16 +21,15 @@ from afinador.models.weights import described_weights
 from afinador.training import accelerate_loop
 from afinador.training.base_against_tuned import compare_with_base
 from afinador.training.classes import describe_classes
+from afinador.training.data_sets import Data, load_both
 from afinador.training.describing import describe
 from afinador.training.environment import environment_of, versions
 from afinador.training.progress import Progress
 from afinador.training.run_dir import RunDir, sync
 from afinador.training.setup import (
-    Data,
     MicroBatches,
     Subject,
     choose_micro_batches,
-    load_data,
     load_subject,
     load_trained,
     usable_length,
@@ -54,7 +53,7 @@ def run_stages(spec: FineTuningSpec, run_dir: RunDir, progress: Progress, stop: 
     subject = load_trained(spec, run_dir.final) if trained else load_subject(spec)
     stop.raise_if_asked()
     max_length = usable_length(spec.hyperparameters.max_length, subject.model)
-    data, held_out = _load_both(spec, subject, max_length)
+    data, held_out = load_both(spec, subject, max_length, run_dir)
     everything = [*data.tokenised, *(held_out.tokenised if held_out else [])]
     longest = max(len(example.input_ids) for example in everything)
     state = None if trained else state_to_go_on_from(spec, run_dir)
@@ -74,13 +73,6 @@ def run_stages(spec: FineTuningSpec, run_dir: RunDir, progress: Progress, stop: 
     if run_dir.evaluation() is None:
         compare_with_base(spec, subject, held_out, passes, run_dir, stop)
     _finish(spec, subject, data, run_dir, duration_seconds=time.monotonic() - started_at)
-
-
-def _load_both(spec: FineTuningSpec, subject: Subject, max_length: int) -> tuple[Data, Data | None]:
-    data = load_data(spec.training_file, subject.tokenizer, max_length, subject.classes)
-    if spec.validation_file is None:
-        return data, None
-    return data, load_data(spec.validation_file, subject.tokenizer, max_length, subject.classes)
 
 
 def _describe_model(

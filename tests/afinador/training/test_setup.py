@@ -11,7 +11,7 @@ import torch
 
 from afinador.config.spec import DataFile, FineTuningSpec
 from afinador.data.tokenisation import NOT_TRAINED
-from afinador.training import setup
+from afinador.training import data_sets, setup
 
 MakeSpec = Callable[..., FineTuningSpec]
 
@@ -62,7 +62,7 @@ def test_long_examples_are_cut_to_the_context_of_the_model(make_spec: MakeSpec) 
     spec = make_spec("lora")
     subject = setup.load_subject(spec)
     assert setup.usable_length(2048, subject.model) == 128
-    data = setup.load_data(spec.training_file, subject.tokenizer, 40)
+    data = data_sets.load_data(spec.training_file, subject.tokenizer, 40)
     assert max(data.lengths) == 40
     assert data.cuts.records == sum(example.cut_tokens > 0 for example in data.tokenised) > 0
 
@@ -71,7 +71,7 @@ def test_long_text_is_cut_into_pieces_and_none_is_called_cut(make_spec: MakeSpec
     text = tmp_path / "long.txt"
     text.write_text("What says the frog? It croaks, and then it sleeps. " * 200)
     subject = setup.load_subject(make_spec("lora"))
-    data = setup.load_data(
+    data = data_sets.load_data(
         DataFile(name=text.name, path=str(text), format="text", sha256="0" * 64, bytes=text.stat().st_size),
         subject.tokenizer,
         64,
