@@ -16,6 +16,7 @@ from registry import jobs
 from tasks.attempt import Attempt
 from tasks.base_model import local_base
 from tasks.data_files import local_copy
+from tasks.dataset_report import report_on_data
 from tasks.retrying import RETRY_DELAYS_SECONDS, is_transient, said
 from tasks.run_directory import prepare
 from tasks.starting_point import local_start
@@ -32,7 +33,7 @@ from tasks.starting_point import local_start
 def validate_dataset(attempt: Attempt) -> None:
     """Make the run directory ready: what the run was left with, data, base model, checkpoint, and ``spec.json``.
 
-    Bytes and records are checked.
+    Bytes and records are checked, with the tokenizer of the base model; the report on them is left as a page.
 
     Raises:
         DataError: A file is not what was uploaded, or has records or labels that cannot be trained on.
@@ -44,7 +45,7 @@ def validate_dataset(attempt: Attempt) -> None:
     with said(attempt, "Restoring the run"):
         prepare(attempt)
     spec = attempt.spec.model_copy(deep=True)
-    files = []
+    files, reports = [], {}
     for field in ("training_file", "validation_file"):
         data_file: DataFile | None = getattr(spec, field)
         if data_file is None:
@@ -53,6 +54,7 @@ def validate_dataset(attempt: Attempt) -> None:
             data_file.path = str(local_copy(attempt.memory, attempt.run.path, data_file, field))
         report = check_dataset(Path(data_file.path), data_file.name)
         require_valid(report, data_file.name, param=field)
+        reports[field] = report.to_json()
         files.append(LabelledFile(data_file.name, report.shape, report.labels))
         attempt.say(f"{data_file.name}: {report.records} records, all usable.", key=f"validated:{data_file.sha256}")
     if spec.task == "sequence_classification":
@@ -60,6 +62,8 @@ def validate_dataset(attempt: Attempt) -> None:
         attempt.say(f"{len(classes)} classes are to be told apart.", key="classes")
     with said(attempt, "Fetching the base model"):
         spec.base_model = local_base(attempt.memory, spec.base_model)
+    with said(attempt, "Asking the tokenizer"):
+        report_on_data(attempt, spec, reports)
     if spec.start_from is not None:
         with said(attempt, f"Fetching the {spec.start_from.kind}"):
             spec.start_from = local_start(attempt.memory, attempt.run.path, spec.start_from)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 SUFFIX = ".arrow"
+_FIGURES_SUFFIX = ".json"
 ABANDONED_SECONDS = 86_400.0
 """What a process that died has left half written, goes after so long."""
 _LIBRARIES = ("transformers", "tokenizers", "jinja2")
@@ -108,7 +109,7 @@ class TokenCache:
         for path in self.folder.parent.glob("*/*"):
             try:
                 state = path.stat()
-                if path.suffix == SUFFIX:
+                if path.suffix in (SUFFIX, _FIGURES_SUFFIX):
                     entries.append((state.st_mtime, state.st_size, path))
                 elif path.suffix == ".tmp" and state.st_mtime < time.time() - ABANDONED_SECONDS:
                     path.unlink()
@@ -141,8 +142,7 @@ def key_of(
         "tokenizer": identity,
         "max_length": max_length,
         "classes": list(classes),
-        "code": _code_digest(),
-        "libraries": {name: version(name) for name in _LIBRARIES},
+        **code_and_libraries(),
     }
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
     return f"{data['sha256']}-{digest[:32]}"
@@ -166,12 +166,12 @@ def _identity_of(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any] | None:
 
 
 @cache
-def _code_digest() -> str:
-    """Return the hash of the code that makes tokens of files: this package's."""
+def code_and_libraries() -> dict[str, str]:
+    """Return the hash of the code that makes tokens of files, which is this package's, and versions of what it uses."""
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())
-    return digest.hexdigest()
+    return {"code": digest.hexdigest(), **{name: version(name) for name in _LIBRARIES}}
 
 
 def _write(path: Path, tokenised: Sequence[TokenisedExample]) -> None:

@@ -19,10 +19,9 @@ from afinador.data.tokenisation import CutCounts, TokenisedExample, count_cuts, 
 from afinador.data.validation import load_examples
 from afinador.errors import DataError
 from afinador.figures import size
+from afinador.training.caching import cache_of
 from afinador.training.run_dir import RunDir
 from afinador.training.setup import Subject
-
-CACHE = "cache.json"
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ def load_both(spec: FineTuningSpec, subject: Subject, max_length: int, run_dir: 
         DataError: See ``load_data``.
         ModelError: See ``load_data``.
     """
-    cache = _cache_of(run_dir)
+    cache = cache_of(run_dir)
     loaded = []
     for file in filter(None, (spec.training_file, spec.validation_file)):
         loaded.append(load_data(file, subject.tokenizer, max_length, subject.classes, cache))
@@ -107,16 +106,6 @@ def load_both(spec: FineTuningSpec, subject: Subject, max_length: int, run_dir: 
             figures: dict[str, Any] = {"rows": len(cached.tokenised), "bytes": cached.bytes, "cached": cached.is_hit}
             run_dir.log_event("message", "info", _served(cached, file), **figures)
     return loaded[0], loaded[1] if len(loaded) > 1 else None
-
-
-def offer_cache(run_dir: RunDir, folder: Path, max_bytes: int) -> None:
-    """Tell a run where tokenised data are kept, in ``cache.json``; see ``afinador.data.token_cache``."""
-    run_dir.write_document(CACHE, {"folder": str(folder), "max_bytes": max_bytes})
-
-
-def _cache_of(run_dir: RunDir) -> TokenCache | None:
-    offered = run_dir.read_document(CACHE)
-    return None if offered is None else TokenCache(Path(offered["folder"]), int(offered["max_bytes"]))
 
 
 def _served(cached: Cached, file: DataFile) -> str:

@@ -11,6 +11,7 @@ import pytest
 from afinador.config.spec import FineTuningSpec
 from afinador.storage import sha256_of
 from afinador.training import FineTuner, data_sets
+from afinador.training.caching import offer_cache
 from afinador.training.run_dir import TIMES, RunDir
 
 
@@ -21,7 +22,7 @@ def test_a_run_on_cached_tokens_tokenises_nothing_and_is_the_same_to_the_bit(
     without, first, second = (RunDir(tmp_path / name) for name in ("without", "first", "second"))
     FineTuner(spec, without).run()
     for run in (first, second):
-        data_sets.offer_cache(run, folder, 10**8)
+        offer_cache(run, folder, 10**8)
     FineTuner(spec, first).run()
 
     def never(*_: Any) -> None:
