@@ -111,7 +111,7 @@ def _checked(tokenizers: Tokenizers, *, limits: dict[str, Any], every: int = 1, 
     from afinador.data.token_checks import Limits, check_tokens
 
     tokenizer = tokenizers.get(where["tokenizer"], ends_answers=limits["task"] == "causal_lm")
-    checked = check_tokens(_examples(every=every, **where), tokenizer, Limits(**limits))
+    checked = check_tokens(usable_examples(every=every, **where), tokenizer, Limits(**limits))
     checked["tokens"]["every"] = every
     return checked
 
@@ -121,10 +121,10 @@ def _previewed(tokenizers: Tokenizers, *, limits: dict[str, Any], records: int, 
     from afinador.data.token_checks import Limits
 
     tokenizer = tokenizers.get(where["tokenizer"], ends_answers=limits["task"] == "causal_lm")
-    return preview(_examples(**where), tokenizer, Limits(**limits), records)
+    return preview(usable_examples(**where), tokenizer, Limits(**limits), records)
 
 
-def _examples(*, path: str, format: Any, shape: Any, every: int = 1, **_: Any) -> Iterator[Example]:
+def usable_examples(*, path: str, format: Any, shape: Any, every: int = 1, **_: Any) -> Iterator[Example]:
     """Yield every so-many-th usable record of a file; those that are not were told without a tokenizer."""
     usable = 0
     for found in read_records(Path(path), format):
