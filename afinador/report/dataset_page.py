@@ -49,7 +49,7 @@ def _header(report: DatasetReport) -> Markup:
     truncated = tokens.get("truncated") or {}
     told = [
         ("records", f"{report.records:,}"),
-        ("format and shape", " · ".join(filter(None, (report.format, report.shape)))),
+        ("format and shape", _words(report.format, report.shape)),
         ("size", size(report.bytes)),
         ("tokens", f"{tokens['tokens']:,}" if tokens else None),
         (
@@ -61,6 +61,10 @@ def _header(report: DatasetReport) -> Markup:
     ]
     note = None if report.valid else element("div", visible(report.summary), class_="note")
     return element("header", top, note, tiles(told))
+
+
+def _words(*names: str | None) -> str:
+    return " · ".join(name.replace("_", " ") for name in names if name)
 
 
 def _faults(faults: Sequence[Fault], counts: Mapping[str, int]) -> Markup | None:
