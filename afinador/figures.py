@@ -1,10 +1,13 @@
-"""Numbers, sizes and times as people read them."""
+"""Numbers, sizes, times and foreign texts as people read them."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 NONE = "-"
+_INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
+"""Control characters but tab and line feed, those that set the direction of writing, and half surrogate pairs."""
 
 
 def text(value: Any) -> str:
@@ -54,3 +57,15 @@ def count(number: int | None) -> str:
         if number >= limit:
             return f"{number / limit:.1f}{unit}"
     return str(number)
+
+
+def visible(text: str) -> str:
+    """Return a text whose control characters are signs: none of them may steer a terminal, or turn a line around."""
+    return _INVISIBLE.sub(lambda match: _sign_of(match[0]), text)
+
+
+def _sign_of(character: str) -> str:
+    code = ord(character)
+    if code < 0x20:
+        return chr(0x2400 + code)
+    return f"\u27e8U+{code:04X}\u27e9"

@@ -40,6 +40,12 @@ class Settings(BaseSettings):
         le=1024,
         description="How many jobs of the pool cpu run at once here; they share the processor's threads.",
     )
+    token_cache_bytes: int = Field(
+        10_000_000_000,
+        ge=0,
+        description="How many bytes of tokenised data are kept below the home, so that jobs on the same data need not "
+        "make them again; those not used for longest go first, 0 keeps none.",
+    )
     model_roots: Annotated[list[Path], NoDecode] = Field(
         default_factory=list,
         description="Folders, separated by ':', from which base models may be registered.",
@@ -108,6 +114,11 @@ class Settings(BaseSettings):
     def runs_dir(self) -> Path:
         """Run directories of jobs on this machine, one folder a job."""
         return self.home / "runs"
+
+    @property
+    def token_cache_dir(self) -> Path:
+        """Tokenised data, one folder an organisation."""
+        return self.home / "token-cache"
 
     @property
     def allowed_model_roots(self) -> list[Path]:

@@ -116,3 +116,8 @@ def without_paths(reason: str) -> str:
     Where things lie on a server is its own affair.
     """
     return re.sub(r"\S*/\S*", "…", reason.partition("\n")[0])
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of what an error of a library says, or else its name; without a full stop."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

@@ -17,6 +17,7 @@ from api.middleware import RequestFrame
 from api.routes import (
     certificates,
     dataset_preparation,
+    datasets,
     files,
     health,
     hub,
@@ -30,7 +31,19 @@ from api.service import Runs, Service
 from registry.experiments import Experiments
 from registry.memory import Memory
 
-ROUTERS = (health, files, dataset_preparation, job_records, certificates, jobs, job_specs, models, hub, organizations)
+ROUTERS = (
+    health,
+    files,
+    datasets,
+    dataset_preparation,
+    job_records,
+    certificates,
+    jobs,
+    job_specs,
+    models,
+    hub,
+    organizations,
+)
 
 DESCRIPTION = """\
 Fine-tunes language models under 15B parameters. The shapes are OpenAI's: the `openai` client works with

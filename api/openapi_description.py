@@ -43,7 +43,8 @@ def describe(app: FastAPI) -> dict[str, Any]:
         document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         for path in document["paths"].values():
             for operation in path.values():
-                operation["responses"].pop("422", None)
+                if "HTTPValidationError" in str(operation["responses"].get("422")):
+                    del operation["responses"]["422"]
                 operation["responses"]["default"] = ERROR_ANSWER
         schemas = document["components"]["schemas"]
         for replaced in ("HTTPValidationError", "ValidationError"):

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Protocol
 
 from fastapi import Depends, Request
 
+from afinador.data.token_process import TokenProcess
 from afinador.errors import StorageError
 from afinador.settings import Settings
 from api.background import Background, Deferred
@@ -49,6 +50,7 @@ class Service:
     Attributes:
         experiments: MLflow, which takes seconds to import.
         runs: Prefect; the functions of ``registry.runs``, or a double that obeys them.
+        tokens: The process that knows tokenizers; it is started when first asked.
         stopping: Set when the process goes down, so that answers without end do end.
     """
 
@@ -57,6 +59,7 @@ class Service:
     experiments: Deferred[Experiments]
     runs: Runs
     background: Background = field(default_factory=Background)
+    tokens: TokenProcess = field(default_factory=TokenProcess)
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> None:
@@ -76,6 +79,7 @@ class Service:
         """End what has no end of its own."""
         self.stopping.set()
         self.health.stop()
+        self.tokens.close()
 
     def check_file(self, file_id: str) -> None:
         """Check an uploaded file in the background; jobs that waited for its verdict are then submitted."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from markdown_lines import Lines, code, table
@@ -34,18 +33,14 @@ def formats() -> Lines:
 
 
 def _shapes(shapes: Any) -> Lines:
-    from api.openapi_description import split_docstring
-
-    yield "What the fields of a record are called; the shape is found by itself, or declared."
+    yield "What the fields of a record are called; the shape is found by itself, or declared. `( )`: may be left out."
     yield ""
-    described = split_docstring(shapes.__doc__ or "")[0]
     rows = []
     for name, shape in shapes.SHAPES.items():
-        fields = shape if isinstance(shape, tuple) else shape.fields
-        meaning = "" if isinstance(shape, tuple) else shape.meaning
-        found = re.search(rf"^{name} .*?  +(\S[^`\n]*)$", shapes.__doc__ or "", re.MULTILINE)
-        rows.append((code(name), ", ".join(map(code, fields)), meaning or (found[1] if found else described)))
-    yield from table(("shape", "fields", "what is learnt"), rows)
+        fields = [*map(code, shape.fields), *(f"({code(field)})" for field in shape.optional)]
+        example = f"[{code(name)}](../{shape.example_file})"
+        rows.append((example, ", ".join(fields), shape.description, ", ".join(map(code, shape.tasks)) or "stored only"))
+    yield from table(("shape, with an example", "fields", "what is learnt", "tasks"), rows)
 
 
 def _reading() -> Lines:

@@ -86,7 +86,7 @@ def _known_verdict(session: Session, file: File) -> dict[str, Any] | None:
 def _fresh_verdict(memory: Memory, file: File) -> dict[str, Any]:
     reading = DatasetReading.model_validate(file.reading) if file.reading else None
     try:
-        with _local_copy(memory, file) as path:
+        with local_copy(memory, file) as path:
             report = validate_dataset(path, file.filename, reading)
     except NotFoundError:
         return {"status": "error", "status_details": f"The bytes of {file.filename!r} are gone; upload it again."}
@@ -100,7 +100,13 @@ def _fresh_verdict(memory: Memory, file: File) -> dict[str, Any]:
 
 
 @contextmanager
-def _local_copy(memory: Memory, file: File) -> Iterator[Path]:
+def local_copy(memory: Memory, file: File) -> Iterator[Path]:
+    """Give a file on this disk, fetched for the while where the storage is elsewhere.
+
+    Raises:
+        NotFoundError: Its bytes are gone.
+        StorageError: The storage does not answer.
+    """
     local = memory.storage.local_path(file.storage_key)
     if local is not None:
         if not local.is_file():

@@ -16,7 +16,7 @@ from afinador.errors import InUseError, InvalidRequestError, NotFoundError, Stor
 from afinador.schemas import files as wire
 from afinador.schemas.datasets import HUB_SCHEME, DatasetReading
 from afinador.schemas.jobs import OPEN_STATUSES
-from registry import dataset_updates
+from registry import dataset_updates, token_caches
 from registry.database import after_commit, changes
 from registry.file_checks import check, unchecked
 from registry.hub_datasets import find_fetched, only_config
@@ -236,6 +236,7 @@ def delete(session: Session, memory: Memory, organization_id: str, reference: st
         )
     dataset_updates.forget(session, file)
     after_commit(session, lambda: _delete_bytes(memory, file.storage_key))
+    after_commit(session, lambda: token_caches.forget(memory.settings, organization_id, file.sha256))
     return file
 
 

@@ -23,12 +23,16 @@ from prefect.artifacts import (
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactUpdate
 
+from afinador.report.dataset_markdown import dataset_markdown
+from afinador.schemas.dataset_reports import DatasetReport
 from registry import jobs
 from registry.experiments import Experiments
 from tasks.attempt import Attempt
 
 logger = logging.getLogger(__name__)
 
+DATA_PAGE = "dataset.html"
+"""Of a run directory: the report on the data as people see it."""
 MAX_TABLE_ROWS = 200
 MAX_CLASS_ROWS = 20
 Arguments = ParamSpec("Arguments")
@@ -99,10 +103,19 @@ def show_comparison(attempt: Attempt, evaluation: dict[str, Any]) -> None:
 
 
 @for_eyes_only
+def show_data(attempt: Attempt, report: DatasetReport) -> None:
+    """Draw what was found of the data: figures of both files side by side, and what is wrong with either."""
+    if attempt.flow_run_id:
+        create_markdown_artifact(markdown=dataset_markdown(report), key=_key("data", attempt), description="Data")
+
+
+@for_eyes_only
 def show_run(attempt: Attempt, experiments: Experiments, run_id: str) -> None:
-    """Leave a link to the job's run in MLflow."""
-    page = experiments.run_page(attempt.spec.organization, run_id)
-    show_links(attempt, {"mlflow": f"{attempt.memory.settings.mlflow_url}{page}"})
+    """Leave links to the job's run in MLflow, and to the report on its data there."""
+    pages = {"mlflow": experiments.run_page(attempt.spec.organization, run_id)}
+    if (attempt.run.path / DATA_PAGE).is_file():
+        pages["dataset"] = experiments.run_page(attempt.spec.organization, run_id, DATA_PAGE)
+    show_links(attempt, {name: f"{attempt.memory.settings.mlflow_url}{page}" for name, page in pages.items()})
 
 
 @for_eyes_only

@@ -12,6 +12,7 @@ from typing import Any
 from afinador.errors import AfinadorError
 from registry import jobs
 from registry.experiments import Experiments
+from tasks.artifacts import DATA_PAGE
 from tasks.attempt import Attempt
 
 logger = logging.getLogger(__name__)
@@ -121,5 +122,8 @@ class Curves:
         report = f"{self.attempt.memory.settings.base_url}/v1/fine_tuning/jobs/{job.id}/report"
         tags = {"attempt": str(self.attempt.number), "prefect_url": job.flow_run_url or "", "report": report}
         self._run_id = self._experiments.start_run(self.attempt.spec, job.mlflow_run_id, tags=tags)
+        data = self.attempt.run.path / DATA_PAGE
+        if data.is_file():
+            self._experiments.log_report(self.attempt.spec.organization, self._run_id, data)
         with self.attempt.memory.database.session() as session:
             jobs.set_fields(session, self.attempt.job_id, self.attempt.number, mlflow_run_id=self._run_id)

@@ -17,9 +17,12 @@ from registry import jobs
 from tasks.attempt import Attempt
 from tasks.base_model import local_base
 from tasks.data_files import local_copy
+from tasks.dataset_report import report_on_data
 from tasks.retrying import RETRY_DELAYS_SECONDS, is_transient, said
 from tasks.run_directory import prepare
 from tasks.starting_point import local_start
+
+_FIELDS = ("training_file", "validation_file")
 
 
 @task(
@@ -33,7 +36,7 @@ from tasks.starting_point import local_start
 def validate_dataset(attempt: Attempt) -> None:
     """Make the run directory ready: what the run was left with, data, base model, checkpoint, and ``spec.json``.
 
-    Bytes and records are checked.
+    Bytes and records are checked, with the tokenizer of the base model; the report on them is left as a page.
 
     Raises:
         DataError: A file is not what was uploaded, or has records or labels that cannot be trained on.
@@ -46,7 +49,7 @@ def validate_dataset(attempt: Attempt) -> None:
         prepare(attempt)
     spec = attempt.spec.model_copy(deep=True)
     files, reports = [], []
-    for field in ("training_file", "validation_file"):
+    for field in _FIELDS:
         data_file: DataFile | None = getattr(spec, field)
         if data_file is None:
             continue
@@ -67,6 +70,8 @@ def validate_dataset(attempt: Attempt) -> None:
         attempt.say(f"{len(classes)} classes are to be told apart.", key="classes")
     with said(attempt, "Fetching the base model"):
         spec.base_model = local_base(attempt.memory, spec.base_model)
+    with said(attempt, "Asking the tokenizer"):
+        report_on_data(attempt, spec, {name: report.to_json() for name, report in zip(_FIELDS, reports, strict=False)})
     if spec.start_from is not None:
         with said(attempt, f"Fetching the {spec.start_from.kind}"):
             spec.start_from = local_start(attempt.memory, attempt.run.path, spec.start_from)

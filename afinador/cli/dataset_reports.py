@@ -4,12 +4,27 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from afinador.cli import render
+from afinador.cli.dataset_text import tokens_text
+from afinador.figures import visible
+
+if TYPE_CHECKING:
+    from afinador.schemas.dataset_reports import DatasetReport
 
 SHOWN_OF_EACH = 3
 _COLOURS = {"errors": "red", "warnings": "yellow", "notes": "cyan"}
+
+
+def show_report(report: DatasetReport) -> None:
+    """Write a report to standard output, with that on the held-out file below it."""
+    show(report.file, report.model_dump(mode="json"))
+    if report.tokens:
+        render.result(tokens_text(report.tokens))
+    if report.validation is not None:
+        render.result("")
+        show_report(report.validation)
 
 
 def show(name: str, report: dict[str, Any]) -> None:
@@ -49,7 +64,7 @@ def _by_code(problems: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
 
 def _lines(problems: list[dict[str, Any]], count: int) -> Iterator[str]:
     for problem in problems[:SHOWN_OF_EACH]:
-        yield problem["message"]
+        yield visible(problem["message"])
     if count > SHOWN_OF_EACH:
         yield f"And {count - SHOWN_OF_EACH} more like these."
 

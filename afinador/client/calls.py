@@ -6,67 +6,17 @@ A synchronous and an asynchronous client share these.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 from urllib.parse import quote
 
-from afinador.errors import InvalidRequestError
+from afinador.client.call import Call as Call
+from afinador.client.call import HasId as HasId
+from afinador.client.call import Named as Named
+from afinador.client.call import id_of as id_of
+from afinador.client.dataset_calls import preview_dataset as preview_dataset
+from afinador.client.dataset_calls import validate_dataset as validate_dataset
 
 Kind = Literal["model", "adapter"]
-
-
-@dataclass(frozen=True)
-class Call:
-    """One request to be sent.
-
-    Attributes:
-        path: Below ``/v1``.
-        params: The query; None values are left out.
-        body: Sent as JSON.
-        content: Sent as it is, instead of a body.
-        as_operator: Signed with the operator's key, where there is one.
-        is_idempotent: A POST that does no more the second time.
-    """
-
-    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
-    path: str
-    params: Mapping[str, Any] = field(default_factory=dict)
-    body: Mapping[str, Any] | None = None
-    as_operator: bool = False
-    is_idempotent: bool = False
-    content: bytes | None = None
-
-    @property
-    def is_repeatable(self) -> bool:
-        """Whether sending it twice does no more than sending it once."""
-        return self.method != "POST" or self.is_idempotent
-
-    def with_params(self, **params: Any) -> Call:
-        """Return the same call with further query parameters."""
-        return replace(self, params={**self.params, **params})
-
-
-class HasId(Protocol):
-    """Whatever the service has answered: it names itself."""
-
-    @property
-    def id(self) -> str:
-        """What the service knows it by."""
-
-
-Named = str | HasId
-
-
-def id_of(thing: Named) -> str:
-    """Return what the service knows a thing by.
-
-    Raises:
-        InvalidRequestError: The name is empty: the path of no name is that of a list.
-    """
-    name = thing if isinstance(thing, str) else thing.id
-    if not name.strip():
-        raise InvalidRequestError("The name is empty. Give an id or a name.")
-    return name
 
 
 def _named(thing: Named) -> str:

@@ -11,6 +11,7 @@ import httpx
 from afinador.client import calls, results
 from afinador.client.access import Access
 from afinador.client.connection import Connection
+from afinador.client.datasets import Datasets
 from afinador.client.files import Files
 from afinador.client.hub import Hub, Models
 from afinador.client.job_specs import JobSpecs
@@ -60,6 +61,7 @@ class Afinador:
             transport=transport,
         )
         self.files = Files(self.connection)
+        self.datasets = Datasets(self.connection, self.files)
         self.jobs = Jobs(self.connection, self.files)
         self.job_specs = JobSpecs(self.connection)
         self.preparations = Preparations(self.connection)

@@ -179,7 +179,7 @@ class Connection:
     def _answer(self, call: Call, **parts: Any) -> Iterator[httpx.Response]:
         answer = self._send(call, parts)
         try:
-            if answer.is_error:
+            if answer.is_error and answer.status_code not in call.also_answers:
                 error = error_from(answer.status_code, _read_quietly(answer), str(answer.url))
                 raise sending.with_remedy(error, call, self.access)
             yield answer

@@ -68,7 +68,9 @@ def request_options(call: Call, access: Access) -> dict[str, Any]:
     """
     key = access.key_for(call)
     _require_sendable(call, key)
+    own = {} if call.timeout_seconds is None else {"timeout": httpx.Timeout(call.timeout_seconds, connect=5.0)}
     return {
+        **own,
         "method": call.method,
         "url": call.path,
         "params": {name: value for name, value in call.params.items() if value is not None},

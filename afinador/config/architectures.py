@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from afinador.errors import ModelTooLargeError, UnsupportedModelError
 from afinador.schemas.jobs import Task
 
@@ -58,6 +61,14 @@ def tasks_of(architecture: str) -> tuple[Task, ...]:
         f"texts, beside those: {', '.join(CLASSIFICATION_ARCHITECTURES)}.",
         param="model",
     )
+
+
+def context_length(config: Mapping[str, Any]) -> int | None:
+    """Return how many positions a model was made for, or None if its configuration (``config.json``) does not say."""
+    if config.get("model_type") == "roberta":  # its positions are counted from behind the padding's own
+        return int(config["max_position_embeddings"]) - int(config["pad_token_id"]) - 1
+    length = config.get("max_position_embeddings") or config.get("n_positions")
+    return int(length) if length else None
 
 
 def check_parameter_count(name: str, parameters: int) -> None:

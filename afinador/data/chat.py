@@ -31,7 +31,7 @@ def chat_segments(example: Example, tokenizer: PreTrainedTokenizerBase) -> list[
     Raises:
         DataError: The template refuses the conversation, or writes none of the answers so that they can be found.
     """
-    special = _special_texts(tokenizer)
+    special = special_texts(tokenizer)
     messages, protected = _protect(_messages_of(example), special)
     rendering = _Rendering(example, messages, tokenizer)
     spans = [
@@ -134,7 +134,8 @@ def _without_space_after_end(whole: str, start: int, end: int, special: list[str
     return start, end + len(following)
 
 
-def _special_texts(tokenizer: PreTrainedTokenizerBase) -> list[str]:
+def special_texts(tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """Return how the special tokens of a tokenizer are written, the longest first."""
     added = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
     return sorted({*added, *tokenizer.all_special_tokens}, key=len, reverse=True)
 

@@ -38,15 +38,27 @@ def tokenise_classified(
         name = class_of(example.completion or "")
         if name not in ids:
             raise DataError(f"Record at line {example.line} has the label {shortened(name)}, which is not trained.")
-        text = example.prompt or ""
-        whole = list(tokenizer(text, verbose=False)["input_ids"])
-        kept = whole
-        if len(whole) > max_length:
-            kept = list(tokenizer(text, truncation=True, max_length=max_length)["input_ids"])
-        if not kept:
-            raise DataError(f"The text at line {example.line} has no tokens. Write a text, or remove the record.")
-        tokenised.append(TokenisedExample(kept, [ids[name]], cut_tokens=len(whole) - len(kept)))
+        whole, kept = text_to_classify(example, tokenizer, max_length)
+        tokenised.append(TokenisedExample(kept, [ids[name]], cut_after=len(whole) - len(kept)))
     return tokenised
+
+
+def text_to_classify(
+    example: Example, tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> tuple[list[int], list[int]]:
+    """Return the tokens of a text, and what is left of them within ``max_length``.
+
+    Raises:
+        DataError: There are none.
+    """
+    text = example.prompt or ""
+    whole = list(tokenizer(text, verbose=False)["input_ids"])
+    kept = whole
+    if len(whole) > max_length:
+        kept = list(tokenizer(text, truncation=True, max_length=max_length)["input_ids"])
+    if not kept:
+        raise DataError(f"The text at line {example.line} has no tokens. Write a text, or remove the record.")
+    return whole, kept
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from afinador.errors import DataError, nearest
+
+if TYPE_CHECKING:
+    from afinador.config.hyperparameters import Hyperparameters
 
 DEFAULT = "default"
 """Key of the prompt for documents without a type, or of a type that has no prompt of its own."""
@@ -110,3 +113,8 @@ def _emptied(value: Any) -> Any:
     if isinstance(value, list):
         return [_emptied(value[0])] if value and isinstance(value[0], dict) else []
     return ""
+
+
+def extraction_of(wanted: Hyperparameters) -> Extraction:
+    """Return how a job wants documents to be asked for."""
+    return Extraction(wanted.extraction, wanted.prompts or {}, wanted.extraction_schema)

@@ -28,14 +28,47 @@ class TokenisedExample:
     Attributes:
         labels: ``labels[i]`` is ``input_ids[i]`` where that token is learnt, else -100; not shifted. The first is
             never learnt, since nothing stands before it.
-        cut_tokens: How many tokens were cut off to fit the length; a text loses none.
+        cut_before: How many tokens before the last answer were cut out to fit the length; a text loses none.
+        cut_after: How many were cut off at its end: of an answer, or of a text to be classified.
         continues: This is a piece of a text that goes on where the piece before it ended.
     """
 
     input_ids: list[int]
     labels: list[int]
-    cut_tokens: int = 0
+    cut_before: int = 0
+    cut_after: int = 0
     continues: bool = False
+
+    @property
+    def cut_tokens(self) -> int:
+        """How many tokens were cut on either side."""
+        return self.cut_before + self.cut_after
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What is left of a record that is too long: the tokens before ``start``, and those from ``stop`` up to ``end``."""
+
+    start: int
+    stop: int
+    end: int
+
+
+@dataclass(frozen=True)
+class CutCounts:
+    """What was cut to fit the length.
+
+    Attributes:
+        records: How many lost tokens, on whichever side.
+        prompts: How many lost some of what stands before the last answer, and how many tokens that were.
+        ends: How many lost their end, with what closes it, and how many tokens that were.
+    """
+
+    records: int
+    prompts: int
+    prompt_tokens: int
+    ends: int
+    end_tokens: int
 
 
 def tokenise_all(
@@ -53,20 +86,41 @@ def tokenise_all(
         DataError: The chat template refuses an example, or no token to be learnt is left.
         ModelError: The tokenizer has no end-of-sequence token.
     """
-    tokenised = []
-    for example in examples:
-        segments = encode(example, tokenizer)
-        if example.text is None:
-            pieces = [_cut_to_length(segments, tokenizer, max_length)]
-        else:
-            pieces = _windows(segments, max_length)
-        if not any(count_targets(piece) for piece in pieces):
-            raise DataError(
-                f"Record at line {example.line} has no token left to learn within max_length {max_length}. "
-                "Raise max_length, or shorten the record."
-            )
-        tokenised += pieces
-    return tokenised
+    return [
+        piece for example in examples for piece in fitted(example, encode(example, tokenizer), tokenizer, max_length)
+    ]
+
+
+def fitted(
+    example: Example, segments: list[EncodedSegment], tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> list[TokenisedExample]:
+    """Return an encoded example within ``max_length``, as ``tokenise_all`` says; of a text the pieces.
+
+    Raises:
+        DataError: No token to be learnt is left.
+    """
+    if example.text is None:
+        pieces = [_cut_to_length(segments, tokenizer, max_length)]
+    else:
+        pieces = _windows(segments, max_length)
+    if not any(count_targets(piece) for piece in pieces):
+        raise DataError(
+            f"Record at line {example.line} has no token left to learn within max_length {max_length}. "
+            "Raise max_length, or shorten the record."
+        )
+    return pieces
+
+
+def cut_of(segments: list[EncodedSegment], tokenizer: PreTrainedTokenizerBase, max_length: int) -> Cut:
+    """Return what is left of a prompt with its answers: never less of the last answer while there is prompt to cut."""
+    length = sum(len(segment.ids) for segment in segments)
+    excess = max(0, length - max_length)
+    if not excess:
+        return Cut(0, 0, length)
+    first = next(token for segment in segments for token in segment.ids)
+    head = int(first == tokenizer.bos_token_id)
+    stop = min(head + excess, max(head, _start_of_last_answer(segments)))
+    return Cut(head, stop, max_length + stop - head)
 
 
 def count_targets(example: TokenisedExample) -> int:
@@ -77,6 +131,14 @@ def count_targets(example: TokenisedExample) -> int:
 def count_examples(tokenised: Iterable[TokenisedExample]) -> int:
     """Return how many examples they were before texts were cut into pieces."""
     return sum(not piece.continues for piece in tokenised)
+
+
+def count_cuts(tokenised: Iterable[TokenisedExample]) -> CutCounts:
+    """Return how many examples were cut, and on which side."""
+    cut = [example for example in tokenised if example.cut_tokens]
+    before = [example.cut_before for example in cut if example.cut_before]
+    after = [example.cut_after for example in cut if example.cut_after]
+    return CutCounts(len(cut), len(before), sum(before), len(after), sum(after))
 
 
 def _windows(segments: list[EncodedSegment], max_length: int) -> list[TokenisedExample]:
@@ -106,14 +168,11 @@ def _cut_to_length(
 ) -> TokenisedExample:
     input_ids = [token for segment in segments for token in segment.ids]
     labels = [token if segment.trained else NOT_TRAINED for segment in segments for token in segment.ids]
-    excess = max(0, len(input_ids) - max_length)
-    if excess:
-        head = int(input_ids[0] == tokenizer.bos_token_id)
-        cut = slice(head, min(head + excess, max(head, _start_of_last_answer(segments))))
-        del input_ids[cut], labels[cut]
-        del input_ids[max_length:], labels[max_length:]
+    length, cut = len(input_ids), cut_of(segments, tokenizer, max_length)
+    for tokens in (input_ids, labels):
+        del tokens[cut.end :], tokens[cut.start : cut.stop]
     labels[:1] = [NOT_TRAINED] * len(labels[:1])
-    return TokenisedExample(input_ids, labels, cut_tokens=excess)
+    return TokenisedExample(input_ids, labels, cut_before=cut.stop - cut.start, cut_after=length - cut.end)
 
 
 def _start_of_last_answer(segments: list[EncodedSegment]) -> int:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedModel
 
+from afinador.config.architectures import context_length
 from afinador.data.tokenisation import NOT_TRAINED
 
 
@@ -101,7 +102,4 @@ def logits_of(model: PreTrainedModel, hidden: Tensor) -> Tensor:
 
 def context_length_of(model: nn.Module) -> int | None:
     """Return how many positions a model was made for, or None if its configuration does not say."""
-    config = pretrained_model_of(model).config
-    if config.model_type == "roberta":  # its positions are counted from behind the padding's own
-        return int(config.max_position_embeddings) - int(config.pad_token_id) - 1
-    return getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
+    return context_length(pretrained_model_of(model).config.to_dict())

@@ -23,7 +23,7 @@ PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib",
 _WEIGHTS = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
 _TEXT_SUFFIXES = (".json", ".model", ".txt", ".jinja", ".md")
-_TOKENIZERS = (
+TOKENIZER_FILES = (
     ("tokenizer.json",),
     ("tokenizer.model",),
     ("spiece.model",),
@@ -31,6 +31,7 @@ _TOKENIZERS = (
     ("vocab.json", "merges.txt"),
     ("vocab.txt",),
 )
+"""Files of which a folder with a tokenizer holds at least one of these sets."""
 _DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 
@@ -97,9 +98,9 @@ def describe_model_folder(path: Path) -> ModelDescription:
             f"config.json in {path} names no architecture; save the model again with save_pretrained of transformers."
         )
     weights = weight_files(path)
-    if not any(all((path / name).is_file() for name in names) for names in _TOKENIZERS):
+    if not any(all((path / name).is_file() for name in names) for names in TOKENIZER_FILES):
         raise UnsupportedModelError(
-            f"{path} holds no tokenizer; one of {', '.join(' + '.join(names) for names in _TOKENIZERS)} must lie "
+            f"{path} holds no tokenizer; one of {', '.join(' + '.join(names) for names in TOKENIZER_FILES)} must lie "
             "beside config.json."
         )
     tensors: dict[str, tuple[str, int]] = {}

@@ -1,4 +1,4 @@
-"""From a folder to a tokenizer and a model, safely: safetensors only, no foreign code, no network."""
+"""From a folder to a model, safely: safetensors only, no foreign code, no network."""
 
 from __future__ import annotations
 
@@ -7,42 +7,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import is_flash_attn_2_available
 
 from afinador.config.architectures import CAUSAL_ARCHITECTURES, check_parameter_count
 from afinador.errors import AfinadorError, InvalidRequestError, ModelError, UnsupportedModelError
 from afinador.models.headers import describe_model_folder
 from afinador.models.quantisation import Bits, loading_arguments, settle_quantised
+from afinador.wording import first_line
 
 Precision = Literal["float32", "bfloat16"]
-
-
-def load_tokenizer(path: Path | str, *, ends_answers: bool = True) -> PreTrainedTokenizerBase:
-    """Return the tokenizer of a model folder.
-
-    Args:
-        path: The folder.
-        ends_answers: It needs an end-of-sequence token, without which no answer would ever end; classifiers do not.
-
-    Raises:
-        ModelError: It cannot be read, or has no end-of-sequence token and needs one.
-    """
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(str(path), trust_remote_code=False, local_files_only=True)
-    except Exception as error:
-        raise ModelError(
-            f"The tokenizer in {path} cannot be read: {_first_line(error)}. "
-            "Save it again with save_pretrained of transformers."
-        ) from error
-    if ends_answers and tokenizer.eos_token_id is None:
-        raise ModelError(
-            f"The tokenizer in {path} has no end-of-sequence token, so that no answer could end. "
-            "Set eos_token in its tokenizer_config.json."
-        )
-    for name in ("local_files_only", "is_local"):  # how it was loaded is kept as a part of it, and would be saved
-        tokenizer.init_kwargs.pop(name, None)
-    return tokenizer
 
 
 def load_causal_lm(
@@ -150,7 +124,7 @@ def _not_loaded(folder: Path, attention: str, error: Exception) -> AfinadorError
             param="hyperparameters.attention",
         )
     return ModelError(
-        f"The model in {folder} cannot be loaded: {_first_line(error)}. Check that config.json belongs to the "
+        f"The model in {folder} cannot be loaded: {first_line(error)}. Check that config.json belongs to the "
         "weights, or copy the model again."
     )
 
@@ -182,7 +156,3 @@ def _require_all_weights(folder: Path, model: PreTrainedModel, report: dict[str,
                 f"{len(names)} weights of {type(model).__name__} {what} in {folder}, the first is {names[0]}. "
                 "Copy the model again, or correct its config.json."
             )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

@@ -6,7 +6,7 @@ import html
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-_VOID = ("br", "meta", "circle", "rect", "line", "path")
+_VOID = ("br", "meta", "input", "circle", "rect", "line", "path")
 """Elements without content."""
 
 
@@ -31,7 +31,7 @@ def element(name: str, /, *content: Content, **attributes: Content) -> Markup:
         if value is not None
     )
     if name in _VOID and not content:
-        return Markup(f"<{name}{named}{'' if name in ('br', 'meta') else '/'}>")
+        return Markup(f"<{name}{named}{'' if name in ('br', 'meta', 'input') else '/'}>")
     return Markup(f"<{name}{named}>{joined(content)}</{name}>")
 
 

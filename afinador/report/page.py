@@ -1,6 +1,6 @@
 """The whole page of a job: what was asked, how it went, what came of it, and on what ground.
 
-A pure function from data to text. The page stands alone: no script, no address, and a policy that forbids both.
+A pure function from data to text.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import Any
 from afinador.figures import duration, size, text
 from afinador.report import sections
 from afinador.report.charts import Curve, chart
+from afinador.report.document import document, tiles
 from afinador.report.markup import Markup, element
 from afinador.report.record import JobRecord
-from afinador.report.style import CONTENT_SECURITY_POLICY, STYLE
 
 
 def page(record: JobRecord) -> str:
@@ -33,20 +33,10 @@ def page(record: JobRecord) -> str:
         ("Events", sections.events(record)),
     ]
     body = [element("section", element("h2", title), part) for title, part in parts if part]
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=CONTENT_SECURITY_POLICY),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="referrer", content="no-referrer"),
-        element("title", f"{job.name}: {job.status}"),
-        element("style", Markup(STYLE)),
-    )
     foot = element(
         "footer", f"Written by Afinador at {sections.moment(record.written_at)}. All times are UTC. Job {job.id}."
     )
-    content = element("body", _header(record), element("main", *body), foot)
-    return f"<!doctype html>\n{element('html', head, content, lang='en')}\n"
+    return document(f"{job.name}: {job.status}", _header(record), element("main", *body), foot)
 
 
 def _header(record: JobRecord) -> Markup:
@@ -56,12 +46,7 @@ def _header(record: JobRecord) -> Markup:
     came = f"{job.tuning_method} of {job.model}"
     if record.published:
         came += f" → {record.published.name}, version {record.published.version}"
-    tiles = [
-        element("div", element("b", value), element("span", name), class_="tile") for name, value in _tiles(record)
-    ]
-    return element(
-        "header", top, element("p", came, class_="soft"), _note(record), element("div", *tiles, class_="tiles")
-    )
+    return element("header", top, element("p", came, class_="soft"), _note(record), tiles(_tiles(record)))
 
 
 def _note(record: JobRecord) -> Markup | None:
@@ -75,11 +60,11 @@ def _note(record: JobRecord) -> Markup | None:
     return None
 
 
-def _tiles(record: JobRecord) -> list[tuple[str, str]]:
+def _tiles(record: JobRecord) -> list[tuple[str, str | None]]:
     job, progress = record.job, record.job.progress or {}
     base, tuned = job.metrics.get("base") or {}, job.metrics.get("tuned") or {}
     energy = energy_of(record.resources)
-    told: list[tuple[str, str | None]] = [
+    return [
         ("loss, base → tuned", f"{_short(base['loss'])} → {_short(tuned['loss'])}" if base and tuned else None),
         ("train loss", None if tuned else _number(progress.get("train_loss"))),
         ("steps", f"{progress['step']} of {progress['steps']}" if progress.get("steps") else None),
@@ -91,7 +76,6 @@ def _tiles(record: JobRecord) -> list[tuple[str, str]]:
         ("attempts", str(len(record.attempts)) if len(record.attempts) > 1 else None),
         ("energy of the GPU", None if energy is None else f"{energy:.1f} Wh"),
     ]
-    return [(name, value) for name, value in told if value]
 
 
 def _curves(record: JobRecord) -> Markup | None:

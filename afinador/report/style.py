@@ -62,6 +62,21 @@ details { margin: .6rem 0 } summary { cursor: pointer; color: var(--soft) }
 .sample { background: var(--card); border-radius: 8px; padding: .7rem .9rem; margin: .6rem 0 }
 .sample p { white-space: pre-wrap; overflow-wrap: anywhere }
 .sample .facts td { white-space: pre-wrap }
+.bars rect { fill: var(--c1) } .bars rect.over { fill: var(--c2) } .bars .limit { stroke: var(--ink); stroke-dasharray: 4 3 }
+.bars rect:hover { opacity: .75 }
+.faults li { margin: .35rem 0; overflow-wrap: anywhere } .faults { padding-left: 1.2rem; margin: .3rem 0 }
+.valid { color: var(--good) } .refused { color: var(--bad) }
+.tokens { background: var(--card); border-radius: 8px; padding: .8rem 1rem; margin: .6rem 0; white-space: pre-wrap;
+  overflow-wrap: anywhere; font: 14px/2 ui-monospace, "SF Mono", Menlo, Consolas, monospace }
+.t { border-radius: 3px; padding: .1em 0; box-shadow: inset -1px 0 0 var(--line) }
+.t.trained { background: color-mix(in srgb, var(--good) 22%, transparent); border-bottom: 2px solid var(--good); font-weight: 600 }
+.t.masked { color: var(--soft) }
+.t.cut { color: var(--bad); text-decoration: line-through; background: color-mix(in srgb, var(--bad) 12%, transparent) }
+.t:hover { outline: 2px solid var(--busy) }
+body:has(#ids:checked) .t::after { content: attr(data-id); font-size: .68em; vertical-align: super; font-weight: 400;
+  color: var(--soft); margin: 0 .35em 0 .1em; display: inline-block; text-decoration: none }
+.signs { display: flex; flex-wrap: wrap; gap: .3rem 1.4rem; margin: 1.2rem 0 0; align-items: baseline }
+.signs label { cursor: pointer } .signs .t { font: 14px/1.6 ui-monospace, "SF Mono", Menlo, Consolas, monospace; padding: .1em .3em }
 footer { margin-top: 3rem; color: var(--soft); font-size: .82rem }
 @media print { body { max-width: none; padding: 0 } h2, figure, .sample { break-inside: avoid } }
 """

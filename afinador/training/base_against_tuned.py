@@ -19,8 +19,9 @@ from afinador.models.loading import Precision
 from afinador.models.publishing import is_adapted
 from afinador.models.weights import described_weights
 from afinador.training.bases import base_has_head, load_base
+from afinador.training.data_sets import Data
 from afinador.training.run_dir import RunDir
-from afinador.training.setup import Data, MicroBatches, Subject
+from afinador.training.setup import MicroBatches, Subject
 from afinador.training.stopping import StopSign
 
 

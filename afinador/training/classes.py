@@ -7,8 +7,9 @@ from collections import Counter
 from afinador.config.spec import FineTuningSpec
 from afinador.data.records import shortened
 from afinador.training.bases import base_has_head
+from afinador.training.data_sets import Data
 from afinador.training.run_dir import RunDir
-from afinador.training.setup import Data, Subject
+from afinador.training.setup import Subject
 
 CLASSES_TOLD = 10
 

@@ -9,8 +9,8 @@ from typing import Any
 from afinador.config.spec import FineTuningSpec
 from afinador.models.model_cards import model_card
 from afinador.models.publishing import pass_on_license
+from afinador.training.data_sets import Data
 from afinador.training.run_dir import write_atomically
-from afinador.training.setup import Data
 
 
 def describe(

@@ -18,12 +18,13 @@ from afinador.config.spec import FineTuningSpec
 from afinador.data.batching import forward_passes, pad_id_of
 from afinador.data.tokenisation import TokenisedExample, count_targets
 from afinador.models.classification import scores_of
+from afinador.training.data_sets import Data, order_batches
 from afinador.training.milestones import Milestones
 from afinador.training.optimization import build_optimizer, build_schedule
 from afinador.training.progress import Progress
 from afinador.training.run_dir import RunDir
 from afinador.training.saving import Saver
-from afinador.training.setup import Data, MicroBatches, Subject, order_batches
+from afinador.training.setup import MicroBatches, Subject
 from afinador.training.steps import Step
 from afinador.training.stopping import StopSign
 from afinador.training.training_state import TrainingState, put_random, take_random

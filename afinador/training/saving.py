@@ -19,11 +19,12 @@ from afinador.data.batching import BatchOrder
 from afinador.storage import require_free_space
 from afinador.training.checkpoints import checkpoint_name, is_complete, save_checkpoint
 from afinador.training.comparison import differences
+from afinador.training.data_sets import Data
 from afinador.training.describing import describe_checkpoint
 from afinador.training.environment import environment_of
 from afinador.training.progress import Progress
 from afinador.training.run_dir import RunDir
-from afinador.training.setup import Data, MicroBatches, Subject
+from afinador.training.setup import MicroBatches, Subject
 from afinador.training.training_state import (
     TrainingState,
     bytes_of_state,

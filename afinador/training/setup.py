@@ -16,16 +16,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from afinador.config.hyperparameters import Hyperparameters
-from afinador.config.spec import BaseModelReference, DataFile, FineTuningSpec
-from afinador.data.batching import BatchOrder
-from afinador.data.classified import TEXT_AS_IT_IS, ClassForm, tokenise_classified
-from afinador.data.extraction import Extraction
-from afinador.data.prompting import PromptForm, asked_by, prompt_form
-from afinador.data.shapes import Example
-from afinador.data.templates import template_name
-from afinador.data.tokenisation import TokenisedExample, tokenise_all
-from afinador.data.validation import load_examples
-from afinador.errors import DataError, InvalidRequestError
+from afinador.config.spec import BaseModelReference, FineTuningSpec
+from afinador.errors import InvalidRequestError
 from afinador.methods import METHODS
 from afinador.models.families import context_length_of, pretrained_model_of
 from afinador.models.headers import describe_model_folder
@@ -99,28 +91,6 @@ class Subject:
         write_weights(self.model, self.tokenizer, folder, dtype=self.published_dtype, trained=trained)
         if is_adapted(self.model):
             name_base_model(folder, self.base)
-
-
-@dataclass(frozen=True)
-class Data:
-    """Examples as read and as token ids.
-
-    Attributes:
-        tokenised: In the order of ``examples``; a long text is several pieces.
-        form: How the trained model is to be asked.
-        cut: How many prompts with their answers, or texts to be classified, were longer than ``max_length``.
-    """
-
-    examples: list[Example]
-    tokenised: list[TokenisedExample]
-    template: str
-    form: PromptForm | ClassForm
-    cut: int
-
-    @property
-    def lengths(self) -> list[int]:
-        """Tokens of each piece."""
-        return [len(example.input_ids) for example in self.tokenised]
 
 
 @dataclass(frozen=True)
@@ -219,44 +189,6 @@ def load_trained(spec: FineTuningSpec, folder: Path) -> Subject:
     base = load_base(spec, spec.base_model.path, precision=computing.precision, device=computing.device)
     model = PeftModel.from_pretrained(base.model, str(folder), is_trainable=True)
     return Subject(model, base.tokenizer, computing, spec.base_model, base.classes)
-
-
-def load_data(
-    file: DataFile,
-    tokenizer: PreTrainedTokenizerBase,
-    max_length: int,
-    classes: tuple[str, ...] = (),
-    extraction: Extraction | None = None,
-) -> Data:
-    """Read and tokenise a data set; labels are ids of ``classes`` if there are any, documents are asked for by ``extraction``.
-
-    Raises:
-        DataError: A record cannot be used, or there are none.
-        ModelError: See ``prompt_form``.
-    """
-    extraction = extraction or Extraction()
-    examples = asked_by(load_examples(Path(file.path), file.format, file.reading), extraction)
-    if not examples:
-        raise DataError(f"{file.name} holds no examples; it needs at least one record.")
-    if classes:
-        tokenised = tokenise_classified(examples, tokenizer, max_length, classes)
-    else:
-        tokenised = tokenise_all(examples, tokenizer, max_length)
-    form = ClassForm(classes, max_length) if classes else prompt_form(examples, tokenizer, extraction)
-    cut = sum(example.cut_tokens > 0 for example in tokenised)
-    return Data(examples, tokenised, TEXT_AS_IT_IS if classes else template_name(tokenizer), form, cut)
-
-
-def order_batches(data: Data, spec: FineTuningSpec) -> BatchOrder:
-    """Return the order in which the examples come."""
-    settings = spec.hyperparameters
-    return BatchOrder(
-        data.lengths,
-        settings.batch_size,
-        epochs=settings.epochs,
-        seed=spec.seed,
-        group_by_length=settings.group_by_length,
-    )
 
 
 def usable_length(max_length: int, model: nn.Module) -> int:

@@ -9,28 +9,27 @@ import math
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from afinador.config.spec import FineTuningSpec
 from afinador.data.classified import TEXT_AS_IT_IS
-from afinador.data.extraction import Extraction
-from afinador.data.tokenisation import TokenisedExample
+from afinador.data.tokenisation import CutCounts, TokenisedExample
 from afinador.models.families import pretrained_model_of
 from afinador.models.publishing import cast_weights
 from afinador.models.weights import described_weights
 from afinador.training import accelerate_loop
 from afinador.training.base_against_tuned import compare_with_base
 from afinador.training.classes import describe_classes
+from afinador.training.data_sets import Data, load_both
 from afinador.training.describing import describe
 from afinador.training.environment import environment_of, versions
 from afinador.training.progress import Progress
 from afinador.training.run_dir import RunDir, sync
 from afinador.training.setup import (
-    Data,
     MicroBatches,
     Subject,
     choose_micro_batches,
-    load_data,
     load_subject,
     load_trained,
     usable_length,
@@ -38,6 +37,8 @@ from afinador.training.setup import (
 from afinador.training.starting_point import checkpoint_of, state_to_go_on_from, take_weights_over
 from afinador.training.stopping import StopSign
 from afinador.training.training_state import TrainingState, read_weights, restore_weights
+
+_REMEDY = "Raise max_length if the model's context allows."
 
 
 def run_stages(spec: FineTuningSpec, run_dir: RunDir, progress: Progress, stop: StopSign) -> None:
@@ -52,7 +53,7 @@ def run_stages(spec: FineTuningSpec, run_dir: RunDir, progress: Progress, stop: 
     subject = load_trained(spec, run_dir.final) if trained else load_subject(spec)
     stop.raise_if_asked()
     max_length = usable_length(spec.hyperparameters.max_length, subject.model)
-    data, held_out = _load_both(spec, subject, max_length)
+    data, held_out = load_both(spec, subject, max_length, run_dir)
     everything = [*data.tokenised, *(held_out.tokenised if held_out else [])]
     longest = max(len(example.input_ids) for example in everything)
     state = None if trained else state_to_go_on_from(spec, run_dir)
@@ -72,20 +73,6 @@ def run_stages(spec: FineTuningSpec, run_dir: RunDir, progress: Progress, stop: 
     if run_dir.evaluation() is None:
         compare_with_base(spec, subject, held_out, passes, run_dir, stop)
     _finish(spec, subject, data, run_dir, duration_seconds=time.monotonic() - started_at)
-
-
-def extraction_of(spec: FineTuningSpec) -> Extraction:
-    """Return how a job wants documents to be asked for."""
-    wanted = spec.hyperparameters
-    return Extraction(wanted.extraction, wanted.prompts or {}, wanted.extraction_schema)
-
-
-def _load_both(spec: FineTuningSpec, subject: Subject, max_length: int) -> tuple[Data, Data | None]:
-    extraction = extraction_of(spec)
-    data = load_data(spec.training_file, subject.tokenizer, max_length, subject.classes, extraction)
-    if spec.validation_file is None:
-        return data, None
-    return data, load_data(spec.validation_file, subject.tokenizer, max_length, subject.classes, extraction)
 
 
 def _describe_model(
@@ -123,16 +110,28 @@ def _describe_data(data: Data, held_out: Data | None, max_length: int, run_dir: 
         tokens=tokens,
         template=data.template,
     )
-    if data.cut:
-        run_dir.log_event(
-            "message",
-            "warn",
-            f"{data.cut} of {len(data.examples)} examples are longer than {max_length} tokens and lose "
-            f"{'their end' if data.template == TEXT_AS_IT_IS else 'the start of their prompt'}. "
-            "Raise max_length if the model's context allows.",
-            examples=data.cut,
-            max_length=max_length,
-        )
+    for what, each in (("examples", data), ("held-out examples", held_out)):
+        if each is not None and each.cuts.records:
+            run_dir.log_event("message", "warn", _cut(each, what, max_length), **_figures_of(each.cuts, max_length))
+
+
+def _cut(data: Data, what: str, max_length: int) -> str:
+    """Say on which side examples are cut; an answer only where it is too long by itself."""
+    cuts = data.cuts
+    said = f"{cuts.records} of {len(data.examples)} {what} are longer than {max_length} tokens"
+    if data.template == TEXT_AS_IT_IS:
+        return f"{said} and lose their end ({_counted(cuts.end_tokens, 'token')}). {_REMEDY}"
+    parts = []
+    if cuts.prompts:
+        parts.append(f"{cuts.prompts} lose the start of their prompt ({_counted(cuts.prompt_tokens, 'token')})")
+    if cuts.ends:
+        parts.append(f"{cuts.ends} the end of their answer too ({_counted(cuts.end_tokens, 'token')})")
+    return f"{said}: {', '.join(parts)}. {_REMEDY}"
+
+
+def _figures_of(cuts: CutCounts, max_length: int) -> dict[str, Any]:
+    figures = asdict(cuts)
+    return {"examples": figures.pop("records"), **figures, "max_length": max_length}
 
 
 def _examples(data: Data, max_length: int) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from afinador.config.resolve import parse_request
+from afinador.data.token_process import TokenProcess
 from afinador.models.headers import inspect_model_folder
 from afinador.settings import Settings, read_settings
 from afinador.storage import sha256_of
@@ -17,6 +19,7 @@ from registry import files, jobs, organisations
 from registry.database import upgrade
 from registry.memory import Memory
 from registry.tables import BaseModel, Job, Organization
+from tasks import dataset_report
 
 Create = Callable[..., Job]
 
@@ -34,6 +37,18 @@ def memory(
     opened = Memory.open(settings)
     yield opened
     opened.database.close()
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[TokenProcess]:
+    """One process for the tokenizers of all tests: each takes a second or two to start."""
+    with TokenProcess() as process:
+        yield process
+
+
+@pytest.fixture(autouse=True)
+def one_token_process(warm: TokenProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dataset_report, "TokenProcess", lambda: nullcontext(warm))
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import httpx
 from afinador.client import calls, results
 from afinador.client.access import Access
 from afinador.client.asynchronous.connection import AsyncConnection
+from afinador.client.asynchronous.datasets import AsyncDatasets
 from afinador.client.asynchronous.files import AsyncFiles
 from afinador.client.asynchronous.hub import AsyncHub, AsyncModels
 from afinador.client.asynchronous.job_specs import AsyncJobSpecs
@@ -59,6 +60,7 @@ class AsyncAfinador:
             transport=transport,
         )
         self.files = AsyncFiles(self.connection)
+        self.datasets = AsyncDatasets(self.connection, self.files)
         self.jobs = AsyncJobs(self.connection, self.files)
         self.job_specs = AsyncJobSpecs(self.connection)
         self.preparations = AsyncPreparations(self.connection)

@@ -180,7 +180,7 @@ class AsyncConnection:
     async def _answer(self, call: Call, **parts: Any) -> AsyncIterator[httpx.Response]:
         answer = await self._send(call, parts)
         try:
-            if answer.is_error:
+            if answer.is_error and answer.status_code not in call.also_answers:
                 error = error_from(answer.status_code, await _read_quietly(answer), str(answer.url))
                 raise sending.with_remedy(error, call, self.access)
             yield answer

@@ -60,6 +60,7 @@ COMMAND_LINES = [
     ("logs job J -follow", "logs"),
     ("validate dataset p", "validate dataset"),
     ("prepare dataset p --pipeline steps.yaml", "prepare dataset"),
+    ("preview data-set p -basemodel m", "preview dataset"),
     ("train job.yaml", "train"),
     ("verify resume J -steps 40", "verify resume"),
     ("reproduce J", "reproduce"),

@@ -74,6 +74,18 @@ def test_bytes_go_up_under_a_name_and_come_down_as_a_file(client: Any, tmp_path:
     assert seen[-1] == (len(content), len(content))
 
 
+def test_data_sets_are_looked_at_without_being_kept(client: Any, dataset: Path) -> None:
+    report = client.datasets.validate(dataset)
+    assert (report.valid, report.records, report.tokens) == (True, 12, None)
+    assert list(client.files.list()) == []
+    file = client.files.create(b'{"prompt": 5}', filename="bad.jsonl")
+    refused = client.datasets.validate(file, validation_dataset=dataset)
+    assert not refused.valid and refused.errors[0].line == 1 and refused.validation.valid
+    with pytest.raises(NotFoundError, match="tyni"):
+        client.datasets.preview(dataset, "tyni")
+    assert [kept.id for kept in client.files.list()] == [file.id]
+
+
 def test_the_service_says_how_it_is(client: Any) -> None:
     assert client.health().checks["database"]["status"] == "ok"
 

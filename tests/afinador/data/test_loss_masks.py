@@ -4,7 +4,7 @@ import pytest
 
 from afinador.data.shapes import Example
 from afinador.data.templates import prompt_of, render, stop_ids, template_name
-from afinador.data.tokenisation import NOT_TRAINED, count_examples, count_targets, tokenise_all
+from afinador.data.tokenisation import NOT_TRAINED, count_cuts, count_examples, count_targets, tokenise_all
 from afinador.errors import DataError, ModelError
 
 LONG = 10_000
@@ -251,6 +251,21 @@ def test_too_long_loses_the_start_of_the_prompt_after_bos(sentencepiece):
 def test_answer_that_is_too_long_loses_its_end_and_eos(characters):
     tokens = tokens_with_mask(Example(1, prompt="hi", completion="abcdefgh"), characters, max_length=5)
     assert tokens == [" ", "*a", "*b", "*c", "*d"]
+
+
+@pytest.mark.parametrize("max_length", range(2, 40))
+def test_an_answer_is_cut_only_when_no_prompt_is_left_and_the_side_is_told(any_tokenizer, max_length):
+    example = Example(1, prompt="a long question, cut first", completion="short")
+    whole = tokenise(example, any_tokenizer, LONG)
+    cut = tokenise(example, any_tokenizer, max_length)
+    assert cut.cut_tokens == max(0, len(whole.input_ids) - max_length)
+    if cut.cut_after:
+        assert cut.cut_before and count_targets(cut) >= max_length - 1
+    else:  # a first token is never learnt, for nothing stands before it
+        assert cut.labels[1:] == whole.labels[1 - len(cut.labels) :]
+    counts = count_cuts([whole, cut])
+    assert (counts.prompt_tokens, counts.end_tokens) == (cut.cut_before, cut.cut_after)
+    assert (counts.records, counts.prompts, counts.ends) == (cut.cut_tokens > 0, cut.cut_before > 0, cut.cut_after > 0)
 
 
 def test_nothing_left_to_learn_is_refused(characters):

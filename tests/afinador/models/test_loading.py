@@ -11,8 +11,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from afinador.data.tokenizer_files import load_tokenizer
 from afinador.errors import ModelError, ModelTooLargeError, UnsupportedModelError
-from afinador.models.loading import load_causal_lm, load_tokenizer
+from afinador.models.loading import load_causal_lm
 
 SIZES = {
     "vocab_size": 8,

@@ -22,7 +22,7 @@ from afinador.schemas.jobs import ENDED_STATUSES, OPEN_STATUSES, Job
 from afinador.schemas.models import HubEntry, HubFile
 
 HOSTILE = "</style><script>alert(1)</script><img src=x onerror=alert(2)>"
-VOID = {"meta", "br"}
+VOID = {"meta", "br", "input"}
 
 
 class Checked(HTMLParser):

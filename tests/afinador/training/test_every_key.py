@@ -14,10 +14,12 @@ import yaml
 from transformers import Gemma2Config, Gemma2ForCausalLM, PreTrainedTokenizerFast
 
 from afinador.config.spec import FineTuningSpec
+from afinador.data.extraction import extraction_of
+from afinador.data.tokenizer_files import load_tokenizer
 from afinador.errors import DataError, InvalidRequestError
 from afinador.models.families import pretrained_model_of
-from afinador.models.loading import load_causal_lm, load_tokenizer
-from afinador.training import FineTuner, setup, stages
+from afinador.models.loading import load_causal_lm
+from afinador.training import FineTuner, data_sets, setup
 from afinador.training.checkpoints import complete_checkpoints
 from afinador.training.job_file import spec_from_file
 
@@ -80,8 +82,8 @@ def test_documents_are_asked_for_as_the_job_says(
     path.write_text("".join(json.dumps(record) + "\n" for record in records))
     spec = make_spec(validate=False, **given)
     spec.training_file.path, spec.training_file.format = str(path), "jsonl"
-    extraction = stages.extraction_of(spec)
-    data = setup.load_data(spec.training_file, tokenizer, 512, extraction=extraction)
+    extraction = extraction_of(spec.hyperparameters)
+    data = data_sets.load_data(spec.training_file, tokenizer, 512, extraction=extraction)
     assert all((example.prompt or "").startswith(start) for example, start in zip(data.examples, asked, strict=True))
     assert [json.loads(example.completion or "") for example in data.examples] == [{"title": "A"}, {"name": "B"}]
     told = data.form.to_json()["extraction"]
@@ -92,7 +94,7 @@ def test_documents_are_asked_for_as_the_job_says(
         with pytest.raises(
             DataError, match="prompts has none for the type 'tesis', and no 'default'; there are: libro"
         ):
-            setup.load_data(spec.training_file, tokenizer, 512, extraction=stages.extraction_of(spec))
+            data_sets.load_data(spec.training_file, tokenizer, 512, extraction=extraction_of(spec.hyperparameters))
 
 
 @pytest.mark.parametrize(("attention", "found"), [("auto", "sdpa"), ("sdpa", "sdpa"), ("eager", "eager")])

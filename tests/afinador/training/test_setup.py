@@ -11,7 +11,7 @@ import torch
 
 from afinador.config.spec import DataFile, FineTuningSpec
 from afinador.data.tokenisation import NOT_TRAINED
-from afinador.training import setup
+from afinador.training import data_sets, setup
 
 MakeSpec = Callable[..., FineTuningSpec]
 
@@ -62,16 +62,16 @@ def test_long_examples_are_cut_to_the_context_of_the_model(make_spec: MakeSpec) 
     spec = make_spec("lora")
     subject = setup.load_subject(spec)
     assert setup.usable_length(2048, subject.model) == 128
-    data = setup.load_data(spec.training_file, subject.tokenizer, 40)
+    data = data_sets.load_data(spec.training_file, subject.tokenizer, 40)
     assert max(data.lengths) == 40
-    assert data.cut == sum(example.cut_tokens > 0 for example in data.tokenised) > 0
+    assert data.cuts.records == sum(example.cut_tokens > 0 for example in data.tokenised) > 0
 
 
 def test_long_text_is_cut_into_pieces_and_none_is_called_cut(make_spec: MakeSpec, tmp_path: Path) -> None:
     text = tmp_path / "long.txt"
     text.write_text("What says the frog? It croaks, and then it sleeps. " * 200)
     subject = setup.load_subject(make_spec("lora"))
-    data = setup.load_data(
+    data = data_sets.load_data(
         DataFile(name=text.name, path=str(text), format="text", sha256="0" * 64, bytes=text.stat().st_size),
         subject.tokenizer,
         64,
@@ -79,4 +79,4 @@ def test_long_text_is_cut_into_pieces_and_none_is_called_cut(make_spec: MakeSpec
     learnt = [label for piece in data.tokenised for label in piece.labels if label != NOT_TRAINED]
     assert subject.tokenizer.decode(learnt, skip_special_tokens=True) in text.read_text()
     assert len(subject.tokenizer.decode(learnt)) > text.stat().st_size - 10
-    assert (len(data.examples), data.cut, max(data.lengths)) == (1, 0, 64)
+    assert (len(data.examples), data.cuts.records, max(data.lengths)) == (1, 0, 64)

@@ -1,0 +1,92 @@
+"""What tokenizers say of data sets, and previews of these, as a terminal shows them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from afinador.cli import render
+from afinador.figures import visible
+
+if TYPE_CHECKING:
+    from afinador.schemas.dataset_reports import DatasetPreview, PreviewedRecord, PreviewedToken
+
+_COLOURS = {"trained": "\x1b[1;4;32m", "masked": "\x1b[2m", "cut": "\x1b[9;31m"}
+_PLAIN = "\x1b[0m"
+_SIGNS = {"trained": ("{+", "+}"), "masked": ("", ""), "cut": ("[-", "-]")}
+_MEANINGS = (("trained", "learnt"), ("masked", "only read"), ("cut", "never seen"))
+_PERCENTILES = ("min", "mean", "p50", "p90", "p95", "p99", "max")
+
+
+def tokens_text(tokens: Mapping[str, Any]) -> str:
+    """Return how long the records are for a tokenizer, and what is cut of them."""
+    truncated, unknown = tokens["truncated"], tokens["unknown"]
+    rows = [
+        (name, *(lengths[each] for each in _PERCENTILES), render.sparkline(_bars(lengths)))
+        for name, lengths in (("each record", tokens["lengths"]), ("learnt of it", tokens["trained_lengths"]))
+        if lengths
+    ]
+    header = ("tokens", "least", "mean", "50 %", "90 %", "95 %", "99 %", "most", "spread")
+    every = tokens.get("every", 1)
+    told = render.fields(
+        [
+            ("looked at", "every record" if every == 1 else f"a sample: one record in {every}, evenly over the file"),
+            ("tokens", f"{tokens['tokens']:,}"),
+            ("at most", f"{tokens['usable_length']:,} a record"),
+            ("template", tokens["template"].replace("_", " ")),
+            ("cut at its beginning", f"{truncated['prompts']:,} records, {truncated['prompt_tokens']:,} tokens"),
+            ("cut at its end", f"{truncated['ends']:,} records, {truncated['end_tokens']:,} tokens"),
+            ("unknown tokens", None if unknown is None else f"{unknown['tokens']:,} ({unknown['share']:.2%})"),
+        ]
+    )
+    return "\n".join(["", render.table(header, rows), "", told])
+
+
+def _bars(lengths: Mapping[str, Any]) -> list[float]:
+    return [float(each["records"]) for each in lengths["histogram"]]
+
+
+def preview_text(preview: DatasetPreview, *, with_ids: bool) -> str:
+    """Return records with each token marked: by colour and stroke on a terminal, by signs elsewhere."""
+    is_coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    legend = "  ".join(f"{_marked(state, state, is_coloured)} {meaning}" for state, meaning in _MEANINGS)
+    said = f"{preview.file} as {preview.base_model} sees it; at most {preview.usable_length} tokens. Signs: {legend}"
+    shown = [_record(record, with_ids=with_ids, is_coloured=is_coloured) for record in preview.records]
+    return "\n\n".join([said, *shown]) if shown else f"{said}\n\nThere is no record that can be shown."
+
+
+def _record(record: PreviewedRecord, *, with_ids: bool, is_coloured: bool) -> str:
+    if record.problem is not None:
+        return f"line {record.line}: {visible(record.problem)}"
+    counts = ", ".join(f"{number} {state}" for state, number in record.counts.items() if number)
+    lines = [f"line {record.line}: {counts} tokens"]
+    if record.learns_class is not None:
+        lines[0] += f"; learnt is the class {visible(record.learns_class)!r}"
+    for number, piece in enumerate(record.pieces, start=1):
+        if len(record.pieces) > 1:
+            lines.append(f"piece {number}:")
+        lines.append(_listed(piece) if with_ids else _running(piece, is_coloured))
+    if record.tokens_hidden:
+        lines.append(f"And {record.tokens_hidden} more tokens.")
+    return "\n".join(lines)
+
+
+def _running(piece: list[PreviewedToken], is_coloured: bool) -> str:
+    return "".join(
+        _marked("".join(visible(token.text) for token in run), state, is_coloured)
+        for state, run in groupby(piece, key=lambda token: token.state)
+    )
+
+
+def _listed(piece: list[PreviewedToken]) -> str:
+    return "\n".join(f"{token.id:>8}  {token.state:<7}  {visible(token.text)!r}" for token in piece)
+
+
+def _marked(text: str, state: str, is_coloured: bool) -> str:
+    if is_coloured:
+        return f"{_COLOURS[state]}{text}{_PLAIN}"
+    before, after = _SIGNS[state]
+    return f"{before}{text}{after}"

@@ -1,0 +1,231 @@
+"""Commands on data sets that are not trained on yet: on this machine where that can be done, else by the service."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from afinador.cli import render
+from afinador.cli.command import Command, Parser, UsageError
+from afinador.cli.dataset_reports import show_report
+from afinador.cli.dataset_text import preview_text
+from afinador.cli.reading import add_reading_options, allowed_reading_of
+from afinador.cli.reading import reading_of as declared_by
+from afinador.cli.service import connect, positive
+from afinador.errors import DataError
+
+if TYPE_CHECKING:
+    from afinador.schemas.dataset_reports import DatasetPreview, DatasetReport
+
+DEFAULT_LENGTH = 2048
+
+
+def validate(arguments: argparse.Namespace) -> int:
+    """Check a data set as the service would."""
+    path = existing(arguments.path, may_be_folder=True)
+    held_out = existing(arguments.validation_dataset, may_be_folder=True) if arguments.validation_dataset else None
+    if _is_asked_here(arguments.base_model):
+        report = _validated_here(path, held_out, arguments)
+    else:
+        report = _validated_there(path, held_out, arguments)
+    if arguments.html:
+        from afinador.report.dataset_page import dataset_page
+
+        _write(arguments.html, dataset_page(report))
+    if arguments.json:
+        render.as_json(report.model_dump(mode="json"))
+    else:
+        show_report(report)
+    is_fit = report.valid and (report.validation is None or report.validation.valid)
+    return 0 if is_fit else 1
+
+
+def preview(arguments: argparse.Namespace) -> None:
+    """Show the first records as the model will see them."""
+    path = existing(arguments.path)
+    shown = (
+        _previewed_here(path, arguments) if _is_asked_here(arguments.base_model) else _previewed_there(path, arguments)
+    )
+    if arguments.html:
+        from afinador.report.preview_page import preview_page
+
+        _write(arguments.html, preview_page(shown))
+    if arguments.json:
+        render.as_json(shown.model_dump(mode="json"))
+    elif not arguments.html:
+        render.result(preview_text(shown, with_ids=arguments.ids))
+
+
+def existing(reference: str, *, may_be_folder: bool = False) -> Path:
+    """Return the local file, or folder, that was named.
+
+    Raises:
+        UsageError: There is none.
+    """
+    path = Path(reference).expanduser()
+    if path.is_dir() and not may_be_folder:
+        raise UsageError(f"{reference!r} is a folder; name a file in it.")
+    if not path.exists():
+        raise UsageError(f"There is no file {reference!r}.")
+    return path
+
+
+def _is_asked_here(base_model: str | None) -> bool:
+    """Tell whether no service is needed: no tokenizer is asked, or one in a folder, and what reads it is installed."""
+    if base_model is None:
+        return True
+    from afinador.data.token_process import can_run_here
+
+    return Path(base_model).expanduser().is_dir() and can_run_here()
+
+
+def _limits_here(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
+    from afinador.models.tokenizer_folders import tokenizer_folder
+
+    return tokenizer_folder(folder).limits(arguments.task, arguments.max_length)
+
+
+def _validated_here(path: Path, held_out: Path | None, arguments: argparse.Namespace) -> DatasetReport:
+    from afinador.cli.transfer import bytes_bar
+    from afinador.data.dataset_reports import with_tokens
+    from afinador.data.token_process import TokenProcess
+    from afinador.data.validation import Report, compare_files, validate_dataset
+    from afinador.schemas.dataset_reports import dataset_report
+
+    reading = allowed_reading_of(arguments)
+    declared = reading.to_json() if reading else None
+    folder = Path(arguments.base_model).expanduser() if arguments.base_model else None
+    limits = _limits_here(folder, arguments) if folder else {}
+    verdicts: dict[Path, Report] = {}
+    for file in filter(None, (path, held_out)):
+        with bytes_bar(file.name) as progress:
+            verdicts[file] = validate_dataset(file, file.name, reading, progress=progress)
+    if held_out is not None:
+        compare_files(verdicts[path], verdicts[held_out], path.name)
+    reports = []
+    with TokenProcess() as process:
+        for file, verdict in verdicts.items():
+            found = verdict.to_json()
+            if folder is not None:
+                named = {"base_model": arguments.base_model, "declared": declared}
+                found = with_tokens(found, file, process, folder, limits, **named)
+            reports.append(dataset_report(file.name, found))
+    if held_out is not None:
+        reports[0].validation = reports[-1]
+    return reports[0]
+
+
+def _previewed_here(path: Path, arguments: argparse.Namespace) -> DatasetPreview:
+    from afinador.data.dataset_reports import reading_of
+    from afinador.data.token_process import TokenProcess
+    from afinador.data.validation import validate_dataset
+    from afinador.schemas.dataset_reports import DatasetPreview
+
+    folder = Path(arguments.base_model).expanduser()
+    limits = _limits_here(folder, arguments)
+    reading = allowed_reading_of(arguments)
+    found = validate_dataset(path, path.name, reading).to_json()
+    if found["shape"] is None:
+        raise DataError(f"{path.name}: {found['summary']}")
+    with TokenProcess() as process:
+        read_as = reading_of(path, found, reading.to_json() if reading else None)
+        shown = process.preview(folder, read_as, limits, records=arguments.records)
+    return DatasetPreview(file=path.name, base_model=arguments.base_model, **shown)
+
+
+def _validated_there(path: Path, held_out: Path | None, arguments: argparse.Namespace) -> DatasetReport:
+    with connect() as connection:
+        from afinador.client.datasets import Datasets
+        from afinador.client.files import Files
+
+        return Datasets(connection, Files(connection)).validate(
+            path,
+            validation_dataset=held_out,
+            base_model=arguments.base_model,
+            task=arguments.task,
+            max_length=arguments.max_length,
+            reading=declared_by(arguments),
+        )
+
+
+def _previewed_there(path: Path, arguments: argparse.Namespace) -> DatasetPreview:
+    with connect() as connection:
+        from afinador.client.datasets import Datasets
+        from afinador.client.files import Files
+
+        return Datasets(connection, Files(connection)).preview(
+            path,
+            arguments.base_model,
+            records=arguments.records,
+            task=arguments.task,
+            max_length=arguments.max_length,
+            reading=declared_by(arguments),
+        )
+
+
+def _write(target: str, page: str) -> None:
+    path = Path(target).expanduser()
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{target!r} cannot be written: {error.strerror}.") from error
+    render.remark(f"Wrote {path}")
+
+
+def _add_validate(parser: Parser) -> None:
+    parser.add_argument("path", metavar="PATH", help="a data set: a file, a folder or an archive")
+    parser.add_argument(
+        "--validation-dataset",
+        "--validation",
+        metavar="PATH",
+        help="what is held out: checked too, and compared with what is trained on",
+    )
+    parser.add_argument(
+        "--base-model", metavar="NAME", help="a folder, or a base model of the service: lengths in tokens, what is cut"
+    )
+    _add_common(parser)
+
+
+def _add_preview(parser: Parser) -> None:
+    parser.add_argument("path", metavar="PATH", help="a data set")
+    parser.add_argument(
+        "--base-model", metavar="NAME", required=True, help="a folder with a tokenizer, or a base model of the service"
+    )
+    parser.add_argument(
+        "--records", type=positive, default=5, metavar="N", help="how many, from the first (default: 5)"
+    )
+    parser.add_argument("--ids", action="store_true", help="one token a line, with its id")
+    _add_common(parser)
+
+
+def _add_common(parser: Parser) -> None:
+    parser.add_argument("--task", help="causal_lm or sequence_classification; the base model's own by default")
+    parser.add_argument(
+        "--max-length", type=positive, default=DEFAULT_LENGTH, metavar="N", help="as in the job (default: 2048)"
+    )
+    parser.add_argument("--html", metavar="FILE", help="write it as a page that stands alone")
+    add_reading_options(parser)
+
+
+COMMANDS = (
+    Command(
+        ("validate", "dataset"), "Check a local data set as the service would", validate, _add_validate,
+        examples=(
+            "afinador validate dataset train.jsonl",
+            "afinador validate dataset train.jsonl --validation-dataset held.jsonl --base-model tiny --html report.html",
+            "afinador validate dataset notes.tar.gz --split test",
+        ),
+        details="Errors forbid training, warnings should be looked at, notes may be. Exit code 1 when one of the files has\n"
+        "errors. Without a base model, or with one in a folder, no service is "
+        "needed;\nelse the file is sent to it for the while.",
+    ),
+    Command(
+        ("preview", "dataset"), "Show the first records as a model will see them", preview, _add_preview,
+        examples=(
+            "afinador preview dataset train.jsonl --base-model ./model --records 3",
+            "afinador preview dataset train.jsonl --base-model tiny --max-length 256 --html preview.html",
+        ),
+        details="Each token is trained, masked (only read) or cut. The tokenizer suffices; no weights are loaded.",
+    ),
+)  # fmt: skip

@@ -1,0 +1,84 @@
+"""The whole report on a data set: what reading it has found, and what a tokenizer makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from afinador.data.token_process import TokenProcess
+
+SAMPLE_RECORDS = 20_000
+SAMPLE_BYTES = 16_000_000
+"""Of a file with more than these, the tokenizer looks at every so-many-th record only, and the report says so."""
+
+
+def every_of(report: Mapping[str, Any]) -> int:
+    """Return n, where the tokenizer looks at every n-th record of a file: 1 unless it is very large."""
+    by_records = -(-int(report["records"]) // SAMPLE_RECORDS)
+    by_bytes = -(-int(report["bytes"]) // SAMPLE_BYTES)
+    return max(1, by_records, by_bytes)
+
+
+def reading_of(
+    path: Path,
+    report: Mapping[str, Any],
+    declared: Mapping[str, Any] | None = None,
+    extraction: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return how the process that knows tokenizers is to read a file.
+
+    Args:
+        path: The file.
+        report: Its verdict.
+        declared: As ``DatasetReading.to_json`` gives it.
+        extraction: How a job asks for documents: the fields of ``afinador.data.extraction.Extraction``.
+    """
+    return {
+        "path": str(path),
+        "format": report["format"],
+        "shape": report["shape"],
+        "declared": dict(declared or {}),
+        "extraction": dict(extraction or {}),
+    }
+
+
+def with_tokens(
+    report: Mapping[str, Any],
+    path: Path,
+    process: TokenProcess,
+    tokenizer: Path,
+    limits: Mapping[str, Any],
+    *,
+    base_model: str,
+    declared: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return a report (``afinador.data.validation.Report.to_json``) with what a tokenizer makes of the usable records.
+
+    Figures are under ``tokens``; faults stand beside the others. A file without a usable record is left as it is, and
+    so is one that the task cannot learn from, for that is told when a job is asked for.
+
+    Raises:
+        ModelError: The tokenizer cannot be used.
+        ServiceUnavailableError: It has too much to do, or took too long.
+    """
+    needs_labels = limits["task"] == "sequence_classification"
+    if report["shape"] is None or (needs_labels and report["shape"] != "text_label"):
+        return {**report, "tokens": None}
+    checked = process.check(tokenizer, reading_of(path, report, declared), limits, every=every_of(report))
+    return merged(report, checked, base_model)
+
+
+def merged(report: Mapping[str, Any], checked: Mapping[str, Any], base_model: str) -> dict[str, Any]:
+    """Put what the tokenizer found beside what reading found."""
+    errors, warnings = [*report["errors"], *checked["errors"]], [*report["warnings"], *checked["warnings"]]
+    counts = {**report["counts"], **checked["counts"]}
+    said = str(report["summary"])
+    if checked["errors"] and not report["errors"]:
+        number = checked["counts"][checked["errors"][0]["code"]]
+        said = f"{number} of {report['records']} records cannot be used: {checked['errors'][0]['message']}"
+    elif not errors:
+        firsts = {problem["code"]: problem["message"] for problem in reversed(checked["warnings"])}
+        said = " ".join([said, *reversed(firsts.values())])
+    tokens = {"base_model": base_model, **checked["tokens"]}
+    return {**report, "errors": errors, "warnings": warnings, "counts": counts, "summary": said, "tokens": tokens}

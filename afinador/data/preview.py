@@ -1,0 +1,124 @@
+"""The first records of a data set as the model will see them: each token learnt, only read, or cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Literal
+
+from afinador.data.classified import TEXT_AS_IT_IS, text_to_classify
+from afinador.data.labels import class_of
+from afinador.data.templates import EncodedSegment, encode, template_name
+from afinador.data.token_checks import Limits
+from afinador.data.tokenisation import NOT_TRAINED, cut_of, fitted
+from afinador.errors import DataError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from afinador.data.shapes import Example
+
+State = Literal["trained", "masked", "cut"]
+TOKENS_SHOWN = 4096
+"""Of one record; what a person looks at has an end."""
+_LONGEST_CHARACTER = 4
+"""Bytes, and so at most as many tokens, of which a character is made."""
+
+Marked = list[tuple[int, State]]
+
+
+def preview(
+    examples: Iterable[Example], tokenizer: PreTrainedTokenizerBase, limits: Limits, records: int
+) -> dict[str, Any]:
+    """Return the first records, token by token, as plain JSON values.
+
+    ``trained`` tokens are learnt, ``masked`` ones only read, ``cut`` ones never seen. A text is shown piece by piece;
+    of a text to be classified the class is what is learnt.
+    """
+    is_classified = limits.task == "sequence_classification"
+    return {
+        **asdict(limits),
+        "usable_length": limits.usable_length,
+        "template": TEXT_AS_IT_IS if is_classified else template_name(tokenizer),
+        "records": [_record(example, tokenizer, limits) for example in islice(examples, records)],
+    }
+
+
+def _record(example: Example, tokenizer: PreTrainedTokenizerBase, limits: Limits) -> dict[str, Any]:
+    shown: dict[str, Any] = {"line": example.line, "learns_class": None, "problem": None, "pieces": []}
+    try:
+        if limits.task == "sequence_classification":
+            shown["learns_class"] = class_of(example.completion or "")
+            pieces = [_classified(example, tokenizer, limits.usable_length)]
+        else:
+            pieces = _generated(example, tokenizer, limits.usable_length)
+    except DataError as error:
+        return {**shown, "problem": error.message, "counts": {}, "tokens_hidden": 0}
+    states = [state for piece in pieces for _, state in piece]
+    room = TOKENS_SHOWN
+    for piece in pieces:
+        if room > 0:
+            shown["pieces"].append(_told(piece[:room], tokenizer))
+        room -= len(piece)
+    counts = {state: states.count(state) for state in ("trained", "masked", "cut")}
+    return {**shown, "counts": counts, "tokens_hidden": max(0, -room)}
+
+
+def _generated(example: Example, tokenizer: PreTrainedTokenizerBase, max_length: int) -> list[Marked]:
+    segments = encode(example, tokenizer)
+    pieces = fitted(example, segments, tokenizer, max_length)
+    if example.text is None:
+        return [_whole(segments, pieces[0].labels, tokenizer, max_length)]
+    return [
+        [
+            (token, "masked" if label == NOT_TRAINED else "trained")
+            for token, label in zip(piece.input_ids, piece.labels, strict=True)
+        ]
+        for piece in pieces
+    ]
+
+
+def _whole(
+    segments: list[EncodedSegment], kept_labels: list[int], tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> Marked:
+    cut = cut_of(segments, tokenizer, max_length)
+    labels = iter(kept_labels)
+    marked: Marked = []
+    for place, token in enumerate(token for segment in segments for token in segment.ids):
+        if cut.start <= place < cut.stop or place >= cut.end:
+            marked.append((token, "cut"))
+        else:
+            marked.append((token, "masked" if next(labels) == NOT_TRAINED else "trained"))
+    return marked
+
+
+def _classified(example: Example, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Marked:
+    whole, kept = text_to_classify(example, tokenizer, max_length)
+    same = next((place for place, (one, other) in enumerate(zip(whole, kept, strict=False)) if one != other), len(kept))
+    end = len(whole) - (len(kept) - same)
+    return [(token, "cut" if same <= place < end else "masked") for place, token in enumerate(whole)]
+
+
+def _told(piece: Marked, tokenizer: PreTrainedTokenizerBase) -> list[dict[str, Any]]:
+    texts = token_texts([token for token, _ in piece], tokenizer)
+    return [{"id": token, "text": text, "state": state} for (token, state), text in zip(piece, texts, strict=True)]
+
+
+def token_texts(ids: list[int], tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """Return what each token adds to the text; a token that ends in the middle of a character adds nothing yet."""
+    texts = []
+    begin = done = 0
+    for end in range(1, len(ids) + 1):
+        before = _decoded(ids[begin:done], tokenizer)
+        now = _decoded(ids[begin:end], tokenizer)
+        if now.endswith("\ufffd") and end - done < _LONGEST_CHARACTER:
+            texts.append("")
+            continue
+        texts.append(now[len(before) :] if now.startswith(before) else _decoded(ids[done:end], tokenizer))
+        begin, done = done, end
+    return texts
+
+
+def _decoded(ids: list[int], tokenizer: PreTrainedTokenizerBase) -> str:
+    return str(tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)) if ids else ""

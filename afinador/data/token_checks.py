@@ -1,0 +1,224 @@
+"""What a tokenizer makes of a data set: lengths, what would be cut, what would never be learnt.
+
+Everything is computed by the very code that training uses, record by record, so that a file of any size needs no
+memory to speak of.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Literal
+
+from afinador.data.chat import special_texts
+from afinador.data.classified import TEXT_AS_IT_IS, text_to_classify
+from afinador.data.encoding import text_ids
+from afinador.data.lengths import Lengths
+from afinador.data.records import Problem, shortened
+from afinador.data.templates import EncodedSegment, encode, template_name
+from afinador.data.tokenisation import TokenisedExample, count_cuts, count_targets, fitted
+from afinador.data.validation import Report
+from afinador.errors import DataError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from afinador.data.shapes import Example
+
+Task = Literal["causal_lm", "sequence_classification"]
+MOST_UNKNOWN_SHARE = 0.01
+"""A larger share of unknown tokens is worth a warning."""
+_SHORTEST_SPECIAL = 2
+_TOKENS_TOLD = 20
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How records become tokens.
+
+    Attributes:
+        max_length: Most tokens of one example.
+        context_length: How many positions the base model has, where its configuration says it.
+    """
+
+    task: Task
+    max_length: int
+    context_length: int | None = None
+
+    @property
+    def usable_length(self) -> int:
+        """The smaller of the two, which is what training cuts to."""
+        return self.max_length if self.context_length is None else min(self.max_length, self.context_length)
+
+
+class TokenCheck:
+    """Follows the usable records of a file, one after the other.
+
+    Args:
+        tokenizer: Of the base model.
+        limits: Of the training that is meant.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, limits: Limits) -> None:
+        self._tokenizer, self._limits = tokenizer, limits
+        self._found = Report()
+        self._whole, self._learnt = Lengths(), Lengths()
+        self._kept_tokens = self._pieces = self._unknown = 0
+        self._cut: Counter[str] = Counter()
+        self._special: Counter[str] = Counter()
+        added = {id for id, token in tokenizer.added_tokens_decoder.items() if token.special}
+        self._special_ids = added | set(tokenizer.all_special_ids)
+        self._unknown_id = _unknown_id(tokenizer)
+        texts = [text for text in special_texts(tokenizer) if len(text) >= _SHORTEST_SPECIAL]
+        self._special_pattern = re.compile("|".join(map(re.escape, texts)) or r"(?!)")
+        self._read_as_token = {text for text in texts if self._is_read_as_token(text)}
+
+    def add(self, example: Example) -> None:
+        """Look at one record; whatever is wrong with it is kept, and nothing is raised."""
+        look = self._classify if self._limits.task == "sequence_classification" else self._generate
+        try:
+            look(example)
+        except DataError as error:
+            self._error("not_tokenised", error.message, example)
+        except Exception as error:
+            # A tokenizer and its template are programs of the model's author: they may raise anything.
+            said = f"Record at line {example.line} cannot be tokenised: {shortened(str(error), 200)}."
+            self._error("not_tokenised", f"{said} Remove what the tokenizer cannot read.", example)
+
+    def result(self) -> dict[str, Any]:
+        """Return figures and faults as plain JSON values."""
+        records = self._whole.count
+        unknown = None
+        if self._unknown_id is not None:
+            unknown = {"tokens": self._unknown, "share": self._unknown / max(self._whole.sum, 1)}
+        self._doubt_all(unknown)
+        is_classified = self._limits.task == "sequence_classification"
+        found = self._found
+        return {
+            "tokens": {
+                **asdict(self._limits),
+                "usable_length": self._limits.usable_length,
+                "template": TEXT_AS_IT_IS if is_classified else template_name(self._tokenizer),
+                "records": records,
+                "tokens": self._whole.sum,
+                "kept_tokens": self._kept_tokens,
+                "trained_tokens": None if is_classified else self._learnt.sum,
+                "pieces": self._pieces,
+                "lengths": self._whole.to_json(),
+                "trained_lengths": None if is_classified else self._learnt.to_json(),
+                "truncated": {
+                    name: self._cut[name] for name in ("records", "prompts", "prompt_tokens", "ends", "end_tokens")
+                },
+                "unknown": unknown,
+                "special_tokens": dict(self._special.most_common(_TOKENS_TOLD)),
+            },
+            "errors": [problem.to_json() for problem in found.errors],
+            "warnings": [problem.to_json() for problem in found.warnings],
+            "counts": found.counts,
+        }
+
+    def _generate(self, example: Example) -> None:
+        segments = encode(example, self._tokenizer)
+        whole = [token for segment in segments for token in segment.ids]
+        self._measure(example, whole)
+        self._look_at_beginning(example, whole)
+        pieces = fitted(example, segments, self._tokenizer, self._limits.usable_length)
+        self._learnt.add(sum(count_targets(piece) for piece in pieces))
+        self._keep(example, pieces)
+        if not pieces[-1].cut_after:
+            self._look_at_ends(example, segments)
+
+    def _classify(self, example: Example) -> None:
+        whole, kept = text_to_classify(example, self._tokenizer, self._limits.usable_length)
+        self._measure(example, whole)
+        self._keep(example, [TokenisedExample(kept, [0], cut_after=len(whole) - len(kept))])
+
+    def _measure(self, example: Example, whole: list[int]) -> None:
+        self._whole.add(len(whole))
+        if self._unknown_id is not None:
+            self._unknown += whole.count(self._unknown_id)
+        for token in {match[0] for text in _texts_of(example) for match in self._special_pattern.finditer(text)}:
+            self._special[token] += 1
+            what = "is read as that token" if token in self._read_as_token else "stays text, and is not that token"
+            said = f"Record at line {example.line} holds the special token {token!r} in its text; it {what}."
+            self._warn("special_token_in_text", f"{said} Remove it, if it is left over from another format.", example)
+
+    def _keep(self, example: Example, pieces: list[TokenisedExample]) -> None:
+        self._pieces += len(pieces)
+        self._kept_tokens += sum(len(piece.input_ids) for piece in pieces)
+        cuts = count_cuts(pieces)
+        self._cut.update({name: number for name, number in asdict(cuts).items() if number})
+        if not cuts.records:
+            return
+        length, tokens = self._limits.usable_length, cuts.prompt_tokens + cuts.end_tokens
+        said = f"Record at line {example.line} is longer than {length} tokens, by {tokens}"
+        if self._limits.task == "sequence_classification":
+            self._warn("truncated_text", f"{said}; its end is cut. Raise max_length, or shorten it.", example)
+        elif cuts.ends:
+            said = f"{said}: its answer loses its last {cuts.end_tokens} tokens, and is never closed."
+            self._warn("truncated_answer", f"{said} Raise max_length, or shorten the answer.", example)
+        else:
+            said = f"{said}: it loses {cuts.prompt_tokens} from the start of its prompt; the answer stays whole."
+            self._warn("truncated_prompt", f"{said} Raise max_length, or shorten the prompt.", example)
+
+    def _look_at_beginning(self, example: Example, whole: list[int]) -> None:
+        begin = self._tokenizer.bos_token_id
+        if begin is not None and whole[:2] == [begin, begin]:
+            said = f"Record at line {example.line} begins with {self._tokenizer.bos_token!r} twice."
+            remedy = "Correct the chat template of the base model, which writes it beside the tokenizer."
+            self._warn("double_bos", f"{said} {remedy}", example)
+
+    def _look_at_ends(self, example: Example, segments: list[EncodedSegment]) -> None:
+        """Find answers after which no end is learnt: the model would not stop there."""
+        for is_trained, run in groupby(segments, key=lambda segment: segment.trained):
+            ids = [token for segment in run for token in segment.ids]
+            if is_trained and ids and ids[-1] not in self._special_ids:
+                said = f"Record at line {example.line} has an answer after which no end of the answer is learnt."
+                remedy = "The chat template of the base model does not close it; the model may not stop there."
+                self._warn("end_not_trained", f"{said} {remedy}", example)
+                return
+
+    def _doubt_all(self, unknown: dict[str, Any] | None) -> None:
+        if unknown and unknown["share"] > MOST_UNKNOWN_SHARE:
+            said = (
+                f"{unknown['share']:.1%} of the tokens are unknown to the tokenizer ({unknown['tokens']} of "
+                f"{self._whole.sum}), and all look alike to the model. Choose a base model for this script or language."
+            )
+            self._found.add_warning(Problem("unknown_tokens", said))
+
+    def _is_read_as_token(self, text: str) -> bool:
+        if self._limits.task == "sequence_classification":
+            ids = list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+        else:
+            ids = text_ids(self._tokenizer, text, literal=True, continues=False)
+        return bool(self._special_ids - {self._unknown_id} & set(ids))
+
+    def _error(self, code: str, message: str, example: Example) -> None:
+        self._found.add_error(Problem(code, message, example.line))
+
+    def _warn(self, code: str, message: str, example: Example) -> None:
+        self._found.add_warning(Problem(code, message, example.line))
+
+
+def check_tokens(examples: Iterable[Example], tokenizer: PreTrainedTokenizerBase, limits: Limits) -> dict[str, Any]:
+    """Return what a tokenizer makes of examples: ``tokens`` with all figures, ``errors``, ``warnings``, ``counts``."""
+    check = TokenCheck(tokenizer, limits)
+    for example in examples:
+        check.add(example)
+    return check.result()
+
+
+def _unknown_id(tokenizer: PreTrainedTokenizerBase) -> int | None:
+    """Return the id of the unknown token, if it is one of its own: GPT-2 names EOS, which no text ever becomes."""
+    unknown = tokenizer.unk_token_id
+    return None if unknown in (None, tokenizer.eos_token_id, tokenizer.bos_token_id) else int(unknown)
+
+
+def _texts_of(example: Example) -> Iterable[str]:
+    yield from filter(None, (example.prompt, example.completion, example.text))
+    for message in example.messages or ():
+        if isinstance(message.get("content"), str):
+            yield message["content"]

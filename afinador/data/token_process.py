@@ -1,0 +1,192 @@
+"""The warm process that knows tokenizers, as whoever asks it sees it; see ``afinador.data.tokens``.
+
+Nothing heavy is imported here, so that the API and the command line can ask, too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from afinador import errors
+from afinador.errors import AfinadorError, InvalidRequestError, ModelError, ServiceUnavailableError
+
+TIMEOUT_SECONDS = 300.0
+MOST_WAITING = 16
+"""So many requests may wait for the one that is answered; further ones are refused at once."""
+MOST_ANSWER_BYTES = 64 << 20
+_CHUNK_BYTES = 1 << 16
+_ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error", "TOKENIZERS_PARALLELISM": "false"}
+
+
+def can_run_here() -> bool:
+    """Tell whether this installation has what the process needs: transformers, which comes with ``afinador[train]``."""
+    return find_spec("transformers") is not None
+
+
+class TokenProcess:
+    """Asks the process one request at a time, from any thread; it is started by the first one, and again where it ended.
+
+    Args:
+        timeout_seconds: For one answer; a process that takes longer is ended.
+    """
+
+    def __init__(self, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+        self._timeout_seconds = timeout_seconds
+        self._process: subprocess.Popen[bytes] | None = None
+        self._said: IO[bytes] | None = None
+        self._asking = threading.Lock()
+        self._room = threading.BoundedSemaphore(MOST_WAITING)
+        self._number = 0
+
+    def __enter__(self) -> TokenProcess:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process, if it runs."""
+        with self._asking:
+            self._end()
+
+    def start(self) -> None:
+        """Start the process, which takes a second or two to be warm, without waiting for it."""
+        with self._asking:
+            self._running()
+
+    def check(
+        self, tokenizer: Path, data: Mapping[str, Any], limits: Mapping[str, Any], *, every: int = 1
+    ) -> dict[str, Any]:
+        """Return figures and faults of a data set; see ``afinador.data.token_checks``.
+
+        Args:
+            tokenizer: Folder of the base model.
+            data: ``path``, ``format`` and ``shape`` of the file, as its check has found them.
+            limits: Those of ``afinador.data.token_checks.Limits``.
+            every: Look at every so-many-th usable record only.
+
+        Raises:
+            ModelError: The folder holds no tokenizer that can be used, or one that ends the process.
+            ServiceUnavailableError: Too many requests wait, or this one took too long.
+        """
+        return self._ask("check", {**data, "tokenizer": str(tokenizer), "limits": dict(limits), "every": every})
+
+    def preview(
+        self, tokenizer: Path, data: Mapping[str, Any], limits: Mapping[str, Any], *, records: int
+    ) -> dict[str, Any]:
+        """Return the first records token by token; see ``afinador.data.preview``. Arguments and errors as ``check``."""
+        return self._ask("preview", {**data, "tokenizer": str(tokenizer), "limits": dict(limits), "records": records})
+
+    def _ask(self, method: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        if not self._room.acquire(blocking=False):
+            raise ServiceUnavailableError(f"{MOST_WAITING} requests wait for a tokenizer already. Try again later.")
+        try:
+            with self._asking:
+                self._number += 1
+                request = {"id": self._number, "method": method, "arguments": arguments}
+                reply = self._reply_to(request) or self._reply_to(request) or self._gave_up(arguments["tokenizer"])
+        finally:
+            self._room.release()
+        if "error" in reply:
+            raise _refused(reply["error"])
+        answer: dict[str, Any] = reply["answer"]
+        return answer
+
+    def _reply_to(self, request: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the reply, or None where the process ended before it came; it is another one the next time."""
+        process = self._running()
+        assert process.stdin is not None
+        try:
+            process.stdin.write(json.dumps(request).encode() + b"\n")
+            process.stdin.flush()
+            line = self._read_line(process)
+        except BrokenPipeError:
+            line = b""
+        except BaseException:
+            self._end()  # what it goes on to answer, nobody waits for
+            raise
+        if not line:
+            self._end()
+            return None
+        reply: dict[str, Any] = json.loads(line)
+        return reply
+
+    def _read_line(self, process: subprocess.Popen[bytes]) -> bytes:
+        assert process.stdout is not None
+        deadline = time.monotonic() + self._timeout_seconds
+        line = bytearray()
+        while not line.endswith(b"\n"):
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([process.stdout], [], [], left)[0]:
+                raise ServiceUnavailableError(
+                    f"The tokenizer took longer than {self._timeout_seconds:.0f} s and was stopped. "
+                    "Try fewer records, or shorter ones."
+                )
+            chunk = os.read(process.stdout.fileno(), _CHUNK_BYTES)
+            if not chunk:
+                return b""
+            line += chunk
+            if len(line) > MOST_ANSWER_BYTES:
+                raise InvalidRequestError("The answer is too large to be shown. Ask for fewer records.")
+        return bytes(line)
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is not None and self._process.poll() is None:
+            return self._process
+        self._end()
+        if self._said is not None:
+            self._said.close()
+        # Its last words are read after its end.
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115
+        # A session of its own: Ctrl-C reaches us alone, and it ends with us.
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "afinador.data.tokens"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._said,
+            bufsize=0,
+            start_new_session=True,
+            env={**os.environ, **_ENVIRONMENT},
+        )
+        return self._process
+
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.kill()
+        process.wait()
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                stream.close()
+
+    def _gave_up(self, tokenizer: str) -> dict[str, Any]:
+        assert self._said is not None
+        self._said.seek(0)
+        last_words = self._said.read()[-_CHUNK_BYTES:].decode(errors="replace").strip().rpartition("\n")[2]
+        raise ModelError(
+            f"The process that reads the tokenizer in {tokenizer} ended twice; it said last: {last_words or 'nothing'}. "
+            "If other data do not help, save the tokenizer again with save_pretrained of transformers."
+        )
+
+
+def _refused(error: dict[str, Any]) -> AfinadorError:
+    kind = getattr(errors, error["kind"], AfinadorError)
+    try:
+        return kind(error["message"], param=error["param"], code=error["code"])  # type: ignore[no-any-return]
+    except TypeError:  # some kinds have one code only
+        return kind(error["message"], param=error["param"])  # type: ignore[no-any-return]

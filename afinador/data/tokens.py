@@ -1,0 +1,156 @@
+"""Answers what needs a tokenizer, as a process of its own: ``python -m afinador.data.tokens``.
+
+It reads requests and writes answers, one JSON object a line, on standard input and output; it needs neither weights nor
+torch. ``afinador.data.token_process`` starts it, asks it, and starts it again where it fails. It ends when nothing more
+can be read or its parent is gone, and after some minutes without work.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import select
+import sys
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from afinador.data.extraction import Extraction
+from afinador.data.readers import read_records
+from afinador.data.records import Record
+from afinador.data.shapes import Example, to_example
+from afinador.errors import AfinadorError
+from afinador.schemas.datasets import parse_reading
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+TOKENIZERS_KEPT = 4
+IDLE_SECONDS = 600.0
+"""After so long without a request the process ends, and gives its memory back."""
+MOST_MEMORY_BYTES = 4 << 30
+"""Of what it may hold beside mapped files; a tokenizer that wants more ends the process, and nothing else."""
+_PARENT_SECONDS = 1.0
+_OWN_FILES_BYTES = 64 << 20
+
+
+def main() -> int:
+    """Answer requests until there are no more."""
+    # transformers takes three times as long to import with torch, and nothing here computes with it.
+    sys.modules.setdefault("torch", None)  # type: ignore[arg-type]
+    answers = _own_output()
+    resource.setrlimit(resource.RLIMIT_DATA, (MOST_MEMORY_BYTES, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    tokenizers = Tokenizers()
+    while select.select([sys.stdin.buffer], [], [], IDLE_SECONDS)[0]:
+        line = sys.stdin.buffer.readline()
+        if not line:
+            break
+        answers.write(json.dumps(_answered(json.loads(line), tokenizers)).encode() + b"\n")
+        answers.flush()
+    return 0
+
+
+def _own_output() -> BinaryIO:
+    """Keep standard output for answers alone; what libraries print goes to standard error."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    return answers
+
+
+def _end_with_parent(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_PARENT_SECONDS)
+    os._exit(0)
+
+
+def _answered(request: dict[str, Any], tokenizers: Tokenizers) -> dict[str, Any]:
+    try:
+        answer = ANSWERS[request["method"]](tokenizers, **request["arguments"])
+    except AfinadorError as error:
+        refused = {"kind": type(error).__name__, "message": error.message, "code": error.code, "param": error.param}
+        return {"id": request["id"], "error": refused}
+    return {"id": request["id"], "answer": answer}
+
+
+class Tokenizers:
+    """The tokenizers that were asked for last; one whose files have changed is loaded anew."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[str, int], PreTrainedTokenizerBase] = OrderedDict()
+
+    def get(self, folder: str, *, ends_answers: bool) -> PreTrainedTokenizerBase:
+        """Return the tokenizer of a folder.
+
+        Raises:
+            ModelError: See ``afinador.data.tokenizer_files.load_tokenizer``.
+        """
+        from afinador.data.tokenizer_files import load_tokenizer  # transformers, of which torch was taken away first
+
+        key = (folder, _state_of(Path(folder)))
+        tokenizer = self._kept.pop(key, None)
+        if tokenizer is None or (ends_answers and tokenizer.eos_token_id is None):
+            tokenizer = load_tokenizer(folder, ends_answers=ends_answers)
+            tokenizer.truncation_side = "right"  # as training sets it for classifiers
+        self._kept[key] = tokenizer
+        while len(self._kept) > TOKENIZERS_KEPT:
+            self._kept.popitem(last=False)
+        return tokenizer
+
+
+def _state_of(folder: Path) -> int:
+    files = [(path.name, path.stat()) for path in sorted(folder.iterdir())] if folder.is_dir() else []
+    return hash(
+        tuple((name, file.st_size, file.st_mtime_ns) for name, file in files if file.st_size < _OWN_FILES_BYTES)
+    )
+
+
+def _checked(tokenizers: Tokenizers, *, limits: dict[str, Any], every: int = 1, **where: Any) -> dict[str, Any]:
+    from afinador.data.token_checks import Limits, check_tokens
+
+    tokenizer = tokenizers.get(where["tokenizer"], ends_answers=limits["task"] == "causal_lm")
+    checked = check_tokens(usable_examples(every=every, **where), tokenizer, Limits(**limits))
+    checked["tokens"]["every"] = every
+    return checked
+
+
+def _previewed(tokenizers: Tokenizers, *, limits: dict[str, Any], records: int, **where: Any) -> dict[str, Any]:
+    from afinador.data.preview import preview
+    from afinador.data.token_checks import Limits
+
+    tokenizer = tokenizers.get(where["tokenizer"], ends_answers=limits["task"] == "causal_lm")
+    return preview(usable_examples(**where), tokenizer, Limits(**limits), records)
+
+
+def usable_examples(
+    *,
+    path: str,
+    format: Any,
+    shape: Any,
+    declared: dict[str, Any] | None = None,
+    extraction: dict[str, Any] | None = None,
+    every: int = 1,
+    **_: Any,
+) -> Iterator[Example]:
+    """Yield every so-many-th usable record of a file; those that are not were told without a tokenizer."""
+    from afinador.data.prompting import asked_by
+
+    reading, wanted = parse_reading(declared or {}), Extraction(**(extraction or {}))
+    is_declared = reading is not None and reading.shape is not None
+    usable = 0
+    for found in read_records(Path(path), format, reading):
+        example = to_example(found, shape, is_declared=is_declared) if isinstance(found, Record) else None
+        if isinstance(example, Example):
+            if usable % every == 0:
+                yield from asked_by([example], wanted)
+            usable += 1
+
+
+ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {"check": _checked, "preview": _previewed}
+
+if __name__ == "__main__":
+    sys.exit(main())

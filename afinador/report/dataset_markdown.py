@@ -1,0 +1,49 @@
+"""The report on a data set as Markdown, for pages of others that show no HTML."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from afinador.figures import size, visible
+from afinador.schemas.dataset_reports import DatasetReport
+
+_MARKS = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$])")
+_FIGURES = ("min", "mean", "p50", "p90", "p95", "p99", "max")
+
+
+def dataset_markdown(report: DatasetReport) -> str:
+    """Return figures of what is learnt from and of what is held out, side by side, then what is wrong with either."""
+    reports = [report, *([report.validation] if report.validation else [])]
+    rows = [_figures(each) for each in reports]
+    lines = [f"| | {' | '.join(_escaped(each.file) for each in reports)} |", f"|---|{'---|' * len(reports)}"]
+    lines += [f"| {name} | {' | '.join(row.get(name, '') for row in rows)} |" for name in rows[0]]
+    for each in reports:
+        faults = [*each.errors, *each.warnings]
+        if faults:
+            lines += ["", f"**{_escaped(each.file)}**", ""]
+            firsts = {fault.code: fault for fault in reversed(faults)}
+            lines += [
+                f"- `{code}` {each.counts.get(code, 1)}: {_escaped(fault.message)}" for code, fault in firsts.items()
+            ][::-1]
+    return "\n".join(lines)
+
+
+def _figures(report: DatasetReport) -> dict[str, str]:
+    told = {"records": f"{report.records:,}", "size": size(report.bytes), "shape": str(report.shape).replace("_", " ")}
+    tokens: dict[str, Any] = report.tokens or {}
+    if not tokens:
+        return told
+    every, truncated, lengths = tokens.get("every", 1), tokens["truncated"], tokens["lengths"] or {}
+    return told | {
+        "looked at by the tokenizer": "every record" if every == 1 else f"one record in {every}",
+        "tokens": f"{tokens['tokens']:,}",
+        "tokens of a record: " + ", ".join(_FIGURES): ", ".join(str(lengths.get(name, "")) for name in _FIGURES),
+        f"cut to {tokens['usable_length']:,} tokens at the beginning": f"{truncated['prompts']:,}",
+        f"cut to {tokens['usable_length']:,} tokens at the end": f"{truncated['ends']:,}",
+    }
+
+
+def _escaped(text: str) -> str:
+    """Return a text of others as Markdown shows it, on one line, with nothing in it that is Markdown."""
+    return _MARKS.sub(r"\\\1", " ".join(visible(text).split()))[:500]

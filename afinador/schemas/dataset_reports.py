@@ -1,0 +1,134 @@
+"""What is asked of a data set before it is trained on, and what is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from afinador.schemas.base import Wire
+from afinador.schemas.jobs import Task
+
+MOST_PREVIEWED = 100
+
+
+class DatasetRequest(BaseModel):
+    """What both requests name."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    file: str = Field(description="Id or name of an uploaded file.")
+    task: Task | None = Field(None, description="The base model's own by default.")
+    max_length: int = Field(2048, ge=8, le=131072, description="Most tokens of one example, as in a job.")
+
+
+class ValidationRequest(DatasetRequest):
+    """The body of ``POST /datasets/validate``."""
+
+    validation_file: str | None = Field(None, description="Id or name of the file that is held out.")
+    base_model: str | None = Field(None, description="Whose tokenizer is asked; without one, lengths stay unknown.")
+
+
+class PreviewRequest(DatasetRequest):
+    """The body of ``POST /datasets/preview``."""
+
+    base_model: str = Field(description="Whose tokenizer is asked.")
+    records: int = Field(5, ge=1, le=MOST_PREVIEWED, description="How many, from the first.")
+
+
+class Fault(Wire):
+    """One thing that is wrong, or doubtful."""
+
+    code: str
+    message: str
+    line: int | None = None
+    field: str | None = None
+
+
+class DatasetReport(Wire):
+    """The verdict on a data set.
+
+    Attributes:
+        file: Name of the file.
+        valid: Whether it may be trained on.
+        errors: What forbids training; at most ten of each code.
+        warnings: What a person should know; at most ten of each code.
+        notes: What a person may like to know; nothing needs to be done about it.
+        counts: How many there are of each code of errors and warnings.
+        lengths: Of the usable records, in characters: quantiles and a histogram.
+        tokens: What the base model's tokenizer makes of it; None where none was asked.
+        validation: The report on the file that is held out, if one was named.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    object: Literal["dataset.report"] = "dataset.report"
+    file: str
+    valid: bool
+    format: str | None = None
+    shape: str | None = None
+    records: int = 0
+    bytes: int = 0
+    summary: str = ""
+    errors: list[Fault] = Field(default_factory=list)
+    warnings: list[Fault] = Field(default_factory=list)
+    notes: list[Fault] = Field(default_factory=list)
+    counts: dict[str, int] = Field(default_factory=dict)
+    labels: dict[str, Any] | None = None
+    lengths: dict[str, Any] | None = None
+    tokens: dict[str, Any] | None = None
+    validation: DatasetReport | None = None
+
+
+def dataset_report(name: str, found: Mapping[str, Any]) -> DatasetReport:
+    """Return a verdict as it is answered.
+
+    Args:
+        name: Of the file.
+        found: As ``afinador.data.validation.Report.to_json`` gives it; what only serves to compare files is left out.
+    """
+    told = {key: value for key, value in found.items() if key != "fingerprints"}
+    return DatasetReport(file=name, valid=not found["errors"], **told)
+
+
+class PreviewedToken(Wire):
+    """A token, and what becomes of it: it is learnt, only read, or never seen."""
+
+    id: int
+    text: str
+    state: Literal["trained", "masked", "cut"]
+
+
+class PreviewedRecord(Wire):
+    """A record as the model will see it.
+
+    Attributes:
+        line: As in the file.
+        pieces: Its tokens; a long text is several examples.
+        learns_class: What is learnt of a text to be classified.
+        counts: Tokens by state, also of those that are not shown.
+        tokens_hidden: How many are not shown, for they are too many.
+        problem: Why it cannot be trained on.
+    """
+
+    line: int
+    pieces: list[list[PreviewedToken]] = Field(default_factory=list)
+    learns_class: str | None = None
+    counts: dict[str, int] = Field(default_factory=dict)
+    tokens_hidden: int = 0
+    problem: str | None = None
+
+
+class DatasetPreview(Wire):
+    """The first records of a data set as a model will see them."""
+
+    object: Literal["dataset.preview"] = "dataset.preview"
+    file: str
+    base_model: str
+    task: Task
+    template: str
+    max_length: int
+    context_length: int | None = None
+    usable_length: int
+    records: list[PreviewedRecord]

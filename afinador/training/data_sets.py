@@ -1,0 +1,124 @@
+"""The data of a run: read, tokenised or taken from the cache, and described."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+from afinador.config.spec import DataFile, FineTuningSpec
+from afinador.data.batching import BatchOrder
+from afinador.data.classified import TEXT_AS_IT_IS, ClassForm, tokenise_classified
+from afinador.data.extraction import Extraction, extraction_of
+from afinador.data.prompting import PromptForm, asked_by, prompt_form
+from afinador.data.shapes import Example
+from afinador.data.templates import template_name
+from afinador.data.token_cache import Cached, TokenCache, key_of
+from afinador.data.tokenisation import CutCounts, TokenisedExample, count_cuts, tokenise_all
+from afinador.data.validation import load_examples
+from afinador.errors import DataError
+from afinador.figures import size
+from afinador.training.caching import cache_of
+from afinador.training.run_dir import RunDir
+from afinador.training.setup import Subject
+
+
+@dataclass(frozen=True)
+class Data:
+    """Examples as read and as token ids.
+
+    Attributes:
+        tokenised: In the order of ``examples``; a long text is several pieces.
+        form: How the trained model is to be asked.
+        cuts: Of prompts with their answers, or texts to be classified, that were longer than ``max_length``.
+        cached: How the cache of tokenised data has served; None where there is none.
+    """
+
+    examples: list[Example]
+    tokenised: list[TokenisedExample]
+    template: str
+    form: PromptForm | ClassForm
+    cuts: CutCounts
+    cached: Cached | None = None
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of each piece."""
+        return [len(example.input_ids) for example in self.tokenised]
+
+
+def load_data(
+    file: DataFile,
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    classes: tuple[str, ...] = (),
+    *,
+    extraction: Extraction | None = None,
+    cache: TokenCache | None = None,
+) -> Data:
+    """Read and tokenise a data set; its labels are ids of ``classes`` where there are any.
+
+    Documents are asked for by ``extraction``.
+
+    Raises:
+        DataError: A record cannot be used, or there are none.
+        ModelError: See ``prompt_form``.
+    """
+    extraction = extraction or Extraction()
+    examples = asked_by(load_examples(Path(file.path), file.format, file.reading), extraction)
+    if not examples:
+        raise DataError(f"{file.name} holds no examples; it needs at least one record.")
+
+    def tokenise() -> list[TokenisedExample]:
+        if classes:
+            return tokenise_classified(examples, tokenizer, max_length, classes)
+        return tokenise_all(examples, tokenizer, max_length)
+
+    read_as = file.model_dump(mode="json", exclude={"file_id", "name", "path", "bytes"})
+    read_as["extraction"] = asdict(extraction)
+    key = key_of(read_as, tokenizer, max_length, classes) if cache else None
+    cached = cache.get_or_make(key, tokenise) if cache and key else None
+    tokenised = cached.tokenised if cached else tokenise()
+    form = ClassForm(classes, max_length) if classes else prompt_form(examples, tokenizer, extraction)
+    template = TEXT_AS_IT_IS if classes else template_name(tokenizer)
+    return Data(examples, tokenised, template, form, count_cuts(tokenised), cached)
+
+
+def order_batches(data: Data, spec: FineTuningSpec) -> BatchOrder:
+    """Return the order in which the examples come."""
+    settings = spec.hyperparameters
+    return BatchOrder(
+        data.lengths,
+        settings.batch_size,
+        epochs=settings.epochs,
+        seed=spec.seed,
+        group_by_length=settings.group_by_length,
+    )
+
+
+def load_both(spec: FineTuningSpec, subject: Subject, max_length: int, run_dir: RunDir) -> tuple[Data, Data | None]:
+    """Load what is learnt from and what is held out, through the cache that the run directory names, if it does.
+
+    Raises:
+        DataError: See ``load_data``.
+        ModelError: See ``load_data``.
+    """
+    cache, extraction = cache_of(run_dir), extraction_of(spec.hyperparameters)
+    loaded = []
+    for file in filter(None, (spec.training_file, spec.validation_file)):
+        data = load_data(file, subject.tokenizer, max_length, subject.classes, extraction=extraction, cache=cache)
+        loaded.append(data)
+        if (cached := data.cached) is not None:
+            figures: dict[str, Any] = {"rows": len(cached.tokenised), "bytes": cached.bytes, "cached": cached.is_hit}
+            run_dir.log_event("message", "info", _served(cached, file), **figures)
+    return loaded[0], loaded[1] if len(loaded) > 1 else None
+
+
+def _served(cached: Cached, file: DataFile) -> str:
+    rows = f"{len(cached.tokenised):,} rows"
+    if cached.is_hit:
+        return f"{file.name} was tokenised before: {rows}, {size(cached.bytes)} of the cache; nothing was tokenised."
+    kept = f"kept for later jobs in {size(cached.bytes)}" if cached.bytes else "not kept for later jobs"
+    return f"{file.name} was tokenised: {rows}, {kept}."

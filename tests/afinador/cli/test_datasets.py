@@ -1,0 +1,75 @@
+"""``validate dataset`` and ``preview dataset``, here and by the service: the same answers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from afinador.data import token_process
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def folder(root: Path) -> Path:
+    return root / "examples" / "base_model" / "model"
+
+
+def test_a_report_with_lengths_needs_no_service(afinador: Run, dataset: Path, folder: Path, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    ran = afinador("validate", "dataset", dataset, "-basemodel", folder, "--max-length", 12, "--html", page)
+    assert ran.code == 0 and "cut at its end" in ran.out and "12 a record" in ran.out, ran.err
+    assert page.read_text().startswith("<!doctype html>") and str(page) in ran.err
+    dataset.write_text(dataset.read_text() + "no json\n")
+    ran = afinador("validate", "dataset", dataset, "--base-model", folder, "--json")
+    assert ran.code == 1 and json.loads(ran.out)["tokens"]["records"] == 12
+
+
+def test_what_is_held_out_is_checked_too(afinador: Run, dataset: Path, tmp_path: Path) -> None:
+    held_out = tmp_path / "held.jsonl"
+    held_out.write_text('{"text": "a"}\n{"text": 5}\n')
+    ran = afinador("validate", "dataset", dataset, "--validation-dataset", held_out)
+    assert ran.code == 1 and "Held out: held.jsonl cannot be trained on" in ran.out
+
+
+def test_a_preview_is_marked_by_signs_or_listed_with_ids(
+    afinador: Run, dataset: Path, folder: Path, tmp_path: Path
+) -> None:
+    ran = afinador("preview", "dataset", dataset, "--base-model", folder, "--records", 1)
+    assert ran.code == 0 and "Human: Question 0?\nAssistant:{+ Answer 0.</s>+}" in ran.out
+    assert "line 2" not in ran.out
+    listed = afinador("preview", "dataset", dataset, "--base-model", folder, "--records", 1, "--ids").out
+    assert "trained  '</s>'" in listed and " masked   '" in listed
+    page = tmp_path / "preview.html"
+    ran = afinador("preview", "dataset", dataset, "--base-model", folder, "--html", page)
+    assert ran.out == "" and 'class="t trained"' in page.read_text()
+    dataset.write_text("no json\n")
+    ran = afinador("preview", "dataset", dataset, "--base-model", folder)
+    assert ran.code == 1 and "Line 1 is no JSON" in ran.err
+    ran = afinador("preview", "dataset", dataset, "--base-model", folder, "--task", "seq2seq_lm")
+    assert ran.code == 1 and "causal_lm" in ran.err
+
+
+def test_the_service_says_the_same_and_keeps_no_file(
+    online: Run, service: Any, dataset: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied = service.models / f"{service.organization}-real"
+    shutil.copytree(folder, copied)
+    assert online("create", "base-model", "real", "--source", copied).code == 0
+    words = ("dataset", dataset, "--json", "--base-model")
+    for verb in ("validate", "preview"):
+        here, there = (json.loads(online(verb, *words, base).out) for base in (folder, "real"))
+        for answer in (here, there):
+            (answer.get("tokens") or answer).pop("base_model")
+        assert here == there
+    dataset.write_text("no json\n")
+    assert online("validate", *words, "real").code == 1
+    monkeypatch.setattr(token_process, "can_run_here", lambda: False)
+    ran = online("validate", *words, folder)  # sent, and there is no such base model there
+    assert ran.code == 3 and "base model" in ran.err
+    assert json.loads(online("list", "file", "--json").out)["data"] == []

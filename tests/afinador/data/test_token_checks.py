@@ -1,0 +1,236 @@
+"""What is said of lengths and tokens, against the same counted in another way."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from transformers import AutoTokenizer
+
+from afinador.data.dataset_reports import every_of, merged, reading_of, with_tokens
+from afinador.data.lengths import BINS, Lengths
+from afinador.data.preview import preview, token_texts
+from afinador.data.shapes import Example
+from afinador.data.token_checks import Limits, check_tokens
+from afinador.data.token_process import TokenProcess
+from afinador.data.tokenisation import NOT_TRAINED, tokenise_all
+from afinador.data.tokens import usable_examples
+from afinador.data.validation import validate_dataset
+from afinador.models.tokenizer_folders import tokenizer_folder
+from tests.afinador.data.conftest import CHATML
+
+LONG = Limits("causal_lm", 10_000)
+CHAT = ({"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"})
+
+
+@pytest.fixture(scope="session")
+def process():
+    with TokenProcess() as started:
+        yield started
+
+
+def codes(checked):
+    return checked["counts"]
+
+
+def test_lengths_are_those_of_a_sorted_list():
+    lengths = [3, 3, 4, 9, 12, 700, 700, 1, 55, 56, 57]
+    counted = Lengths()
+    for length in lengths:
+        counted.add(length)
+    told = counted.to_json()
+    in_order = sorted(lengths)
+    assert (told["min"], told["max"], told["mean"]) == (1, 700, round(statistics.fmean(lengths), 2))
+    assert [told[f"p{percent}"] for percent in (50, 90, 95, 99)] == [
+        in_order[-(-percent * len(lengths) // 100) - 1] for percent in (50, 90, 95, 99)
+    ]
+    bins = told["histogram"]
+    assert len(bins) <= BINS and bins[0]["from"] == 1 and bins[-1]["to"] == 700
+    assert all(after["from"] == before["to"] + 1 for before, after in pairwise(bins))
+    for each in bins:
+        assert each["records"] == sum(each["from"] <= length <= each["to"] for length in lengths)
+    assert Lengths().to_json() is None
+
+
+def test_cut_records_are_told_by_side(characters):
+    examples = [
+        Example(1, prompt="p" * 10, completion="answer"),
+        Example(2, prompt="p" * 100, completion="answer"),
+        Example(3, prompt="p" * 10, completion="a" * 100),
+    ]
+    checked = check_tokens(examples, characters, Limits("causal_lm", 50))
+    whole = [len(f"Human: {each.prompt}\nAssistant: {each.completion}") + 1 for each in examples]
+    truncated = checked["tokens"]["truncated"]
+    assert checked["tokens"]["tokens"] == sum(whole)
+    assert checked["tokens"]["kept_tokens"] == whole[0] + 50 + 50
+    assert (truncated["records"], truncated["prompts"], truncated["ends"]) == (2, 2, 1)
+    assert truncated["prompt_tokens"] + truncated["end_tokens"] == sum(whole) - whole[0] - 100
+    assert codes(checked) == {"truncated_prompt": 1, "truncated_answer": 1}
+    assert [fault["line"] for fault in checked["warnings"]] == [2, 3]
+
+
+def test_the_context_of_the_model_counts_where_it_is_shorter(characters):
+    examples = [Example(1, prompt="p" * 100, completion="answer")]
+    checked = check_tokens(examples, characters, Limits("causal_lm", 2048, 40))
+    assert (checked["tokens"]["usable_length"], checked["tokens"]["kept_tokens"]) == (40, 40)
+
+
+def test_bos_twice_is_told(sentencepiece):
+    sentencepiece.chat_template = "{{ bos_token }}{{ bos_token }}" + CHATML
+    assert codes(check_tokens([Example(1, messages=CHAT)], sentencepiece, LONG)) == {"double_bos": 1}
+    sentencepiece.chat_template = None
+    assert codes(check_tokens([Example(1, text="<s>hi")], sentencepiece, LONG)).get("double_bos") is None
+
+
+def test_answers_that_are_never_closed_are_told(characters):
+    twice = Example(1, messages=(*CHAT, *CHAT))
+    characters.chat_template = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
+    assert codes(check_tokens([twice], characters, LONG)) == {"end_not_trained": 1}
+    characters.chat_template = CHATML
+    assert codes(check_tokens([twice], characters, LONG)) == {}
+
+
+def test_special_tokens_in_the_text_are_told_with_what_becomes_of_them(characters):
+    examples = [Example(1, prompt="<eos> and <eos>", completion="x"), Example(2, prompt="a", completion="<|im_end|>")]
+    checked = check_tokens(examples, characters, LONG)
+    assert checked["tokens"]["special_tokens"] == {"<eos>": 1, "<|im_end|>": 1}
+    assert codes(checked) == {"special_token_in_text": 2}
+    assert "stays text" in checked["warnings"][0]["message"]
+    classified = check_tokens(examples[:1], characters, Limits("sequence_classification", 100))
+    assert "is read as that token" in classified["warnings"][0]["message"]
+
+
+def test_unknown_tokens_are_counted(sentencepiece, characters):
+    checked = check_tokens([Example(1, text="ж" * 1 + "abcdefgh")], sentencepiece, LONG)
+    assert checked["tokens"]["unknown"]["tokens"] == 1
+    assert codes(checked) == {"unknown_tokens": 1}
+    assert check_tokens([Example(1, text="abc")], characters, LONG)["tokens"]["unknown"] is None
+
+
+def test_what_cannot_be_tokenised_is_an_error_and_the_rest_goes_on(characters):
+    characters.chat_template = "{{ raise_exception('no') }}"
+    tools = [Example(1, messages=CHAT), Example(2, text="fine")]
+    checked = check_tokens(tools, characters, LONG)
+    assert codes(checked) == {"not_tokenised": 1} and "refuses" in checked["errors"][0]["message"]
+    assert checked["tokens"]["records"] == 1
+    lone = check_tokens([Example(3, text="\ud800")], characters, LONG)
+    assert codes(lone) == {"not_tokenised": 1} and "line 3" in lone["errors"][0]["message"]
+
+
+def test_token_texts_make_up_the_text(any_tokenizer):
+    text = "Dos añós, naïve 😀 日本語 <s>\n\tand  spaces"
+    ids = any_tokenizer(text, add_special_tokens=False)["input_ids"]
+    texts = token_texts(ids, any_tokenizer)
+    assert len(texts) == len(ids)
+    assert "".join(texts) == any_tokenizer.decode(ids, clean_up_tokenization_spaces=False)
+
+
+@pytest.mark.parametrize("max_length", [6, 12, 30, 500])
+def test_a_preview_shows_exactly_what_is_trained(any_tokenizer, max_length):
+    examples = [Example(1, prompt="a long question", completion="an answer"), Example(2, text="some words " * 9)]
+    shown = preview(examples, any_tokenizer, Limits("causal_lm", max_length), records=5)["records"]
+    trained = tokenise_all(examples, any_tokenizer, max_length)
+    seen = [[token for token in piece if token["state"] != "cut"] for record in shown for piece in record["pieces"]]
+    assert [[token["id"] for token in piece] for piece in seen] == [piece.input_ids for piece in trained]
+    assert [[token["state"] == "trained" for token in piece] for piece in seen] == [
+        [label != NOT_TRAINED for label in piece.labels] for piece in trained
+    ]
+    assert shown[0]["counts"]["cut"] == trained[0].cut_tokens
+
+
+def test_large_files_are_looked_at_evenly_and_it_is_said(process, root, tmp_path, monkeypatch):
+    assert every_of({"records": 100, "bytes": 1000}) == 1
+    assert every_of({"records": 60_001, "bytes": 1000}) == 4
+    assert every_of({"records": 10, "bytes": 10**9}) == 63
+    path = tmp_path / "many.jsonl"
+    path.write_text("".join(json.dumps({"prompt": "q", "completion": "a" * n}) + "\n" for n in range(1, 31)))
+    report = validate_dataset(path, path.name).to_json()
+    limits = {"task": "causal_lm", "max_length": 100}
+    folder = root / "examples" / "base_model" / "model"
+    sampled = process.check(folder, reading_of(path, report), limits, every=7)
+    assert (sampled["tokens"]["records"], sampled["tokens"]["every"]) == (5, 7)
+    assert sampled == process.check(folder, reading_of(path, report), limits, every=7)
+
+
+def test_errors_of_the_tokenizer_make_the_report_one_that_refuses():
+    fault = {"code": "not_tokenised", "message": "Line 3 is odd.", "line": 3, "field": None}
+    read = {"errors": [], "warnings": [], "counts": {}, "summary": "5 records.", "records": 5}
+    checked = {"errors": [fault], "warnings": [], "counts": {"not_tokenised": 2}, "tokens": {"records": 3}}
+    whole = merged(read, checked, "tiny")
+    assert whole["errors"] == [fault] and whole["summary"].startswith("2 of 5 records cannot be used: Line 3")
+    assert whole["tokens"] == {"base_model": "tiny", "records": 3}
+
+
+REAL = [
+    ("openai-chat/seed_tasks_chat.jsonl", "models/stories260k", "causal_lm", {}),
+    ("openai-chat/toy_chat_fine_tuning.jsonl", "models/babyllama-char105", "causal_lm", {}),
+    ("openai-chat/seed_tasks_prompt_completion.csv", "tokenizers/mistral-v1", "causal_lm", {}),
+    (
+        "gsm8k/test.jsonl",
+        "tokenizers/gpt2-bbpe",
+        "causal_lm",
+        {'"question":': '"prompt":', '"answer":': '"completion":'},
+    ),
+    ("squad-es/squad-es-prompt-completion.jsonl", "tokenizers/mistral-v3", "causal_lm", {}),
+    ("lm-text/c4_demo.jsonl", "tokenizers/gpt2-bbpe", "causal_lm", {}),
+    ("books/es_faust_1.txt", "tokenizers/mistral-v3", "causal_lm", {}),
+    ("banking77/test.csv", "tokenizers/bert-base-uncased", "sequence_classification", {"text,category": "text,label"}),
+    ("tool-calling/glaive_openai_tools.jsonl", "tokenizers/mistral-v3", "causal_lm", {}),
+]
+MOST_CHARACTERS = 100_000
+"""The beginnings of larger files suffice here."""
+SPEAKERS = {"system": "System", "user": "User", "assistant": "Assistant"}
+
+
+def written_plainly(example: Example) -> str:
+    """The plain template, written down once more."""
+    if example.text is not None:
+        return example.text
+    if example.messages is None:
+        return f"Human: {example.prompt}\nAssistant: {example.completion.removeprefix(' ')}"
+    return "\n".join(f"{SPEAKERS[each['role']]}: {each['content'].removeprefix(' ')}" for each in example.messages)
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize(("name", "base", "task", "renamed"), REAL, ids=[row[0] for row in REAL])
+def test_real_data_are_counted_as_plain_tokenizer_calls_count_them(
+    name, base, task, renamed, process, shared_data, tmp_path
+):
+    text = (shared_data / name).read_text(encoding="utf-8")
+    for old, new in renamed.items():
+        text = text.replace(old, new)
+    if len(text) > MOST_CHARACTERS and not name.endswith(".csv"):
+        text = text[: text.rindex("\n", 0, MOST_CHARACTERS) + 1]
+    path = tmp_path / Path(name).name
+    path.write_text(text, encoding="utf-8")
+    read = validate_dataset(path, path.name).to_json()
+    limits = tokenizer_folder(shared_data / base).limits(task, 128)
+    report = with_tokens(read, path, process, shared_data / base, limits, base_model="it")
+    tokenizer = AutoTokenizer.from_pretrained(shared_data / base)
+    examples = list(usable_examples(**reading_of(path, read)))
+    if task == "causal_lm":
+        usable = [each for each in examples if not each.tools]
+        plain = [tokenizer(written_plainly(each), verbose=False)["input_ids"] for each in usable]
+        closings = sum(max(1, sum(m["role"] == "assistant" for m in each.messages or ())) for each in usable)
+        lengths, counted = [len(ids) for ids in plain], sum(map(len, plain)) + closings
+    else:
+        usable = examples
+        lengths = [len(tokenizer(each.prompt)["input_ids"]) for each in usable]
+        counted = sum(lengths)
+    tokens = report["tokens"]
+    assert (report["counts"].get("not_tokenised", 0), tokens["records"]) == (len(examples) - len(usable), len(usable))
+    # Answers are encoded apart from their prompts: a token may end where a plain call goes on.
+    is_exact = task != "causal_lm" or usable[0].text is not None
+    assert tokens["tokens"] == pytest.approx(counted, abs=0 if is_exact else 0.003 * counted)
+    assert sum(each["records"] for each in tokens["lengths"]["histogram"]) == len(usable)
+    if is_exact:
+        closing = int(task == "causal_lm")
+        assert (tokens["lengths"]["min"], tokens["lengths"]["max"]) == (min(lengths) + closing, max(lengths) + closing)
+    if task != "causal_lm":
+        assert tokens["truncated"]["records"] == sum(length > 128 for length in lengths)
+    shown = process.preview(shared_data / base, reading_of(path, read), limits, records=3)["records"]
+    assert [record["line"] for record in shown] == [each.line for each in examples[:3]]
+    assert all(record["pieces"] or record["problem"] for record in shown)

@@ -1,0 +1,111 @@
+"""The process that knows tokenizers: warm, one at a time, started again, and gone when nobody needs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from afinador.data import token_process
+from afinador.data.dataset_reports import reading_of
+from afinador.data.token_process import TokenProcess
+from afinador.data.validation import validate_dataset
+from afinador.errors import ModelError, ServiceUnavailableError
+
+LIMITS = {"task": "causal_lm", "max_length": 100}
+
+
+@pytest.fixture(scope="module")
+def process():
+    with TokenProcess() as started:
+        yield started
+
+
+@pytest.fixture
+def folder(root: Path) -> Path:
+    return root / "examples" / "base_model" / "model"
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> dict[str, object]:
+    path = tmp_path / "few.jsonl"
+    path.write_text(json.dumps({"prompt": "q", "completion": "a"}) + "\n")
+    return reading_of(path, validate_dataset(path, path.name).to_json())
+
+
+def test_it_needs_neither_weights_nor_torch_and_runs_no_foreign_code(process, folder, data, tmp_path):
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(folder / name, alone)
+    assert process.check(alone, data, LIMITS)["tokens"]["records"] == 1
+    libraries = {mapped.path for mapped in psutil.Process(process._process.pid).memory_maps()}
+    assert any("tokenizers" in path for path in libraries) and not any("libtorch" in path for path in libraries)
+    config = json.loads((alone / "tokenizer_config.json").read_text())
+    config |= {"auto_map": {"AutoTokenizer": ["evil.Evil", None]}, "tokenizer_class": "Evil"}
+    (alone / "tokenizer_config.json").write_text(json.dumps(config))
+    (alone / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    try:
+        process.check(alone, data, LIMITS)
+    except ModelError as error:
+        assert str(alone) in error.message
+    assert not (tmp_path / "ran").exists()
+
+
+def test_errors_come_through_as_they_are_and_the_process_stays(process, data, tmp_path):
+    (tmp_path / "tokenizer.json").write_text("{")
+    process.start()
+    before = process._process.pid
+    with pytest.raises(ModelError, match="cannot be read"):
+        process.check(tmp_path, data, LIMITS)
+    assert process._process.pid == before
+
+
+def test_a_process_that_was_killed_is_started_again(process, folder, data):
+    process.check(folder, data, LIMITS)
+    before = process._process.pid
+    os.kill(before, signal.SIGKILL)
+    assert process.preview(folder, data, LIMITS, records=1)["records"][0]["line"] == 1
+    assert process._process.pid != before
+
+
+def test_an_answer_that_takes_too_long_ends_the_process(process, folder, data, monkeypatch):
+    process.start()
+    running = process._process
+    monkeypatch.setattr(process, "_timeout_seconds", 0.0)
+    with pytest.raises(ServiceUnavailableError, match="longer than 0 s"):
+        process.check(folder, data, LIMITS)
+    assert running.poll() is not None
+
+
+def test_too_many_at_once_are_refused(monkeypatch, folder, data):
+    monkeypatch.setattr(token_process, "MOST_WAITING", 1)
+    crowded = TokenProcess()
+    crowded._room.acquire()
+    with pytest.raises(ServiceUnavailableError, match="wait for a tokenizer already"):
+        crowded.check(folder, data, LIMITS)
+
+
+def test_it_ends_with_its_parent(tmp_path):
+    script = (
+        "import os, sys, time\nfrom afinador.data.token_process import TokenProcess\n"
+        "process = TokenProcess(); process.start(); print(process._process.pid, flush=True); time.sleep(60)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
+    assert parent.stdout is not None
+    child = psutil.Process(int(parent.stdout.readline()))
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    deadline = time.monotonic() + 60
+    while child.is_running() and child.status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

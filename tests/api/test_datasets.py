@@ -1,0 +1,93 @@
+"""Data sets, looked at before they are trained on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+CHAT = {"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]}
+
+
+@pytest.fixture
+def base_model(member, running, root) -> str:
+    """A private base model with a real tokenizer."""
+    folder = running.models / member.organization["name"]
+    shutil.copytree(root / "examples" / "base_model" / "model", folder)
+    answer = member.http.post("/v1/models", json={"name": "real", "source": str(folder)})
+    assert answer.status_code == 200, answer.text
+    member.wait("/v1/models/real", lambda model: model["status"] == "ready")
+    return "real"
+
+
+def test_a_data_set_is_validated_with_and_without_a_tokenizer(member, base_model):
+    file = member.upload()
+    plain = member.http.post("/v1/datasets/validate", json={"file": file["id"]})
+    assert (plain.status_code, plain.json()["valid"], plain.json()["tokens"]) == (200, True, None)
+    body = {"file": "orders", "validation_file": file["id"], "base_model": base_model, "max_length": 8}
+    answer = member.http.post("/datasets/validate", json=body)
+    report = answer.json()
+    assert answer.status_code == 200 and (report["object"], report["records"]) == ("dataset.report", 12)
+    assert report["tokens"]["usable_length"] == 8 and report["tokens"]["truncated"]["records"] == 12
+    assert report["counts"]["truncated_prompt"] == 12 and report["validation"]["tokens"] == report["tokens"]
+    page = member.http.post("/datasets/validate", json=body, headers={"accept": "text/html"})
+    assert page.headers["content-type"].startswith("text/html") and "max_length" in page.text
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+
+
+def test_the_status_tells_what_cannot_be_trained_on_and_the_report_is_the_answer(member, base_model):
+    member.upload('{"prompt": "a"}\nno json\n', "bad.jsonl")
+    answer = member.http.post("/v1/datasets/validate", json={"file": "bad.jsonl", "base_model": base_model})
+    assert answer.status_code == 422 and not answer.json()["valid"]
+    assert {fault["line"] for fault in answer.json()["errors"]} == {1, 2}
+    tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
+    rows = [CHAT] * 3 + [{**CHAT, "tools": [tool]}]
+    member.upload("".join(f"{json.dumps(row)}\n" for row in rows), "tools.jsonl")
+    for body, status in (({"file": "tools.jsonl"}, 200), ({"file": "tools.jsonl", "base_model": base_model}, 422)):
+        assert member.http.post("/v1/datasets/validate", json=body).status_code == status
+    preview = member.http.post("/v1/datasets/preview", json={"file": "tools", "base_model": base_model}).json()
+    assert [record["problem"] is None for record in preview["records"]] == [True, True, True, False]
+
+
+def test_a_preview_shows_tokens(member, base_model):
+    member.upload()
+    body = {"file": "orders.jsonl", "base_model": base_model, "records": 2}
+    preview = member.http.post("/v1/datasets/preview", json=body).json()
+    assert len(preview["records"]) == 2 and preview["usable_length"] == 512
+    tokens = preview["records"][0]["pieces"][0]
+    assert "".join(token["text"] for token in tokens) == "Human: Question 0?\nAssistant: Answer 0.</s>"
+    trained = [token["text"] for token in tokens if token["state"] == "trained"]
+    assert "".join(trained) == " Answer 0.</s>"
+    page = member.http.post("/v1/datasets/preview", json=body, headers={"accept": "text/html"})
+    assert 'class="t trained"' in page.text
+
+
+@pytest.mark.parametrize(
+    ("route", "change", "status", "words"),
+    [
+        ("preview", {"file": "nothing"}, 404, "no file 'nothing'"),
+        ("preview", {"base_model": "reel"}, 404, "Did you mean 'real'"),
+        ("preview", {"records": 101}, 400, "at most 100"),
+        ("preview", {"task": "seq2seq_lm"}, 400, "is looked at for"),
+        ("validate", {"max_length": 4}, 400, "at least 8"),
+        ("validate", {"max_lenght": 64}, 400, "Did you mean 'max_length'"),
+        ("preview", {"base_model": "tiny-llama"}, 400, "The tokenizer in 'tiny-llama' cannot be read"),
+    ],
+)
+def test_wrong_requests_are_named(member, base_model, public_base_model, route, change, status, words):
+    member.upload()
+    body = {"file": "orders", "base_model": base_model, **change}
+    answer = member.http.post(f"/v1/datasets/{route}", json=body)
+    assert answer.status_code == status and words in answer.json()["error"]["message"], answer.text
+
+
+def test_files_and_base_models_of_others_are_not_found(member, new_member, base_model):
+    file = member.upload()
+    other = new_member()
+    theirs = other.upload()
+    for body in ({"file": file["id"]}, {"file": theirs["id"], "validation_file": file["id"]}):
+        assert other.http.post("/v1/datasets/validate", json=body).status_code == 404
+    for route in ("validate", "preview"):
+        answer = other.http.post(f"/v1/datasets/{route}", json={"file": theirs["id"], "base_model": base_model})
+        assert answer.status_code == 404 and answer.json()["error"]["param"] == "base_model"

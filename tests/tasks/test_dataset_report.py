@@ -1,0 +1,68 @@
+"""What the first task leaves behind of the data, and what the next job need not do again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from afinador.data.token_process import TokenProcess
+from afinador.errors import DataError
+from afinador.storage import sha256_of
+from afinador.training.caching import cache_of
+from registry import files
+from registry.memory import Memory
+from registry.tables import File, Job
+from tasks.attempt import Attempt, claim
+from tasks.validate import validate_dataset
+
+Create = Callable[..., Job]
+
+
+def claimed(job: Job) -> Attempt:
+    attempt = claim(job.id, "")
+    assert attempt is not None
+    return attempt
+
+
+def test_the_second_job_on_the_same_data_asks_no_tokenizer(
+    create: Create, memory: Memory, warm: TokenProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    check = warm.check
+    monkeypatch.setattr(warm, "check", lambda *given, **named: asked.append(given) or check(*given, **named))
+    first, second = (claimed(create()) for _ in range(2))
+    for attempt in (first, second):
+        validate_dataset.fn(attempt)
+    assert len(asked) == 1
+    pages = [(attempt.run.path / "dataset.html").read_text() for attempt in (first, second)]
+    assert pages[0] == pages[1] and "train.jsonl" in pages[0] and "max_length" in pages[0]
+    cache = cache_of(first.run)
+    assert cache is not None and cache == cache_of(second.run)
+    assert cache.folder == memory.settings.token_cache_dir / first.spec.organization_id
+    assert [path.suffix for path in cache.folder.iterdir()] == [".json"]
+    with memory.database.session() as session:
+        organization_id, file_id = first.spec.organization_id, first.spec.training_file.file_id
+        session.query(Job).update({"status": "succeeded"})
+        files.delete(session, memory, organization_id, str(file_id))
+    assert list(cache.folder.iterdir()) == []
+
+
+def test_records_that_the_base_model_cannot_be_told_end_the_job_before_a_device_is_taken(
+    create: Create, memory: Memory
+) -> None:
+    attempt = claimed(create())
+    with memory.database.reading() as session:
+        file = session.get_one(File, attempt.spec.training_file.file_id)
+    local = memory.storage.local_path(file.storage_key)
+    assert local is not None
+    tool = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object", "properties": {}}}}
+    messages = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
+    rows = [{"messages": messages}, {"messages": messages, "tools": [tool]}]
+    local.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    attempt.spec.training_file.sha256 = sha256_of(local)
+    with pytest.raises(DataError, match=r"1 of 2 records cannot be used: Record at line 2 uses tools"):
+        validate_dataset.fn(attempt)
+    assert "cannot be trained on" in (attempt.run.path / "dataset.html").read_text()
