@@ -156,7 +156,9 @@ def test_prefect_tells_the_story(stack: Any, job: Any) -> None:
         .raise_for_status()
         .json()
     }
-    assert {f"{kind}-{job.id[-8:]}" for kind in ("progress", "losses", "evaluation", "mlflow", "hub")} <= keys
+    assert {
+        f"{kind}-{job.id[-8:]}" for kind in ("data", "dataset", "progress", "losses", "evaluation", "mlflow", "hub")
+    } <= keys
 
 
 def test_errors_are_those_of_the_client(stack: Any) -> None:
