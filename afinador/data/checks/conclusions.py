@@ -1,4 +1,4 @@
-"""What is doubtful or worth knowing about a file as a whole; docs/decisions/0012 has the reasons of the limits."""
+"""What is doubtful or worth knowing about a file as a whole; docs/decisions/0013 has the reasons of the limits."""
 
 from __future__ import annotations
 
