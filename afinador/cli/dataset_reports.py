@@ -17,14 +17,14 @@ SHOWN_OF_EACH = 3
 _COLOURS = {"errors": "red", "warnings": "yellow", "notes": "cyan"}
 
 
-def show_report(report: DatasetReport) -> None:
+def show_report(report: DatasetReport, title: str = "") -> None:
     """Write a report to standard output, with that on the held-out file below it."""
-    show(report.file, report.model_dump(mode="json"))
+    show(f"{title}{report.file}", report.model_dump(mode="json"))
     if report.tokens:
         render.result(tokens_text(report.tokens))
     if report.validation is not None:
         render.result("")
-        show_report(report.validation)
+        show_report(report.validation, "Held out: ")
 
 
 def show(name: str, report: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from registry import (
     base_models,
     certificates,
     checkpoints,
+    data_at_hand,
     dataset_updates,
     events,
     files,
@@ -53,8 +55,8 @@ MAKES_ITS_OWN = {
     "organisations.create_key",
 }
 """Functions that only add to the organisation they are given."""
-LOOKS_AT_NOTHING_ELSE = {"organisations.to_wire"}
-"""Functions that only look at the row they are given."""
+LOOKS_AT_NOTHING_ELSE = {"organisations.to_wire", "token_caches.folder_of", "token_caches.forget"}
+"""Functions that only look at the row they are given, or at the folder of that organisation."""
 
 Look = Callable[[Session, str], Any]
 
@@ -91,6 +93,12 @@ def refused_if_none(found: object) -> None:
     """Raise as other functions do, where one answers with None."""
     if found is None:
         raise NotFoundError("There is none.")
+
+
+def entered(context: AbstractContextManager[object]) -> None:
+    """Go into a context, and out of it again."""
+    with context:
+        pass
 
 
 def add_own_things(session: Session, organization_id: str) -> None:
@@ -161,6 +169,14 @@ class Belongings:
             "base_models.find": [
                 lambda s, o: base_models.find(s, memory, o, base.id),
                 lambda s, o: base_models.find(s, memory, o, base.name),
+            ],
+            "data_at_hand.at_hand": [
+                lambda _, o: entered(data_at_hand.at_hand(memory, o, file.id, "file")),
+                lambda _, o: entered(data_at_hand.at_hand(memory, o, file.filename, "file")),
+            ],
+            "data_at_hand.tokenizer_of": [
+                lambda _, o: entered(data_at_hand.tokenizer_of(memory, o, base.id)),
+                lambda _, o: entered(data_at_hand.tokenizer_of(memory, o, base.name)),
             ],
             "job_bases.find": [lambda s, o: job_bases.find(s, memory, o, base.name)],
             "base_models.delete": [lambda s, o: base_models.delete(s, memory, o, base.name)],
