@@ -90,11 +90,12 @@ def test_prefect_has_what_prefect_yaml_says(prefect: httpx.Client) -> None:
     proofs = [each for each in deployments if each["entrypoint"] == "flows.verification.verify"]
     assert {each["name"] for each in proofs} == {"gpu", "cpu"}
     found = {each["name"]: each for each in deployments if each not in proofs}
-    assert found.keys() == {"gpu", "cpu", "settle", "form", "scheduled", "on-new-version"}
+    assert found.keys() == {"gpu", "cpu", "submission", "settle", "form", "scheduled", "on-new-version"}
     assert found["cpu"]["entrypoint"] == "flows.fine_tuning.fine_tune"
     assert found["cpu"]["job_variables"]["stream_output"] is False
     assert found["cpu"]["job_variables"]["command"].endswith("-m prefect.engine")
     assert list(found["cpu"]["parameter_openapi_schema"]["properties"]) == ["job_id"]
+    assert found["submission"]["entrypoint"] == "flows.dataset_preparation.prepare_dataset"
     assert found["settle"]["paused"] is True
     assert found["settle"]["schedules"][0]["schedule"]["cron"] == "* * * * *"
     assert found["scheduled"]["paused"] is True
