@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ from registry import hub_datasets, waiting_jobs
 from registry.database import changes
 from registry.memory import Memory
 from registry.tables import File
+
+logger = logging.getLogger(__name__)
 
 
 def check(memory: Memory, file_id: str) -> None:
@@ -90,6 +93,12 @@ def _fresh_verdict(memory: Memory, file: File) -> dict[str, Any]:
             report = validate_dataset(path, file.filename, reading)
     except NotFoundError:
         return {"status": "error", "status_details": f"The bytes of {file.filename!r} are gone; upload it again."}
+    except AfinadorError:
+        raise
+    except Exception as error:  # a fault of ours; what bytes people send is not known, and jobs wait for the verdict
+        logger.exception("The check of %s failed.", file.id)
+        said = f"The service could not check {file.filename!r} ({type(error).__name__}). Save it anew, or tell the operator."
+        return {"status": "error", "status_details": said}
     return {
         "status": "error" if report.errors else "processed",
         "status_details": report.summary() if report.errors else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import tarfile
 import tempfile
 from dataclasses import dataclass
@@ -147,7 +148,7 @@ def _fetch(settings: Settings, repository: _Repository, names: list[str], folder
             repo_type="dataset",
             revision=repository.commit,
             local_dir=folder,
-            allow_patterns=names,
+            allow_patterns=[glob.escape(name) for name in names],
             endpoint=settings.hf_endpoint,
             token=token(settings),
         )

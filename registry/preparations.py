@@ -54,7 +54,10 @@ def create(session: Session, organization_id: str, request: wire.PrepareRequest)
         files.find(session, organization_id, reference, param="steps")
     output = request.output or _default_output(file)
     format_of_name(output)
-    files.checked_name(output)
+    if files.checked_name(output) != output:
+        raise InvalidRequestError(
+            f"output is {output[:80]!r}; it names a file of the organisation, so leave folders out.", param="output"
+        )
     steps = request.steps["steps"] if isinstance(request.steps, dict) else request.steps
     row = Preparation(organization_id=organization_id, file_id=file.id, pipeline={"steps": steps}, output=output)
     session.add(row)

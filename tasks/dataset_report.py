@@ -15,7 +15,7 @@ from afinador.data.dataset_reports import every_of, merged, reading_of
 from afinador.data.extraction import extraction_of
 from afinador.data.token_cache import code_and_libraries
 from afinador.data.token_process import TokenProcess
-from afinador.errors import DataError, ModelError, ServiceUnavailableError
+from afinador.errors import AfinadorError, DataError, ModelError, ServiceUnavailableError
 from afinador.models.tokenizer_folders import tokenizer_folder
 from afinador.report.dataset_page import dataset_page
 from afinador.schemas.dataset_reports import DatasetReport, dataset_report
@@ -47,6 +47,19 @@ def report_on_data(attempt: Attempt, spec: FineTuningSpec, reports: Mapping[str,
             field: _report(attempt, process, spec, getattr(spec, field), report, folder)
             for field, report in reports.items()
         }
+    keep_page(attempt, found)
+
+
+def keep_page(attempt: Attempt, found: Mapping[str, DatasetReport]) -> None:
+    """Leave the reports as a page and in Prefect.
+
+    Args:
+        attempt: Of the job.
+        found: On ``training_file`` and perhaps ``validation_file``.
+
+    Raises:
+        DataError: One of them says that its file cannot be trained on.
+    """
     shown = found["training_file"]
     shown.validation = found.get("validation_file")
     write_atomically(attempt.run.path / artifacts.DATA_PAGE, dataset_page(shown))
@@ -60,19 +73,20 @@ def report_on_data(attempt: Attempt, spec: FineTuningSpec, reports: Mapping[str,
 def _report(
     attempt: Attempt, process: TokenProcess, spec: FineTuningSpec, file: DataFile, read: dict[str, Any], folder: Path
 ) -> DatasetReport:
-    base = tokenizer_folder(Path(spec.base_model.path))
-    limits = base.limits(spec.task, spec.hyperparameters.max_length)
-    every = every_of(read)
-    kept = folder / f"{_name(spec, file, limits, every)}.json"
     try:
+        base = tokenizer_folder(Path(spec.base_model.path))
+        limits = base.limits(spec.task, spec.hyperparameters.max_length)
+        every = every_of(read)
+        kept = folder / f"{_name(spec, file, limits, every)}.json"
         checked = _kept(kept)
         if checked is None:
             declared = file.reading.to_json() if file.reading else None
             reading = reading_of(Path(file.path), read, declared, asdict(extraction_of(spec.hyperparameters)))
             checked = process.check(base.path, reading, limits, every=every)
             _keep(kept, checked, attempt)
-    except (ModelError, ServiceUnavailableError) as error:
-        attempt.say(f"The tokenizer was not asked about {file.name}: {error.message}", level="warn")
+    except (ModelError, ServiceUnavailableError, OSError) as error:
+        said = error.message if isinstance(error, AfinadorError) else error.strerror
+        attempt.say(f"The tokenizer was not asked about {file.name}: {said}", level="warn")
         return dataset_report(file.name, read)
     whole = merged(read, checked, spec.base_model.name)
     return dataset_report(file.name, whole)
@@ -97,7 +111,7 @@ def _kept(path: Path) -> dict[str, Any] | None:
         checked: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return checked
+    return checked if isinstance(checked, dict) and "tokens" in checked else None
 
 
 def _keep(path: Path, checked: dict[str, Any], attempt: Attempt) -> None:

@@ -110,7 +110,7 @@ def take_steps(work: Work, source: Path, file: File) -> Prepared:
         IllegalTransitionError: The preparation is another run's by now.
     """
     pipeline = Pipeline(work.row.pipeline, Means(read_documents=lambda reference: _documents(work, reference)))
-    target = work.folder / "made" / work.row.output
+    target = work.folder / "made" / Path(work.row.output).name
     found = work.watched(_records(source, file))
     prepared = run_to_file(found, file.filename, pipeline, target, format_of_name(work.row.output))
     for number, step in enumerate(prepared.steps, start=1):

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from afinador.config.spec import DataFile
+from afinador.config.spec import DataFile, FineTuningSpec
 from afinador.data.labels import LabelledFile, classes_of
 from afinador.data.shapes import require_trainable
-from afinador.data.validation import overlap_of, require_valid
+from afinador.data.validation import overlap_of
 from afinador.data.validation import validate_dataset as check_dataset
+from afinador.data.verdicts import Report
+from afinador.schemas.dataset_reports import dataset_report
 from registry import jobs
 from tasks.attempt import Attempt
 from tasks.base_model import local_base
 from tasks.data_files import local_copy
-from tasks.dataset_report import report_on_data
+from tasks.dataset_report import keep_page, report_on_data
 from tasks.retrying import RETRY_DELAYS_SECONDS, is_transient, said
 from tasks.run_directory import prepare
 from tasks.starting_point import local_start
@@ -56,15 +59,13 @@ def validate_dataset(attempt: Attempt) -> None:
         with said(attempt, "Reading the data"):
             data_file.path = str(local_copy(attempt.memory, attempt.run.path, data_file, field))
         report = check_dataset(Path(data_file.path), data_file.name, data_file.reading)
-        require_valid(report, data_file.name, param=field)
         reports.append(report)
-        require_trainable(report.shape, data_file.name, param=field)
         files.append(LabelledFile(data_file.name, report.shape, report.labels))
-        attempt.say(f"{data_file.name}: {report.records} records, all usable.", key=f"validated:{data_file.sha256}")
     if spec.validation_file is not None:
         training, validation = reports
         for sentence in overlap_of(training, validation, spec.training_file.name):
             attempt.say(f"{spec.validation_file.name}: {sentence}", level="warn", key=f"overlap:{sentence}")
+    require_usable(attempt, spec, reports)
     if spec.task == "sequence_classification":
         classes = classes_of(*files)
         attempt.say(f"{len(classes)} classes are to be told apart.", key="classes")
@@ -79,3 +80,19 @@ def validate_dataset(attempt: Attempt) -> None:
     attempt.mark_done("validate")
     with attempt.memory.database.session() as session:
         jobs.add_phase(session, attempt.job_id, attempt.number, "validating", time.monotonic() - started_at)
+
+
+def require_usable(attempt: Attempt, spec: FineTuningSpec, reports: Sequence[Report]) -> None:
+    """Say that all records can be trained on; where some cannot, all that is wrong is left as a page first.
+
+    Raises:
+        DataError: A file has errors, or is of a shape that is not trained on.
+    """
+    named = {field: (getattr(spec, field), report) for field, report in zip(_FIELDS, reports, strict=False)}
+    if not all(report.is_valid for report in reports):
+        keep_page(
+            attempt, {field: dataset_report(file.name, report.to_json()) for field, (file, report) in named.items()}
+        )
+    for field, (file, report) in named.items():
+        require_trainable(report.shape, file.name, param=field)
+        attempt.say(f"{file.name}: {report.records} records, all usable.", key=f"validated:{file.sha256}")

@@ -43,7 +43,7 @@ def validate(arguments: argparse.Namespace) -> int:
 
 def preview(arguments: argparse.Namespace) -> None:
     """Show the first records as the model will see them."""
-    path = existing(arguments.path)
+    path = existing(arguments.path, may_be_folder=True)
     shown = (
         _previewed_here(path, arguments) if _is_asked_here(arguments.base_model) else _previewed_there(path, arguments)
     )
@@ -97,15 +97,15 @@ def _validated_here(path: Path, held_out: Path | None, arguments: argparse.Names
     declared = reading.to_json() if reading else None
     folder = Path(arguments.base_model).expanduser() if arguments.base_model else None
     limits = _limits_here(folder, arguments) if folder else {}
-    verdicts: dict[Path, Report] = {}
+    verdicts: list[tuple[Path, Report]] = []
     for file in filter(None, (path, held_out)):
         with bytes_bar(file.name) as progress:
-            verdicts[file] = validate_dataset(file, file.name, reading, progress=progress)
+            verdicts.append((file, validate_dataset(file, file.name, reading, progress=progress)))
     if held_out is not None:
-        compare_files(verdicts[path], verdicts[held_out], path.name)
+        compare_files(verdicts[0][1], verdicts[1][1], path.name)
     reports = []
     with TokenProcess() as process:
-        for file, verdict in verdicts.items():
+        for file, verdict in verdicts:
             found = verdict.to_json()
             if folder is not None:
                 named = {"base_model": arguments.base_model, "declared": declared}

@@ -8,7 +8,7 @@ from typing import Any
 
 from afinador.cli import render
 from afinador.cli.command import Command, Parser, UsageError
-from afinador.cli.reading import add_reading_options, allowed_reading_of
+from afinador.cli.reading import add_reading_options, allowed_reading_of, reading_of
 from afinador.cli.service import connect
 
 
@@ -40,6 +40,11 @@ def _prepare_here(path: Path, steps: Any, arguments: argparse.Namespace) -> int:
 def _ask_service(steps: Any, arguments: argparse.Namespace) -> int:
     from afinador.client.preparations import Preparations
 
+    if reading_of(arguments) is not None:
+        raise UsageError(
+            f"There is no local file {arguments.path!r}, and how a file of the service is read was declared at its upload. "
+            "Leave these options out, or name a local file."
+        )
     with connect() as connection:
         preparations = Preparations(connection)
         asked = preparations.create(arguments.path, steps, output=arguments.output)

@@ -102,6 +102,10 @@ def _place(target: Path, name: str) -> Path:
     parts = PurePosixPath(name.replace("\\", "/")).parts
     if not parts or ".." in parts or name.startswith(("/", "\\")) or _DRIVE.match(name) or "\x00" in name:
         raise _refused(name, "named so that it would lie outside of the archive")
+    if not name.isprintable():
+        raise _refused(
+            name.encode("utf-8", "backslashreplace").decode(), "named with what is no UTF-8, or cannot be printed"
+        )
     if len(name) > LONGEST_NAME:
         raise _refused(name, "named with more than 1000 characters")
     return target.joinpath(*parts)

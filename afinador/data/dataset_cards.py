@@ -20,6 +20,15 @@ LARGEST_CARD_BYTES = 1 << 20
 _FRONT_MATTER = re.compile(r"\A\ufeff?---\r?\n(.*?)\r?\n---", re.DOTALL)
 
 
+class _WithoutAliases(yaml.SafeLoader):
+    """Reads YAML without references, which make much of little."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("references are not read")
+        return super().compose_node(parent, index)
+
+
 @dataclass(frozen=True)
 class DataCard:
     """What the README.md of a repository says of its data files; nothing if there is none.
@@ -43,7 +52,7 @@ class DataCard:
         """Read the text of a card, as ``read`` does."""
         found = _FRONT_MATTER.match(text)
         try:
-            front = yaml.safe_load(found[1]) if found else None
+            front = yaml.load(found[1], Loader=_WithoutAliases) if found else None
         except (yaml.YAMLError, RecursionError, ValueError):
             front = None
         if not isinstance(front, dict):

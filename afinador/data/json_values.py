@@ -40,8 +40,12 @@ def decode_quickly(raw: bytes) -> Any:
         ValueError: It is no JSON, or holds what deserves a closer look: ask ``decode_at``.
     """
     value = orjson.loads(raw)
+    try:
+        written = orjson.dumps(value)
+    except TypeError as error:  # nested more deeply than it writes
+        raise ValueError("it may be nested too deeply") from error
     # The decoder keeps the last of two equal keys: written again, the text would have fewer quotes.
-    if b"\\u0022" in raw or raw.count(b'"') != orjson.dumps(value).count(b'"'):
+    if b"\\u0022" in raw or raw.count(b'"') != written.count(b'"'):
         raise ValueError("a key may stand there twice")
     if _MANY_DIGITS in raw.translate(_DIGITS):
         raise ValueError("a number may be too long")

@@ -71,7 +71,9 @@ def _value(fields: Mapping[str, Any], path: str) -> Any:
     for step in path.split("."):
         if isinstance(value, Mapping) and step in value:
             value = value[step]
-        elif isinstance(value, list) and step.isascii() and step.isdigit() and int(step[:9]) < len(value):
+        elif (
+            isinstance(value, list) and step.isascii() and step.isdigit() and len(step) <= 9 and int(step) < len(value)
+        ):
             value = value[int(step)]
         else:
             return _MISSING

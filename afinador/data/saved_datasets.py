@@ -65,7 +65,10 @@ def shards_of(folder: Path, split: str | None = None) -> list[tuple[Path, Labels
 
 
 def _inside(folder: Path, name: str) -> Path:
-    path = (folder / name).resolve()
+    try:
+        path = (folder / name).resolve()
+    except (OSError, ValueError):  # a name that no file can have
+        path = folder
     if folder.resolve() not in path.parents or not path.exists():
         raise DataError(f"The saved data set names {name!r}, which is not in its folder. Save it again.")
     return folder / name

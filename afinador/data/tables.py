@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from afinador.data.compressed import MAX_UNPACKED_BYTES, Allowance
+from afinador.data.delimited import MOST_COLUMNS
 from afinador.data.records import Record, shortened
 from afinador.errors import DataError
 
@@ -97,7 +99,10 @@ def _checked(batches: Iterable[pyarrow.RecordBatch], path: Path) -> Iterator[pya
 def _rows(
     schema: pyarrow.Schema, batches: Iterable[pyarrow.RecordBatch], labels: Labels | None, first: int
 ) -> Iterator[Record]:
-    twice = next((name for name in schema.names if schema.names.count(name) > 1), None)
+    counted = Counter(schema.names)
+    if len(counted) > MOST_COLUMNS:
+        raise DataError(f"It has {len(counted)} columns; at most {MOST_COLUMNS} are read.")
+    twice = next((name for name, count in counted.items() if count > 1), None)
     if twice is not None:
         raise DataError(f"Two columns are named {twice!r}. Rename or remove one of them.")
     names = {**(labels or {}), **_labels_of(schema)}

@@ -77,13 +77,13 @@ class TokenCache:
         path = self.folder / f"{key}{SUFFIX}"
         found = _read(path)
         if found is not None:
-            with suppress(FileNotFoundError):  # removed just now, by another process that needed the room
+            with suppress(OSError):  # removed just now, by another process that needed the room
                 os.utime(path)
             return Cached(found[0], True, found[1])
         made = make()
         try:
             return Cached(made, False, self._keep(path, made))
-        except (OSError, InsufficientStorageError) as error:
+        except (OSError, InsufficientStorageError, MemoryError) as error:
             logger.warning("The tokenised data are not kept for later runs: %s", error)
             return Cached(made, False, 0)
 
@@ -211,7 +211,8 @@ def _read(path: Path) -> tuple[list[TokenisedExample], int] | None:
         return None
     except (pyarrow.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
         logger.warning("Tokenised data in %s are damaged (%s) and made anew.", path.name, error)
-        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.unlink()
         return None
     columns = [
         *(_lists(table[name]) for name in ("input_ids", "labels")),

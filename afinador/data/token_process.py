@@ -59,7 +59,10 @@ class TokenProcess:
         self.close()
 
     def close(self) -> None:
-        """End the process, if it runs."""
+        """End the process, if it runs; who waits for its answer is not waited for."""
+        process = self._process
+        if process is not None:
+            process.kill()
         with self._asking:
             self._end()
 
@@ -129,9 +132,11 @@ class TokenProcess:
         assert process.stdout is not None
         deadline = time.monotonic() + self._timeout_seconds
         line = bytearray()
+        waiting = select.poll()  # unlike select, with any number of open files
+        waiting.register(process.stdout, select.POLLIN)
         while not line.endswith(b"\n"):
             left = deadline - time.monotonic()
-            if left <= 0 or not select.select([process.stdout], [], [], left)[0]:
+            if left <= 0 or not waiting.poll(left * 1000):
                 raise ServiceUnavailableError(
                     f"The tokenizer took longer than {self._timeout_seconds:.0f} s and was stopped. "
                     "Try fewer records, or shorter ones."

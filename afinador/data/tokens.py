@@ -14,6 +14,7 @@ import select
 import sys
 import threading
 import time
+import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -74,6 +75,10 @@ def _answered(request: dict[str, Any], tokenizers: Tokenizers) -> dict[str, Any]
     except AfinadorError as error:
         refused = {"kind": type(error).__name__, "message": error.message, "code": error.code, "param": error.param}
         return {"id": request["id"], "error": refused}
+    except Exception as error:  # of a tokenizer or of its template: the next request may be about another one
+        traceback.print_exc()
+        said = f"The tokenizer failed ({type(error).__name__}). Look at the data, or save the tokenizer again."
+        return {"id": request["id"], "error": {"kind": "ModelError", "message": said, "code": None, "param": None}}
     return {"id": request["id"], "answer": answer}
 
 

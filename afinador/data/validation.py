@@ -193,10 +193,15 @@ def compare_files(training: Report, validation: Report, name: str) -> None:
 
 
 def overlap_of(training: Report, validation: Report, name: str) -> list[str]:
-    """Return a sentence for each way in which a validation file repeats the training file of a name; none if it does not."""
+    """Add to the verdict on a validation file the records that the training file of a name has, too, as warnings.
+
+    Returns:
+        A sentence for each way in which they do; none if they do not.
+    """
     found = Problems()
     for problem in validation.repetitions.shared_with(training.repetitions, name):
         found.add(problem)
+        validation.add_warning(problem)
     return [with_count(problem, found.counts) for problem in firsts(found.kept)]
 
 

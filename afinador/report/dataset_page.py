@@ -32,6 +32,8 @@ def _file(report: DatasetReport) -> Markup:
         ("Errors", _faults(report.errors, report.counts)),
         ("Tokens", _tokens(report.tokens) if report.tokens else None),
         ("Warnings", _faults(report.warnings, report.counts)),
+        ("Notes", _faults(report.notes, {})),
+        ("Characters", _characters(report.lengths)),
         ("Labels", _labels(report.labels, report.records)),
     ]
     body = [element("section", element("h2", title), part) for title, part in parts if part]
@@ -117,6 +119,15 @@ def _tokens(tokens: Mapping[str, Any]) -> Markup:
 
 def _chart(title: str, lengths: Mapping[str, Any] | None, limit: int | None) -> Markup | None:
     return histogram(title, lengths["histogram"], x_name="tokens", limit=limit) if lengths else None
+
+
+def _characters(lengths: Mapping[str, Any] | None) -> Markup | None:
+    if not lengths:
+        return None
+    names = ("minimum", "median", "p90", "p99", "maximum", "mean")
+    chart = histogram("Characters of each record", lengths["histogram"], x_name="characters", limit=None)
+    figures = table(("least", "50 %", "90 %", "99 %", "most", "mean"), [[text(lengths[name]) for name in names]])
+    return joined([element("div", chart, class_="columns"), figures])
 
 
 def _limits(tokens: Mapping[str, Any]) -> str:

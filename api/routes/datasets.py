@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from afinador.data.dataset_reports import reading_of, with_tokens
+from afinador.data.validation import compare_files
+from afinador.data.validation import validate_dataset as check_dataset
 from afinador.errors import DataError
 from afinador.report.dataset_page import dataset_page
 from afinador.report.preview_page import preview_page
@@ -19,10 +23,12 @@ from afinador.schemas.dataset_reports import (
     ValidationRequest,
     dataset_report,
 )
+from afinador.schemas.datasets import DatasetReading
 from api.bodies import JsonObject, describes_body, parsed
 from api.keys import CurrentOrganization
 from api.service import Service, TheService
 from registry import data_at_hand
+from registry.data_at_hand import DatasetAtHand
 
 UNUSABLE = 422
 """The request is right, and its data set cannot be trained on: the report is the answer."""
@@ -47,9 +53,17 @@ def validate_dataset(
     The status tells whether it can be trained on: 200 or 422. The answer is the report in either case.
     """
     asked = parsed(ValidationRequest, body)
-    report = _report(service, organization.id, asked, asked.file, "file")
-    if asked.validation_file is not None:
-        report.validation = _report(service, organization.id, asked, asked.validation_file, "validation_file")
+    with ExitStack() as stack:
+        named = {"file": asked.file, "validation_file": asked.validation_file}
+        files = [
+            stack.enter_context(data_at_hand.at_hand(service.memory, organization.id, reference, param))
+            for param, reference in named.items()
+            if reference is not None
+        ]
+        found = [file.report for file in files] if len(files) == 1 else compared(files)
+        reports = [_report(service, organization.id, asked, *pair) for pair in zip(files, found, strict=True)]
+    report = reports[0]
+    report.validation = reports[1] if len(reports) > 1 else None
     is_fit = report.valid and (report.validation is None or report.validation.valid)
     status = 200 if is_fit else UNUSABLE
     if "text/html" in accept:
@@ -84,24 +98,32 @@ def preview_dataset(
     return JSONResponse(preview.model_dump(mode="json"))
 
 
+def compared(files: Sequence[DatasetAtHand]) -> list[dict[str, Any]]:
+    """Return the verdicts on a training and a validation file, read once more, for they are held against each other."""
+    training, validation = (
+        check_dataset(file.path, file.name, DatasetReading.model_validate(file.declared or {})) for file in files
+    )
+    compare_files(training, validation, files[0].name)
+    return [training.to_json(), validation.to_json()]
+
+
 def _report(
-    service: Service, organization_id: str, asked: ValidationRequest, reference: str, param: str
+    service: Service, organization_id: str, asked: ValidationRequest, file: DatasetAtHand, found: dict[str, Any]
 ) -> DatasetReport:
-    with data_at_hand.at_hand(service.memory, organization_id, reference, param) as file:
-        found: dict[str, Any] = file.report
-        if asked.base_model is not None:
-            with data_at_hand.tokenizer_of(service.memory, organization_id, asked.base_model) as tokenizer:
-                limits = tokenizer.limits(asked.task, asked.max_length)
-                found = with_tokens(
-                    found,
-                    file.path,
-                    service.tokens,
-                    tokenizer.path,
-                    limits,
-                    base_model=asked.base_model,
-                    declared=file.declared,
-                )
+    if asked.base_model is None:
         return dataset_report(file.name, found)
+    with data_at_hand.tokenizer_of(service.memory, organization_id, asked.base_model) as tokenizer:
+        limits = tokenizer.limits(asked.task, asked.max_length)
+        told = with_tokens(
+            found,
+            file.path,
+            service.tokens,
+            tokenizer.path,
+            limits,
+            base_model=asked.base_model,
+            declared=file.declared,
+        )
+    return dataset_report(file.name, told)
 
 
 def _page(text: str, status: int) -> Response:

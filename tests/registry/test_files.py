@@ -124,6 +124,16 @@ def test_check_of_bytes_that_are_gone_says_so(workshop: Workshop, acme: Organiza
     assert found.status == "error" and "upload it again" in (found.status_details or "")
 
 
+def test_a_check_that_breaks_is_a_verdict_too(
+    workshop: Workshop, acme: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = workshop.upload(acme)
+    monkeypatch.setattr(file_checks, "validate_dataset", lambda *_: 1 / 0)
+    verdict = file_checks._fresh_verdict(workshop.memory, file)
+    assert verdict["status"] == "error" and "could not check" in verdict["status_details"]
+    assert "ZeroDivisionError" in verdict["status_details"]
+
+
 def test_unchecked_files_are_those_left_by_a_restart(workshop: Workshop, acme: Organization) -> None:
     waiting = workshop.upload(acme, "a.jsonl", checked=False)
     workshop.upload(acme, "b.jsonl")

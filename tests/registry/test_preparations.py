@@ -133,6 +133,9 @@ def test_a_preparation_whose_process_dies_too_often_fails(ready: Workshop, acme:
         ({"steps": [{"type": "filter", "condition": "tokens() > 1"}]}, "no base model is named"),
         ({"output": "made.xyz"}, "says no format which is written; give one of: "),
         ({"output": "a\n.jsonl"}, "printable characters"),
+        ({"output": "../../other/made.jsonl"}, "leave folders out"),
+        ({"output": "/tmp/made.jsonl"}, "leave folders out"),
+        ({"output": "..\\made.jsonl"}, "leave folders out"),
     ],
 )
 def test_what_cannot_be_prepared_is_refused_at_once(

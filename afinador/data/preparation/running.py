@@ -128,6 +128,10 @@ def prepare_file(
     if target.resolve() == source.resolve():
         raise InvalidRequestError("The output is the data set itself. Name another file.", param="output")
     pipeline = Pipeline(steps, replace(means or Means(), read_documents=lambda name: _documents(source, name)))
+    if source.resolve() in {path_of_part(target, part).resolve() for part in pipeline.parts or ()}:
+        raise InvalidRequestError(
+            "A part of the output would be the data set itself. Name another file.", param="output"
+        )
     prepared = run_to_file(read_records(source, found, reading), source.name, pipeline, target, format)
     write_lineage(prepared, sha256_of(source), steps, lineage_beside(target))
     return prepared

@@ -2,9 +2,11 @@ import json
 
 import pytest
 
+from afinador.data.dataset_cards import DataCard
 from afinador.data.readers import Record, detect_format, read_records
 from afinador.data.records import Problem
 from afinador.errors import DataError
+from afinador.schemas.datasets import DatasetReading
 
 
 @pytest.fixture
@@ -96,6 +98,27 @@ def test_jsonl_goes_on_after_a_broken_line_and_counts_blank_ones(written):
 def test_jsonl_refuses_what_is_no_standard_json(written, line, said):
     (problem,) = read_records(written("a.jsonl", line), "jsonl")
     assert problem.line == 1 and said in problem.message
+
+
+@pytest.mark.parametrize("depth", [200, 300, 900, 1100, 20_000])
+@pytest.mark.parametrize("pair", [("[", "]"), ('{"a": ', "}")])
+def test_jsonl_nested_to_any_depth_is_a_record_or_a_problem(written, depth, pair):
+    middle = pair[0] * depth + "1" + pair[1] * depth
+    path = written("a.jsonl", f'{{"text": "a", "extra": {middle}}}\n{middle}\n{{"text": "b"}}\n')
+    found = list(read_records(path, "jsonl"))
+    assert len(found) == 3 and found[2].fields == {"text": "b"}
+
+
+def test_a_mapping_leads_nowhere_where_there_is_no_such_place(written):
+    path = written("a.jsonl", '{"messages": [1]}\n')
+    for place in ("messages.00000000099", "messages." + "9" * 5000):
+        (found,) = read_records(path, "jsonl", DatasetReading(mapping={"text": place}))
+        assert isinstance(found, Problem) and found.code == "unmapped_column"
+
+
+def test_references_of_a_data_card_are_not_followed():
+    bomb = "---\na: &a [1, 1]\nconfigs:\n- config_name: *a\n  data_files: *a\n---\n"
+    assert DataCard.parse(bomb) == DataCard()
 
 
 def test_jsonl_in_utf16_is_read(written):
