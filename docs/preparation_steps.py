@@ -13,7 +13,7 @@ EXAMPLE = """\
 steps:
   - {type: filter, condition: "length > 10 and language == 'es'"}
   - {type: transform, operation: replace, pattern: "<<[^<>]*>>"}
-  - {type: deduplicate}
+  - {type: deduplicate, near: 0.85}
   - {type: convert, to: messages}
   - {type: split, validation: 0.1}
   - {type: augment, rate: 0.05, only: train}
@@ -33,8 +33,12 @@ def preparation() -> Iterator[str]:
     yield from ("", EXAMPLE, "")
     yield 'The same in Python: `client.prepare_dataset(Path("letters.csv"), steps)` at a service, `prepare_dataset` of'
     yield "[`afinador.fine_tuning`](python.md#jobs-on-this-machine-without-a-service) here; over REST `POST /datasets/prepare`. Records go through one at a"
-    yield "time; what a step has to put aside lies in a temporary file. In memory are held: hashes of records (`deduplicate`, `split`), the"
-    yield from ("records of a `sample`, the documents of `raft`.", "", "## Steps", "")
+    yield "time; what a step has to put aside lies in temporary files (`TMPDIR`), up to three times the data set. In memory are held only: hashes of"
+    yield "records (`deduplicate`, `split`), of a `shuffle` 16 MB at a time, the documents of `raft`, of which there may be so many only."
+    yield ""
+    yield "`tokens` in conditions and the step `tokenize` need a base model: `--base-model FOLDER` here, a registered one in the service (`base_model`"
+    yield "of the request, `--base-model NAME`). Its tokenizer suffices; no weights are loaded."
+    yield from ("", "## Steps", "")
     for kind in STEPS.values():
         yield from (f"### {kind.name}", "", kind.description, "", "| key | |", "|---|---|")
         yield from (f"| `{key}` | {meaning.replace('|', chr(92) + '|')} |" for key, meaning in kind.keys.items())

@@ -16,7 +16,7 @@ class Preparation(Owned, Table):
 
     Attributes:
         file_id: The data set.
-        pipeline: ``{"steps": [...]}`` as they were given.
+        pipeline: ``{"steps": [...]}`` as they were given, with ``base_model`` where one was named.
         output: Name of what is made.
         submission: Counted up when it is given to Prefect anew, see ``registry.preparations.MAX_SUBMISSIONS``.
         report: ``{"records", "steps"}``, see ``afinador.data.preparation.Prepared``.

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
@@ -22,9 +23,9 @@ from sqlalchemy.orm import Session
 from afinador.data.detection import FORMATS_BY_EXTENSION
 from afinador.data.preparation import Means, Pipeline, Prepared, format_of_name, reported
 from afinador.data.writers import EXTENSIONS
-from afinador.errors import IllegalTransitionError, InvalidRequestError, NotFoundError
+from afinador.errors import AfinadorError, IllegalTransitionError, InvalidRequestError, NotFoundError
 from afinador.schemas import preparations as wire
-from registry import files
+from registry import files, job_bases
 from registry.database import changes
 from registry.memory import Memory
 from registry.pages import page
@@ -36,20 +37,21 @@ MAX_SUBMISSIONS = 3
 """A preparation whose process dies so often is not tried again."""
 
 
-def create(session: Session, organization_id: str, request: wire.PrepareRequest) -> Preparation:
+def create(session: Session, memory: Memory, organization_id: str, request: wire.PrepareRequest) -> Preparation:
     """Ask for a data set to be prepared.
 
     Raises:
-        NotFoundError: The organisation has no such file, or none that a step names.
+        NotFoundError: The organisation has no such file or base model, or no file that a step names.
         InvalidRequestError: A step is unknown or has a bad value, the output's name says no format, or the file is a
             job's result.
+        ModelError: The base model is not ready.
     """
     file = files.find(session, organization_id, request.file, param="file")
     if file.purpose == files.RESULT_PURPOSE:
         raise InvalidRequestError(
             f"{file.filename} ({file.id}) is the result file of a job, not a data set.", param="file"
         )
-    pipeline = Pipeline(request.steps, Means(read_documents=lambda _: ()))
+    pipeline = Pipeline(request.steps, _announced_means(session, memory, organization_id, request.base_model))
     for reference in pipeline.documents:
         files.find(session, organization_id, reference, param="steps")
     output = request.output or _default_output(file)
@@ -59,10 +61,24 @@ def create(session: Session, organization_id: str, request: wire.PrepareRequest)
             f"output is {output[:80]!r}; it names a file of the organisation, so leave folders out.", param="output"
         )
     steps = request.steps["steps"] if isinstance(request.steps, dict) else request.steps
-    row = Preparation(organization_id=organization_id, file_id=file.id, pipeline={"steps": steps}, output=output)
+    kept = {"steps": steps} if request.base_model is None else {"steps": steps, "base_model": request.base_model}
+    row = Preparation(organization_id=organization_id, file_id=file.id, pipeline=kept, output=output)
     session.add(row)
     session.flush()
     return row
+
+
+def _announced_means(session: Session, memory: Memory, organization_id: str, base_model: str | None) -> Means:
+    """Return means that let steps be read and not be taken; a base model is looked for."""
+    means = Means(read_documents=lambda _: ())
+    if base_model is None:
+        return means
+    try:
+        job_bases.find(session, memory, organization_id, base_model)
+    except AfinadorError as error:
+        error.param = "base_model"
+        raise
+    return replace(means, count_tokens=lambda _: 0, tokenise=lambda *_: [])
 
 
 def _default_output(file: File) -> str:
@@ -111,6 +127,7 @@ def to_wire(session: Session, row: Preparation) -> wire.Preparation:
         filename=source.filename,
         output=row.output,
         pipeline=row.pipeline["steps"],
+        base_model=row.pipeline.get("base_model"),
         records=report.get("records"),
         steps=report.get("steps", []),
         output_files=[

@@ -7,7 +7,8 @@ import shutil
 import socket
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -21,10 +22,12 @@ from afinador.data.preparation import Means, Pipeline, Prepared, format_of_name,
 from afinador.data.preparation.pipeline import required
 from afinador.data.readers import read_records
 from afinador.data.records import Problem, Record
+from afinador.data.token_process import TokenProcess
 from afinador.errors import AfinadorError, IllegalTransitionError
+from afinador.models.preparation_tokens import means_of_base_model
 from afinador.schemas.datasets import DatasetReading
 from afinador.settings import read_settings
-from registry import files, preparations
+from registry import data_at_hand, files, preparations
 from registry.memory import Memory
 from registry.prefect_api import Prefect
 from registry.tables import File, Preparation
@@ -108,11 +111,14 @@ def take_steps(work: Work, source: Path, file: File) -> Prepared:
     Raises:
         DataError: Something cannot be read, a record does not fit a step or the format, or none is left.
         IllegalTransitionError: The preparation is another run's by now.
+        ModelError: The base model's tokenizer cannot be used.
+        NotFoundError: The base model is gone.
     """
-    pipeline = Pipeline(work.row.pipeline, Means(read_documents=lambda reference: _documents(work, reference)))
     target = work.folder / "made" / Path(work.row.output).name
     found = work.watched(_records(source, file))
-    prepared = run_to_file(found, file.filename, pipeline, target, format_of_name(work.row.output))
+    with _means(work) as means:
+        pipeline = Pipeline(work.row.pipeline["steps"], means)
+        prepared = run_to_file(found, file.filename, pipeline, target, format_of_name(work.row.output))
     for number, step in enumerate(prepared.steps, start=1):
         logger.info(
             "Step %d, %s: %d rows in, %d out, %d changed.", number, step.type, step.rows_in, step.rows_out, step.changed
@@ -161,6 +167,18 @@ def interrupted(work: Work) -> None:
                 preparations.finish(session, work.row.id, "cancelled")
     except (SQLAlchemyError, AfinadorError):
         logger.exception("The end could not be written down; housekeeping will.")
+
+
+@contextmanager
+def _means(work: Work) -> Iterator[Means]:
+    """Give what the steps need beside the records; of a base model its tokenizer alone is fetched."""
+    name = work.row.pipeline.get("base_model")
+    if name is None:
+        yield Means(read_documents=lambda reference: _documents(work, reference))
+        return
+    with data_at_hand.tokenizer_of(work.memory, work.row.organization_id, name) as folder, TokenProcess() as process:
+        means = means_of_base_model(folder, process)
+        yield replace(means, read_documents=lambda reference: _documents(work, reference))
 
 
 def _documents(work: Work, reference: str) -> Iterator[Record]:

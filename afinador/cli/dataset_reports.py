@@ -13,7 +13,6 @@ from afinador.figures import visible
 if TYPE_CHECKING:
     from afinador.schemas.dataset_reports import DatasetReport
 
-SHOWN_OF_EACH = 3
 _COLOURS = {"errors": "red", "warnings": "yellow", "notes": "cyan"}
 
 
@@ -63,10 +62,10 @@ def _by_code(problems: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
 
 
 def _lines(problems: list[dict[str, Any]], count: int) -> Iterator[str]:
-    for problem in problems[:SHOWN_OF_EACH]:
+    for problem in problems:
         yield visible(problem["message"])
-    if count > SHOWN_OF_EACH:
-        yield f"And {count - SHOWN_OF_EACH} more like these."
+    if count > len(problems):
+        yield f"And {count - len(problems)} more like these."
 
 
 def _write(line: str, colour: str) -> None:

@@ -99,7 +99,7 @@ def _validated_here(path: Path, held_out: Path | None, arguments: argparse.Names
     limits = _limits_here(folder, arguments) if folder else {}
     verdicts: list[tuple[Path, Report]] = []
     for file in filter(None, (path, held_out)):
-        with bytes_bar(file.name) as progress:
+        with bytes_bar(file.name, is_shown=not arguments.json) as progress:
             verdicts.append((file, validate_dataset(file, file.name, reading, progress=progress)))
     if held_out is not None:
         compare_files(verdicts[0][1], verdicts[1][1], path.name)

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from afinador.cli import render
 from afinador.cli.command import Command, Parser, UsageError
 from afinador.cli.reading import add_reading_options, allowed_reading_of, reading_of
 from afinador.cli.service import connect
+from afinador.cli.transfer import rows_bar
+
+if TYPE_CHECKING:
+    from afinador.data.preparation import Means
 
 
 def prepare(arguments: argparse.Namespace) -> int:
@@ -24,10 +30,16 @@ def prepare(arguments: argparse.Namespace) -> int:
 
 
 def _prepare_here(path: Path, steps: Any, arguments: argparse.Namespace) -> int:
-    from afinador.data.preparation import prepare_file
+    from afinador.data.preparation import lines_to_read, prepare_file
 
     target = Path(arguments.output).expanduser() if arguments.output else None
-    told = prepare_file(path, steps, target=target, reading=allowed_reading_of(arguments)).to_json()
+    reading = allowed_reading_of(arguments)
+    with (
+        _means_here(arguments.base_model) as means,
+        rows_bar(lambda: lines_to_read(path, reading), is_shown=not arguments.json) as progress,
+    ):
+        prepared = prepare_file(path, steps, target=target, means=means, reading=reading, progress=progress)
+    told = prepared.to_json()
     if arguments.json:
         render.as_json(told)
         return 0
@@ -35,6 +47,25 @@ def _prepare_here(path: Path, steps: Any, arguments: argparse.Namespace) -> int:
     for file in told["files"]:
         render.result(f"{file['path']}: {file['records']} records")
     return 0
+
+
+@contextmanager
+def _means_here(base_model: str | None) -> Iterator[Means | None]:
+    if base_model is None:
+        yield None
+        return
+    from afinador.data.token_process import TokenProcess, can_run_here
+    from afinador.models.preparation_tokens import means_of_base_model
+    from afinador.models.tokenizer_folders import tokenizer_folder
+
+    folder = Path(base_model).expanduser()
+    if not folder.is_dir() or not can_run_here():
+        raise UsageError(
+            f"{base_model!r} is no folder with a tokenizer that can be used here. For a data set of this machine name such a "
+            "folder and install afinador[train], or upload the data set and have the service prepare it."
+        )
+    with TokenProcess() as process:
+        yield means_of_base_model(tokenizer_folder(folder), process)
 
 
 def _ask_service(steps: Any, arguments: argparse.Namespace) -> int:
@@ -47,7 +78,7 @@ def _ask_service(steps: Any, arguments: argparse.Namespace) -> int:
         )
     with connect() as connection:
         preparations = Preparations(connection)
-        asked = preparations.create(arguments.path, steps, output=arguments.output)
+        asked = preparations.create(arguments.path, steps, output=arguments.output, base_model=arguments.base_model)
         render.remark(f"{asked.id} is queued.")
         try:
             made = preparations.wait(asked)
@@ -67,15 +98,16 @@ def _ask_service(steps: Any, arguments: argparse.Namespace) -> int:
 
 def _show_steps(steps: list[dict[str, Any]]) -> None:
     rows = [
-        (number, step["type"], step["rows_in"], step["rows_out"], step["changed"], _parts(step))
+        (number, step["type"], step["rows_in"], step["rows_out"], step["changed"], _details(step))
         for number, step in enumerate(steps, start=1)
     ]
     if rows:
-        render.result(render.table(("STEP", "TYPE", "ROWS IN", "ROWS OUT", "CHANGED", "PARTS"), rows))
+        render.result(render.table(("STEP", "TYPE", "ROWS IN", "ROWS OUT", "CHANGED", "DETAILS"), rows))
 
 
-def _parts(step: dict[str, Any]) -> str:
-    return ", ".join(f"{part} {count}" for part, count in step.get("parts", {}).items())
+def _details(step: dict[str, Any]) -> str:
+    counted = {**step.get("parts", {}), **step.get("counts", {})}
+    return ", ".join(f"{name} {count}" for name, count in counted.items())
 
 
 def _add_prepare(parser: Parser) -> None:
@@ -87,6 +119,11 @@ def _add_prepare(parser: Parser) -> None:
         "--output",
         metavar="FILE",
         help="where to write it, in the format of the extension (default: NAME-prepared beside it)",
+    )
+    parser.add_argument(
+        "--base-model",
+        metavar="NAME",
+        help="whose tokens steps count and make: a folder, of the service's files a base model of the service",
     )
     add_reading_options(parser)
 

@@ -84,6 +84,7 @@ class Afinador:
         steps: Steps,
         output: str | None = None,
         *,
+        base_model: str | None = None,
         timeout_seconds: float | None = None,
     ) -> results.Preparation:
         """Have a data set prepared by the service, and wait for it: ``preparations.create`` and ``wait`` in one.
@@ -94,7 +95,7 @@ class Afinador:
             NotFoundError: There is no such file.
             ServiceUnavailableError: It has not ended after ``timeout_seconds``; it goes on.
         """
-        asked = self.preparations.create(file, steps, output)
+        asked = self.preparations.create(file, steps, output, base_model)
         made = self.preparations.wait(asked, timeout_seconds)
         if made.status != "succeeded":
             raise DataError((made.error or {}).get("message") or f"The preparation {made.id} was {made.status}.")

@@ -8,9 +8,13 @@ from urllib.parse import quote
 from afinador.client.calls import Call, Named, id_of
 
 
-def create_preparation(file: Named, steps: Any, output: str | None = None) -> Call:
+def create_preparation(file: Named, steps: Any, output: str | None = None, base_model: str | None = None) -> Call:
     """Ask for a file to be taken through steps."""
-    body = {"file": id_of(file), "steps": steps, **({"output": output} if output else {})}
+    body = {"file": id_of(file), "steps": steps}
+    if output:
+        body["output"] = output
+    if base_model:
+        body["base_model"] = base_model
     return Call("POST", "/datasets/prepare", body=body)
 
 

@@ -21,20 +21,28 @@ Steps = Sequence[Mapping[str, Any]] | Mapping[str, Any]
 class Preparations(Noun):
     """Data sets that the service takes through declared steps."""
 
-    def create(self, file: results.File | Path | str, steps: Steps, output: str | None = None) -> results.Preparation:
+    def create(
+        self,
+        file: results.File | Path | str,
+        steps: Steps,
+        output: str | None = None,
+        base_model: str | None = None,
+    ) -> results.Preparation:
         """Ask for a data set to be prepared; the steps are checked at once, the work goes on afterwards.
 
         Args:
             file: An uploaded file, or its id or name; a ``pathlib.Path`` is a local file, uploaded if the service does not have it.
             steps: What is to be done.
             output: Name of what is made; its extension says the format. ``NAME-prepared`` if omitted.
+            base_model: Whose tokens steps count and make.
 
         Raises:
             InvalidRequestError: A step is unknown or has a bad value; names step, key, value and what is allowed.
-            NotFoundError: There is no such file.
+            NotFoundError: There is no such file or base model.
         """
         named = self._there(file) if isinstance(file, Path) else file
-        return self._ask(preparation_calls.create_preparation(named, steps, output), results.Preparation)
+        call = preparation_calls.create_preparation(named, steps, output, base_model)
+        return self._ask(call, results.Preparation)
 
     def _there(self, path: Path) -> str:
         same = uploads.find_same(self._connection, path)

@@ -64,6 +64,8 @@ class _Column:
                 self.fields.setdefault(name, _Column()).take(item, f"{place}.{name}", record)
         elif kind is list:
             self.items = self.items or _Column()
+            if self.items.kind is int and set(map(type, value)) == {int} and _fit(value):
+                return  # token ids, of which there are many
             for number, item in enumerate(value):
                 if item is not None:  # within a list there is no field that could be left out
                     self.items.take(item, f"{place}.{number}", record)
@@ -120,6 +122,10 @@ def _gather(records: Iterator[Record], path: Path) -> dict[str, _Column]:
     if not columns and path.stat().st_size:
         raise DataError("The records have no fields, and a table without columns has no rows. Write JSONL.")
     return columns
+
+
+def _fit(numbers: list[int]) -> bool:
+    return min(numbers) >= -_LARGEST_INTEGER and max(numbers) < _LARGEST_INTEGER
 
 
 def _refused(record: Record, place: str, what: str) -> DataError:

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -93,6 +93,28 @@ class TokenProcess:
     ) -> dict[str, Any]:
         """Return the first records token by token; see ``afinador.data.preview``. Arguments and errors as ``check``."""
         return self._ask("preview", {**data, "tokenizer": str(tokenizer), "limits": dict(limits), "records": records})
+
+    def count(self, tokenizer: Path, texts: Sequence[str]) -> int:
+        """Return how many tokens texts have together, each by itself and as it is. Errors as ``check``."""
+        return int(self._ask("count", {"tokenizer": str(tokenizer), "texts": [*texts]})["tokens"])
+
+    def tokenise(
+        self, tokenizer: Path, examples: Sequence[Mapping[str, Any]], limits: Mapping[str, Any]
+    ) -> list[list[dict[str, Any]]]:
+        """Return the rows of each example; see ``afinador.data.token_rows``.
+
+        Args:
+            tokenizer: Folder of the base model.
+            examples: The fields of ``afinador.data.shapes.Example`` that are set.
+            limits: Those of ``afinador.data.token_checks.Limits``.
+
+        Raises:
+            DataError: An example cannot be tokenised.
+            ModelError, ServiceUnavailableError: As ``check``.
+        """
+        asked = {"tokenizer": str(tokenizer), "examples": [dict(each) for each in examples], "limits": dict(limits)}
+        rows: list[list[dict[str, Any]]] = self._ask("tokenise", asked)["rows"]
+        return rows
 
     def _ask(self, method: str, arguments: dict[str, Any]) -> dict[str, Any]:
         if not self._room.acquire(blocking=False):

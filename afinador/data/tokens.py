@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from afinador.data.encoding import text_ids
 from afinador.data.extraction import Extraction
 from afinador.data.readers import read_records
 from afinador.data.records import Record
@@ -155,7 +156,27 @@ def usable_examples(
             usable += 1
 
 
-ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {"check": _checked, "preview": _previewed}
+def _counted(tokenizers: Tokenizers, *, tokenizer: str, texts: list[str]) -> dict[str, Any]:
+    loaded = tokenizers.get(tokenizer, ends_answers=False)
+    return {"tokens": sum(len(text_ids(loaded, text, literal=True, continues=False)) for text in texts)}
+
+
+def _tokenised(
+    tokenizers: Tokenizers, *, tokenizer: str, examples: list[dict[str, Any]], limits: dict[str, Any]
+) -> dict[str, Any]:
+    from afinador.data.token_checks import Limits
+    from afinador.data.token_rows import token_rows
+
+    loaded = tokenizers.get(tokenizer, ends_answers=limits["task"] == "causal_lm")
+    return {"rows": [token_rows(Example(**example), loaded, Limits(**limits)) for example in examples]}
+
+
+ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
+    "check": _checked,
+    "preview": _previewed,
+    "count": _counted,
+    "tokenise": _tokenised,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -128,6 +128,7 @@ def _added_up(report: Report, parts: Iterator[Findings]) -> Findings:
     for found in parts:
         whole.add_all(found)
         report.add_problems(found.errors, found.warnings)
+        report.repetitions.unit = found.unit
         for problem in report.repetitions.take(found):
             report.add_warning(problem)
     report.sort()

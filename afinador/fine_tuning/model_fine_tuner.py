@@ -15,11 +15,14 @@ from afinador.data.preparation import Pipeline, run_to_file
 from afinador.data.readers import read_records
 from afinador.data.records import Format, Problem, Record
 from afinador.data.saved_datasets import read_saved_dataset
+from afinador.data.token_process import TokenProcess
 from afinador.data.writers import EXTENSIONS
 from afinador.errors import IllegalTransitionError, InvalidRequestError, ServiceUnavailableError
 from afinador.fine_tuning.base_models import LocalModels
 from afinador.fine_tuning.configuration import DatasetFormat, FineTuningConfig, FineTuningMethod, chosen
 from afinador.fine_tuning.jobs import FineTuningJob, LocalJobs
+from afinador.models.preparation_tokens import means_of_base_model
+from afinador.models.tokenizer_folders import tokenizer_folder
 from afinador.settings import Settings, read_settings
 from afinador.training.job_file import spec_from_fields
 from afinador.training.run_dir import RunDir
@@ -66,6 +69,7 @@ class ModelFineTuner:
         *,
         output_path: str | Path | None = None,
         loader: Loader | None = None,
+        base_model: str | None = None,
     ) -> str:
         """Take a data set through steps, write it in another format, and return where.
 
@@ -78,6 +82,7 @@ class ModelFineTuner:
             preprocessing_steps: See ``afinador.data.preparation``.
             output_path: ``NAME-prepared.EXTENSION`` beside the data set if omitted; what is there is replaced.
             loader: Reads a ``CUSTOM`` data set.
+            base_model: Whose tokens steps count and make.
 
         Raises:
             InvalidRequestError: A format or a step is unknown, or does not fit.
@@ -95,9 +100,12 @@ class ModelFineTuner:
         target = Path(output_path).expanduser() if output_path else target
         kind = chosen(DatasetFormat, dataset_format, "dataset_format")
 
+        folder = tokenizer_folder(self._models.folder_of(base_model)) if base_model else None
+
         def work() -> Path:
-            pipeline = Pipeline(preprocessing_steps)
-            prepared = run_to_file(_read(source, kind, loader), source.name, pipeline, target, written)
+            with TokenProcess() as process:
+                pipeline = Pipeline(preprocessing_steps, means_of_base_model(folder, process) if folder else None)
+                prepared = run_to_file(_read(source, kind, loader), source.name, pipeline, target, written)
             return prepared.files[0].path
 
         return str(await asyncio.to_thread(work))

@@ -26,6 +26,10 @@ class PrepareRequest(Wire):
         description="Name of the file that is made, whose extension says its format; `NAME-prepared` if omitted. "
         "Of a data set that is split `NAME-train` and so on.",
     )
+    base_model: str | None = Field(
+        None,
+        description="Whose tokens are meant by `tokens()` in conditions and by the step `tokenize`; else not needed.",
+    )
 
 
 class PreparedFile(Wire):
@@ -49,7 +53,8 @@ class Preparation(Wire):
         file: Id of the data set.
         pipeline: The steps as they were given.
         records: Records that were read.
-        steps: What each step did: ``type``, ``rows_in``, ``rows_out``, ``changed``, of a split ``parts``.
+        steps: What each step did: ``type``, ``rows_in``, ``rows_out``, ``changed``, of a split ``parts``, of some
+            ``counts``.
     """
 
     id: str
@@ -61,6 +66,7 @@ class Preparation(Wire):
     filename: str
     output: str
     pipeline: list[Any]
+    base_model: str | None = None
     records: int | None = None
     steps: list[dict[str, Any]] = Field(default_factory=list)
     output_files: list[PreparedFile] = Field(default_factory=list)

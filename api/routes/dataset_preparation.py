@@ -23,7 +23,7 @@ def prepare(organization: CurrentOrganization, body: JsonObject, service: TheSer
     """
     request = parsed(PrepareRequest, body)
     with service.memory.database.session() as session:
-        asked = preparations.to_wire(session, preparations.create(session, organization.id, request))
+        asked = preparations.to_wire(session, preparations.create(session, service.memory, organization.id, request))
     service.submit_preparations()
     return asked
 

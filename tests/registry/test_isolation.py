@@ -135,7 +135,7 @@ class Belongings:
             events.append(session, job.id, "It is loaded.", dedup_key="run:1")
             self.checkpoint = checkpoint = checkpoints.register(session, job, 1, "key", {}, 1)
             certificate = certificates.verify_resume(session, owner.id, job.id, 20)
-            preparation = preparations.create(session, owner.id, PrepareRequest(file=file.id, steps=[]))
+            preparation = preparations.create(session, memory, owner.id, PrepareRequest(file=file.id, steps=[]))
             version = published(job)
             session.add(version)
             session.get_one(Job, job.id).submission_run_id = "run-of-secret"
@@ -235,8 +235,8 @@ class Belongings:
             "job_requests.request_resume": [lambda s, o: jobs.request_resume(s, o, job.id)],
             "organisations.revoke_key": [lambda s, o: organisations.revoke_key(s, o, key.id)],
             "preparations.create": [
-                lambda s, o: preparations.create(s, o, PrepareRequest(file=file.filename, steps=[])),
-                lambda s, o: preparations.create(s, o, PrepareRequest(file=file.id, steps=[])),
+                lambda s, o: preparations.create(s, memory, o, PrepareRequest(file=file.filename, steps=[])),
+                lambda s, o: preparations.create(s, memory, o, PrepareRequest(file=file.id, steps=[])),
             ],
             "preparations.find": [lambda s, o: preparations.find(s, o, preparation.id)],
             "preparations.list_page": [lambda s, o: preparations.list_page(s, o, after=preparation.id)],

@@ -28,7 +28,7 @@ def ask(memory: Memory, organization: Organization, file: str = "train.jsonl", *
     """Ask for a preparation, and give it a run."""
     request = PrepareRequest(**{"file": file, "steps": STEPS, **fields})
     with memory.database.session() as session:
-        row = preparations.create(session, organization.id, request)
+        row = preparations.create(session, memory, organization.id, request)
         row.flow_run_id = "run-a"
     return row
 
@@ -41,7 +41,7 @@ def begin(memory: Memory, row: Preparation, run: str = "run-a") -> Preparation |
 
 def done(row: Preparation, source: Path, folder: Path) -> Prepared:
     found = read_records(source, "jsonl")
-    return run_to_file(found, "train.jsonl", Pipeline(row.pipeline), folder / row.output, "jsonl")
+    return run_to_file(found, "train.jsonl", Pipeline(row.pipeline["steps"]), folder / row.output, "jsonl")
 
 
 def stored(memory: Memory, row: Preparation) -> Preparation:
@@ -131,6 +131,7 @@ def test_a_preparation_whose_process_dies_too_often_fails(ready: Workshop, acme:
         ({"steps": [{"type": "filtr"}]}, "type of step 1 is 'filtr'"),
         ({"steps": [{"type": "raft", "documents": "none"}]}, "There is no file 'none'"),
         ({"steps": [{"type": "filter", "condition": "tokens() > 1"}]}, "no base model is named"),
+        ({"base_model": "tniy"}, "There is no base model 'tniy'"),
         ({"output": "made.xyz"}, "says no format which is written; give one of: "),
         ({"output": "a\n.jsonl"}, "printable characters"),
         ({"output": "../../other/made.jsonl"}, "leave folders out"),

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
+from afinador.config.documents import read_document
+from afinador.data.preparation import prepare_file
+from afinador.data.token_process import TokenProcess
 from afinador.errors import DataError, IllegalTransitionError
+from afinador.models.preparation_tokens import means_of_base_model
+from afinador.models.tokenizer_folders import tokenizer_folder
 from afinador.schemas.preparations import PrepareRequest
 from afinador.storage import sha256_of
 from registry import files, preparations
@@ -16,11 +23,22 @@ from registry.memory import Memory
 from registry.tables import Job, Preparation
 from tasks import preparation
 
+PIPELINE = """\
+steps:
+  - {type: filter, condition: "tokens() > 4 and length > 6"}
+  - {type: deduplicate, near: 0.85}
+  - {type: transform, operation: uppercase}
+  - {type: sample, records: 15, seed: 3}
+  - {type: shuffle, seed: 4}
+  - {type: split, validation: 0.25, seed: 5}
+  - {type: augment, rate: 0.5, seed: 6, only: train}
+"""
 
-def asked(memory: Memory, job: Job, *steps: dict) -> Preparation:
-    request = PrepareRequest(file="train.jsonl", steps=list(steps), output="made.csv")
+
+def asked(memory: Memory, job: Job, *steps: dict, base_model: str | None = None) -> Preparation:
+    request = PrepareRequest(file="train.jsonl", steps=list(steps), output="made.csv", base_model=base_model)
     with memory.database.session() as session:
-        row = preparations.create(session, job.organization_id, request)
+        row = preparations.create(session, memory, job.organization_id, request)
         row.flow_run_id = "run-a"
     return row
 
@@ -80,3 +98,31 @@ def test_a_preparation_fails_with_its_reason_and_stops_when_it_is_another_run_s(
     with memory.database.reading() as session:
         told = preparations.to_wire(session, preparations.find(session, job.organization_id, row.id))
     assert told.status == "failed" and told.error is not None and "'size'" in told.error["message"]
+
+
+def test_a_pipeline_makes_the_same_here_and_in_a_flow(
+    memory: Memory,
+    create: Callable[..., Job],
+    warm: TokenProcess,
+    tmp_path: Path,
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job = create()
+    declared = tmp_path / "steps.yaml"
+    declared.write_text(PIPELINE)
+    steps = read_document(declared)["steps"]
+    row = asked(memory, job, *steps, base_model="tiny")
+    monkeypatch.setattr(preparation, "TokenProcess", lambda: nullcontext(warm))
+    work = preparation.claim(row.id, "run-a")
+    assert work is not None
+    source, name = preparation.fetch.fn(work)
+    there = preparation.take_steps.fn(work, source, name)
+    means = means_of_base_model(tokenizer_folder(root / "examples" / "base_model" / "model"), warm)
+    mine = tmp_path / "train.jsonl"
+    shutil.copy(source, mine)
+    here = prepare_file(mine, steps, target=tmp_path / "here" / "made.csv", means=means)
+    assert [file.sha256 for file in here.files] == [file.sha256 for file in there.files]
+    assert here.steps == there.steps and len(here.files) == 2
+    with memory.database.reading() as session:
+        assert preparations.to_wire(session, work.row).base_model == "tiny"

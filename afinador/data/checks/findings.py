@@ -85,6 +85,7 @@ class Findings:
         lines: Of each usable record that is compared with the others, beside ``digests``.
         signatures: For near duplicates: the place in ``lines``, and the signature.
         searched: Records that were searched for personal data and near duplicates.
+        unit: What ``lines`` count, as in ``Record``.
     """
 
     records: int = 0
@@ -99,6 +100,7 @@ class Findings:
     digests: array[int] = field(default_factory=lambda: array("Q"))
     signatures: list[tuple[int, bytes]] = field(default_factory=list)
     searched: int = 0
+    unit: str = "Line"
 
     @property
     def usable(self) -> int:

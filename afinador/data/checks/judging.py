@@ -44,6 +44,7 @@ class Judge:
             findings.errors.add(found)
             return
         findings.records += 1
+        findings.unit = found.unit
         example = self.example_of(found)
         if isinstance(example, Problem):
             findings.errors.add(example)

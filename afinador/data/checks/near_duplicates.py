@@ -21,7 +21,7 @@ FEWEST_WORDS = 12
 """Shorter texts are not compared: in short texts a single word is the whole difference."""
 
 _CHARACTERS_COMPARED = 20_000
-_PERMUTATIONS = 128
+PERMUTATIONS = 128
 _ROWS = 8
 _SEED = 42
 
@@ -31,7 +31,7 @@ def signature_of(parts: list[str]) -> bytes | None:
     words = " ".join(parts)[:_CHARACTERS_COMPARED].lower().split()
     if len(words) < FEWEST_WORDS:
         return None
-    sketch = RMinHash(_PERMUTATIONS, _SEED)
+    sketch = RMinHash(PERMUTATIONS, _SEED)
     sketch.update(list(map(concat, map(concat, words, words[1:]), words[2:])))
     return array("I", sketch.digest()).tobytes()
 
@@ -66,7 +66,7 @@ class NearDuplicates:
         """Return the line of the first record taken up that is nearly equal; None if there is none."""
         candidates = {self._first_with[band] for band in _bands(signature) if band in self._first_with}
         for number in sorted(candidates):
-            if _likeness(signature, self._signatures[number]) >= LIKENESS:
+            if likeness(signature, self._signatures[number]) >= LIKENESS:
                 return self._lines[number]
         return None
 
@@ -76,5 +76,6 @@ def _bands(signature: bytes) -> list[tuple[int, int]]:
     return [(start, hash(signature[start : start + width])) for start in range(0, len(signature), width)]
 
 
-def _likeness(one: bytes, other: bytes) -> float:
-    return sum(map(eq, array("I", one), array("I", other))) / _PERMUTATIONS
+def likeness(one: bytes, other: bytes) -> float:
+    """Return the part of their runs of words that two records share, as their signatures tell it."""
+    return sum(map(eq, array("I", one), array("I", other))) / PERMUTATIONS

@@ -23,8 +23,8 @@ class Repetitions:
         unit: What their places count: ``Line`` or ``Record``.
     """
 
-    def __init__(self, unit: str = "Line") -> None:
-        self.unit = unit
+    def __init__(self) -> None:
+        self.unit = "Line"
         self._line_of: dict[int, int] = {}
         self._near = NearDuplicates()
         self._near_lines: list[tuple[int, bytes]] = []

@@ -19,7 +19,16 @@ from typing import Any
 
 from afinador.data.preparation.pipeline import STEPS, Pipeline
 from afinador.data.preparation.rows import Means, StepKind, Tally
-from afinador.data.preparation.running import Prepared, Written, format_of_name, prepare_file, reported, run_to_file
+from afinador.data.preparation.running import (
+    Prepared,
+    Progress,
+    Written,
+    format_of_name,
+    lines_to_read,
+    prepare_file,
+    reported,
+    run_to_file,
+)
 from afinador.data.records import Problem, Record
 
 __all__ = [
@@ -27,10 +36,12 @@ __all__ = [
     "Means",
     "Pipeline",
     "Prepared",
+    "Progress",
     "StepKind",
     "Tally",
     "Written",
     "format_of_name",
+    "lines_to_read",
     "prepare",
     "prepare_file",
     "reported",

@@ -222,10 +222,10 @@ class _Parser:
         if count is None:
             raise InvalidRequestError(
                 f"{self._place}: the condition counts tokens, and no base model is named whose tokens they are. "
-                "Name one, or count words or length.",
+                "Name one as base_model (--base-model), or count words or length.",
                 param=self._param,
             )
-        return lambda record: sum(map(count, texts_of(record, field)))
+        return lambda record: count(texts_of(record, field))
 
 
 _RESERVED = ("and", "or", "not", "in", "contains", "matches", "has")

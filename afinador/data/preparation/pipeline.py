@@ -17,6 +17,7 @@ from afinador.data.preparation import (
     sample,
     shuffle,
     split,
+    tokenize,
     transform,
 )
 from afinador.data.preparation.rows import Means, Row, StepKind, Tally, Work
@@ -39,6 +40,7 @@ STEPS: dict[str, StepKind] = {
         augment,
         raft,
         convert,
+        tokenize,
     )
 }
 MOST_STEPS = 100

@@ -2,7 +2,7 @@
 
 The distractors of a question are the documents that look most like an answer to it and are not: BM25 ranks all
 documents of the data set, and of another one if it is named, by the question; the oracle is left out. All documents are
-held in memory.
+held in memory with their index, and may have so many characters only.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from afinador.data.records import Record
 from afinador.errors import DataError, InvalidRequestError
 
 QUESTIONS_AT_ONCE = 256
+MOST_CHARACTERS = 32_000_000
+"""Of all different documents together; their index takes about ten times as many bytes."""
 _OWN = ("question", "oracle", "distractors", "answer")
 
 
@@ -40,18 +42,19 @@ def _make(settings: Settings, means: Means) -> Work:
     def work(rows: Iterator[Row], tally: Tally) -> Iterator[Row]:
         random = Random(seed)
         with Spool() as spool:
-            documents: dict[str, None] = {}
+            documents = _Documents(settings.place)
             for row in rows:
-                documents[_text(row.record, names["document"])] = None
+                documents.add(_text(row.record, names["document"]))
                 spool.add(row)
             if others is not None and means.read_documents is not None:
-                documents.update((_text(each, other_field), None) for each in means.read_documents(others))
-            if len(documents) <= count:
+                for each in means.read_documents(others):
+                    documents.add(_text(each, other_field))
+            if len(documents.texts) <= count:
                 raise DataError(
-                    f"{settings.place}: there are {len(documents)} documents, too few for {count} distractors beside "
+                    f"{settings.place}: there are {len(documents.texts)} documents, too few for {count} distractors beside "
                     "the one that answers. Ask for fewer, or name a data set with more of them as 'documents'."
                 )
-            ranking, waiting = Ranking(list(documents)), iter(spool)
+            ranking, waiting = Ranking(list(documents.texts)), iter(spool)
             while batch := list(islice(waiting, QUESTIONS_AT_ONCE)):
                 questions = [_text(row.record, names["question"]) for row in batch]
                 for row, ranked in zip(batch, ranking.best(questions, count + 2), strict=True):
@@ -59,6 +62,25 @@ def _make(settings: Settings, means: Means) -> Work:
                     yield _made(row, names, ranked, count, has_oracle=random.random() >= without)
 
     return work
+
+
+class _Documents:
+    """All different documents, as far as memory goes."""
+
+    def __init__(self, place: str) -> None:
+        self.texts: dict[str, None] = {}
+        self._place, self._characters = place, 0
+
+    def add(self, text: str) -> None:
+        if text in self.texts:
+            return
+        self.texts[text] = None
+        self._characters += len(text)
+        if self._characters > MOST_CHARACTERS:
+            raise DataError(
+                f"{self._place}: the documents have more than {MOST_CHARACTERS:,} characters together, which are not "
+                "ranked at once. Take a sample of them first, or prepare the data set in parts."
+            )
 
 
 def _made(row: Row, names: dict[str, str], ranked: list[str], count: int, *, has_oracle: bool) -> Row:
@@ -85,7 +107,8 @@ def _text(record: Record, field: str) -> str:
 
 KIND = StepKind(
     name="raft",
-    description="Makes records of question, oracle, distractors and answer; the distractors are ranked by BM25.",
+    description="Makes records of question, oracle, distractors and answer; the distractors are ranked by BM25. "
+    f"All different documents together may have {MOST_CHARACTERS:,} characters.",
     keys={
         "question": "the field of the question; `question` if omitted",
         "document": "the field of the document that answers it; `document` if omitted",

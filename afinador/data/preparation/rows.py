@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from afinador.data.preparation.settings import Settings
 from afinador.data.records import Record
+from afinador.data.shapes import Example
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Tally:
         rows_out: Rows that went on.
         changed: Of these, those that are not as they came.
         parts: Of a split: rows of each part.
+        counts: Of a deduplication the ``exact`` and ``near`` repetitions that went; of ``tokenize`` the ``tokens``, and
+            how many rows were ``cut``.
     """
 
     type: str
@@ -39,6 +42,10 @@ class Tally:
     rows_out: int = 0
     changed: int = 0
     parts: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+Tokenise = Callable[[Sequence[Example], str | None, int], list[list[dict[str, Any]]]]
 
 
 @dataclass(frozen=True)
@@ -46,11 +53,14 @@ class Means:
     """What steps need beside the records.
 
     Attributes:
-        count_tokens: Tokens of a text by the tokenizer of a base model, None where none is named.
+        count_tokens: Tokens of texts together by the tokenizer of a base model, None where none is named.
+        tokenise: Rows of each of some examples, for a task (None: the base model's own) and at most so many tokens, see
+            ``afinador.data.token_rows``; None where no base model is named.
         read_documents: Reads another data set by its name; None where there is no other.
     """
 
-    count_tokens: Callable[[str], int] | None = None
+    count_tokens: Callable[[Sequence[str]], int] | None = None
+    tokenise: Tokenise | None = None
     read_documents: Callable[[str], Iterable[Record]] | None = None
 
 
@@ -77,4 +87,4 @@ class StepKind:
 
 def with_fields(row: Row, fields: dict[str, Any]) -> Row:
     """Return a row with other fields."""
-    return Row(Record(row.record.line, fields, row.record.unit), row.part)
+    return Row(replace(row.record, fields=fields), row.part)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from afinador.data.compressed import is_compressed
 from afinador.data.detection import FORMATS_BY_EXTENSION, detect_format
 from afinador.data.preparation.pipeline import Pipeline, required
 from afinador.data.preparation.rows import Means, Row, Tally
@@ -21,6 +22,11 @@ from afinador.storage import sha256_of
 
 if TYPE_CHECKING:
     from afinador.schemas.datasets import DatasetReading
+
+Progress = Callable[[Literal["reading", "writing"], int], None]
+"""Is told on which line or record reading is, or how many rows have come through all steps."""
+TOLD_EVERY = 100
+BLOCK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -61,12 +67,21 @@ class Prepared:
 
 
 def reported(tallies: Iterable[Tally]) -> list[dict[str, Any]]:
-    """Return what steps did as plain JSON values; ``parts`` only of a split."""
-    return [{name: value for name, value in asdict(tally).items() if value or name != "parts"} for tally in tallies]
+    """Return what steps did as plain JSON values; ``parts`` and ``counts`` only of the steps that have them."""
+    return [
+        {name: value for name, value in asdict(tally).items() if value or name not in ("parts", "counts")}
+        for tally in tallies
+    ]
 
 
 def run_to_file(
-    found: Iterable[Record | Problem], name: str, pipeline: Pipeline, target: Path, format: Format
+    found: Iterable[Record | Problem],
+    name: str,
+    pipeline: Pipeline,
+    target: Path,
+    format: Format,
+    *,
+    progress: Progress | None = None,
 ) -> Prepared:
     """Take records through a pipeline and write what comes out.
 
@@ -76,6 +91,7 @@ def run_to_file(
         pipeline: The steps.
         target: The file; of a data set that is split ``NAME-train.EXTENSION`` and so on beside it.
         format: How to write it.
+        progress: Is told, now and then, how far it is.
 
     Raises:
         DataError: Something cannot be read, a record does not fit a step or the format, or none is left.
@@ -87,9 +103,11 @@ def run_to_file(
         nonlocal read
         for record in found:
             read += 1
+            if progress is not None and read % TOLD_EVERY == 0:
+                progress("reading", record.line or read)
             yield record
 
-    rows = pipeline.run(counted(), name)
+    rows = _told(pipeline.run(counted(), name), progress)
     if pipeline.parts:
         files = _write_parts(rows, pipeline.parts, target, format)
     else:
@@ -105,6 +123,7 @@ def prepare_file(
     format: Format | None = None,
     means: Means | None = None,
     reading: DatasetReading | None = None,
+    progress: Progress | None = None,
 ) -> Prepared:
     """Prepare a file of this machine; what came of it is written beside the result, as ``NAME.lineage.json``.
 
@@ -115,6 +134,7 @@ def prepare_file(
         format: How to write it; what the target's extension says, else as the source is, if omitted.
         means: What steps need beside the records.
         reading: What is declared of how the source is to be read.
+        progress: Is told, now and then, how far it is.
 
     Raises:
         InvalidRequestError: A step is unknown or has a bad value.
@@ -132,9 +152,18 @@ def prepare_file(
         raise InvalidRequestError(
             "A part of the output would be the data set itself. Name another file.", param="output"
         )
-    prepared = run_to_file(read_records(source, found, reading), source.name, pipeline, target, format)
+    records = read_records(source, found, reading)
+    prepared = run_to_file(records, source.name, pipeline, target, format, progress=progress)
     write_lineage(prepared, sha256_of(source), steps, lineage_beside(target))
     return prepared
+
+
+def lines_to_read(source: Path, reading: DatasetReading | None = None) -> int | None:
+    """Return how many lines reading will go through; None where they are not counted faster than read."""
+    if detect_format(source, source.name, reading) not in ("jsonl", "csv", "text") or is_compressed(source):
+        return None
+    with source.open("rb") as file:
+        return sum(block.count(b"\n") for block in iter(lambda: file.read(BLOCK_BYTES), b""))
 
 
 def format_of_name(name: str) -> Format:
@@ -166,6 +195,13 @@ def _documents(source: Path, name: str) -> Iterator[Record]:
 def path_of_part(target: Path, part: str) -> Path:
     """Return where a part of a data set is written."""
     return target.with_name(f"{target.stem}-{part}{target.suffix}")
+
+
+def _told(rows: Iterator[Row], progress: Progress | None) -> Iterator[Row]:
+    for number, row in enumerate(rows, start=1):
+        if progress is not None and number % TOLD_EVERY == 0:
+            progress("writing", number)
+        yield row
 
 
 def _write_parts(rows: Iterator[Row], parts: Iterable[str], target: Path, format: Format) -> list[Written]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
 from random import Random
 
 from afinador.data.preparation.rows import Means, Row, StepKind, Work
 from afinador.data.preparation.settings import Settings
+from afinador.data.preparation.spool import Spool
 from afinador.errors import InvalidRequestError
 
-MOST_RECORDS = 1_000_000
-"""They are held in memory."""
+MOST_RECORDS = 10_000_000
+"""Of each a number is held in memory."""
 
 
 def _make(settings: Settings, means: Means) -> Work:
@@ -32,14 +34,24 @@ def _each_by_chance(rows: Iterator[Row], share: float, random: Random) -> Iterat
 
 
 def _exactly(rows: Iterator[Row], count: int, random: Random) -> Iterator[Row]:
-    """Draw by a reservoir: each record is as likely as any other, however many they are."""
-    kept: list[tuple[int, Row]] = []
-    for number, row in enumerate(rows):
-        if number < count:
-            kept.append((number, row))
-        elif (place := random.randrange(number + 1)) < count:
-            kept[place] = (number, row)
-    yield from (row for _, row in sorted(kept, key=lambda each: each[0]))
+    """Draw by a reservoir: each record is as likely as any other, however many they are.
+
+    On the disk lies what was ever drawn, in memory only which of it still is.
+    """
+    with Spool() as spool:
+        kept: array[int] = array("q")
+        for number, row in enumerate(rows):
+            if number < count:
+                kept.append(len(spool))
+            elif (place := random.randrange(number + 1)) < count:
+                kept[place] = len(spool)
+            else:
+                continue
+            spool.add(row)
+        drawn = bytearray(len(spool))
+        for place in kept:
+            drawn[place] = True
+        yield from (row for row, is_drawn in zip(spool, drawn, strict=True) if is_drawn)
 
 
 KIND = StepKind(

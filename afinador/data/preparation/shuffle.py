@@ -10,8 +10,9 @@ from afinador.data.preparation.rows import Means, Row, StepKind, Tally, Work
 from afinador.data.preparation.settings import Settings
 from afinador.data.preparation.spool import Spool
 
-ROWS_IN_MEMORY = 20_000
-BUCKETS = 64
+BYTES_IN_MEMORY = 16_000_000
+"""Of the rows as JSON; as objects they take several times as much."""
+MOST_BUCKETS = 256
 
 
 def _make(settings: Settings, means: Means) -> Work:
@@ -33,27 +34,22 @@ def shuffled(rows: Iterator[Row], random: Random) -> Iterator[Row]:
 
     What does not fit into memory is dealt out at random to buckets on the disk, which are shuffled one after the other.
     """
-    held: list[Row] = []
-    for row in rows:
-        held.append(row)
-        if len(held) > ROWS_IN_MEMORY:
-            yield from _through_buckets(held, rows, random)
-            return
-    random.shuffle(held)
-    yield from held
-
-
-def _through_buckets(held: list[Row], rows: Iterator[Row], random: Random) -> Iterator[Row]:
     with ExitStack() as stack:
-        buckets = [stack.enter_context(Spool()) for _ in range(BUCKETS)]
-        for part in (held, rows):
-            for row in part:
-                buckets[random.randrange(BUCKETS)].add(row)
-        held.clear()
+        spool = stack.enter_context(Spool())
+        for row in rows:
+            spool.add(row)
+        count = min(-(-spool.bytes // BYTES_IN_MEMORY), MOST_BUCKETS)
+        buckets = [spool]
+        if count > 1:
+            buckets = [stack.enter_context(Spool()) for _ in range(count)]
+            spool.deal_out(buckets, lambda: random.randrange(count))
+            spool.close()
         for bucket in buckets:
             content = list(bucket)
+            bucket.close()
             random.shuffle(content)
-            yield from content
+            while content:
+                yield content.pop()
 
 
 KIND = StepKind(

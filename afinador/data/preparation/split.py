@@ -33,11 +33,11 @@ class _Groups:
     _numbers: dict[bytes, int] = field(default_factory=dict)
 
     def add(self, record: Record, group: str | None, stratify: str | None) -> None:
-        digest = digest_of(record, group)
+        digest = digest_of(record, [group] if group else [])
         number = self._numbers.setdefault(digest, len(self.sizes))
         if number == len(self.sizes):
             self.sizes.append(0)
-            stratum = digest_of(record, stratify) if stratify else b""
+            stratum = digest_of(record, [stratify]) if stratify else b""
             self.strata.setdefault(stratum, []).append(number)
         self.sizes[number] += 1
         self.of_row.append(number)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import IO
 
@@ -14,16 +14,25 @@ from afinador.errors import DataError, StorageError
 
 
 class Spool:
-    """A list of rows on the disk; a context manager, after which it is gone."""
+    """A list of rows on the disk; a context manager, after which it is gone.
+
+    Attributes:
+        bytes: That it takes there, about.
+    """
 
     def __init__(self) -> None:
         self._file: IO[str] = tempfile.TemporaryFile("w+", encoding="utf-8", errors="surrogatepass")  # noqa: SIM115
         self._count = 0
+        self.bytes = 0
 
     def __enter__(self) -> Spool:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give its place on the disk back."""
         self._file.close()
 
     def __len__(self) -> int:
@@ -32,8 +41,8 @@ class Spool:
     def __iter__(self) -> Iterator[Row]:
         self._file.seek(0)
         for line in self._file:
-            number, fields, unit, part = json.loads(line)
-            yield Row(Record(number, fields, unit), part)
+            number, fields, unit, origin, part = json.loads(line)
+            yield Row(Record(number, fields, unit, origin), part)
 
     def add(self, row: Row) -> None:
         """Put one row behind the others.
@@ -44,14 +53,21 @@ class Spool:
         """
         record = row.record
         try:
-            self._file.write(json.dumps([record.line, record.fields, record.unit, row.part]) + "\n")
+            line = json.dumps([record.line, record.fields, record.unit, record.origin, row.part]) + "\n"
         except (TypeError, ValueError) as error:
             raise DataError(f"{record.place} holds what JSON cannot: {error}. Make it a text or a number.") from error
+        self._write(line)
+
+    def deal_out(self, spools: Sequence[Spool], choose: Callable[[], int]) -> None:
+        """Put each row into the one of several spools that ``choose`` names."""
+        self._file.seek(0)
+        for line in self._file:
+            spools[choose()]._write(line)
+
+    def _write(self, line: str) -> None:
+        try:
+            self._file.write(line)
         except OSError as error:
             raise StorageError(f"Rows cannot be put aside in {tempfile.gettempdir()}: {error.strerror}.") from error
         self._count += 1
-
-    def fill(self, rows: Iterable[Row]) -> None:
-        """Put several rows behind the others."""
-        for row in rows:
-            self.add(row)
+        self.bytes += len(line)

@@ -8,6 +8,7 @@ the documents of a RAFT record are in the prompt then, and weights and names are
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from afinador.data.records import Problem, Record, shortened
@@ -77,7 +78,7 @@ def converted(record: Record, shape: Shape, target: Shape, *, flatten: bool = Fa
         difference = _first_difference(source.normal(own), source.normal(back))
         if difference is not None:
             raise _no_place(record, target, difference, flatten)
-    return Record(record.line, {**others, **made}, record.unit)
+    return replace(record, fields={**others, **made})
 
 
 def _meaning(shape: RecordShape, fields: Fields) -> Fields:
@@ -88,7 +89,7 @@ def _meaning(shape: RecordShape, fields: Fields) -> Fields:
 def _made(meaning: Fields, shape: RecordShape, record: Record) -> Fields:
     assert shape.from_messages is not None
     made = shape.from_messages(meaning)
-    found = to_example(Record(record.line, made, record.unit), shape.name)
+    found = to_example(replace(record, fields=made), shape.name)
     if isinstance(found, Problem):
         raise DataError(f"In the shape {shape.name}: {found.message}", problems=[found.message])
     return made

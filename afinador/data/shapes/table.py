@@ -98,6 +98,9 @@ def fields_allowed(format: Format) -> str:
 
 def near_miss(found: Iterable[str], known: Iterable[str] = _KNOWN_FIELDS) -> str:
     """Say which name that was found is nearly one that is known: " Did you mean 'prompt' by 'promt'?", or nothing."""
+    found = list(found)
+    if "input_ids" in found:
+        return " These are tokens; jobs take the records that they were made of, and tokenise by themselves."
     return near_miss_of(found, known)
 
 

@@ -28,6 +28,9 @@ def test_a_report_with_lengths_needs_no_service(afinador: Run, dataset: Path, fo
     dataset.write_text(dataset.read_text() + "no json\n")
     ran = afinador("validate", "dataset", dataset, "--base-model", folder, "--json")
     assert ran.code == 1 and json.loads(ran.out)["tokens"]["records"] == 12
+    dataset.write_text(dataset.read_text() + "no json\n" * 11)
+    said = afinador("validate", "dataset", dataset).out
+    assert said.count("is no JSON") == 10 and "json_syntax ×12" in said and "And 2 more like these." in said
 
 
 def test_what_is_held_out_is_checked_too(afinador: Run, dataset: Path, tmp_path: Path) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from afinador.cli.transfer import rows_bar
+from afinador.data.preparation import lines_to_read
 
 Run = Callable[..., Any]
 
@@ -30,7 +35,7 @@ def test_a_local_data_set_needs_no_service(afinador: Run, dataset: Path, pipelin
     ran = afinador("prepare", "dataset", dataset, "--pipeline", pipeline, "--output", tmp_path / "made.csv")
     assert ran.code == 0, ran.err
     lines = ran.out.splitlines()
-    assert lines[0].split() == ["STEP", "TYPE", "ROWS", "IN", "ROWS", "OUT", "CHANGED", "PARTS"]
+    assert lines[0].split() == ["STEP", "TYPE", "ROWS", "IN", "ROWS", "OUT", "CHANGED", "DETAILS"]
     assert lines[2].split() == ["2", "rename", "12", "12", "12", "-"]
     assert lines[-2:] == [f"{tmp_path}/made-train.csv: 9 records", f"{tmp_path}/made-validation.csv: 3 records"]
     assert (tmp_path / "made-train.csv").read_text().startswith('"prompt","completion"')
@@ -73,3 +78,25 @@ def test_the_data_set_itself_is_not_written_over(afinador: Run, dataset: Path, p
 def test_what_is_no_local_file_is_asked_of_the_service(online: Run, pipeline: Path) -> None:
     ran = online("prepare", "dataset", "nowhere", "--pipeline", pipeline)
     assert ran.code == 3 and "There is no file 'nowhere' in this organization" in ran.err
+
+
+def test_a_base_model_of_this_machine_is_a_folder(afinador: Run, dataset: Path, pipeline: Path) -> None:
+    ran = afinador("prepare", "dataset", dataset, "--pipeline", pipeline, "--base-model", "tiny")
+    assert ran.code == 2 and "'tiny' is no folder with a tokenizer" in ran.err
+
+
+def test_how_far_it_is_is_shown_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatch, dataset: Path) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", screen)
+    with rows_bar(lambda: 10) as told:
+        told("reading", 5)
+    assert screen.getvalue() == ""
+    monkeypatch.setattr(screen, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    with rows_bar(lambda: lines_to_read(dataset), is_shown=False) as told:
+        told("reading", 5)
+    assert screen.getvalue() == ""
+    with rows_bar(lambda: lines_to_read(dataset)) as told:
+        told("reading", 5)
+        told("writing", 3)
+    assert "5/12" in screen.getvalue() and "writing" in screen.getvalue()

@@ -25,7 +25,9 @@ FIELDS = {
 
 
 def holds(condition: str, fields: dict[str, Any] = FIELDS, **named: Any) -> bool:
-    return parse_condition(condition, Means(count_tokens=lambda text: len(text) // 4), **named)(Record(7, fields))
+    return parse_condition(condition, Means(count_tokens=lambda texts: sum(len(text) // 4 for text in texts)), **named)(
+        Record(7, fields)
+    )
 
 
 @pytest.mark.parametrize(

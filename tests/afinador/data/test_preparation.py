@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from afinador.data.preparation import STEPS, Means, Pipeline, prepare, run_to_file
+from afinador.data.preparation import STEPS, Means, Pipeline, Tally, prepare, run_to_file
 from afinador.data.readers import read_records
 from afinador.data.records import Problem, Record
 from afinador.data.saved_datasets import read_saved_dataset
@@ -94,7 +97,10 @@ def test_texts_of_conversations_are_those_of_their_messages() -> None:
         ({"type": "transform", "operation": "truncate"}, "by 'characters' or by 'words'; give one"),
         ({"type": "transform", "operation": "truncate", "words": 0}, "words is 0; it must be a whole number from 1"),
         ({"type": "transform", "operation": "template", "field": "a", "template": "{text"}, "brace at character 1"),
-        ({"type": "deduplicate", "by": "text"}, "it takes: field, only"),
+        ({"type": "deduplicate", "by": "text"}, "it takes: field, fields, near, only"),
+        ({"type": "deduplicate", "near": 0.2}, "near is 0.2; it must be a number from 0.5 to 1"),
+        ({"type": "deduplicate", "field": "a", "fields": ["b"]}, "takes 'field' or 'fields'; give one"),
+        ({"type": "tokenize"}, "Step 1 (tokenize): no base model is named"),
         ({"type": "rename", "fields": ["a"]}, "old and new names"),
         ({"type": "remove", "fields": "id"}, "a list of names of fields"),
         ({"type": "filter"}, "condition is missing; it must be a condition, such as 'length > 10'"),
@@ -211,7 +217,7 @@ def test_samples_and_orders_are_decided_by_their_seeds() -> None:
 
 
 def test_what_does_not_fit_into_memory_is_shuffled_on_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("afinador.data.preparation.shuffle.ROWS_IN_MEMORY", 20)
+    monkeypatch.setattr("afinador.data.preparation.shuffle.BYTES_IN_MEMORY", 1000)
     mixed = run(NUMBERED, {"type": "shuffle", "seed": 1})
     assert mixed != NUMBERED and sorted(mixed, key=NUMBERED.index) == NUMBERED
 
@@ -329,7 +335,7 @@ def test_every_step_says_what_it_did(tmp_path: Path) -> None:
     told = prepared.to_json()
     assert (told["source"], told["records"]) == ("rows", 201)
     assert told["steps"] == [
-        {"type": "deduplicate", "rows_in": 201, "rows_out": 200, "changed": 0},
+        {"type": "deduplicate", "rows_in": 201, "rows_out": 200, "changed": 0, "counts": {"exact": 1}},
         {"type": "filter", "rows_in": 200, "rows_out": 200, "changed": 0},
         {"type": "transform", "rows_in": 200, "rows_out": 200, "changed": 1},
         {"type": "split", "rows_in": 200, "rows_out": 200, "changed": 0, "parts": {"validation": 50, "train": 150}},
@@ -405,3 +411,61 @@ def test_a_folder_of_the_datasets_library_is_read(tmp_path: Path) -> None:
     for folder, said in (("untrained", "no 'train'"), ("none", "save_to_disk"), (".", "holds no data set")):
         with pytest.raises(DataError, match=said):
             list(read_saved_dataset(tmp_path / folder))
+
+
+def tallied(rows: list[dict[str, Any]], *steps: dict[str, Any]) -> tuple[list[dict[str, Any]], list[Tally]]:
+    pipeline = Pipeline(list(steps))
+    found = (Record(number, row, "Record") for number, row in enumerate(rows, start=1))
+    return [row.record.fields for row in pipeline.run(found, "rows")], pipeline.tallies
+
+
+def written(words: list[str], number: int) -> dict[str, Any]:
+    return {"id": number, "text": " ".join(words), "label": str(number % 2)}
+
+
+def test_the_first_of_what_is_nearly_the_same_stays() -> None:
+    random = Random(3)
+    rows, firsts = [], []
+    for number in range(0, 300, 3):
+        words = [f"w{random.randrange(500)}" for _ in range(80)]
+        firsts.append(written(words, number))
+        changed = [*words[:40], "other", *words[41:]]  # 3 of 78 runs of three words are others
+        rows += [firsts[-1], written(changed, number + 1), {**firsts[-1], "id": number}]
+    kept, tallies = tallied(rows, {"type": "deduplicate", "fields": ["text"], "near": 0.85})
+    assert kept == firsts and tallies[0].counts == {"exact": 100, "near": 100}
+    assert (tallies[0].rows_in, tallies[0].rows_out) == (300, 100)
+    half = [
+        written([*"abcdefghijkl"], 1),
+        written([*"abcdefgxxxxx"], 2),
+        written(["short"], 3),
+        written(["short", "x"], 4),
+    ]
+    assert tallied(half, {"type": "deduplicate", "fields": ["text"], "near": 0.9})[0] == half
+    assert tallied(rows, {"type": "deduplicate"})[1][0].counts == {"exact": 100}
+
+
+def test_more_than_can_be_compared_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("afinador.data.preparation.likeness.MOST_COMPARED", 3)
+    rows = [{"text": " ".join(f"{number}-{word}" for word in range(20))} for number in range(4)]
+    assert len(run(rows[:3] + rows[:3], {"type": "deduplicate", "near": 0.8})) == 3
+    with pytest.raises(DataError, match=r"Step 1 \(deduplicate\): more than 3 different records"):
+        run(rows, {"type": "deduplicate", "near": 0.8})
+    monkeypatch.setattr("afinador.data.preparation.raft.MOST_CHARACTERS", 100)
+    asked = [{"question": "q", "document": f"{number} {'x' * 40}", "answer": "a"} for number in range(3)]
+    with pytest.raises(DataError, match="the documents have more than 100 characters together"):
+        run(asked, {"type": "raft", "distractors": 1})
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.builds(dict, text=st.text("aB é", max_size=4), label=st.sampled_from("xy"))), st.integers(0, 3))
+def test_rows_in_out_and_changed_are_those_counted_another_way(rows: list[dict[str, Any]], least: int) -> None:
+    steps = ({"type": "filter", "condition": f"length(text) > {least}"}, {"type": "transform", "operation": "lowercase"},
+             {"type": "deduplicate"}, {"type": "sample", "records": 3, "seed": 1}, {"type": "shuffle"})  # fmt: skip
+    kept, tallies = tallied(rows, *steps)
+    long = [row for row in rows if len(row["text"]) > least]
+    distinct = {(row["text"].lower(), row["label"]) for row in long}
+    came = [len(rows), len(long), len(long), len(distinct), min(3, len(distinct))]
+    assert [tally.rows_in for tally in tallies] == came
+    assert [tally.rows_out for tally in tallies] == [*came[1:], came[-1]]
+    assert tallies[1].changed == sum("B" in row["text"] for row in long)
+    assert {(row["text"], row["label"]) for row in kept} <= distinct and len(kept) == came[-1]

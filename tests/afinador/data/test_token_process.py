@@ -13,12 +13,20 @@ from pathlib import Path
 
 import psutil
 import pytest
+from pyarrow import parquet
 
 from afinador.data import token_process
 from afinador.data.dataset_reports import reading_of
+from afinador.data.preparation import Pipeline, prepare, run_to_file
+from afinador.data.records import Record
+from afinador.data.shapes import shape_of, to_example
 from afinador.data.token_process import TokenProcess
+from afinador.data.tokenisation import tokenise_all
+from afinador.data.tokenizer_files import load_tokenizer
 from afinador.data.validation import validate_dataset
-from afinador.errors import ModelError, ServiceUnavailableError
+from afinador.errors import DataError, ModelError, ServiceUnavailableError
+from afinador.models.preparation_tokens import means_of_base_model
+from afinador.models.tokenizer_folders import tokenizer_folder
 
 LIMITS = {"task": "causal_lm", "max_length": 100}
 
@@ -109,3 +117,42 @@ def test_it_ends_with_its_parent(tmp_path):
     while child.is_running() and child.status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def test_steps_count_and_make_the_tokens_that_training_has(process, folder, tmp_path):
+    rows = [
+        {"prompt": "one two", "completion": "three", "id": 7},
+        {"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "there " * 30}]},
+        {"text": "long " * 40},
+    ]
+    tokenizer = load_tokenizer(folder)
+    examples = [to_example(Record(1, row), shape_of(row)) for row in rows]
+    expected = tokenise_all(examples, tokenizer, 24)
+    pipeline = Pipeline(
+        [{"type": "tokenize", "max_length": 24}], means_of_base_model(tokenizer_folder(folder), process)
+    )
+    found = [Record(number, row) for number, row in enumerate(rows, start=1)]
+    made = run_to_file(found, "rows", pipeline, tmp_path / "made.parquet", "parquet")
+    table = parquet.read_table(tmp_path / "made.parquet").to_pylist()
+    assert [(row["input_ids"], row["labels"]) for row in table] == [(e.input_ids, e.labels) for e in expected]
+    assert all(row["length"] == len(row["input_ids"]) == sum(row["attention_mask"]) for row in table)
+    assert (made.steps[0].rows_in, made.steps[0].rows_out, made.steps[0].changed) == (3, len(expected), len(expected))
+    assert made.steps[0].counts == {"tokens": sum(len(e.input_ids) for e in expected), "cut": 1}
+    report = validate_dataset(tmp_path / "made.parquet", "made.parquet")
+    assert "jobs take the records that they were made of" in report.summary()
+
+
+def test_conditions_count_tokens_and_classifiers_get_their_labels(process, folder):
+    means = means_of_base_model(tokenizer_folder(folder), process)
+    rows = [{"text": "word " * number, "label": "even" if number % 2 == 0 else "odd"} for number in range(1, 9)]
+    tokenizer = load_tokenizer(folder)
+    long = [row for row in rows if len(tokenizer(row["text"], add_special_tokens=False)["input_ids"]) > 10]
+    steps = [
+        {"type": "filter", "condition": "tokens(text) > 10"},
+        {"type": "tokenize", "task": "sequence_classification"},
+    ]
+    made = list(prepare([Record(1, row) for row in rows], "rows", steps, means))
+    assert 0 < len(long) < 8 and [row.fields["label"] for row in made] == [row["label"] for row in long]
+    assert [row.fields["input_ids"] for row in made] == [tokenizer(row["text"])["input_ids"] for row in long]
+    with pytest.raises(DataError, match="tokens are made of 'text' and 'label'"):
+        list(prepare([Record(1, {"text": "a"})], "rows", steps[1:], means))

@@ -104,6 +104,8 @@ def test_few_records_and_duplicates_are_warnings(verdict):
     repeated = verdict("a.jsonl", lines(12, line_9=json.dumps({"text": "text 1", "label": "label 1"})))
     assert repeated.is_valid and repeated.counts == {"duplicate": 1}
     assert "Line 9 repeats line 2" in repeated.warnings[0].message
+    listed = [{"prompt": str(number % 11), "completion": "b"} for number in range(12)]
+    assert "Record 12 repeats record 1." in verdict("a.json", json.dumps(listed)).warnings[0].message
 
 
 def test_repeated_paragraphs_of_a_text_are_no_warning(verdict):
