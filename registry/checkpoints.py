@@ -63,16 +63,16 @@ def add_figures(session: Session, job_id: str, step: int, figures: dict[str, Any
         row.metrics = {**figures, **row.metrics}
 
 
-def prune(session: Session, job_id: str, *, keep: int, keep_best: bool = False) -> list[str]:
+def prune(session: Session, job_id: str, *, keep: int) -> list[str]:
     """Forget the oldest checkpoints of a job, all but ``keep``, and return the storage prefixes of their files.
 
-    With ``keep_best`` the best one stays besides: that of the ``best_step`` that the newest names, else the one with the
-    least validation loss. Those that an open job starts from stay, too.
+    The best one stays besides: that of the ``best_step`` that the newest names, else the one with the least validation
+    loss. Those that an open job starts from stay, too.
     """
     newest_first = select(Checkpoint).where(Checkpoint.job_id == job_id).order_by(Checkpoint.step_number.desc())
     rows = list(session.scalars(newest_first.with_for_update()))
     needed = _needed(session, rows[0].organization_id) if rows[keep:] else set()
-    best = _best(rows) if keep_best else None
+    best = _best(rows)
     gone = [row for row in rows[keep:] if row is not best and row.storage_key not in needed]
     for row in gone:
         session.delete(row)
@@ -151,7 +151,8 @@ def find_named(session: Session, organization_id: str, reference: str, *, param:
         newest = mine.with_only_columns(Checkpoint.name).order_by(Checkpoint.created_at.desc()).limit(1000)
         raise NotFoundError(
             f"There is no checkpoint {reference!r} in this organization.{nearest(reference, session.scalars(newest))} "
-            "Name it by its id (ftckpt_…) or as a model (ft:…:ckpt-step-N).",
+            "Name it by its id (ftckpt_…) or as a model (ft:…:ckpt-step-N). Of older checkpoints a job keeps the newest "
+            "save_total_limit and the best one; `afinador list checkpoint JOB` shows them.",
             param=param,
             code="checkpoint_not_found",
         )

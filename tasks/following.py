@@ -6,6 +6,8 @@ import logging
 import time
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from afinador.schemas.events import EventLevel
 from afinador.training.checkpoints import FIGURES
 from registry import checkpoints, events, jobs
@@ -112,37 +114,45 @@ class Follower:
         }
 
     def _write_down(self, event_rows: list[dict[str, Any]], metric_rows: list[dict[str, Any]]) -> None:
+        """Write both journals' rows down as one story, in the order in which they happened."""
         with self.attempt.memory.database.session() as session:
-            for row in event_rows:
-                logger.info(row["message"])
-                if ground := (row.get("data") or {}).get("environment"):
-                    jobs.set_fields(session, self.attempt.job_id, self.attempt.number, environment=ground)
-                level: EventLevel = row.get("level", "info")
-                events.append(
-                    session,
-                    self.attempt.job_id,
-                    row["message"],
-                    level=level,
-                    type=row["type"],
-                    data=row.get("data") or {},
-                    created_at=_seconds(row),
-                    dedup_key=events.journal_key(row),
-                )
-            for row in metric_rows:
-                kind = "valid" if "valid_loss" in row else "train"
-                events.append(
-                    session,
-                    self.attempt.job_id,
-                    _sentence(row),
-                    type="metrics",
-                    data=row,
-                    created_at=_seconds(row),
-                    dedup_key=f"metrics:{row['step']}:{kind}",
-                )
-                if kind == "valid":  # a checkpoint saved in the middle of its evaluation is measured later
-                    figures = {name: row[name] for name in FIGURES if name in row}
-                    checkpoints.add_figures(session, self.attempt.job_id, row["step"], figures)
+            for row in sorted([*event_rows, *metric_rows], key=_seconds):
+                if "message" in row:
+                    self._write_event(session, row)
+                else:
+                    self._write_measurement(session, row)
         self.curves.add(metric_rows)
+
+    def _write_event(self, session: Session, row: dict[str, Any]) -> None:
+        logger.info(row["message"])
+        if ground := (row.get("data") or {}).get("environment"):
+            jobs.set_fields(session, self.attempt.job_id, self.attempt.number, environment=ground)
+        level: EventLevel = row.get("level", "info")
+        events.append(
+            session,
+            self.attempt.job_id,
+            row["message"],
+            level=level,
+            type=row["type"],
+            data=row.get("data") or {},
+            created_at=_seconds(row),
+            dedup_key=events.journal_key(row),
+        )
+
+    def _write_measurement(self, session: Session, row: dict[str, Any]) -> None:
+        kind = "valid" if "valid_loss" in row else "train"
+        events.append(
+            session,
+            self.attempt.job_id,
+            _sentence(row),
+            type="metrics",
+            data=row,
+            created_at=_seconds(row),
+            dedup_key=f"metrics:{row['step']}:{kind}",
+        )
+        if kind == "valid":  # a checkpoint saved in the middle of its evaluation is measured later
+            figures = {name: row[name] for name in FIGURES if name in row}
+            checkpoints.add_figures(session, self.attempt.job_id, row["step"], figures)
 
 
 def _seconds(row: dict[str, Any]) -> float:

@@ -30,9 +30,10 @@ def load_model(attempt: Attempt) -> following.Follower:
         StopRequestedError: Somebody asked the job to stop.
     """
     attempt.check()
+    follower = following.Follower(attempt)
+    follower.forward({})  # what an earlier attempt left untold stands before what this one does
     devices = take_lease(attempt)
     attempt.say(f"Loading {attempt.spec.base_model.name} on {', '.join(devices)}.", key=f"loading:{attempt.number}")
-    follower = following.Follower(attempt)
     trainer.start(attempt)
     follower.follow_until("training", "saving", "evaluating", "done")
     return follower

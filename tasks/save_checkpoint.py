@@ -107,10 +107,8 @@ def save_unsaved(attempt: Attempt, save: Callable[[Attempt, int], None]) -> None
 
 
 def _prune(attempt: Attempt) -> None:
-    """Remove the oldest checkpoints beyond ``save_total_limit``, rows before bytes: what is listed is there."""
+    """Remove the oldest checkpoints beyond ``save_total_limit``, but for the best one; rows before bytes: what is listed is there."""
     with attempt.memory.database.session() as session:
-        settings = attempt.spec.hyperparameters
-        keep_best = settings.early_stopping_patience is not None
-        gone = checkpoints.prune(session, attempt.job_id, keep=settings.save_total_limit, keep_best=keep_best)
+        gone = checkpoints.prune(session, attempt.job_id, keep=attempt.spec.hyperparameters.save_total_limit)
     for key in gone:
         attempt.memory.storage.delete(key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -52,6 +53,19 @@ def test_a_checkpoint_gets_the_figures_that_are_measured_after_it(
     attempt.run.log_metrics({"step": 4, "epoch": 1.0, "valid_loss": 0.5, "accuracy": 0.25})
     Follower(attempt).forward({}, in_prefect=False)
     assert kept(memory, job) == {4: {"step": 4, "valid_loss": 0.5, "accuracy": 0.25}}
+
+
+def test_both_journals_are_told_in_the_order_in_which_things_happened(memory: Memory, create: Create) -> None:
+    job = create()
+    attempt = claimed(job)
+    attempt.run.log_metrics({"step": 1, "train_loss": 1.0})
+    time.sleep(0.002)  # the clock of the journals has milliseconds
+    attempt.run.log_event("message", "info", "Between two steps.")
+    time.sleep(0.002)
+    attempt.run.log_metrics({"step": 2, "train_loss": 0.5})
+    Follower(attempt).forward({}, in_prefect=False)
+    said = [event.message for event in told(memory, job)]
+    assert said[-3:] == ["Step 1: train loss=1.0000", "Between two steps.", "Step 2: train loss=0.5000"]
 
 
 def away(*_: Any) -> None:
