@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from afinador.data.compressed import MAX_UNPACKED_BYTES, Allowance, open_unpacked
-from afinador.data.records import shortened
+from afinador.data.quoting import shortened
 from afinador.errors import DataError, InsufficientStorageError
 from afinador.storage import is_disk_full
 
@@ -55,9 +55,7 @@ def unpacked(path: Path) -> Iterator[Path]:
         except OSError as error:
             if is_disk_full(error):
                 raise InsufficientStorageError("The disk for temporary files is full; free some space.") from error
-            raise DataError(
-                "The archive cannot be unpacked: names in it are too long, or one is a file and a folder. Make it again."
-            ) from error
+            raise _unwritable(error, target) from error
         yield target
 
 
@@ -119,5 +117,16 @@ def _copy(source: IO[bytes], path: Path, allowance: Allowance) -> None:
             file.write(data)
 
 
+def _unwritable(error: OSError, target: Path) -> DataError:
+    name = str(error.filename or "").removeprefix(f"{target}/")
+    return DataError(
+        f"The archive holds {shortened(name)}, which cannot be unpacked ({error.strerror}); allowed are names of at most "
+        "255 bytes between slashes, each once, and none that is a file and a folder. Rename it, and make the archive again."
+    )
+
+
 def _refused(name: str, what: str) -> DataError:
-    return DataError(f"The archive holds {shortened(name)}, which is {what}; such are not unpacked. Make it without.")
+    return DataError(
+        f"The archive holds {shortened(name)}, which is {what}; only files and folders with plain names inside of it are "
+        "unpacked. Make it without."
+    )

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from afinador.data.compressed import MAX_UNPACKED_BYTES, Allowance
 from afinador.data.delimited import MOST_COLUMNS
-from afinador.data.records import Record, shortened
+from afinador.data.quoting import described, shortened
+from afinador.data.records import Record
 from afinador.errors import DataError
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def _rows(
         raise DataError(f"It has {len(counted)} columns; at most {MOST_COLUMNS} are read.")
     twice = next((name for name, count in counted.items() if count > 1), None)
     if twice is not None:
-        raise DataError(f"Two columns are named {twice!r}. Rename or remove one of them.")
+        raise DataError(f"Two columns are named {shortened(twice)}. Rename or remove one of them.")
     names = {**(labels or {}), **_labels_of(schema)}
     number = first
     for batch in batches:
@@ -133,7 +134,7 @@ def _name_of(value: Any, names: list[str], column: str, number: int) -> Any:
         return None
     if not 0 <= value < len(names):
         raise DataError(
-            f"Record {number}: {column!r} is {value}, but the data set has names for the labels 0 to {len(names) - 1}. "
+            f"Record {number}: {shortened(column)} is {described(value)}, but the data set has names for the labels 0 to {len(names) - 1}. "
             "Correct the record or the names."
         )
     return names[value]

@@ -8,7 +8,8 @@ from typing import Any
 
 import regex
 
-from afinador.data.records import Record, shortened
+from afinador.data.quoting import shortened
+from afinador.data.records import Record
 from afinador.errors import DataError, InvalidRequestError
 
 LONGEST_PATTERN = 1000

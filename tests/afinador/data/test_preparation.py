@@ -373,7 +373,7 @@ def test_documents_are_parted_by_blank_lines(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("format", "rows", "said"),
     [
-        ("csv", [{"a": "1"}, {"b": "2"}], "Line 2 has the fields b, the first record a"),
+        ("csv", [{"a": "1"}, {"b": "2"}], "Line 2 has the fields 'b', the first record 'a'"),
         ("csv", [{"messages": []}], "'messages' is neither text nor a number"),
         ("text", [{"text": "a", "label": "b"}], "plain text holds 'text' alone"),
         ("text", [{"text": "a\n\nb"}], "blank line"),
