@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from afinador.data.preparation import STEPS, Means, Pipeline, prepare, run_to_file
+from afinador.data.preparation import STEPS, Means, Pipeline, patterns, prepare, run_to_file
 from afinador.data.readers import read_records
 from afinador.data.records import Problem, Record
 from afinador.data.saved_datasets import read_saved_dataset
@@ -405,3 +405,25 @@ def test_a_folder_of_the_datasets_library_is_read(tmp_path: Path) -> None:
     for folder, said in (("untrained", "no 'train'"), ("none", "save_to_disk"), (".", "holds no data set")):
         with pytest.raises(DataError, match=said):
             list(read_saved_dataset(tmp_path / folder))
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        {"type": "transform", "operation": "template", "field": "text", "template": "{text}" * 70},
+        {"type": "transform", "operation": "replace", "pattern": "(.+)", "replacement": "\\1" * 70},
+    ],
+)
+def test_what_a_step_makes_of_a_record_has_a_limit(step: dict[str, Any]) -> None:
+    with pytest.raises(DataError, match=r"Step 1.* more than 64 Mi characters of line 1"):
+        list(Pipeline([step]).run([Record(1, {"text": "x" * 2**20})], "data.jsonl"))
+
+
+def test_a_pattern_has_a_limit_of_time_for_all_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patterns, "SECONDS_PER_STEP", 0.0)
+    with pytest.raises(DataError, match="took longer than 0 s on all texts up to line 1"):
+        list(
+            Pipeline([{"type": "filter", "condition": "text matches 'a'"}]).run(
+                [Record(1, {"text": "a"})], "data.jsonl"
+            )
+        )
