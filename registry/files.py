@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from sqlalchemy import Select, exists, func, or_, select, update
+from sqlalchemy import Select, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from afinador.data.loaders import require_allowed_loader
-from afinador.errors import InUseError, InvalidRequestError, NotFoundError, StorageError, nearest
+from afinador.errors import InUseError, NotFoundError, StorageError, nearest
 from afinador.schemas import files as wire
 from afinador.schemas.datasets import HUB_SCHEME, DatasetReading
 from afinador.schemas.jobs import OPEN_STATUSES
@@ -23,17 +23,16 @@ from registry.hub_datasets import find_fetched, only_config
 from registry.hub_sources import parse_dataset_source, source_of
 from registry.ids import new_id
 from registry.memory import Memory
+from registry.new_files import RESULT_PURPOSE, checked_name, insert, stored
 from registry.pages import page
-from registry.tables import File, Job, Organization
+from registry.tables import File, Job
 
 __all__ = [
-    "check", "checked_name", "create", "create_from_hub", "delete", "find", "find_deleted", "list_page",
+    "RESULT_PURPOSE", "check", "checked_name", "create", "create_from_hub", "delete", "find", "find_deleted", "list_page",
     "require_fetched", "to_wire", "unchecked",
 ]  # fmt: skip
 
-LONGEST_NAME = 255
 _DATA_SETS = ("training_file", "dataset", "validation_file", "validation_dataset")
-RESULT_PURPOSE = "fine-tune-results"
 
 _logger = logging.getLogger(__name__)
 
@@ -73,16 +72,10 @@ def create(
         StorageError: The storage refuses or does not answer.
     """
     require_allowed_loader(reading, memory.operator.get("loaders", []))
-    file = File(organization_id=organization_id, filename=checked_name(filename), purpose=purpose)
-    file.id = new_id("file-")
+    file = stored(memory, organization_id, source, filename, purpose, sha256, size, lineage=lineage)
     file.reading = reading.to_json() if reading else None
-    file.storage_key = f"{organization_id}/files/{file.id}/{file.filename}"
-    file.sha256, file.bytes, file.lineage = sha256, size, lineage
-    if purpose == RESULT_PURPOSE:
-        file.type, file.status = "log", "processed"
-    memory.storage.put_file(source, file.storage_key)
     try:
-        _insert_as_newest(session, file)
+        insert(session, file)
     except BaseException:
         memory.storage.delete(file.storage_key)
         raise
@@ -106,7 +99,7 @@ def create_from_hub(
     file.sha256, file.bytes = "", 0
     # The archive has the whole README.md, which declares other configs too.
     file.reading = {**(reading.to_json() if reading else {}), **only_config(wanted)} or None
-    _insert_as_newest(session, file)
+    insert(session, file)
     return file
 
 
@@ -264,33 +257,6 @@ def to_wire(row: File) -> wire.File:
 
 def _live(organization_id: str) -> Select[Any]:
     return select(File).where(File.organization_id == organization_id, File.deleted_at.is_(None))
-
-
-def checked_name(filename: str) -> str:
-    """Return the name of a file as it is kept, without folders.
-
-    Raises:
-        InvalidRequestError: It is empty, longer than 255 characters, or holds what cannot be printed.
-    """
-    name = PurePosixPath(filename.replace("\\", "/")).name
-    if not name or name == ".." or len(name) > LONGEST_NAME or not name.isprintable():
-        raise InvalidRequestError(
-            f"The file name {filename[:80]!r} cannot be used; it must have 1 to {LONGEST_NAME} printable characters.",
-            param="file",
-        )
-    return name
-
-
-def _insert_as_newest(session: Session, file: File) -> None:
-    # Where the database knows row locks, uploads of one organisation take their version numbers one after the other.
-    owner = select(Organization.id).where(Organization.id == file.organization_id)
-    session.execute(owner.with_for_update(key_share=True))
-    same_name = (File.organization_id == file.organization_id, File.filename == file.filename)
-    file.version = (session.scalar(select(func.max(File.version)).where(*same_name)) or 0) + 1
-    session.add(file)
-    session.flush()
-    if file.version > 1 and file.purpose != RESULT_PURPOSE:
-        dataset_updates.note(session, file)
 
 
 def _delete_bytes(memory: Memory, key: str) -> None:

@@ -25,7 +25,7 @@ from afinador.data.preparation import Means, Pipeline, Prepared, format_of_name,
 from afinador.data.writers import EXTENSIONS
 from afinador.errors import AfinadorError, IllegalTransitionError, InvalidRequestError, NotFoundError
 from afinador.schemas import preparations as wire
-from registry import files, job_bases
+from registry import files, job_bases, new_files
 from registry.database import changes
 from registry.memory import Memory
 from registry.pages import page
@@ -162,29 +162,42 @@ def beat(session: Session, row: Preparation) -> bool:
     return changes(session, update(Preparation).where(*_mine(row)).values(heartbeat_at=time.time()))
 
 
-def succeed(session: Session, memory: Memory, row: Preparation, prepared: Prepared) -> list[File]:
+def succeed(memory: Memory, row: Preparation, prepared: Prepared) -> list[File]:
     """Keep what was made as new files, with the lineage to their source, and end the preparation.
 
+    The bytes are copied before the transaction begins, so that large files hold nobody up; they go if it fails.
+
     Raises:
-        IllegalTransitionError: The preparation is no longer the caller's; roll back.
+        IllegalTransitionError: The preparation is no longer the caller's; nothing is kept.
         StorageError: The storage refuses or does not answer.
     """
-    source = session.get_one(File, row.file_id)
+    with memory.database.reading() as session:
+        source = session.get_one(File, row.file_id)
     lineage = {"preparation": row.id, "file_id": source.id, "filename": source.filename, "sha256": source.sha256}
     made: dict[File, str] = {}
-    for each in prepared.files:
-        content = (each.path, each.path.name, source.purpose, each.sha256, each.bytes)
-        file = files.create(session, memory, row.organization_id, *content, lineage=lineage)
-        file.records = each.records
-        made[file] = each.part or ""
+    try:
+        for each in prepared.files:
+            content = (each.path, each.path.name, source.purpose, each.sha256, each.bytes)
+            file = new_files.stored(memory, row.organization_id, *content, lineage=lineage)
+            file.records = each.records
+            made[file] = each.part or ""
+        with memory.database.session() as session:
+            _end_with(session, row, prepared, made)
+    except BaseException:
+        for file in made:
+            memory.storage.delete(file.storage_key)
+        raise
+    return list(made)
+
+
+def _end_with(session: Session, row: Preparation, prepared: Prepared, made: Mapping[File, str]) -> None:
+    for file in made:
+        new_files.insert(session, file)
     report = {"records": prepared.read, "steps": reported(prepared.steps)}
     ended = {"status": "succeeded", "finished_at": time.time(), "report": report}
     outputs = {file.id: part for file, part in made.items()}
     if not changes(session, update(Preparation).where(*_mine(row)).values(**ended, outputs=outputs)):
-        for file in made:
-            memory.storage.delete(file.storage_key)
         raise IllegalTransitionError(f"{row.id} is prepared by another run by now; nothing of this one is kept.")
-    return list(made)
 
 
 def finish(session: Session, preparation_id: str, status: End, error: Mapping[str, Any] | None = None) -> bool:

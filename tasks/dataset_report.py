@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from afinador.config.spec import DataFile, FineTuningSpec
-from afinador.data.dataset_reports import every_of, merged, reading_of
+from afinador.data.dataset_reports import dataset_report, every_of, merged, reading_of
 from afinador.data.extraction import extraction_of
 from afinador.data.token_cache import code_and_libraries
 from afinador.data.token_process import TokenProcess
 from afinador.errors import AfinadorError, DataError, ModelError, ServiceUnavailableError
 from afinador.models.tokenizer_folders import tokenizer_folder
 from afinador.report.dataset_page import dataset_page
-from afinador.schemas.dataset_reports import DatasetReport, dataset_report
+from afinador.schemas.dataset_reports import DatasetReport
 from afinador.training.caching import offer_cache
 from afinador.training.run_dir import write_atomically
 from registry import token_caches

@@ -137,8 +137,7 @@ def keep(work: Work, prepared: Prepared) -> str:
         IllegalTransitionError: The preparation is another run's by now.
         StorageError: The storage refuses or does not answer.
     """
-    with work.memory.database.session() as session:
-        made = preparations.succeed(session, work.memory, work.row, prepared)
+    made = preparations.succeed(work.memory, work.row, prepared)
     for file in made:
         files.check(work.memory, file.id)
     shutil.rmtree(work.folder, ignore_errors=True)

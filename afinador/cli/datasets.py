@@ -88,10 +88,9 @@ def _limits_here(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _validated_here(path: Path, held_out: Path | None, arguments: argparse.Namespace) -> DatasetReport:
     from afinador.cli.transfer import bytes_bar
-    from afinador.data.dataset_reports import with_tokens
+    from afinador.data.dataset_reports import dataset_report, with_tokens
     from afinador.data.token_process import TokenProcess
     from afinador.data.validation import Report, compare_files, validate_dataset
-    from afinador.schemas.dataset_reports import dataset_report
 
     reading = allowed_reading_of(arguments)
     declared = reading.to_json() if reading else None

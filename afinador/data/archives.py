@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import lzma
 import re
+import shutil
 import stat
 import tarfile
 import tempfile
@@ -12,10 +14,10 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Self
 
 from afinador.data.compressed import MAX_UNPACKED_BYTES, Allowance, open_unpacked
-from afinador.data.records import shortened
+from afinador.data.quoting import shortened
 from afinador.errors import DataError, InsufficientStorageError
 from afinador.storage import is_disk_full
 
@@ -23,8 +25,14 @@ MOST_FILES = 100_000
 """The most that an archive or a folder may hold."""
 
 LONGEST_NAME = 1000
+MOST_LIST_BYTES = 128 * 2**20
+MOST_HEADER_BYTES = 2**20
 
 _COPY_BYTES = 1 << 20
+_ENTRY_OF_ZIP = b"PK\x01\x02"
+_DESCRIPTIONS = (
+    tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK,
+)  # fmt: skip
 _DRIVE = re.compile(r"[A-Za-z]:")
 _BROKEN = (
     tarfile.TarError, zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError,
@@ -39,7 +47,7 @@ def unpacked(path: Path) -> Iterator[Path]:
     Raises:
         DataError: The archive is damaged or encrypted; holds links, devices or names that lead out of it; or is more
             than 4 GiB, 200 times its size or 100,000 files.
-        InsufficientStorageError: The disk for temporary files is too full.
+        InsufficientStorageError: The disk for temporary files is too full for what the archive says it holds.
     """
     if path.is_dir():
         yield path
@@ -55,19 +63,15 @@ def unpacked(path: Path) -> Iterator[Path]:
         except OSError as error:
             if is_disk_full(error):
                 raise InsufficientStorageError("The disk for temporary files is full; free some space.") from error
-            raise DataError(
-                "The archive cannot be unpacked: names in it are too long, or one is a file and a folder. Make it again."
-            ) from error
+            raise _unwritable(error, target) from error
         yield target
 
 
 def _unpack_zip(path: Path, target: Path) -> None:
     allowance = Allowance(path.stat().st_size)
-    with zipfile.ZipFile(path) as archive:
+    with _ZipFile(io.FileIO(path)) as file, zipfile.ZipFile(file) as archive:  # type: ignore[arg-type]
         members = archive.infolist()
-        _require_few(len(members))
-        if sum(member.file_size for member in members) > MAX_UNPACKED_BYTES:
-            allowance.take(MAX_UNPACKED_BYTES + 1)
+        _require_room(target, sum(member.file_size for member in members), allowance)
         for member in members:
             mode = member.external_attr >> 16
             if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
@@ -81,16 +85,55 @@ def _unpack_zip(path: Path, target: Path) -> None:
 
 def _unpack_tar(path: Path, target: Path) -> None:
     allowance = Allowance(path.stat().st_size)
-    with open_unpacked(path) as file, tarfile.open(fileobj=file, mode="r|") as archive:
+    with open_unpacked(path) as file, tarfile.open(fileobj=file, mode="r|", tarinfo=_TarHeader) as archive:
         for number, member in enumerate(archive, start=1):
             _require_few(number)
             if member.isdir():
                 continue
             if not member.isreg() or member.issparse():
                 raise _refused(member.name, "a link, a device or a sparse file")
+            _require_room(target, member.size, allowance)
             source = archive.extractfile(member)
             if source is not None:
                 _copy(source, _place(target, member.name), allowance)
+
+
+class _ZipFile(io.BufferedReader):
+    """A zip whose list of files, which is read in one piece, is looked at before anything is made of it."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > MOST_LIST_BYTES:
+            _require_few(MOST_FILES + 1)
+        data = super().read(size)
+        _require_few(data.count(_ENTRY_OF_ZIP))
+        return data
+
+
+class _TarHeader(tarfile.TarInfo):
+    """A header of a tar; names and the like stand in members of their own, which are read as a whole."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        header = super().frombuf(buf, encoding, errors)
+        if header.type == tarfile.GNUTYPE_SPARSE:  # whose description may go on for ever
+            raise _refused(header.name, "a sparse file")
+        if header.type in _DESCRIPTIONS and header.size > MOST_HEADER_BYTES:
+            raise DataError(
+                f"The archive describes a file with {header.size} bytes; at most {MOST_HEADER_BYTES} are read. Make it again."
+            )
+        return header
+
+
+def _require_room(target: Path, size: int, allowance: Allowance) -> None:
+    """Do nothing if what an archive says of its size is allowed, and there is room for it."""
+    if size > MAX_UNPACKED_BYTES:
+        allowance.take(MAX_UNPACKED_BYTES + 1)
+    free = shutil.disk_usage(target).free
+    if size > free:
+        raise InsufficientStorageError(
+            f"The archive unpacks to {size} bytes, and the disk for temporary files has {free} free. Free some space, or "
+            "let TMPDIR name a larger disk."
+        )
 
 
 def _require_few(files: int) -> None:
@@ -119,5 +162,16 @@ def _copy(source: IO[bytes], path: Path, allowance: Allowance) -> None:
             file.write(data)
 
 
+def _unwritable(error: OSError, target: Path) -> DataError:
+    name = str(error.filename or "").removeprefix(f"{target}/")
+    return DataError(
+        f"The archive holds {shortened(name)}, which cannot be unpacked ({error.strerror}); allowed are names of at most "
+        "255 bytes between slashes, each once, and none that is a file and a folder. Rename it, and make the archive again."
+    )
+
+
 def _refused(name: str, what: str) -> DataError:
-    return DataError(f"The archive holds {shortened(name)}, which is {what}; such are not unpacked. Make it without.")
+    return DataError(
+        f"The archive holds {shortened(name)}, which is {what}; only files and folders with plain names inside of it are "
+        "unpacked. Make it without."
+    )

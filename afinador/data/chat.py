@@ -10,7 +10,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from afinador.data.records import shortened
+from afinador.data.quoting import shortened
 from afinador.data.segments import Segment
 from afinador.errors import DataError
 

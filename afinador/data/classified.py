@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from afinador.data.labels import class_of
-from afinador.data.records import shortened
+from afinador.data.quoting import shortened
 from afinador.data.tokenisation import TokenisedExample
 from afinador.errors import DataError
 

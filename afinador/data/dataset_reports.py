@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from afinador.data.labels import HASH_CHARACTERS, LABEL_CHARACTERS
+from afinador.data.quoting import masked
 from afinador.data.token_process import TokenProcess
+from afinador.schemas.dataset_reports import DatasetReport
 
 SAMPLE_RECORDS = 20_000
 SAMPLE_BYTES = 16_000_000
@@ -82,3 +86,29 @@ def merged(report: Mapping[str, Any], checked: Mapping[str, Any], base_model: st
         said = " ".join([said, *reversed(firsts.values())])
     tokens = {"base_model": base_model, **checked["tokens"]}
     return {**report, "errors": errors, "warnings": warnings, "counts": counts, "summary": said, "tokens": tokens}
+
+
+def dataset_report(name: str, found: Mapping[str, Any]) -> DatasetReport:
+    """Return a verdict as it is answered.
+
+    Args:
+        name: Of the file.
+        found: As ``afinador.data.validation.Report.to_json`` gives it; what only serves to compare files is left out,
+            and labels that look like personal data or a secret are masked.
+    """
+    told = {key: value for key, value in found.items() if key != "fingerprints"}
+    if told.get("labels"):
+        told["labels"] = {**told["labels"], "counts": _masked_counts(told["labels"]["counts"])}
+    return DatasetReport(file=name, valid=not found["errors"], **told)
+
+
+def _masked_label(label: str) -> str:
+    # What is no name but a long text was cut, perhaps within what must not be told; its hash is at its end.
+    return masked(label) if len(label) <= LABEL_CHARACTERS else f"{masked(label)[:100]}… {label[-HASH_CHARACTERS:]}"
+
+
+def _masked_counts(counts: Mapping[str, int]) -> dict[str, int]:
+    told: Counter[str] = Counter()
+    for label, count in counts.items():
+        told[_masked_label(label)] += count
+    return dict(told)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from afinador.data.formats import extension_of
 from afinador.data.lines import LONGEST_LINE_BYTES, Line, lines_of
-from afinador.data.records import Problem, Record, shortened
+from afinador.data.quoting import masked, shortened
+from afinador.data.records import Problem, Record
 
 if TYPE_CHECKING:
     from afinador.schemas.datasets import DatasetReading
@@ -79,8 +80,8 @@ def read_csv(path: Path, reading: DatasetReading | None = None) -> Iterator[Reco
             return
         repeated = sorted(name for name, count in Counter(columns).items() if name and count > 1)
         if repeated:
-            message = f"Line {header[0]}: two columns are named {repeated[0]!r}. Rename or remove one of them."
-            yield Problem("duplicate_column", message, header[0], repeated[0])
+            message = f"Line {header[0]}: two columns are named {shortened(repeated[0])}. Rename or remove one of them."
+            yield Problem("duplicate_column", message, header[0], masked(repeated[0]))
             return
     for row in rows:
         yield row if isinstance(row, Problem) else record_of_row(columns, *row)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from afinador.data.quoting import shortened
 from afinador.errors import DataError, nearest
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class Extraction:
             return DEFAULT_PROMPT
         found = self.prompts.get(document.type or DEFAULT) or self.prompts.get(DEFAULT)
         if found is None:
-            what = f"the type {document.type!r}" if document.type else "documents without a type"
+            what = f"the type {shortened(document.type)}" if document.type else "documents without a type"
             raise DataError(
                 f"prompts has none for {what}, and no 'default'; there are: {', '.join(self.prompts)}."
                 f"{nearest(document.type or DEFAULT, self.prompts)} Add one.",

@@ -20,7 +20,8 @@ from afinador.data.detection import encoding_of
 from afinador.data.formats import FORMATS_BY_EXTENSION, extension_of
 from afinador.data.json_documents import LONGEST_VALUE_CHARACTERS
 from afinador.data.json_values import BrokenJSONError, Decoder
-from afinador.data.records import Encoding, Problem, Record, shortened
+from afinador.data.quoting import masked, shortened
+from afinador.data.records import Encoding, Problem, Record
 from afinador.data.saved_datasets import is_saved_dataset, shards_of
 from afinador.data.splits import SPLIT, choose_split
 from afinador.data.tables import Labels, read_arrow, read_parquet
@@ -202,5 +203,5 @@ def _one_document(path: Path, encoding: Encoding | None) -> dict[str, object] | 
 def _placed(found: Record | Problem, name: str, number: int) -> Record | Problem:
     """Say of what is found where in the folder it lies; ``line`` counts the records of all files."""
     if isinstance(found, Record):
-        return Record(number, found.fields, "Record", f"{name}, {found.unit.lower()} {found.line}")
-    return replace(found, message=f"{name}: {found.message}", line=number)
+        return Record(number, found.fields, "Record", f"{masked(name)}, {found.unit.lower()} {found.line}")
+    return replace(found, message=f"{masked(name)}: {found.message}", line=number)

@@ -12,7 +12,8 @@ from typing import Any
 from afinador.data.compressed import open_unpacked
 from afinador.data.detection import ENCODING_REMEDY, encoding_of
 from afinador.data.json_values import BrokenJSONError, Decoder
-from afinador.data.records import Encoding, Problem, Record, shortened
+from afinador.data.quoting import described, shortened
+from afinador.data.records import Encoding, Problem, Record
 
 LONGEST_VALUE_CHARACTERS = 64 * 2**20
 """A record, or another value of the document's object, may not be longer."""
@@ -36,10 +37,10 @@ def read_json(path: Path, encoding: Encoding | None = None) -> Iterator[Record |
             else:
                 yield from _object_or_value(text)
             text.skip_white_space()
-            if rest := text.peek(20):
+            if rest := text.next_character():
                 yield Problem(
                     "json_syntax",
-                    f"Line {text.line}: something follows the end of the JSON document ({shortened(rest)}). "
+                    f"Line {text.line}: something follows the end of the JSON document (with {rest!r}). "
                     "Remove it; one object a line is JSON Lines and has the extension .jsonl.",
                     text.line,
                 )
@@ -51,7 +52,7 @@ def as_record(value: Any, number: int, unit: Any) -> Record | Problem:
     """Return a decoded value as a record, or the problem that it is no object."""
     if isinstance(value, dict):
         return Record(number, value, unit)
-    message = f'{unit} {number} is {shortened(value)}, but must be an object such as {{"text": …, "label": …}}.'
+    message = f'{unit} {number} is {described(value)}, but must be an object such as {{"text": …, "label": …}}.'
     return Problem("not_an_object", message, number)
 
 

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import orjson
 
-from afinador.data.records import shortened
+from afinador.data.quoting import shortened
 
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")
 # From so many digits on a number is no 64 bit integer, and orjson rounds it.
@@ -71,9 +71,10 @@ class Decoder:
                 json.dumps(value, ensure_ascii=False).encode("utf-8")
             return value, end
         except json.JSONDecodeError as error:
-            near = shortened(text[error.pos : error.pos + 20], 24) if error.pos < len(text) else "the end"
+            # One character and no more: what is broken cannot be searched for what must not be told.
+            near = repr(text[error.pos]) if error.pos < len(text) else "the end"
             reason = error.msg[0].lower() + error.msg[1:]
-            message = f"{reason} near {near}. Write it with a JSON library."
+            message = f"{reason} before {near}. Write it with a JSON library."
             raise BrokenJSONError(message, error.pos, may_go_on=True) from error
         except RecursionError as error:
             raise BrokenJSONError("it is nested too deeply. Flatten it.", start) from error

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
-from afinador.data.records import shortened
+from afinador.data.quoting import shortened
 from afinador.errors import DataError
 
 MAX_CLASSES = 1000
@@ -22,6 +22,7 @@ LABEL_CHARACTERS_KEPT = 20_000
 """Of a file whose different labels are longer than this together, the verdict keeps none."""
 
 LABEL_CHARACTERS = 1000
+HASH_CHARACTERS = 16
 LABELS_SHOWN = 5
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?")
 
@@ -74,7 +75,7 @@ def class_of(label: str) -> str:
     name = label.strip()
     if len(name) <= LABEL_CHARACTERS:
         return name
-    return f"{name[:LABEL_CHARACTERS]}… {blake2b(name.encode(errors='surrogatepass'), digest_size=8).hexdigest()}"
+    return f"{name[:LABEL_CHARACTERS]}… {blake2b(name.encode(errors='surrogatepass'), digest_size=HASH_CHARACTERS // 2).hexdigest()}"
 
 
 def in_order(classes: Iterable[str]) -> list[str]:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import importlib
+import logging
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from afinador.data.records import Problem, Record, shortened
+from afinador.data.quoting import described, masked
+from afinador.data.records import Problem, Record
 from afinador.errors import DataError, InvalidRequestError
 
 if TYPE_CHECKING:
     from afinador.schemas.datasets import DatasetReading
+
+logger = logging.getLogger(__name__)
 
 
 def require_allowed_loader(reading: DatasetReading | None, modules: Sequence[str]) -> None:
@@ -53,11 +58,20 @@ def read_with_loader(path: Path, reading: DatasetReading | None) -> Iterator[Rec
             if isinstance(row, Mapping):
                 yield Record(number, {str(name): value for name, value in row.items()}, "Record")
             else:
-                said = f"Record {number} of the loader is {shortened(row)}, but must be a dictionary."
+                said = f"Record {number} of the loader is {described(row)}, but must be a dictionary."
                 yield Problem("not_an_object", said, number)
     except Exception as error:  # whatever an operator's function raises is a fault of the data, or of the function
-        said = f"The loader {reading.loader} failed after record {number}: {type(error).__name__}: {shortened(str(error), 200)}."
+        said = f"The loader {reading.loader} failed after record {number}: {_kept_back(error)}."
         yield Problem("loader_failed", said)
+
+
+def _kept_back(error: Exception) -> str:
+    """Return type and place of an error, and log what it says: that is for the operator, and may quote records."""
+    logger.warning("A loader failed: %s", masked("".join(traceback.format_exception(error))))
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return (
+        f"{type(error).__name__} in line {frame.lineno} of {Path(frame.filename).name}; the log of the service has more"
+    )
 
 
 def _function(loader: str) -> Any:
@@ -66,7 +80,7 @@ def _function(loader: str) -> Any:
         module = importlib.import_module(module_name)
     except Exception as error:  # an import runs the module
         raise DataError(
-            f"The module of the loader {loader} cannot be imported: {type(error).__name__}: {shortened(str(error), 200)}. "
+            f"The module of the loader {loader} cannot be imported: {_kept_back(error)}. "
             "The operator has to install it where the service runs."
         ) from error
     function = getattr(module, name, None)

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from afinador.data.records import Problem, Record, shortened
+from afinador.data.quoting import masked, shortened
+from afinador.data.records import Problem, Record
 from afinador.errors import nearest
 
 _PARTS = re.compile(r"(\{\{|\}\})|\{([^{}]*)\}")
@@ -84,6 +85,6 @@ def _missing(record: Record, field: str, column: str) -> Problem:
     found = ", ".join(shortened(name) for name in list(record.fields)[:8]) or "none"
     message = (
         f"{record.place} has no column {shortened(column)}, from which the mapping takes {field!r} (found: {found})."
-        f"{nearest(column, record.fields)} Correct the mapping, or the record."
+        f"{nearest(column, map(masked, record.fields))} Correct the mapping, or the record."
     )
     return Problem("unmapped_column", message, record.line, field)

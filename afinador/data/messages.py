@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from afinador.data.records import shortened
+from afinador.data.quoting import described, named, shortened
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 
@@ -30,7 +30,7 @@ def checked_messages(value: Any) -> tuple[dict[str, Any], ...]:
     """
     if not isinstance(value, list):
         raise BadMessagesError(
-            "bad_messages", f"'messages' is {shortened(value)}, but must be a list of messages.", "messages"
+            "bad_messages", f"'messages' is {described(value)}, but must be a list of messages.", "messages"
         )
     if not value:
         raise BadMessagesError(
@@ -51,7 +51,7 @@ def checked_tools(value: Any, messages: tuple[dict[str, Any], ...]) -> tuple[dic
     if value is None:
         return None
     if not isinstance(value, list):
-        raise BadMessagesError("bad_tools", f"'tools' is {shortened(value)}, but must be a list.", "tools")
+        raise BadMessagesError("bad_tools", f"'tools' is {described(value)}, but must be a list.", "tools")
     for index, tool in enumerate(value):
         function = tool.get("function") if isinstance(tool, dict) else None
         if not isinstance(function, dict) or not isinstance(function.get("name"), str):
@@ -67,7 +67,7 @@ def checked_tools(value: Any, messages: tuple[dict[str, Any], ...]) -> tuple[dic
         if value and call["function"]["name"] not in declared:
             raise BadMessagesError(
                 "undeclared_tool",
-                f"{call['function']['name']!r} is called, but not declared in 'tools'. Add it.",
+                f"{shortened(call['function']['name'])} is called, but not declared in 'tools'. Add it.",
                 "tools",
             )
     return tuple(value) or None
@@ -81,11 +81,11 @@ def _calls_of(messages: tuple[dict[str, Any], ...]) -> Iterator[dict[str, Any]]:
 def _checked_message(message: Any, field: str) -> dict[str, Any]:
     if not isinstance(message, dict):
         raise BadMessagesError(
-            "bad_message", f"{field} is {shortened(message)}, but must be an object with 'role' and 'content'.", field
+            "bad_message", f"{field} is {described(message)}, but must be an object with 'role' and 'content'.", field
         )
     role = message.get("role")
     if role not in ROLES:
-        found = f"is {shortened(role)}" if "role" in message else "is missing"
+        found = f"is {named(role)}" if "role" in message else "is missing"
         raise BadMessagesError("bad_role", f"{field}.role {found}; allowed are: {', '.join(ROLES)}.", f"{field}.role")
     if message.get("function_call") is not None:
         raise BadMessagesError(
@@ -116,7 +116,7 @@ def _checked_content(message: dict[str, Any], has_calls: bool, field: str) -> st
     if isinstance(content, list) and content:
         content = "".join(_text_of_part(part, f"{field}[{index}]") for index, part in enumerate(content))
     if not isinstance(content, str):
-        found = f"is {shortened(content)}" if "content" in message else "is missing"
+        found = f"is {described(content)}" if "content" in message else "is missing"
         raise BadMessagesError("bad_content", f"{field} {found}; it must be text.", field)
     if not content.strip() and not has_calls and message["role"] != "tool":
         raise BadMessagesError("empty_content", f"{field} is empty. Write the text, or remove the record.", field)
@@ -126,7 +126,7 @@ def _checked_content(message: dict[str, Any], has_calls: bool, field: str) -> st
 def _text_of_part(part: Any, field: str) -> str:
     kind = part.get("type") if isinstance(part, dict) else None
     if kind != "text" or not isinstance(part.get("text"), str):
-        found = f"of type {shortened(kind)}" if kind not in (None, "text") else shortened(part)
+        found = f"of type {named(kind)}" if kind not in (None, "text") else described(part)
         raise BadMessagesError(
             "bad_content_part", f'{field} is {found}; only {{"type": "text", "text": …}} is trained on.', field
         )
@@ -143,7 +143,7 @@ def _check_weight(message: dict[str, Any], field: str) -> None:
         )
     if isinstance(weight, bool) or not isinstance(weight, int) or weight not in (0, 1):
         raise BadMessagesError(
-            "bad_weight", f"{field}.weight is {shortened(weight)}; it must be 0 or 1.", f"{field}.weight"
+            "bad_weight", f"{field}.weight is {described(weight)}; it must be 0 or 1.", f"{field}.weight"
         )
 
 
@@ -151,7 +151,7 @@ def _checked_calls(calls: Any, role: str, field: str) -> list[dict[str, Any]]:
     if role != "assistant":
         raise BadMessagesError("bad_tool_call", f"{field}: only the assistant calls tools, not the {role}.", field)
     if not isinstance(calls, list):
-        raise BadMessagesError("bad_tool_call", f"{field} is {shortened(calls)}, but must be a list.", field)
+        raise BadMessagesError("bad_tool_call", f"{field} is {described(calls)}, but must be a list.", field)
     checked = [_checked_call(call, f"{field}[{index}]") for index, call in enumerate(calls)]
     if len({call["id"] for call in checked}) < len(checked):
         raise BadMessagesError("bad_tool_call", f"{field}: two calls have the same id. Give each its own.", field)
@@ -166,7 +166,7 @@ def _checked_call(call: Any, field: str) -> dict[str, Any]:
         raise BadMessagesError("bad_tool_call", f"{field} has no 'id', which must be text. Add it.", f"{field}.id")
     if call.get("type", "function") != "function":
         raise BadMessagesError(
-            "bad_tool_call", f"{field}.type is {shortened(call['type'])}; it must be 'function'.", f"{field}.type"
+            "bad_tool_call", f"{field}.type is {named(call['type'])}; it must be 'function'.", f"{field}.type"
         )
     if not isinstance(function.get("name"), str) or not function["name"]:
         raise BadMessagesError("bad_tool_call", f"{field}.function has no 'name'. Add it.", f"{field}.function.name")
@@ -176,7 +176,7 @@ def _checked_call(call: Any, field: str) -> dict[str, Any]:
     if not isinstance(arguments, str) or not _is_json_object(arguments):
         raise BadMessagesError(
             "bad_tool_call",
-            f"{field}.function.arguments is {shortened(arguments)}; it must be a JSON object written as text.",
+            f"{field}.function.arguments is {described(arguments)}; it must be a JSON object written as text.",
             f"{field}.function.arguments",
         )
     return {**call, "type": "function", "function": {**function, "arguments": arguments}}

@@ -16,7 +16,7 @@ from afinador.data.json_values import BrokenJSONError, Decoder, decode_quickly
 from afinador.data.lines import LONGEST_LINE_BYTES, Line, decoded, lines_of, raw_lines
 from afinador.data.loaders import read_with_loader
 from afinador.data.mapping import mapped
-from afinador.data.records import Encoding, Format, Problem, Record, shortened
+from afinador.data.records import Encoding, Format, Problem, Record
 from afinador.data.tables import read_arrow, read_parquet
 from afinador.errors import DataError
 
@@ -132,7 +132,7 @@ def record_of_json_line(line: Line) -> Record | Problem | None:
         return Problem("json_syntax", f"Line {line.number} is no JSON: {error}", line.number)
     if end < len(text):
         message = (
-            f"Line {line.number} goes on after its JSON object ({shortened(text[end : end + 24], 20)}). "
+            f"Line {line.number} goes on after its JSON object, at character {end + 1}. "
             "Put each object on a line of its own, with nothing else on it."
         )
         return Problem("json_syntax", message, line.number)

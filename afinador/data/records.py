@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from afinador.schemas.dataset_formats import Encoding, Format
 
-__all__ = ["WHOLE_FILE_CODES", "Encoding", "Format", "Problem", "Record", "shortened"]
+__all__ = ["WHOLE_FILE_CODES", "Encoding", "Format", "Problem", "Record"]
 
 WHOLE_FILE_CODES = frozenset(
     {"unknown_columns", "duplicate_column", "json_structure", "file_encoding", "unreadable_file", "loader_failed"}
@@ -56,9 +55,3 @@ class Problem:
     def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
         return asdict(self)
-
-
-def shortened(value: object, characters: int = 60) -> str:
-    """Return a value as a message shows it: quoted, on one line, not longer than ``characters`` and an ellipsis."""
-    text = json.dumps(value) if value is None or isinstance(value, bool) else repr(value)
-    return text if len(text) <= characters else f"{text[:characters]}…"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from afinador.data.quoting import shortened
 from afinador.data.records import Record
 from afinador.data.splits import choose_split
 from afinador.data.tables import Labels, label_names, read_arrow
@@ -70,7 +71,7 @@ def _inside(folder: Path, name: str) -> Path:
     except (OSError, ValueError):  # a name that no file can have
         path = folder
     if folder.resolve() not in path.parents or not path.exists():
-        raise DataError(f"The saved data set names {name!r}, which is not in its folder. Save it again.")
+        raise DataError(f"The saved data set names {shortened(name)}, which is not in its folder. Save it again.")
     return folder / name
 
 

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from afinador.data.quoting import shortened
 from afinador.data.records import Record
 from afinador.errors import DataError
 
@@ -129,4 +130,4 @@ def _fit(numbers: list[int]) -> bool:
 
 
 def _refused(record: Record, place: str, what: str) -> DataError:
-    return DataError(f"{record.place}: {place!r} is {what}; a table cannot hold that. Write JSONL.")
+    return DataError(f"{record.place}: {shortened(place)} is {what}; a table cannot hold that. Write JSONL.")

@@ -2,41 +2,32 @@
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from afinador.data.compressed import MAX_UNPACKED_BYTES, Allowance
-from afinador.data.delimited import MOST_COLUMNS
-from afinador.data.records import Record, shortened
+from afinador.data import table_process
+from afinador.data.quoting import described, shortened
+from afinador.data.records import Record
 from afinador.errors import DataError
-
-if TYPE_CHECKING:
-    import pyarrow
-
-ROWS_AT_ONCE = 1000
-_ARROW_FILE = b"ARROW1"
 
 Labels = Mapping[str, list[str]]
 """By column the names of a ClassLabel, in the order of their ids."""
 
+_PARQUET = b"PAR1"
+_ARROW_FILE, _ARROW_STREAM = b"ARROW1", b"\xff\xff\xff\xff"
+
 
 def read_parquet(path: Path, labels: Labels | None = None, first: int = 1) -> Iterator[Record]:
     """Yield the rows of a Parquet file; see ``read_arrow``."""
-    with _faults_named("Parquet"):
-        from pyarrow import parquet
-
-        with parquet.ParquetFile(path) as file:
-            groups = range(file.metadata.num_row_groups)
-            if any(file.metadata.row_group(each).total_byte_size > MAX_UNPACKED_BYTES for each in groups):
-                raise DataError(
-                    f"A row group unpacks to more than {MAX_UNPACKED_BYTES / 2**30:.0f} GiB, the most that is unpacked. "
-                    "Write smaller row groups."
-                )
-            yield from _rows(file.schema_arrow, _checked(file.iter_batches(ROWS_AT_ONCE), path), labels, first)
+    with path.open("rb") as file:
+        start = file.read(4)
+        file.seek(max(0, path.stat().st_size - 4))
+        if start != _PARQUET or file.read() != _PARQUET:
+            raise _foreign("Parquet", "it does not begin and end with PAR1")
+    yield from _records("Parquet", path, labels, first)
 
 
 def read_arrow(path: Path, labels: Labels | None = None, first: int = 1) -> Iterator[Record]:
@@ -52,19 +43,13 @@ def read_arrow(path: Path, labels: Labels | None = None, first: int = 1) -> Iter
     Raises:
         DataError: It is damaged, too large, has two columns of one name, or ``pyarrow`` is missing.
     """
-    with _faults_named("Arrow"):
-        import pyarrow
-
-        with pyarrow.memory_map(str(path)) as source:
-            is_file = source.read(len(_ARROW_FILE)) == _ARROW_FILE
-            source.seek(0)
-            if is_file:
-                file = pyarrow.ipc.open_file(source)
-                batches: Iterable[Any] = (file.get_batch(number) for number in range(file.num_record_batches))
-                yield from _rows(file.schema, _checked(batches, path), labels, first)
-            else:
-                stream = pyarrow.ipc.open_stream(source)
-                yield from _rows(stream.schema, _checked(stream, path), labels, first)
+    with path.open("rb") as file:
+        start = file.read(6)
+    # A stream of before 2019 begins with the length of its schema.
+    is_old_stream = 0 < int.from_bytes(start[:4], "little") < path.stat().st_size
+    if start != _ARROW_FILE and not start.startswith(_ARROW_STREAM) and not is_old_stream:
+        raise _foreign("Arrow", "it does not begin as such files do")
+    yield from _records("Arrow", path, labels, first)
 
 
 def label_names(features: Any) -> dict[str, list[str]]:
@@ -78,51 +63,20 @@ def label_names(features: Any) -> dict[str, list[str]]:
     return named
 
 
-def without_nulls(value: Any) -> Any:
-    """Return a value without the fields of its objects that are null."""
-    if isinstance(value, dict):
-        return {name: without_nulls(item) for name, item in value.items() if item is not None}
-    if isinstance(value, list):
-        return [without_nulls(item) for item in value]
-    return value
-
-
-def _checked(batches: Iterable[pyarrow.RecordBatch], path: Path) -> Iterator[pyarrow.RecordBatch]:
-    """Yield batches that may be looked into: a forged one would take the process down, or go on for ever."""
-    allowance = Allowance(path.stat().st_size)
-    for batch in batches:
-        allowance.take(max(batch.nbytes, batch.num_rows))
-        batch.validate(full=True)
-        yield batch
-
-
-def _rows(
-    schema: pyarrow.Schema, batches: Iterable[pyarrow.RecordBatch], labels: Labels | None, first: int
-) -> Iterator[Record]:
-    counted = Counter(schema.names)
-    if len(counted) > MOST_COLUMNS:
-        raise DataError(f"It has {len(counted)} columns; at most {MOST_COLUMNS} are read.")
-    twice = next((name for name, count in counted.items() if count > 1), None)
-    if twice is not None:
-        raise DataError(f"Two columns are named {twice!r}. Rename or remove one of them.")
-    names = {**(labels or {}), **_labels_of(schema)}
-    number = first
-    for batch in batches:
-        for part in range(0, batch.num_rows, ROWS_AT_ONCE):
-            for row in batch.slice(part, ROWS_AT_ONCE).to_pylist():
-                fields = without_nulls(row)
+def _records(what: table_process.TableFormat, path: Path, labels: Labels | None, first: int) -> Iterator[Record]:
+    if find_spec("pyarrow") is None:
+        raise DataError(f"Reading {what} needs the package 'pyarrow' (pip install afinador[train]).")
+    with closing(table_process.answers(what, path)) as answers:
+        names = {**(labels or {}), **label_names(next(answers))}
+        number = first
+        for rows in answers:
+            for fields in rows:
                 for column in names.keys() & fields.keys():
                     fields[column] = _name_of(fields[column], names[column], column, number)
-                yield Record(number, {name: value for name, value in fields.items() if value is not None}, "Record")
+                    if fields[column] is None:
+                        del fields[column]
+                yield Record(number, fields, "Record")
                 number += 1
-
-
-def _labels_of(schema: pyarrow.Schema) -> dict[str, list[str]]:
-    try:
-        described = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-        return label_names(described["info"]["features"])
-    except (ValueError, KeyError, TypeError):
-        return {}
 
 
 def _name_of(value: Any, names: list[str], column: str, number: int) -> Any:
@@ -133,20 +87,11 @@ def _name_of(value: Any, names: list[str], column: str, number: int) -> Any:
         return None
     if not 0 <= value < len(names):
         raise DataError(
-            f"Record {number}: {column!r} is {value}, but the data set has names for the labels 0 to {len(names) - 1}. "
-            "Correct the record or the names."
+            f"Record {number}: {shortened(column)} is {described(value)}, but the data set has names for the labels 0 to "
+            f"{len(names) - 1}. Correct the record or the names."
         )
     return names[value]
 
 
-@contextmanager
-def _faults_named(what: str) -> Iterator[None]:
-    try:
-        import pyarrow
-    except ImportError as error:
-        raise DataError(f"Reading {what} needs the package 'pyarrow' (pip install afinador[train]).") from error
-    try:
-        yield
-    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
-        said = shortened(str(error).partition("\n")[0], 150)
-        raise DataError(f"The file is no whole {what} file: {said}. Write it again.") from error
+def _foreign(what: str, why: str) -> DataError:
+    return DataError(f"The file is no whole {what} file: {why}. Write it again.")

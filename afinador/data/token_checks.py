@@ -17,7 +17,8 @@ from afinador.data.chat import special_texts
 from afinador.data.classified import TEXT_AS_IT_IS, text_to_classify
 from afinador.data.encoding import text_ids
 from afinador.data.lengths import Lengths
-from afinador.data.records import Problem, shortened
+from afinador.data.quoting import shortened
+from afinador.data.records import Problem
 from afinador.data.templates import EncodedSegment, encode, template_name
 from afinador.data.tokenisation import TokenisedExample, count_cuts, count_targets, fitted
 from afinador.data.validation import Report

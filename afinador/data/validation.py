@@ -20,8 +20,9 @@ from afinador.data.checks.workers import Divisible, judged, processes_for
 from afinador.data.compressed import is_compressed
 from afinador.data.delimited import columns_of_csv
 from afinador.data.detection import encoding_of
+from afinador.data.quoting import shortened
 from afinador.data.readers import detect_format, read_records
-from afinador.data.records import Format, Problem, Record, shortened
+from afinador.data.records import Format, Problem, Record
 from afinador.data.shapes import (
     SHAPES,
     Example,

@@ -8,17 +8,21 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
 from afinador.data.formats import FORMATS
+from afinador.data.quoting import named, shortened
 from afinador.data.records import Format, Record
 from afinador.data.table_writers import write_table
 from afinador.errors import DataError, StorageError
 
 EXTENSIONS: dict[Format, str] = {format: row.extensions[0] for format, row in FORMATS.items() if row.is_written}
 """Of the files that are written, by format."""
+
+NAMES_SHOWN = 20
 
 TextWriter = Callable[[Iterator[Record], TextIO], None]
 
@@ -98,16 +102,20 @@ def _write_csv(records: Iterator[Record], stream: TextIO) -> None:
             writer.writerow(columns)
         if record.fields.keys() != set(columns):
             raise DataError(
-                f"{record.place} has the fields {', '.join(record.fields)}, the first record {', '.join(columns)}; "
+                f"{record.place} has the fields {_some_of(record.fields)}, the first record {_some_of(columns)}; "
                 "in a CSV all are the same. Write JSONL."
             )
         writer.writerow([_cell(record, name) for name in columns])
 
 
+def _some_of(names: Iterable[str]) -> str:
+    return ", ".join(map(shortened, islice(names, NAMES_SHOWN)))
+
+
 def _require_header(record: Record, columns: list[str]) -> None:
     bad = next((name for name in columns if not name or name != name.strip() or "\x00" in name), None)
     if bad is not None or not columns:
-        what = "no fields" if bad is None else f"a field named {bad!r}"
+        what = "no fields" if bad is None else f"a field named {named(bad)}"
         raise DataError(
             f"{record.place} has {what}; names of columns are not empty, and have no spaces around them. "
             "Rename it, or write JSONL."
@@ -118,11 +126,13 @@ def _cell(record: Record, name: str) -> str:
     value = record.fields[name]
     if isinstance(value, str):
         if "\x00" in value:
-            raise DataError(f"{record.place}: {name!r} holds a NUL character, which no CSV holds. Remove it.")
+            raise DataError(f"{record.place}: {shortened(name)} holds a NUL character, which no CSV holds. Remove it.")
         return value
     if isinstance(value, bool | int | float):
         return json.dumps(value)
-    raise DataError(f"{record.place}: {name!r} is neither text nor a number, which is all a CSV holds. Write JSONL.")
+    raise DataError(
+        f"{record.place}: {shortened(name)} is neither text nor a number, which is all a CSV holds. Write JSONL."
+    )
 
 
 def _write_text(records: Iterator[Record], stream: TextIO) -> None:

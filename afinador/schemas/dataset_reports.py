@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -79,17 +78,6 @@ class DatasetReport(Wire):
     lengths: dict[str, Any] | None = None
     tokens: dict[str, Any] | None = None
     validation: DatasetReport | None = None
-
-
-def dataset_report(name: str, found: Mapping[str, Any]) -> DatasetReport:
-    """Return a verdict as it is answered.
-
-    Args:
-        name: Of the file.
-        found: As ``afinador.data.validation.Report.to_json`` gives it; what only serves to compare files is left out.
-    """
-    told = {key: value for key, value in found.items() if key != "fingerprints"}
-    return DatasetReport(file=name, valid=not found["errors"], **told)
 
 
 class PreviewedToken(Wire):

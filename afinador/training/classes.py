@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from afinador.config.spec import FineTuningSpec
-from afinador.data.records import shortened
+from afinador.data.quoting import shortened
 from afinador.training.bases import base_has_head
 from afinador.training.data_sets import Data
 from afinador.training.run_dir import RunDir

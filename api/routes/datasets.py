@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
-from afinador.data.dataset_reports import reading_of, with_tokens
+from afinador.data.dataset_reports import dataset_report, reading_of, with_tokens
 from afinador.data.validation import compare_files
 from afinador.data.validation import validate_dataset as check_dataset
 from afinador.errors import DataError
@@ -21,7 +21,6 @@ from afinador.schemas.dataset_reports import (
     DatasetReport,
     PreviewRequest,
     ValidationRequest,
-    dataset_report,
 )
 from afinador.schemas.datasets import DatasetReading
 from api.bodies import JsonObject, describes_body, parsed

@@ -52,6 +52,7 @@ MAKES_ITS_OWN = {
     "files.create_from_hub",
     "files.require_fetched",
     "job_logs.keep",
+    "new_files.stored",
     "organisations.create_key",
 }
 """Functions that only add to the organisation they are given."""

@@ -61,7 +61,7 @@ def test_what_is_made_is_kept_with_its_lineage(ready: Workshop, acme: Organizati
     claimed = stored(memory, row)
     with memory.database.session() as session:
         assert preparations.beat(session, claimed)
-        made = preparations.succeed(session, memory, claimed, done(row, path, tmp_path / "made"))
+    made = preparations.succeed(memory, claimed, done(row, path, tmp_path / "made"))
     assert [(file.filename, file.version) for file in made] == [
         ("train-prepared-train.jsonl", 1),
         ("train-prepared-validation.jsonl", 1),
@@ -93,8 +93,10 @@ def test_what_another_run_has_taken_over_is_not_kept(ready: Workshop, acme: Orga
         path = memory.storage.local_path(session.get_one(File, row.file_id).storage_key)
     assert path is not None
     prepared = done(row, path, tmp_path / "made")
-    with pytest.raises(IllegalTransitionError, match="by another run"), memory.database.session() as session:
-        preparations.succeed(session, memory, claimed, prepared)
+    kept = sorted(memory.storage.list(acme.id))
+    with pytest.raises(IllegalTransitionError, match="by another run"):
+        preparations.succeed(memory, claimed, prepared)
+    assert sorted(memory.storage.list(acme.id)) == kept
     with memory.database.reading() as session:
         assert [file.filename for file in files.list_page(session, acme.id)[0]] == ["train.jsonl"]
         assert not preparations.beat(session, claimed)

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 from afinador.data.checks.findings import Findings
 from afinador.data.labels import LabelCounts
-from afinador.data.records import Problem, shortened
+from afinador.data.quoting import shortened
+from afinador.data.records import Problem
 from afinador.data.shapes import SHAPES, Shape
 
 FEW_RECORDS = 10
@@ -27,7 +28,7 @@ def doubts_about_all(shape: Shape | None, found: Findings) -> Iterator[Problem]:
         said = f"Usable records: only {found.usable}; a model learns little from fewer than {FEW_RECORDS}."
         yield Problem("few_records", said)
     if found.ignored:
-        names = ", ".join(repr(name[:60]) for name in list(found.ignored)[:NAMES_TOLD])
+        names = ", ".join(shortened(name) for name in list(found.ignored)[:NAMES_TOLD])
         used = ", ".join(repr(name) for name in SHAPES[shape]) if shape else "none"
         said = f"Fields that are not used: {names}. Used: {used}."
         if shape == "text":

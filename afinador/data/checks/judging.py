@@ -10,7 +10,8 @@ from afinador.data.checks.contents import digest_of, parts_of, texts_of
 from afinador.data.checks.findings import Findings
 from afinador.data.checks.near_duplicates import signature_of
 from afinador.data.checks.personal_data import personal_data
-from afinador.data.records import WHOLE_FILE_CODES, Problem, Record, shortened
+from afinador.data.quoting import shortened
+from afinador.data.records import WHOLE_FILE_CODES, Problem, Record
 from afinador.data.shapes import OPTIONAL_FIELDS, SHAPES, Example, Shape, fields_allowed, near_miss, to_example
 
 LONG_RECORD_CHARACTERS = 100_000

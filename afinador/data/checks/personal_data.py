@@ -72,6 +72,14 @@ class _Kind:
             return False
         return any(self.holds is None or self.holds(found[0]) for found in self.pattern.finditer(text))
 
+    def masked_in(self, text: str) -> str:
+        """Return a text with a word for this kind in the place of each."""
+        if self.hints and not any(hint in text for hint in self.hints):
+            return text
+        return self.pattern.sub(
+            lambda found: f"[{self.name}]" if self.holds is None or self.holds(found[0]) else found[0], text
+        )
+
 
 _TOKEN_BEGINNINGS = (
     "sk-",
@@ -105,6 +113,10 @@ _KINDS = (
         r"|npm_[A-Za-z0-9]{36}|pypi-[A-Za-z0-9_-]{50,250}|eyJ[A-Za-z0-9_-]{10,2000}\.eyJ[A-Za-z0-9_-]{10,2000}\.[A-Za-z0-9_-]{10,2000})"
     ), _TOKEN_BEGINNINGS),
 )  # fmt: skip
+# Of a key that is quoted the secret is what follows its first line.
+_WHOLE_PRIVATE_KEY = re.compile(
+    r"-----BEGIN [A-Z0-9 ]{0,64}PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z0-9 ]{0,80}-----|\Z)", re.DOTALL
+)
 # Nothing that is searched for by its digits has fewer of them in a row, spaces and the like between them aside.
 _MANY_DIGITS = re.compile(r"[0-9](?:[ ().-]{0,2}[0-9]){6}")
 
@@ -119,3 +131,11 @@ def personal_data(record: Record, texts: Sequence[tuple[str, str]]) -> Iterator[
             field = next(field for field, text in zip(fields, all_texts, strict=True) if kind.is_in(text))
             said = f"{record.place}: {field} seems to hold {kind.name}. A model may repeat it to others: remove or replace it."
             yield Problem(kind.code, said, record.line, field)
+
+
+def masked(text: str) -> str:
+    """Return a text with the name of its kind in the place of each that it holds, for messages that quote it."""
+    text = _WHOLE_PRIVATE_KEY.sub("[a private key]", text)
+    for kind in (*_KINDS, *_KINDS_WITH_DIGITS) if _MANY_DIGITS.search(text) else _KINDS:
+        text = kind.masked_in(text)
+    return text

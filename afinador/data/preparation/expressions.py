@@ -29,7 +29,8 @@ from afinador.data.preparation.patterns import Pattern
 from afinador.data.preparation.rows import Means
 from afinador.data.preparation.texts import texts_in, texts_of, value_of
 from afinador.data.preparation.words import EXAMPLES, Word, words_of
-from afinador.data.records import Record, shortened
+from afinador.data.quoting import described, shortened
+from afinador.data.records import Record
 from afinador.data.shapes import label_text
 from afinador.errors import DataError, InvalidRequestError, nearest
 
@@ -247,7 +248,7 @@ def _compared(sign: str, left: Any, right: Any, record: Record) -> bool:
         return SIGNS[sign](left, right)
     if not ((_is_number(left) and _is_number(right)) or (isinstance(left, str) and isinstance(right, str))):
         raise DataError(
-            f"{record.place}: {shortened(left, 30)} {sign} {shortened(right, 30)} cannot be said of other values than "
+            f"{record.place}: {described(left)} {sign} {described(right)} cannot be said of other values than "
             "two numbers or two texts. Filter out the records that hold something else first, or correct them."
         )
     return SIGNS[sign](left, right)

@@ -3,23 +3,44 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import regex
 
-from afinador.data.records import Record, shortened
+from afinador.data.quoting import shortened
+from afinador.data.records import Record
 from afinador.errors import DataError, InvalidRequestError
 
 LONGEST_PATTERN = 1000
 SECONDS_PER_TEXT = 1.0
 """No text takes longer to be searched than this; patterns that try all ways of reading one would take years."""
 
+SECONDS_PER_STEP = 1800.0
+"""All texts of a data set together; a gigabyte takes a plain pattern some seconds."""
+LONGEST_MADE = 64 * 2**20
+"""No text that a step makes is longer, in characters: no reader would take it."""
+
 _ESCAPE = re.compile(r"\\(?:([0-9]+)|g<(\w+)>|(.|$))", re.DOTALL)
 _CHARACTERS = {"n": "\n", "t": "\t", "\\": "\\"}
 
-Replacement = Callable[[Any], str]
-"""Gives the text that stands in the place of a match."""
+Replacement = Callable[[Any], list[str]]
+"""Gives what stands in the place of a match, in pieces that are not joined before they are counted."""
+
+
+def require_room(characters: int, place: str, record: Record) -> None:
+    """Do nothing if a text that a step makes of a record may have so many characters.
+
+    Raises:
+        DataError: It may not.
+    """
+    if characters > LONGEST_MADE:
+        raise DataError(
+            f"{place}: it makes more than {LONGEST_MADE >> 20} Mi characters of {record.place.lower()}, the most that a "
+            "record is read with. Take shorter texts, or put less into them."
+        )
 
 
 class Pattern:
@@ -42,6 +63,7 @@ class Pattern:
                 param=param,
             )
         self._source, self._place = source, place
+        self._seconds = 0.0
         try:
             self._pattern = regex.compile(source)
         except (regex.error, OverflowError, RecursionError) as error:
@@ -57,21 +79,26 @@ class Pattern:
         Raises:
             DataError: It takes too long.
         """
-        try:
+        with self._timed(record):
             return self._pattern.search(text, timeout=SECONDS_PER_TEXT) is not None
-        except TimeoutError as error:
-            raise self._too_slow(record) from error
 
     def replaced_in(self, text: str, replacement: Replacement, record: Record) -> str:
         """Return a text with all that it finds replaced.
 
         Raises:
-            DataError: It takes too long.
+            DataError: It takes too long, or what comes of it is longer than 64 Mi characters.
         """
-        try:
-            return str(self._pattern.sub(replacement, text, timeout=SECONDS_PER_TEXT))
-        except TimeoutError as error:
-            raise self._too_slow(record) from error
+        made = 0
+
+        def counted(found: Any) -> str:
+            nonlocal made
+            pieces = replacement(found)
+            made += sum(map(len, pieces))
+            require_room(made, self._place, record)
+            return "".join(pieces)
+
+        with self._timed(record):
+            return str(self._pattern.sub(counted, text, timeout=SECONDS_PER_TEXT))
 
     def replacement(self, source: str, param: str) -> Replacement:
         r"""Read what stands in the place of what is found.
@@ -85,7 +112,7 @@ class Pattern:
             pieces += [source[position : escape.start()], self._meant(escape, source, param)]
             position = escape.end()
         pieces.append(source[position:])
-        return lambda found: "".join(piece if isinstance(piece, str) else found.group(piece) or "" for piece in pieces)
+        return lambda found: [piece if isinstance(piece, str) else found.group(piece) or "" for piece in pieces]
 
     def _meant(self, escape: re.Match[str], source: str, param: str) -> str | int:
         name = escape[1] or escape[2]
@@ -100,6 +127,20 @@ class Pattern:
             rf"are: {groups}. Groups are written \1 or \g<name>, a new line \n, a backslash \\.",
             param=param,
         )
+
+    @contextmanager
+    def _timed(self, record: Record) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        except TimeoutError as error:
+            raise self._too_slow(record) from error
+        self._seconds += time.perf_counter() - started
+        if self._seconds > SECONDS_PER_STEP:
+            raise DataError(
+                f"{self._place}: the regular expression {shortened(self._source)} took longer than {SECONDS_PER_STEP:g} s "
+                f"on all texts up to {record.place.lower()}. Write it without repetitions inside of repetitions, or prepare less at once."
+            )
 
     def _too_slow(self, record: Record) -> DataError:
         return DataError(

@@ -23,7 +23,8 @@ from afinador.data.preparation import (
 from afinador.data.preparation.rows import Means, Row, StepKind, Tally, Work
 from afinador.data.preparation.settings import Settings
 from afinador.data.preparation.spool import Spool
-from afinador.data.records import Problem, Record, shortened
+from afinador.data.quoting import shortened
+from afinador.data.records import Problem, Record
 from afinador.errors import DataError, InvalidRequestError, UnknownFieldError, nearest
 
 STEPS: dict[str, StepKind] = {

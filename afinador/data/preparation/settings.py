@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from afinador.data.records import shortened
+from afinador.data.quoting import shortened
 from afinador.errors import InvalidRequestError, UnknownFieldError, nearest
 
 

@@ -10,9 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 from afinador.data.preparation.rows import Row, with_fields
+from afinador.data.quoting import masked, shortened
 from afinador.data.records import Record
 from afinador.errors import DataError, nearest
 
+NAMES_SHOWN = 20
 _TURN_TEXTS = ("content", "value")
 
 
@@ -71,8 +73,10 @@ def require_field(record: Record, field: str) -> None:
 
 
 def _no_field(record: Record, field: str) -> DataError:
-    there = ", ".join(record.fields)
-    return DataError(f"{record.place} has no field {field!r}; it has: {there}.{nearest(field, record.fields)}")
+    there = ", ".join(map(shortened, list(record.fields)[:NAMES_SHOWN]))
+    return DataError(
+        f"{record.place} has no field {field!r}; it has: {there}.{nearest(field, map(masked, record.fields))}"
+    )
 
 
 def changed_row(row: Row, change: Callable[[str], str], field: str | None = None) -> Row:

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 
 from afinador.data.preparation import rename
-from afinador.data.preparation.patterns import Pattern
+from afinador.data.preparation.patterns import Pattern, require_room
 from afinador.data.preparation.rows import Means, Row, StepKind, Tally, Work, with_fields
 from afinador.data.preparation.settings import Settings
 from afinador.data.preparation.texts import changed_row, value_of
@@ -70,8 +70,14 @@ def _template(settings: Settings) -> Change:
             )
 
     def filled(row: Row) -> Row:
+        made = 0
+
         def value(found: re.Match[str]) -> str:
-            return label_text(value_of(row.record, found[1])) if found[1] else found[0][0]
+            nonlocal made
+            piece = label_text(value_of(row.record, found[1])) if found[1] else found[0][0]
+            made += len(piece)
+            require_room(made, settings.place, row.record)
+            return piece
 
         return with_fields(row, {**row.record.fields, field: _PLACE.sub(value, template)})
 
@@ -118,12 +124,12 @@ KIND = StepKind(
     keys={
         "operation": "`lowercase`, `uppercase`, `strip`, `collapse_spaces`, `nfc`, `nfkc`; `replace`, `truncate`, `template`, `rename`",
         "field": "the field that is changed, or that a template sets; all texts if omitted",
-        "pattern": "of `replace`: a regular expression; no text may take longer than a second",
+        "pattern": "of `replace`: a regular expression; no text may take longer than a second, all together half an hour",
         "replacement": "of `replace`: what stands there instead, with `\\1` for a group; nothing if omitted",
         "characters": "of `truncate`: how many are left",
         "words": "of `truncate`: how many are left",
         "keep": "of `truncate`: `start` (default) or `end`",
-        "template": "of `template`: a text with fields in braces: `{question}\\n{context}`",
+        "template": "of `template`: a text with fields in braces: `{question}\\n{context}`; what comes of it has 64 Mi characters at most",
         "fields": "of `rename`: as of the step of that name",
     },
     make=_make,

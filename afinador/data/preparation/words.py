@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from afinador.data.records import shortened
+from afinador.data.quoting import shortened
 from afinador.errors import InvalidRequestError
 
 LONGEST_EXPRESSION = 2000

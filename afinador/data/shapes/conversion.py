@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from afinador.data.records import Problem, Record, shortened
+from afinador.data.quoting import described, masked, shortened
+from afinador.data.records import Problem, Record
 from afinador.data.shapes.example import Example
 from afinador.data.shapes.form import Fields, RecordShape, Shape, one_turn
 from afinador.data.shapes.table import SHAPES, to_example
@@ -67,7 +68,7 @@ def converted(record: Record, shape: Shape, target: Shape, *, flatten: bool = Fa
     taken = sorted(others.keys() & {*wanted.fields, *wanted.optional})
     if taken:
         raise DataError(
-            f"{record.place} has a field {taken[0]!r}, which means something else in {target}. Rename or remove it."
+            f"{record.place} has a field {shortened(taken[0])}, which means something else in {target}. Rename or remove it."
         )
     try:
         made = _made(_flattened(example) if flatten else _meaning(source, own), wanted, record)
@@ -113,13 +114,13 @@ def _first_difference(one: Any, other: Any, path: str = "") -> str | None:
     """Return the place of the first value that is in one and not in the other, as a message says it; None if equal."""
     if isinstance(one, dict) and isinstance(other, dict):
         for name, value in one.items():
-            found = _first_difference(value, other.get(name), f"{path}.{name}" if path else name)
+            found = _first_difference(value, other.get(name), f"{path}.{masked(name)}" if path else masked(name))
             if found is not None:
                 return found
-        return None if one.keys() >= other.keys() else f"{path or 'the record'} as it is"
+        return None if one.keys() >= other.keys() else f"{shortened(path) if path else 'the record'} as it is"
     if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
         differences = (
             _first_difference(a, b, f"{path}[{index}]") for index, (a, b) in enumerate(zip(one, other, strict=True))
         )
         return next((each for each in differences if each is not None), None)
-    return None if one == other else f"{path!r} ({shortened(one, 30)})"
+    return None if one == other else f"{shortened(path)} ({described(one)})"

@@ -11,7 +11,8 @@ import json
 from typing import Any
 
 from afinador.data.extraction import Document, default_request
-from afinador.data.records import Problem, Record, shortened
+from afinador.data.quoting import described
+from afinador.data.records import Problem, Record
 from afinador.data.shapes.example import Example
 from afinador.data.shapes.form import RecordShape, unusable_text
 
@@ -47,7 +48,7 @@ def _unusable_object(record: Record, name: str, value: Any) -> Problem | None:
         said = f"{record.place}: {name!r} is null. Write an object, or remove the record."
         return Problem("null_field", said, record.line, name)
     if not isinstance(value, dict):
-        said = f'{record.place}: {name!r} is {shortened(value)}, but must be an object such as {{"title": "…"}}.'
+        said = f'{record.place}: {name!r} is {described(value)}, but must be an object such as {{"title": "…"}}.'
         return Problem("wrong_type", said, record.line, name)
     if not value:
         said = f"{record.place}: {name!r} is empty. Write at least one field, or remove the record."

@@ -8,7 +8,8 @@ from difflib import get_close_matches
 from itertools import islice
 from typing import Any, Literal
 
-from afinador.data.records import Problem, Record, shortened
+from afinador.data.quoting import described, named, shortened
+from afinador.data.records import Problem, Record
 from afinador.data.shapes.example import Example
 
 Shape = Literal[
@@ -92,7 +93,7 @@ def unusable_text(record: Record, name: str, *, may_be_empty: bool = False) -> P
         said = f"{record.place}: {name!r} is null. Write a value, or remove the record."
         return Problem("null_field", said, record.line, name)
     if not isinstance(value, str):
-        said = f"{record.place}: {name!r} is {shortened(value)}, but must be text."
+        said = f"{record.place}: {name!r} is {described(value)}, but must be text."
         return Problem("wrong_type", said, record.line, name)
     if not value.strip() and not may_be_empty:
         said = f"{record.place}: {name!r} is empty. Write a value, or remove the record."
@@ -113,7 +114,7 @@ def content_of(fields: Mapping[str, Any], role: str) -> str:
     """
     messages = fields["messages"]
     if [message.get("role") for message in messages] != ["user", "assistant"]:
-        roles = ", ".join(str(message.get("role")) for message in messages[:6])
+        roles = ", ".join(named(message.get("role")) for message in messages[:6])
         more = ", …" if len(messages) > 6 else ""
         raise ValueError(f"'messages' has the roles {roles}{more}; one message of the user and one answer fit")
     return next(str(message["content"]) for message in messages if message["role"] == role)

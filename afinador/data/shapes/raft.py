@@ -11,7 +11,8 @@ from hashlib import sha256
 from random import Random
 from typing import Any
 
-from afinador.data.records import Problem, Record, shortened
+from afinador.data.quoting import described
+from afinador.data.records import Problem, Record
 from afinador.data.shapes.example import Example
 from afinador.data.shapes.form import RecordShape, first_unusable, unusable_text
 
@@ -45,11 +46,11 @@ def documents_of(question: str, oracle: str, distractors: list[str]) -> list[str
 
 def _unusable_distractors(record: Record, distractors: Any) -> Problem | None:
     if not isinstance(distractors, list):
-        said = f"{record.place}: 'distractors' is {shortened(distractors)}, but must be a list of texts."
+        said = f"{record.place}: 'distractors' is {described(distractors)}, but must be a list of texts."
         return Problem("wrong_type", said, record.line, "distractors")
     for index, text in enumerate(distractors):
         if not isinstance(text, str) or not text.strip():
-            said = f"{record.place}: 'distractors[{index}]' is {shortened(text)}, but must be a text. Remove it."
+            said = f"{record.place}: 'distractors[{index}]' is {described(text)}, but must be a text. Remove it."
             return Problem("wrong_type", said, record.line, f"distractors[{index}]")
         if text == record.fields["oracle"]:
             said = f"{record.place}: 'distractors[{index}]' is the oracle. Remove it."

@@ -10,7 +10,8 @@ import json
 from typing import Any
 
 from afinador.data.messages import BadMessagesError, checked_messages, checked_tools
-from afinador.data.records import Problem, Record, shortened
+from afinador.data.quoting import described, named
+from afinador.data.records import Problem, Record
 from afinador.data.shapes.example import Example
 from afinador.data.shapes.form import Fields, RecordShape
 
@@ -50,16 +51,16 @@ def _check_turns(turns: Any) -> None:
     if not isinstance(turns, list) or not turns:
         raise BadMessagesError(
             "bad_messages",
-            f"'conversations' is {shortened(turns)}, but must be a list of turns with 'from' and 'value'.",
+            f"'conversations' is {described(turns)}, but must be a list of turns with 'from' and 'value'.",
             "conversations",
         )
     for index, turn in enumerate(turns):
         field = f"conversations[{index}]"
         if not isinstance(turn, dict):
-            said = f"{field} is {shortened(turn)}, but must be an object with 'from' and 'value'."
+            said = f"{field} is {described(turn)}, but must be an object with 'from' and 'value'."
             raise BadMessagesError("bad_message", said, field)
         if not isinstance(turn.get("from"), str) or turn["from"] not in ROLES:
-            found = f"is {shortened(turn['from'])}" if "from" in turn else "is missing"
+            found = f"is {named(turn['from'])}" if "from" in turn else "is missing"
             said = f"{field}.from {found}; allowed are: {', '.join(ROLES)}."
             raise BadMessagesError("bad_role", said, f"{field}.from")
         _check_value(turn, field)
@@ -69,12 +70,12 @@ def _check_value(turn: dict[str, Any], field: str) -> None:
     value, role = turn.get("value"), ROLES[turn["from"]]
     field = f"{field}.value"
     if not isinstance(value, str):
-        found = f"is {shortened(value)}" if "value" in turn else "is missing"
+        found = f"is {described(value)}" if "value" in turn else "is missing"
         raise BadMessagesError("bad_content", f"{field} {found}; it must be text.", field)
     if role == "call":
         call = _parsed(value)
         if not isinstance(call, dict) or not isinstance(call.get("name"), str):
-            said = f'{field} is {shortened(value)}; a call is written as {{"name": "…", "arguments": {{…}}}}.'
+            said = f'{field} is {described(value)}; a call is written as {{"name": "…", "arguments": {{…}}}}.'
             raise BadMessagesError("bad_tool_call", said, field)
     elif not value.strip() and role != "reply":
         raise BadMessagesError("empty_content", f"{field} is empty. Write the text, or remove the record.", field)
@@ -136,9 +137,9 @@ def _from_messages(fields: Fields) -> Fields:
             continue
         role = "reply" if message["role"] == "tool" else message["role"]
         if role not in _SPEAKERS:
-            raise ValueError(f"messages[{index}].role is {role!r}, which a turn cannot be from")
+            raise ValueError(f"messages[{index}].role is {named(role)}, which a turn cannot be from")
         if not isinstance(message.get("content"), str):
-            raise ValueError(f"messages[{index}].content is {shortened(message.get('content'))}; a turn holds text")
+            raise ValueError(f"messages[{index}].content is {described(message.get('content'))}; a turn holds text")
         turns.append({"from": _SPEAKERS[role], "value": message["content"]})
     return {"conversations": turns, **({"tools": fields["tools"]} if fields.get("tools") else {})}
 

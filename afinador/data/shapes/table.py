@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from afinador.data.records import Format, Problem, Record, shortened
+from afinador.data.quoting import shortened
+from afinador.data.records import Format, Problem, Record
 from afinador.data.shapes import (
     alpaca,
     document_metadata,

@@ -58,8 +58,8 @@ def test_what_goes_comes_back_and_what_cannot_is_refused_by_name(shape: Shape, t
     [
         ("messages", "prompt_completion", {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a", "weight": 1}]}, "no place for 'messages[1].weight' (1)"),
         ("messages", "sharegpt", {"messages": [{"role": "developer", "content": "s"}, {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]}, "messages[0].role is 'developer'"),
-        ("messages", "alpaca", {"messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]}, "roles system, user, assistant"),
-        ("alpaca", "text_label", {"instruction": "i", "input": "x", "output": "o"}, "no place for 'instruction' ('i')"),
+        ("messages", "alpaca", {"messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]}, "roles 'system', 'user', 'assistant'"),
+        ("alpaca", "text_label", {"instruction": "i", "input": "x", "output": "o"}, "no place for 'instruction' (a text of 1 character)"),
         ("alpaca", "text_label", {"instruction": "i", "input": "x", "output": "o"}, "flatten: true"),
         ("prompt_completion", "messages", {"prompt": "", "completion": "c"}, "messages[0].content is empty"),
         ("prompt_completion", "text_label", {"prompt": "p", "completion": "c", "label": 3}, "field 'label', which means something else"),

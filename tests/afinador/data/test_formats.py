@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import re
+import shutil
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from afinador.data.formats import COMPRESSIONS, FORMATS, FORMATS_BY_EXTENSION
 from afinador.data.readers import detect_format, read_records
 from afinador.data.records import Problem, Record
 from afinador.data.writers import write_records
-from afinador.errors import DataError
+from afinador.errors import DataError, InsufficientStorageError
 from afinador.schemas.datasets import DatasetReading
 
 ROWS = [{"text": f"text {n}, ñ", "label": "odd" if n % 2 else "even"} for n in range(1, 6)]
@@ -318,6 +319,32 @@ def test_links_in_an_archive_are_refused(tmp_path: Path) -> None:
         link.external_attr = 0o120777 << 16
         archive.writestr(link, "/etc/passwd")
     assert "a link" in problem(tmp_path / "data.zip").message
+
+
+def test_an_archive_is_refused_before_what_it_describes_takes_memory_or_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = b"PK\x01\x02" + bytes(24) + (1).to_bytes(2, "little") + bytes(16) + b"a"
+    many = 100_001
+    size = (len(entry) * many).to_bytes(4, "little")
+    end = b"PK\x05\x06" + bytes(4) + b"\x01\x00\x01\x00" + size + bytes(6)
+    (tmp_path / "data.zip").write_bytes(b"PK\x03\x04" + entry * many + end)
+    assert "more than 100000 files" in problem(tmp_path / "data.zip").message
+    name = tarfile.TarInfo("a.json")
+    name.type, name.size = tarfile.GNUTYPE_LONGNAME, 1 << 40
+    (tmp_path / "data.tar").write_bytes(name.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+    assert "describes a file with 1099511627776 bytes" in problem(tmp_path / "data.tar").message
+    name.type, name.size = tarfile.REGTYPE, 1 << 60
+    (tmp_path / "data.tar").write_bytes(name.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+    assert "unpacks to more than 4 GiB" in problem(tmp_path / "data.tar").message
+    monkeypatch.setattr(archives.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(100, 90, 10))
+    for pack, extension in ((a_zip, ".zip"), (a_tar, ".tar")):
+        path = tmp_path / f"room{extension}"
+        path.write_bytes(pack({"a.json": b'{"text": "a"}'}))
+        with pytest.raises(
+            InsufficientStorageError, match="unpacks to 13 bytes, and the disk for temporary files has 10"
+        ):
+            list(read_records(path, "folder"))
 
 
 @pytest.mark.parametrize("extension", [".jsonl.gz", ".jsonl.zst", ".zip", ".tar.gz"])

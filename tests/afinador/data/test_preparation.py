@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from afinador.data.preparation import STEPS, Means, Pipeline, Tally, prepare, run_to_file
+from afinador.data.preparation import STEPS, Means, Pipeline, Tally, patterns, prepare, run_to_file
 from afinador.data.readers import read_records
 from afinador.data.records import Problem, Record
 from afinador.data.saved_datasets import read_saved_dataset
@@ -379,7 +379,7 @@ def test_documents_are_parted_by_blank_lines(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("format", "rows", "said"),
     [
-        ("csv", [{"a": "1"}, {"b": "2"}], "Line 2 has the fields b, the first record a"),
+        ("csv", [{"a": "1"}, {"b": "2"}], "Line 2 has the fields 'b', the first record 'a'"),
         ("csv", [{"messages": []}], "'messages' is neither text nor a number"),
         ("text", [{"text": "a", "label": "b"}], "plain text holds 'text' alone"),
         ("text", [{"text": "a\n\nb"}], "blank line"),
@@ -469,3 +469,25 @@ def test_rows_in_out_and_changed_are_those_counted_another_way(rows: list[dict[s
     assert [tally.rows_out for tally in tallies] == [*came[1:], came[-1]]
     assert tallies[1].changed == sum("B" in row["text"] for row in long)
     assert {(row["text"], row["label"]) for row in kept} <= distinct and len(kept) == came[-1]
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        {"type": "transform", "operation": "template", "field": "text", "template": "{text}" * 70},
+        {"type": "transform", "operation": "replace", "pattern": "(.+)", "replacement": "\\1" * 70},
+    ],
+)
+def test_what_a_step_makes_of_a_record_has_a_limit(step: dict[str, Any]) -> None:
+    with pytest.raises(DataError, match=r"Step 1.* more than 64 Mi characters of line 1"):
+        list(Pipeline([step]).run([Record(1, {"text": "x" * 2**20})], "data.jsonl"))
+
+
+def test_a_pattern_has_a_limit_of_time_for_all_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patterns, "SECONDS_PER_STEP", 0.0)
+    with pytest.raises(DataError, match="took longer than 0 s on all texts up to line 1"):
+        list(
+            Pipeline([{"type": "filter", "condition": "text matches 'a'"}]).run(
+                [Record(1, {"text": "a"})], "data.jsonl"
+            )
+        )
