@@ -105,8 +105,15 @@ _KINDS = (
         r"|npm_[A-Za-z0-9]{36}|pypi-[A-Za-z0-9_-]{50,250}|eyJ[A-Za-z0-9_-]{10,2000}\.eyJ[A-Za-z0-9_-]{10,2000}\.[A-Za-z0-9_-]{10,2000})"
     ), _TOKEN_BEGINNINGS),
 )  # fmt: skip
+_HINTS = tuple(hint for kind in _KINDS for hint in kind.hints)
 # Nothing that is searched for by its digits has fewer of them in a row, spaces and the like between them aside.
 _MANY_DIGITS = re.compile(r"[0-9](?:[ ().-]{0,2}[0-9]){6}")
+
+
+def may_be_personal(texts: Sequence[str]) -> bool:
+    """Tell whether texts can hold any of it; False is certain, True is not."""
+    together = "\n".join(texts)
+    return any(hint in together for hint in _HINTS) or _MANY_DIGITS.search(together) is not None
 
 
 def personal_data(record: Record, texts: Sequence[tuple[str, str]]) -> Iterator[Problem]:

@@ -17,6 +17,7 @@ from afinador.data.checks.characters import may_be_strange_text
 from afinador.data.checks.findings import Findings, Proven
 from afinador.data.checks.judging import LONG_RECORD_CHARACTERS, Judge
 from afinador.data.checks.line_blocks import BLOCK_BYTES, Block, is_searched
+from afinador.data.checks.personal_data import may_be_personal
 from afinador.data.checks.proofs import is_claimed
 from afinador.data.delimited import Dialect, dialect_of, record_of_row
 from afinador.data.lines import BYTE_ORDER_MARK, LONGEST_LINE_BYTES
@@ -91,7 +92,7 @@ class Rows:
 
     def _judged(self, raw: bytes, block: Block) -> Findings:
         found = Findings()
-        places = None if block.closely or may_be_strange_text(raw) else self._places()
+        places = None if may_be_strange_text(raw) else self._places()
         csv.field_size_limit(LONGEST_LINE_BYTES)
         reader = csv.reader(
             map(bytes.decode, BytesIO(raw)), delimiter=self.dialect.delimiter, quotechar=self.dialect.quote, strict=True
@@ -101,8 +102,8 @@ class Rows:
         line = block.first_line
         for row in reader:
             proven = _proven(row, len(self.header), places, ignored, self.judge.shape == "text_label")
-            if proven is not None:
-                found.take(line, proven)
+            if proven is not None and not (block.closely and may_be_personal(proven.parts)):
+                found.take(line, proven, closely=block.closely)
             elif row:
                 record = record_of_row(list(self.header), line, row)
                 self.judge.judge(record, found, closely=block.closely)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import asdict
+from io import BytesIO
 
 import pytest
 
@@ -44,13 +45,21 @@ ODD_LINES = [
     b'{"messages": [{"role": "bot", "content": "a"}, {"role": "assistant", "content": "b"}]}',
     b'{"messages": [{"role": "developer", "content": "a"}, {"role": "assistant", "content": "b"}]}',
     b'{"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}]}, {"role": "assistant", "content": " "}]}',
+    b'{"text": "write to ana@correo.org, she answers"}', b'{"text": "write to ana\\u0040correo.org", "label": "b"}',
+    b'{"prompt": "call \\u002b34 612 345 678", "completion": "b"}', b'{"prompt": "a", "completion": "call +34 612 345 678"}',
+    b'{"text": "one two three four five six seven eight nine ten eleven twelve thirteen", "label": "b"}',
     b'{"text": "' + b"long " * 30_000 + b'"}',
 ]  # fmt: skip
 
 
-def findings_of(path, judge):
-    """What is found in a file without a close look, as plain values."""
-    block = Block(0, path.stat().st_size, 1, closely=False)
+def unproven(raw, shape):
+    """Every line, for a look at each."""
+    return ((line, None) for line in BytesIO(raw))
+
+
+def findings_of(path, judge, *, closely=False):
+    """What is found in a file, as plain values."""
+    block = Block(0, path.stat().st_size, 1, closely=closely)
     found = asdict(JsonLines(path, judge).findings(block))
     found["labels"] = found["labels"].to_json()
     return found
@@ -65,14 +74,16 @@ def test_what_is_proven_good_is_good_when_looked_at(tmp_path, monkeypatch, shape
         path.write_bytes(b"\n".join(lines))
         quick = findings_of(path, judge)
         with monkeypatch.context() as patched:
-            patched.setattr(line_blocks, "prove", lambda lines, raw, shape: [None] * len(lines))
+            patched.setattr(line_blocks, "prove", unproven)
             assert quick == findings_of(path, judge), lines
     for _ in range(15):
         path.write_bytes(b"\n".join(draw.choices(ODD_LINES[:-1], k=40)) + draw.choice([b"", b"\n"]))
         quick = findings_of(path, judge)
         with monkeypatch.context() as patched:
-            patched.setattr(line_blocks, "prove", lambda lines, raw, shape: [None] * len(lines))
+            patched.setattr(line_blocks, "prove", unproven)
             assert quick == findings_of(path, judge)
+            alone = findings_of(path, judge, closely=True)
+        assert findings_of(path, judge, closely=True) == alone
 
 
 @pytest.mark.shared_data
@@ -84,7 +95,7 @@ def test_hostile_lines_are_never_proven_good(shared_data, tmp_path, monkeypatch)
         judge = Judge(shape, finds_repetitions=True)
         quick = findings_of(path, judge)
         with monkeypatch.context() as patched:
-            patched.setattr(line_blocks, "prove", lambda lines, raw, shape: [None] * len(lines))
+            patched.setattr(line_blocks, "prove", unproven)
             assert quick == findings_of(path, judge), (path.name, shape)
 
 
