@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,6 +60,18 @@ def read_with_loader(path: Path, reading: DatasetReading | None) -> Iterator[Rec
     except Exception as error:  # whatever an operator's function raises is a fault of the data, or of the function
         said = f"The loader {reading.loader} failed after record {number}: {type(error).__name__}: {shortened(str(error), 200)}."
         yield Problem("loader_failed", said)
+
+
+def code_of_loader(loader: str) -> str | None:
+    """Return the hash of the source of a loader's module, by which it is seen that an operator has changed it.
+
+    Modules that it imports are not looked at. None where there is no source, or no such module.
+    """
+    try:
+        source = inspect.getsource(importlib.import_module(loader.partition(":")[0]))
+    except Exception:  # an import runs the module; whoever reads with it tells what is wrong
+        return None
+    return hashlib.sha256(source.encode()).hexdigest()
 
 
 def _function(loader: str) -> Any:

@@ -132,7 +132,7 @@ def test_token_texts_make_up_the_text(any_tokenizer):
 def test_a_preview_shows_exactly_what_is_trained(any_tokenizer, max_length):
     examples = [Example(1, prompt="a long question", completion="an answer"), Example(2, text="some words " * 9)]
     shown = preview(examples, any_tokenizer, Limits("causal_lm", max_length), records=5)["records"]
-    trained = tokenise_all(examples, any_tokenizer, max_length)
+    trained = list(tokenise_all(examples, any_tokenizer, max_length))
     seen = [[token for token in piece if token["state"] != "cut"] for record in shown for piece in record["pieces"]]
     assert [[token["id"] for token in piece] for piece in seen] == [piece.input_ids for piece in trained]
     assert [[token["state"] == "trained" for token in piece] for piece in seen] == [
