@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer
 
+from afinador.data import chat
 from afinador.data.dataset_reports import every_of, merged, reading_of, with_tokens
 from afinador.data.lengths import BINS, Lengths
 from afinador.data.preview import preview, token_texts
@@ -34,6 +35,13 @@ def process():
 
 def codes(checked):
     return checked["counts"]
+
+
+def test_a_conversation_of_thousands_of_messages_is_a_fault_and_is_not_rendered(chatml, monkeypatch):
+    monkeypatch.setattr(chat, "MOST_MESSAGES", 4)
+    [error] = check_tokens([Example(7, messages=(*CHAT, *CHAT, *CHAT)[:6])], chatml, LONG)["errors"]
+    assert (error["code"], error["line"]) == ("not_tokenised", 7)
+    assert "has 6 messages; at most 4 are written with a chat template. Split" in error["message"]
 
 
 def test_lengths_are_those_of_a_sorted_list():
