@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import inspect
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from afinador.data.records import Problem, Record, shortened
 from afinador.errors import DataError, InvalidRequestError
+from afinador.storage import sha256_of
 
 if TYPE_CHECKING:
     from afinador.schemas.datasets import DatasetReading
@@ -62,16 +62,16 @@ def read_with_loader(path: Path, reading: DatasetReading | None) -> Iterator[Rec
         yield Problem("loader_failed", said)
 
 
-def code_of_loader(loader: str) -> str | None:
-    """Return the hash of the source of a loader's module, by which it is seen that an operator has changed it.
+def code_of_loader(loader: str) -> str:
+    """Return the hash of the file of a loader's module, by which it is seen that an operator has changed it.
 
-    Modules that it imports are not looked at. None where there is no source, or no such module.
+    Modules that it imports are not looked at. Empty where there is no such file; reading tells then what is wrong.
     """
     try:
-        source = inspect.getsource(importlib.import_module(loader.partition(":")[0]))
-    except Exception:  # an import runs the module; whoever reads with it tells what is wrong
-        return None
-    return hashlib.sha256(source.encode()).hexdigest()
+        module = find_spec(loader.partition(":")[0])
+        return sha256_of(Path(module.origin)) if module is not None and module.origin else ""
+    except Exception:  # a package around the module is run
+        return ""
 
 
 def _function(loader: str) -> Any:

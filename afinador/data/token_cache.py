@@ -24,6 +24,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from afinador.data.formats import extension_of
+from afinador.data.loaders import code_of_loader
 from afinador.data.token_rows import TokenRows, batches_of, map_rows, write_rows
 from afinador.data.tokenisation import TokenisedExample
 from afinador.errors import InsufficientStorageError
@@ -32,6 +34,8 @@ from afinador.storage import require_free_space
 if TYPE_CHECKING:
     import pyarrow
     from transformers import PreTrainedTokenizerBase
+
+    from afinador.config.spec import DataFile
 
 SUFFIX = ".arrow"
 _FIGURES_SUFFIX = ".json"
@@ -151,13 +155,23 @@ class TokenCache:
             excess -= size
 
 
+def identity_of(file: DataFile) -> dict[str, Any]:
+    """Return all that decides what is read from a file: bytes, declaration, extension, and the code of a custom loader."""
+    loader = file.reading.loader if file.reading else None
+    return {
+        **file.model_dump(mode="json", exclude={"file_id", "name", "path", "bytes"}),
+        "extension": extension_of(Path(file.path).name),
+        "loader_code": code_of_loader(loader) if loader else None,
+    }
+
+
 def key_of(
     data: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase, max_length: int, classes: Sequence[str]
 ) -> str | None:
     """Return the name of an entry, which begins with the hash of the data; None where the tokenizer cannot be known.
 
     Args:
-        data: ``sha256`` of the bytes, and everything that says how they are read.
+        data: ``identity_of`` the file, and everything else that says how it is read.
         tokenizer: As it will be used.
         max_length: Most tokens of one example.
         classes: By their ids; none unless texts are classified.

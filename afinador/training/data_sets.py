@@ -13,12 +13,10 @@ from afinador.config.spec import DataFile, FineTuningSpec
 from afinador.data.batching import BatchOrder
 from afinador.data.classified import TEXT_AS_IT_IS, ClassForm, tokenise_classified
 from afinador.data.extraction import Extraction, extraction_of
-from afinador.data.formats import extension_of
-from afinador.data.loaders import code_of_loader
 from afinador.data.prompting import Following, PromptForm, Summary, asked_by, prompt_form
 from afinador.data.shapes import Example
 from afinador.data.templates import template_name
-from afinador.data.token_cache import Cached, TokenCache, key_of
+from afinador.data.token_cache import Cached, TokenCache, identity_of, key_of
 from afinador.data.token_rows import TokenRows, batches_of
 from afinador.data.tokenisation import CutCounts, TokenisedExample, count_cuts, tokenise_all
 from afinador.data.validation import load_examples
@@ -84,8 +82,8 @@ def load_data(
             return tokenise_classified(passing, tokenizer, max_length, classes)
         return tokenise_all(passing, tokenizer, max_length)
 
-    read_as = _read_as(file, extraction) if cache else None
-    key = key_of(read_as, tokenizer, max_length, classes) if read_as else None
+    data = {**identity_of(file), "extraction": asdict(extraction)}
+    key = key_of(data, tokenizer, max_length, classes) if cache else None
     cached = cache.get_or_make(key, tokenise, lambda: asdict(passing.summary())) if cache and key else None
     tokenised = cached.tokenised if cached else TokenRows(batches_of(tokenise()))
     summary = Summary(**cached.summary) if cached else passing.summary()
@@ -97,20 +95,6 @@ def load_data(
 
 def _examples_of(file: DataFile, extraction: Extraction) -> Iterator[Example]:
     return asked_by(load_examples(Path(file.path), file.format, file.reading), extraction)
-
-
-def _read_as(file: DataFile, extraction: Extraction) -> dict[str, Any] | None:
-    """Return all that decides what is read: bytes, declaration, extension, code of a loader; None where that is unknown."""
-    loader = file.reading.loader if file.reading else None
-    loader_code = code_of_loader(loader) if loader else ""
-    if loader_code is None:
-        return None
-    return {
-        **file.model_dump(mode="json", exclude={"file_id", "name", "path", "bytes"}),
-        "extension": extension_of(Path(file.path).name),
-        "extraction": asdict(extraction),
-        "loader_code": loader_code,
-    }
 
 
 def order_batches(data: Data, spec: FineTuningSpec) -> BatchOrder:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import linecache
 import sys
 from collections.abc import Callable
 from importlib import invalidate_caches
@@ -75,7 +74,6 @@ def test_an_operators_loader_that_was_changed_is_asked_anew(
         module.write_text(f"def load(path):\n    yield {{'text': 'this is {text} text'}}\n")
         monkeypatch.delitem(sys.modules, "changing_loader", raising=False)
         invalidate_caches()
-        linecache.checkcache()
         data = data_sets.load_data(file, subject.tokenizer, 40, cache=cache)
         hits.append(data.cached is not None and data.cached.is_hit)
         assert text in subject.tokenizer.decode(data.tokenised[0].input_ids)
