@@ -13,7 +13,7 @@ from typing import Any
 from afinador.config.spec import DataFile, FineTuningSpec
 from afinador.data.dataset_reports import dataset_report, every_of, merged, reading_of
 from afinador.data.extraction import extraction_of
-from afinador.data.token_cache import code_and_libraries
+from afinador.data.token_cache import code_and_libraries, identity_of
 from afinador.data.token_process import TokenProcess
 from afinador.errors import AfinadorError, DataError, ModelError, ServiceUnavailableError
 from afinador.models.tokenizer_folders import tokenizer_folder
@@ -94,9 +94,8 @@ def _report(
 
 def _name(spec: FineTuningSpec, file: DataFile, limits: dict[str, Any], every: int) -> str:
     """Name figures by all that they depend on, so that the next job on the same data need not ask."""
-    read_as = file.model_dump(mode="json", exclude={"file_id", "name", "path", "bytes"})
     parts = [
-        read_as,
+        identity_of(file),
         asdict(extraction_of(spec.hyperparameters)),
         spec.base_model.sha256,
         limits,

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
     from afinador.data.shapes import Example
 
+MOST_MESSAGES = 2000
+"""Of one conversation. Each answer is found by rendering all before it, so that twice as many messages take four times
+as long: 2,000 take eight seconds, ten times as many would take a quarter of an hour."""
+
 # Marks around the number of a protected text: two private characters, and no data holds both in this form.
 _FIRST_PRIVATE, _LAST_PRIVATE = 0xE000, 0xF8FF
 
@@ -29,8 +33,14 @@ def chat_segments(example: Example, tokenizer: PreTrainedTokenizerBase) -> list[
     Text of the data set that looks like a special token (``<|im_end|>``) stays text.
 
     Raises:
-        DataError: The template refuses the conversation, or writes none of the answers so that they can be found.
+        DataError: The template refuses the conversation, or writes none of the answers so that they can be found; or it
+            has too many messages.
     """
+    if example.messages is not None and len(example.messages) > MOST_MESSAGES:
+        raise DataError(
+            f"Record at line {example.line} has {len(example.messages)} messages; at most {MOST_MESSAGES} are written with "
+            "a chat template. Split the conversation into several records."
+        )
     special = special_texts(tokenizer)
     messages, protected = _protect(_messages_of(example), special)
     rendering = _Rendering(example, messages, tokenizer)

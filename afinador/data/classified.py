@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +22,9 @@ TEXT_AS_IT_IS = "text"
 
 
 def tokenise_classified(
-    examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, max_length: int, classes: Sequence[str]
-) -> list[TokenisedExample]:
-    """Return texts as tokens, in their order, each with its class as its only label.
+    examples: Iterable[Example], tokenizer: PreTrainedTokenizerBase, max_length: int, classes: Sequence[str]
+) -> Iterator[TokenisedExample]:
+    """Yield texts as tokens, in their order, each with its class as its only label.
 
     The ids are those that the tokenizer gives of its own accord, as when the classifier is used. A text with more than
     ``max_length`` tokens loses its end; special tokens stay.
@@ -33,14 +33,12 @@ def tokenise_classified(
         DataError: A label that is none of the classes.
     """
     ids = {name: number for number, name in enumerate(classes)}
-    tokenised = []
     for example in examples:
         name = class_of(example.completion or "")
         if name not in ids:
             raise DataError(f"Record at line {example.line} has the label {shortened(name)}, which is not trained.")
         whole, kept = text_to_classify(example, tokenizer, max_length)
-        tokenised.append(TokenisedExample(kept, [ids[name]], cut_after=len(whole) - len(kept)))
-    return tokenised
+        yield TokenisedExample(kept, [ids[name]], cut_after=len(whole) - len(kept))
 
 
 def text_to_classify(

@@ -9,6 +9,7 @@ from typing import Any
 
 from afinador.data.labels import HASH_CHARACTERS, LABEL_CHARACTERS
 from afinador.data.quoting import masked
+from afinador.data.records import Problem
 from afinador.data.token_process import TokenProcess
 from afinador.schemas.dataset_reports import DatasetReport
 
@@ -85,7 +86,26 @@ def merged(report: Mapping[str, Any], checked: Mapping[str, Any], base_model: st
         firsts = {problem["code"]: problem["message"] for problem in reversed(checked["warnings"])}
         said = " ".join([said, *reversed(firsts.values())])
     tokens = {"base_model": base_model, **checked["tokens"]}
-    return {**report, "errors": errors, "warnings": warnings, "counts": counts, "summary": said, "tokens": tokens}
+    notes = [*report["notes"], *_notes_on(tokens, report["records"])]
+    return {
+        **report,
+        "notes": notes,
+        "errors": errors,
+        "warnings": warnings,
+        "counts": counts,
+        "summary": said,
+        "tokens": tokens,
+    }
+
+
+def _notes_on(tokens: Mapping[str, Any], records: int) -> list[dict[str, Any]]:
+    if tokens["every"] == 1:
+        return []
+    said = (
+        f"Token lengths, and faults that only a tokenizer shows, are those of {tokens['records']} of {records} records: "
+        f"one in {tokens['every']}, always the same ones. Training looks at all of them."
+    )
+    return [Problem("tokens_in_part", said).to_json()]
 
 
 def dataset_report(name: str, found: Mapping[str, Any]) -> DatasetReport:

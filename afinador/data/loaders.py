@@ -6,12 +6,14 @@ import importlib
 import logging
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from afinador.data.quoting import described, masked
 from afinador.data.records import Problem, Record
 from afinador.errors import DataError, InvalidRequestError
+from afinador.storage import sha256_of
 
 if TYPE_CHECKING:
     from afinador.schemas.datasets import DatasetReading
@@ -72,6 +74,18 @@ def _kept_back(error: Exception) -> str:
     return (
         f"{type(error).__name__} in line {frame.lineno} of {Path(frame.filename).name}; the log of the service has more"
     )
+
+
+def code_of_loader(loader: str) -> str:
+    """Return the hash of the file of a loader's module, by which it is seen that an operator has changed it.
+
+    Modules that it imports are not looked at. Empty where there is no such file; reading tells then what is wrong.
+    """
+    try:
+        module = find_spec(loader.partition(":")[0])
+        return sha256_of(Path(module.origin)) if module is not None and module.origin else ""
+    except Exception:  # a package around the module is run
+        return ""
 
 
 def _function(loader: str) -> Any:

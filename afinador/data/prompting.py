@@ -10,7 +10,7 @@ from afinador.data.extraction import Extraction
 from afinador.data.templates import stop_ids, template_name
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator
 
     from transformers import PreTrainedTokenizerBase
 
@@ -98,49 +98,88 @@ class PromptForm:
         return [f"prompt = {_quoted(prompt)}", 'inputs = tokenizer(prompt, return_tensors="pt")']
 
 
-def asked_by(examples: Sequence[Example], extraction: Extraction) -> list[Example]:
-    """Return examples with their documents asked for as a job says; all others stay.
+@dataclass(frozen=True)
+class Summary:
+    """What there is to know of the examples of a data set besides their tokens.
+
+    Attributes:
+        examples: How many there are.
+        kind: What the first one is, and all others are: ``text``, ``messages``, ``prompt`` or ``document``.
+        has_system: Whether any conversation begins with a system message.
+    """
+
+    examples: int
+    kind: Literal["text", "messages", "prompt", "document"]
+    has_system: bool
+
+
+class Following:
+    """Examples as they pass by, and what there is to know of them afterwards."""
+
+    def __init__(self, examples: Iterable[Example]) -> None:
+        self._examples = examples
+        self._first: Example | None = None
+        self._count = 0
+        self._has_system = False
+
+    def __iter__(self) -> Iterator[Example]:
+        for example in self._examples:
+            self._first = self._first or example
+            self._count += 1
+            self._has_system |= bool(example.messages and example.messages[0]["role"] == "system")
+            yield example
+
+    def summary(self) -> Summary:
+        """Return what was seen; at least one example was."""
+        first = self._first
+        assert first is not None
+        if first.document is not None:
+            return Summary(self._count, "document", self._has_system)
+        kind: Literal["text", "messages", "prompt"] = "prompt"
+        if first.text is not None:
+            kind = "text"
+        elif first.messages is not None:
+            kind = "messages"
+        return Summary(self._count, kind, self._has_system)
+
+
+def asked_by(examples: Iterable[Example], extraction: Extraction) -> Iterator[Example]:
+    """Yield examples with their documents asked for as a job says; all others stay.
 
     Raises:
         DataError: The job has prompts, and none for the type of a document.
     """
-    asked = []
     for example in examples:
         if example.document is not None:
             prompt, completion = extraction.request(example.document)
             example = replace(example, prompt=prompt, completion=completion)
-        asked.append(example)
-    return asked
+        yield example
 
 
-def prompt_form(
-    examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, extraction: Extraction | None = None
-) -> PromptForm:
+def prompt_form(data: Summary, tokenizer: PreTrainedTokenizerBase, extraction: Extraction | None = None) -> PromptForm:
     """Return the form in which a data set was written for a tokenizer; its examples all have one shape.
 
     Args:
-        examples: Of the data set.
+        data: What is known of it.
         tokenizer: Of the base model.
         extraction: How documents among them were asked for.
 
     Raises:
         ModelError: The tokenizer has no end-of-sequence token.
     """
-    first = examples[0]
-    has_system = any(example.messages and example.messages[0]["role"] == "system" for example in examples)
     name: FormName = "question"
-    if first.text is not None:
+    if data.kind == "text":
         name = "text"
     elif template_name(tokenizer) == "chat_template":
         name = "chat_template"
-    elif first.messages is not None:
+    elif data.kind == "messages":
         name = "conversation"
     prompt = _PROMPTS[name]
-    if name == "conversation" and has_system:
+    if name == "conversation" and data.has_system:
         prompt = f"{_SYSTEM_LINE}{prompt}"
     ids = [int(tokenizer.eos_token_id)] if name == "text" else stop_ids(tokenizer)
     tokens = [str(tokenizer.convert_ids_to_tokens(id)) for id in ids]
-    return PromptForm(name, prompt, has_system, tokens, ids, extraction if first.document is not None else None)
+    return PromptForm(name, prompt, data.has_system, tokens, ids, extraction if data.kind == "document" else None)
 
 
 def _quoted(value: Any) -> str:

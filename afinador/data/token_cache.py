@@ -2,8 +2,9 @@
 
 An entry is found by everything that it depends on: the bytes of the data and how they are read, tokenizer and chat
 template, lengths and classes, and the code and libraries that make tokens of text. So a hit is what tokenising anew
-would give, to the bit, and nothing has to be invalidated. Entries are Arrow files, written whole or not at all; of two
-processes that write the same one, the last wins with the same bytes.
+would give, to the bit, and nothing has to be invalidated. Entries are Arrow files, written batch by batch under another name, and
+mapped into memory, so that neither takes more for more data; of two processes that write the same one, the last wins
+with the same bytes.
 """
 
 from __future__ import annotations
@@ -14,14 +15,18 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import date
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from afinador.data.formats import extension_of
+from afinador.data.loaders import code_of_loader
+from afinador.data.token_rows import TokenRows, batches_of, map_rows, write_rows
 from afinador.data.tokenisation import TokenisedExample
 from afinador.errors import InsufficientStorageError
 from afinador.storage import require_free_space
@@ -30,13 +35,13 @@ if TYPE_CHECKING:
     import pyarrow
     from transformers import PreTrainedTokenizerBase
 
+    from afinador.config.spec import DataFile
+
 SUFFIX = ".arrow"
 _FIGURES_SUFFIX = ".json"
 ABANDONED_SECONDS = 86_400.0
 """What a process that died has left half written, goes after so long."""
 _LIBRARIES = ("transformers", "tokenizers", "jinja2")
-_BYTES_PER_TOKEN = 8
-_DIGEST = b"blake2b"
 
 logger = logging.getLogger(__name__)
 
@@ -46,11 +51,13 @@ class Cached:
     """Tokenised examples, and where they came from.
 
     Attributes:
-        is_hit: Nothing was tokenised.
+        summary: What was told of them when they were made.
+        is_hit: Nothing was read or tokenised.
         bytes: Size of the entry; 0 where none could be kept.
     """
 
-    tokenised: list[TokenisedExample]
+    tokenised: TokenRows
+    summary: dict[str, Any]
     is_hit: bool
     bytes: int
 
@@ -67,41 +74,66 @@ class TokenCache:
     folder: Path
     max_bytes: int
 
-    def get_or_make(self, key: str, make: Callable[[], list[TokenisedExample]]) -> Cached:
+    def get_or_make(
+        self,
+        key: str,
+        make: Callable[[], Iterable[TokenisedExample]],
+        summarise: Callable[[], Mapping[str, Any]] = dict,
+    ) -> Cached:
         """Return an entry, or make it and keep it; whatever is wrong with the cache, the run goes on without.
 
         Args:
             key: See ``key_of``.
-            make: Tokenises; what it raises goes on to the caller.
+            make: Tokenises, at least one example; what it raises goes on to the caller.
+            summarise: Tells of what was made, as plain JSON values; asked when all of it was.
         """
         path = self.folder / f"{key}{SUFFIX}"
-        found = _read(path)
+        found = self._find(path)
         if found is not None:
-            with suppress(OSError):  # removed just now, by another process that needed the room
-                os.utime(path)
-            return Cached(found[0], True, found[1])
-        made = make()
+            return found
         try:
-            return Cached(made, False, self._keep(path, made))
+            return self._keep(path, make(), summarise)
         except (OSError, InsufficientStorageError, MemoryError) as error:
             logger.warning("The tokenised data are not kept for later runs: %s", error)
-            return Cached(made, False, 0)
+            rows = TokenRows(batches_of(make()))
+            return Cached(rows, dict(summarise()), False, 0)
 
-    def _keep(self, path: Path, tokenised: Sequence[TokenisedExample]) -> int:
-        needed = _BYTES_PER_TOKEN * sum(len(example.input_ids) for example in tokenised)
-        if needed > self.max_bytes:
-            return 0
+    def _find(self, path: Path) -> Cached | None:
+        """Return an entry, or None where there is none; a damaged one goes."""
+        try:
+            size = path.stat().st_size
+            rows, summary = map_rows(path)
+            os.utime(path)
+            return Cached(rows, summary, True, size)
+        except ValueError as error:
+            logger.warning("Tokenised data in %s are damaged (%s) and made anew.", path.name, error)
+            with suppress(OSError):
+                path.unlink()
+        except OSError:  # there is none, or it was removed just now by another process that needed the room
+            pass
+        return None
+
+    def _keep(
+        self, path: Path, tokenised: Iterable[TokenisedExample], summarise: Callable[[], Mapping[str, Any]]
+    ) -> Cached:
         self.folder.mkdir(parents=True, exist_ok=True)
-        require_free_space(self.folder, needed, "Keeping tokenised data")
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
         try:
-            _write(temporary, tokenised)
+            write_rows(temporary, self._with_room(batches_of(tokenised)), summarise)
+            rows, summary = map_rows(temporary)  # which stay, also where the file does not
             size = temporary.stat().st_size
+            if size > self.max_bytes:
+                return Cached(rows, summary, False, 0)
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
         self._prune()
-        return size
+        return Cached(rows, summary, False, size)
+
+    def _with_room(self, batches: Iterable[pyarrow.RecordBatch]) -> Iterator[pyarrow.RecordBatch]:
+        for batch in batches:
+            require_free_space(self.folder, batch.nbytes, "Keeping tokenised data")
+            yield batch
 
     def _prune(self) -> None:
         """Remove what was not used for longest, until the rest fits; another process may do the same just now."""
@@ -123,13 +155,23 @@ class TokenCache:
             excess -= size
 
 
+def identity_of(file: DataFile) -> dict[str, Any]:
+    """Return all that decides what is read from a file: bytes, declaration, extension, and the code of a custom loader."""
+    loader = file.reading.loader if file.reading else None
+    return {
+        **file.model_dump(mode="json", exclude={"file_id", "name", "path", "bytes"}),
+        "extension": extension_of(Path(file.path).name),
+        "loader_code": code_of_loader(loader) if loader else None,
+    }
+
+
 def key_of(
     data: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase, max_length: int, classes: Sequence[str]
 ) -> str | None:
     """Return the name of an entry, which begins with the hash of the data; None where the tokenizer cannot be known.
 
     Args:
-        data: ``sha256`` of the bytes, and everything that says how they are read.
+        data: ``identity_of`` the file, and everything else that says how it is read.
         tokenizer: As it will be used.
         max_length: Most tokens of one example.
         classes: By their ids; none unless texts are classified.
@@ -161,6 +203,8 @@ def _identity_of(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any] | None:
         "backend": hashlib.sha256(whole).hexdigest(),
         "special_tokens": {name: str(token) for name, token in tokenizer.special_tokens_map.items()},
         "chat_template": tokenizer.chat_template,
+        # Some write the date: what they write on another day is another text.
+        "day": date.today().isoformat() if "strftime_now" in str(tokenizer.chat_template) else None,
         "truncation_side": tokenizer.truncation_side,
     }
 
@@ -172,73 +216,3 @@ def code_and_libraries() -> dict[str, str]:
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())
     return {"code": digest.hexdigest(), **{name: version(name) for name in _LIBRARIES}}
-
-
-def _write(path: Path, tokenised: Sequence[TokenisedExample]) -> None:
-    import pyarrow  # heavy, and only runs that keep tokens need it
-
-    lists = pyarrow.list_(pyarrow.int32())
-    table = pyarrow.table(
-        {
-            "input_ids": pyarrow.array([example.input_ids for example in tokenised], lists),
-            "labels": pyarrow.array([example.labels for example in tokenised], lists),
-            "cut_before": pyarrow.array([example.cut_before for example in tokenised], pyarrow.int32()),
-            "cut_after": pyarrow.array([example.cut_after for example in tokenised], pyarrow.int32()),
-            "continues": pyarrow.array([example.continues for example in tokenised], pyarrow.bool_()),
-        }
-    )
-    table = table.replace_schema_metadata({_DIGEST: _digest_of(table)})
-    with path.open("wb") as stream:
-        with pyarrow.ipc.new_file(stream, table.schema) as writer:
-            writer.write_table(table)
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-def _read(path: Path) -> tuple[list[TokenisedExample], int] | None:
-    """Return an entry and its size, or None where there is none; a damaged one goes."""
-    if not path.exists():
-        return None
-    import pyarrow
-
-    try:
-        with pyarrow.OSFile(str(path)) as stream:
-            size = stream.size()
-            table = pyarrow.ipc.open_file(stream).read_all()
-        if table.schema.metadata[_DIGEST] != _digest_of(table):
-            raise pyarrow.ArrowInvalid("its digest is another one")
-    except FileNotFoundError:  # removed just now
-        return None
-    except (pyarrow.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
-        logger.warning("Tokenised data in %s are damaged (%s) and made anew.", path.name, error)
-        with suppress(OSError):
-            path.unlink()
-        return None
-    columns = [
-        *(_lists(table[name]) for name in ("input_ids", "labels")),
-        *(table[name].to_pylist() for name in ("cut_before", "cut_after", "continues")),
-    ]
-    return [TokenisedExample(*row) for row in zip(*columns, strict=True)], size
-
-
-def _digest_of(table: pyarrow.Table) -> bytes:
-    digest = hashlib.blake2b(digest_size=16)
-    for column in table.itercolumns():
-        for chunk in column.chunks:
-            if column.type == "bool":
-                chunk = chunk.cast("int8")
-            if str(column.type).startswith("list"):
-                digest.update(chunk.value_lengths().to_numpy(zero_copy_only=False).tobytes())
-                chunk = chunk.flatten()
-            digest.update(chunk.to_numpy(zero_copy_only=False).tobytes())
-    return digest.hexdigest().encode()
-
-
-def _lists(column: pyarrow.ChunkedArray) -> list[list[int]]:
-    lists: list[list[int]] = []
-    for chunk in column.chunks:
-        values, end = chunk.flatten().to_numpy(), 0
-        for length in chunk.value_lengths().to_pylist():
-            lists.append(values[end : end + length].tolist())
-            end += length
-    return lists

@@ -150,7 +150,7 @@ class TokenCheck:
     def _keep(self, example: Example, pieces: list[TokenisedExample]) -> None:
         self._pieces += len(pieces)
         self._kept_tokens += sum(len(piece.input_ids) for piece in pieces)
-        cuts = count_cuts(pieces)
+        cuts = count_cuts((piece.cut_before, piece.cut_after) for piece in pieces)
         self._cut.update({name: number for name, number in asdict(cuts).items() if number})
         if not cuts.records:
             return

@@ -23,6 +23,8 @@ from afinador import errors
 from afinador.errors import AfinadorError, InvalidRequestError, ModelError, ServiceUnavailableError
 
 TIMEOUT_SECONDS = 300.0
+WAITING_SECONDS = 60.0
+"""So long a request waits for those before it; then its sender is told to come back later."""
 MOST_WAITING = 16
 """So many requests may wait for the one that is answered; further ones are refused at once."""
 MOST_ANSWER_BYTES = 64 << 20
@@ -40,10 +42,11 @@ class TokenProcess:
 
     Args:
         timeout_seconds: For one answer; a process that takes longer is ended.
+        waiting_seconds: Before its turn; a request that waits longer is refused.
     """
 
-    def __init__(self, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
-        self._timeout_seconds = timeout_seconds
+    def __init__(self, *, timeout_seconds: float = TIMEOUT_SECONDS, waiting_seconds: float = WAITING_SECONDS) -> None:
+        self._timeout_seconds, self._waiting_seconds = timeout_seconds, waiting_seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._said: IO[bytes] | None = None
         self._asking = threading.Lock()
@@ -84,7 +87,7 @@ class TokenProcess:
 
         Raises:
             ModelError: The folder holds no tokenizer that can be used, or one that ends the process.
-            ServiceUnavailableError: Too many requests wait, or this one took too long.
+            ServiceUnavailableError: Too many requests wait, or this one waited or took too long.
         """
         return self._ask("check", {**data, "tokenizer": str(tokenizer), "limits": dict(limits), "every": every})
 
@@ -120,10 +123,16 @@ class TokenProcess:
         if not self._room.acquire(blocking=False):
             raise ServiceUnavailableError(f"{MOST_WAITING} requests wait for a tokenizer already. Try again later.")
         try:
-            with self._asking:
+            if not self._asking.acquire(timeout=self._waiting_seconds):
+                raise ServiceUnavailableError(
+                    f"Other requests have kept the tokenizer busy for {self._waiting_seconds:.0f} s. Try again later."
+                )
+            try:
                 self._number += 1
                 request = {"id": self._number, "method": method, "arguments": arguments}
                 reply = self._reply_to(request) or self._reply_to(request) or self._gave_up(arguments["tokenizer"])
+            finally:
+                self._asking.release()
         finally:
             self._room.release()
         if "error" in reply:

@@ -5,7 +5,7 @@ An answer keeps together with what is left of its prompt; a text without a promp
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -73,8 +73,8 @@ class CutCounts:
 
 def tokenise_all(
     examples: Iterable[Example], tokenizer: PreTrainedTokenizerBase, max_length: int
-) -> list[TokenisedExample]:
-    """Return examples as tokens, loss mask included, in their order; none has more than ``max_length``.
+) -> Iterator[TokenisedExample]:
+    """Yield examples as tokens, loss mask included, in their order; none has more than ``max_length``.
 
     A prompt with its answers loses the start of what comes before the last answer (the BOS stays). Only an answer that
     is too long by itself is cut, at its end, and then not closed with EOS.
@@ -86,9 +86,8 @@ def tokenise_all(
         DataError: The chat template refuses an example, or no token to be learnt is left.
         ModelError: The tokenizer has no end-of-sequence token.
     """
-    return [
-        piece for example in examples for piece in fitted(example, encode(example, tokenizer), tokenizer, max_length)
-    ]
+    for example in examples:
+        yield from fitted(example, encode(example, tokenizer), tokenizer, max_length)
 
 
 def fitted(
@@ -133,12 +132,12 @@ def count_examples(tokenised: Iterable[TokenisedExample]) -> int:
     return sum(not piece.continues for piece in tokenised)
 
 
-def count_cuts(tokenised: Iterable[TokenisedExample]) -> CutCounts:
-    """Return how many examples were cut, and on which side."""
-    cut = [example for example in tokenised if example.cut_tokens]
-    before = [example.cut_before for example in cut if example.cut_before]
-    after = [example.cut_after for example in cut if example.cut_after]
-    return CutCounts(len(cut), len(before), sum(before), len(after), sum(after))
+def count_cuts(cuts: Iterable[tuple[int, int]]) -> CutCounts:
+    """Return how many examples were cut, and on which side, of ``cut_before`` and ``cut_after`` of each."""
+    cut = [(before, after) for before, after in cuts if before or after]
+    befores = [before for before, _ in cut if before]
+    afters = [after for _, after in cut if after]
+    return CutCounts(len(cut), len(befores), sum(befores), len(afters), sum(afters))
 
 
 def _windows(segments: list[EncodedSegment], max_length: int) -> list[TokenisedExample]:

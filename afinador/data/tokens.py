@@ -7,6 +7,7 @@ can be read or its parent is gone, and after some minutes without work.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import resource
@@ -84,10 +85,10 @@ def _answered(request: dict[str, Any], tokenizers: Tokenizers) -> dict[str, Any]
 
 
 class Tokenizers:
-    """The tokenizers that were asked for last; one whose files have changed is loaded anew."""
+    """The tokenizers that were asked for last, known by what is in their files, wherever these lie."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[str, int], PreTrainedTokenizerBase] = OrderedDict()
+        self._kept: OrderedDict[bytes, PreTrainedTokenizerBase] = OrderedDict()
 
     def get(self, folder: str, *, ends_answers: bool) -> PreTrainedTokenizerBase:
         """Return the tokenizer of a folder.
@@ -97,7 +98,7 @@ class Tokenizers:
         """
         from afinador.data.tokenizer_files import load_tokenizer  # transformers, of which torch was taken away first
 
-        key = (folder, _state_of(Path(folder)))
+        key = _digest_of(Path(folder))
         tokenizer = self._kept.pop(key, None)
         if tokenizer is None or (ends_answers and tokenizer.eos_token_id is None):
             tokenizer = load_tokenizer(folder, ends_answers=ends_answers)
@@ -108,11 +109,14 @@ class Tokenizers:
         return tokenizer
 
 
-def _state_of(folder: Path) -> int:
-    files = [(path.name, path.stat()) for path in sorted(folder.iterdir())] if folder.is_dir() else []
-    return hash(
-        tuple((name, file.st_size, file.st_mtime_ns) for name, file in files if file.st_size < _OWN_FILES_BYTES)
-    )
+def _digest_of(folder: Path) -> bytes:
+    """Return the hash of all files of a folder that a tokenizer can be made of."""
+    digest = hashlib.blake2b()
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.is_file() and path.suffix != ".safetensors" and path.stat().st_size < _OWN_FILES_BYTES:
+            content = path.read_bytes()
+            digest.update(f"{path.name}\n{len(content)}\n".encode() + content)
+    return digest.digest()
 
 
 def _checked(tokenizers: Tokenizers, *, limits: dict[str, Any], every: int = 1, **where: Any) -> dict[str, Any]:
@@ -164,8 +168,8 @@ def _counted(tokenizers: Tokenizers, *, tokenizer: str, texts: list[str]) -> dic
 def _tokenised(
     tokenizers: Tokenizers, *, tokenizer: str, examples: list[dict[str, Any]], limits: dict[str, Any]
 ) -> dict[str, Any]:
+    from afinador.data.prepared_tokens import token_rows
     from afinador.data.token_checks import Limits
-    from afinador.data.token_rows import token_rows
 
     loaded = tokenizers.get(tokenizer, ends_answers=limits["task"] == "causal_lm")
     return {"rows": [token_rows(Example(**example), loaded, Limits(**limits)) for example in examples]}

@@ -218,23 +218,22 @@ def require_valid(report: Report, name: str, *, param: str | None = None) -> Non
         raise DataError(f"{name}: {report.summary()}", param=param, problems=problems)
 
 
-def load_examples(path: Path, format: Format, reading: DatasetReading | None = None) -> list[Example]:
-    """Return all records of a file that was found valid, in its order.
+def load_examples(path: Path, format: Format, reading: DatasetReading | None = None) -> Iterator[Example]:
+    """Yield all records of a file that was found valid, in its order.
 
     Raises:
         DataError: Something in it cannot be used after all, or it holds no records.
     """
     shape, records = _with_shape(path, format, reading)
     judge = Judge(shape, finds_repetitions=False, is_declared=bool(reading and reading.shape))
-    examples = []
+    example = None
     for found in records:
         example = found if isinstance(found, Problem) else judge.example_of(found)
         if isinstance(example, Problem):
             raise DataError(f"{path.name}: {example.message}", problems=[example.message])
-        examples.append(example)
-    if not examples:
+        yield example
+    if example is None:
         raise DataError(f"{path.name} holds no records.")
-    return examples
 
 
 def _with_shape(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from afinador.data.batching import collate
 from afinador.data.tokenisation import TokenisedExample
@@ -26,7 +26,7 @@ def batches_by_tokens(lengths: list[int], tokens_per_pass: int) -> list[list[int
 
 def scored_batches(
     scores: TokenScores | ClassScores,
-    examples: list[TokenisedExample],
+    examples: Sequence[TokenisedExample],
     *,
     pad_id: int,
     tokens_per_pass: int,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,7 +64,7 @@ class Classification:
 @torch.no_grad()
 def measure_classes(
     scores: ClassScores,
-    examples: list[TokenisedExample],
+    examples: Sequence[TokenisedExample],
     *,
     pad_id: int,
     tokens_per_pass: int,
@@ -95,7 +95,7 @@ class HeldOutTexts:
     """
 
     texts: list[str]
-    examples: list[TokenisedExample]
+    examples: Sequence[TokenisedExample]
     classes: tuple[str, ...]
     pad_id: int
     tokens_per_pass: int

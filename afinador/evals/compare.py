@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +46,7 @@ class HeldOut:
         tokens_per_pass: Padded tokens of a forward pass.
     """
 
-    examples: list[TokenisedExample]
+    examples: Sequence[TokenisedExample]
     questions: list[Question]
     tokenizer: PreTrainedTokenizerBase
     tokens_per_pass: int
@@ -62,7 +62,7 @@ class Assessment:
     answers: list[str]
 
 
-def questions_of(examples: list[Example], tokenizer: PreTrainedTokenizerBase, limit: int) -> list[Question]:
+def questions_of(examples: Iterable[Example], tokenizer: PreTrainedTokenizerBase, limit: int) -> list[Question]:
     """Return the first ``limit`` examples that have a prompt and an answer, as questions."""
     questions: list[Question] = []
     for example in examples:

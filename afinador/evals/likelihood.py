@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -40,7 +40,7 @@ class Likelihood:
 @torch.no_grad()
 def measure_likelihood(
     scores: TokenScores,
-    examples: list[TokenisedExample],
+    examples: Sequence[TokenisedExample],
     *,
     pad_id: int,
     tokens_per_pass: int,

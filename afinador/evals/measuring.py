@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from afinador.data.tokenisation import TokenisedExample
 from afinador.evals.classification import Classification, measure_classes
@@ -13,7 +13,7 @@ from afinador.models.families import TokenScores
 
 def measure(
     scores: TokenScores | ClassScores,
-    examples: list[TokenisedExample],
+    examples: Sequence[TokenisedExample],
     *,
     pad_id: int,
     tokens_per_pass: int,

@@ -8,6 +8,8 @@ weighs the same.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
@@ -32,7 +34,7 @@ def train(
     spec: FineTuningSpec,
     subject: Subject,
     data: Data,
-    held_out: list[TokenisedExample],
+    held_out: Sequence[TokenisedExample],
     passes: MicroBatches,
     *,
     run_dir: RunDir,

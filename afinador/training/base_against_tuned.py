@@ -70,7 +70,7 @@ def _compare_answers(
     settings = spec.hyperparameters
     held_out = HeldOut(
         examples=data.tokenised,
-        questions=questions_of(data.examples, subject.tokenizer, settings.generation_examples),
+        questions=questions_of(data.examples(), subject.tokenizer, settings.generation_examples),
         tokenizer=subject.tokenizer,
         tokens_per_pass=passes.tokens,
         max_new_tokens=settings.generation_max_new_tokens,
@@ -86,7 +86,7 @@ def _compare_classes(
     spec: FineTuningSpec, subject: Subject, data: Data, passes: MicroBatches, stop: StopSign
 ) -> dict[str, Any]:
     held_out = HeldOutTexts(
-        texts=[example.prompt or "" for example in data.examples],
+        texts=[example.prompt or "" for example in data.examples()],
         examples=data.tokenised,
         classes=subject.classes,
         pad_id=pad_id_of(subject.tokenizer),

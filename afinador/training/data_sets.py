@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,13 @@ from afinador.config.spec import DataFile, FineTuningSpec
 from afinador.data.batching import BatchOrder
 from afinador.data.classified import TEXT_AS_IT_IS, ClassForm, tokenise_classified
 from afinador.data.extraction import Extraction, extraction_of
-from afinador.data.prompting import PromptForm, asked_by, prompt_form
+from afinador.data.prompting import Following, PromptForm, Summary, asked_by, prompt_form
 from afinador.data.shapes import Example
 from afinador.data.templates import template_name
-from afinador.data.token_cache import Cached, TokenCache, key_of
+from afinador.data.token_cache import Cached, TokenCache, identity_of, key_of
+from afinador.data.token_rows import TokenRows, batches_of
 from afinador.data.tokenisation import CutCounts, TokenisedExample, count_cuts, tokenise_all
 from afinador.data.validation import load_examples
-from afinador.errors import DataError
 from afinador.figures import size
 from afinador.training.caching import cache_of
 from afinador.training.run_dir import RunDir
@@ -27,26 +28,31 @@ from afinador.training.setup import Subject
 
 @dataclass(frozen=True)
 class Data:
-    """Examples as read and as token ids.
+    """A data set as token ids, and what there is to know of it.
 
     Attributes:
-        tokenised: In the order of ``examples``; a long text is several pieces.
+        file: What it was read from.
+        summary: Of its examples.
+        tokenised: In the order of the examples; a long text is several pieces.
+        lengths: Tokens of each piece.
         form: How the trained model is to be asked.
         cuts: Of prompts with their answers, or texts to be classified, that were longer than ``max_length``.
         cached: How the cache of tokenised data has served; None where there is none.
     """
 
-    examples: list[Example]
-    tokenised: list[TokenisedExample]
+    file: DataFile
+    extraction: Extraction
+    summary: Summary
+    tokenised: TokenRows
+    lengths: list[int]
     template: str
     form: PromptForm | ClassForm
     cuts: CutCounts
     cached: Cached | None = None
 
-    @property
-    def lengths(self) -> list[int]:
-        """Tokens of each piece."""
-        return [len(example.input_ids) for example in self.tokenised]
+    def examples(self) -> Iterator[Example]:
+        """Read the examples once more, as texts; no run holds them all."""
+        return _examples_of(self.file, self.extraction)
 
 
 def load_data(
@@ -60,30 +66,35 @@ def load_data(
 ) -> Data:
     """Read and tokenise a data set; its labels are ids of ``classes`` where there are any.
 
-    Documents are asked for by ``extraction``.
+    Documents are asked for by ``extraction``. What ``cache`` has is neither read nor rendered.
 
     Raises:
         DataError: A record cannot be used, or there are none.
         ModelError: See ``prompt_form``.
     """
     extraction = extraction or Extraction()
-    examples = asked_by(load_examples(Path(file.path), file.format, file.reading), extraction)
-    if not examples:
-        raise DataError(f"{file.name} holds no examples; it needs at least one record.")
+    passing = Following(())
 
-    def tokenise() -> list[TokenisedExample]:
+    def tokenise() -> Iterator[TokenisedExample]:
+        nonlocal passing
+        passing = Following(_examples_of(file, extraction))
         if classes:
-            return tokenise_classified(examples, tokenizer, max_length, classes)
-        return tokenise_all(examples, tokenizer, max_length)
+            return tokenise_classified(passing, tokenizer, max_length, classes)
+        return tokenise_all(passing, tokenizer, max_length)
 
-    read_as = file.model_dump(mode="json", exclude={"file_id", "name", "path", "bytes"})
-    read_as["extraction"] = asdict(extraction)
-    key = key_of(read_as, tokenizer, max_length, classes) if cache else None
-    cached = cache.get_or_make(key, tokenise) if cache and key else None
-    tokenised = cached.tokenised if cached else tokenise()
-    form = ClassForm(classes, max_length) if classes else prompt_form(examples, tokenizer, extraction)
+    data = {**identity_of(file), "extraction": asdict(extraction)}
+    key = key_of(data, tokenizer, max_length, classes) if cache else None
+    cached = cache.get_or_make(key, tokenise, lambda: asdict(passing.summary())) if cache and key else None
+    tokenised = cached.tokenised if cached else TokenRows(batches_of(tokenise()))
+    summary = Summary(**cached.summary) if cached else passing.summary()
+    form = ClassForm(classes, max_length) if classes else prompt_form(summary, tokenizer, extraction)
     template = TEXT_AS_IT_IS if classes else template_name(tokenizer)
-    return Data(examples, tokenised, template, form, count_cuts(tokenised), cached)
+    cuts = count_cuts(tokenised.cuts())
+    return Data(file, extraction, summary, tokenised, tokenised.lengths(), template, form, cuts, cached)
+
+
+def _examples_of(file: DataFile, extraction: Extraction) -> Iterator[Example]:
+    return asked_by(load_examples(Path(file.path), file.format, file.reading), extraction)
 
 
 def order_batches(data: Data, spec: FineTuningSpec) -> BatchOrder:

@@ -7,6 +7,7 @@ events, checkpoints, stop sign. A batch is one item of the Trainer's data set, s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def train(
     spec: FineTuningSpec,
     subject: Subject,
     data: Data,
-    held_out: list[TokenisedExample],
+    held_out: Sequence[TokenisedExample],
     passes: MicroBatches,
     *,
     run_dir: RunDir,

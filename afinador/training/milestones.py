@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 
 from afinador.config.spec import FineTuningSpec
@@ -43,7 +43,7 @@ class Milestones:
         spec: FineTuningSpec,
         subject: Subject,
         scores: TokenScores | ClassScores,
-        held_out: list[TokenisedExample],
+        held_out: Sequence[TokenisedExample],
         passes: MicroBatches,
         *,
         saver: Saver,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -54,8 +54,7 @@ def run_stages(spec: FineTuningSpec, run_dir: RunDir, progress: Progress, stop: 
     stop.raise_if_asked()
     max_length = usable_length(spec.hyperparameters.max_length, subject.model)
     data, held_out = load_both(spec, subject, max_length, run_dir)
-    everything = [*data.tokenised, *(held_out.tokenised if held_out else [])]
-    longest = max(len(example.input_ids) for example in everything)
+    longest = max([*data.lengths, *(held_out.lengths if held_out else [])])
     state = None if trained else state_to_go_on_from(spec, run_dir)
     passes = choose_micro_batches(subject, spec.hyperparameters, longest)
     if state is not None:  # free memory is never quite the same
@@ -105,7 +104,7 @@ def _describe_data(data: Data, held_out: Data | None, max_length: int, run_dir: 
         "message",
         "info",
         f"{_examples(data, max_length)}, {tokens:,} tokens, to learn from{held}; template: {data.template}.",
-        examples=len(data.examples),
+        examples=data.summary.examples,
         pieces=len(data.tokenised),
         tokens=tokens,
         template=data.template,
@@ -118,7 +117,7 @@ def _describe_data(data: Data, held_out: Data | None, max_length: int, run_dir: 
 def _cut(data: Data, what: str, max_length: int) -> str:
     """Say on which side examples are cut; an answer only where it is too long by itself."""
     cuts = data.cuts
-    said = f"{cuts.records} of {len(data.examples)} {what} are longer than {max_length} tokens"
+    said = f"{cuts.records} of {data.summary.examples} {what} are longer than {max_length} tokens"
     if data.template == TEXT_AS_IT_IS:
         return f"{said} and lose their end ({_counted(cuts.end_tokens, 'token')}). {_REMEDY}"
     parts = []
@@ -135,8 +134,8 @@ def _figures_of(cuts: CutCounts, max_length: int) -> dict[str, Any]:
 
 
 def _examples(data: Data, max_length: int) -> str:
-    said = _counted(len(data.examples), "example" if data.examples[0].text is None else "text")
-    if len(data.tokenised) == len(data.examples):
+    said = _counted(data.summary.examples, "text" if data.summary.kind == "text" else "example")
+    if len(data.tokenised) == data.summary.examples:
         return said
     return f"{said} cut into {_counted(len(data.tokenised), 'piece')} of at most {max_length} tokens"
 
@@ -149,7 +148,7 @@ def _train(
     spec: FineTuningSpec,
     subject: Subject,
     data: Data,
-    held_out: list[TokenisedExample],
+    held_out: Sequence[TokenisedExample],
     passes: MicroBatches,
     run_dir: RunDir,
     progress: Progress,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from afinador.data.checks.contents import digest_of
+from afinador.data.checks.near_duplicates import signature_of
 from afinador.data.labels import LabelCounts
 from afinador.data.records import Problem
 
@@ -107,8 +108,8 @@ class Findings:
         """Records that can be trained on."""
         return sum(self.lengths.values())
 
-    def take(self, line: int, proven: Proven) -> None:
-        """Add a record without fault or doubt."""
+    def take(self, line: int, proven: Proven, *, closely: bool) -> None:
+        """Add a record without fault or doubt; looked at ``closely``, also what tells nearly equal ones."""
         self.records += 1
         self.lengths[proven.characters] += 1
         if proven.ignored:
@@ -118,6 +119,15 @@ class Findings:
             self.label_types.add(type(proven.label).__name__)
         self.lines.append(line)
         self.digests.append(digest_of(proven.parts))
+        if closely:
+            self.searched += 1
+            self.sign(proven.parts)
+
+    def sign(self, parts: list[str]) -> None:
+        """Add the signature of the record that was added last, if it has enough words for one."""
+        signature = signature_of(parts)
+        if signature is not None:
+            self.signatures.append((len(self.lines) - 1, signature))
 
     def ignore(self, names: list[str]) -> None:
         """Note fields that are not used."""

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from afinador.data.checks.characters import strange_characters
 from afinador.data.checks.contents import digest_of, parts_of, texts_of
 from afinador.data.checks.findings import Findings
-from afinador.data.checks.near_duplicates import signature_of
 from afinador.data.checks.personal_data import personal_data
 from afinador.data.quoting import shortened
 from afinador.data.records import WHOLE_FILE_CODES, Problem, Record
@@ -89,9 +88,8 @@ class Judge:
             findings.searched += 1
             for problem in personal_data(record, texts):
                 add(problem)
-            signature = signature_of(parts) if self.finds_repetitions else None
-            if signature is not None:
-                findings.signatures.append((len(findings.lines) - 1, signature))
+            if self.finds_repetitions:
+                findings.sign(parts)
 
 
 def used_fields(shape: Shape | None) -> frozenset[str]:

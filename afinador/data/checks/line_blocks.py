@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
 from afinador.data.checks.findings import Findings
 from afinador.data.checks.judging import Judge
+from afinador.data.checks.personal_data import may_be_personal
 from afinador.data.checks.proofs import prove
 from afinador.data.lines import BYTE_ORDER_MARK, LONGEST_LINE_BYTES, bounded_lines
 from afinador.data.readers import record_of_raw_line
@@ -75,19 +75,11 @@ class JsonLines:
                 _judge_long_lines(file, block, self.judge, found)
                 return found
             raw = file.read(block.size)
-        if block.closely or self.judge.shape is None:
-            for number, line in enumerate(BytesIO(raw), start=block.first_line):
+        for number, (line, proven) in enumerate(prove(raw, self.judge.shape), start=block.first_line):
+            if proven is None or (block.closely and may_be_personal(proven.parts)):
                 _judge_line(number, line, self.judge, found, block.closely)
-            return found
-        lines = raw.split(b"\n")
-        if not lines[-1]:
-            lines.pop()
-        proofs = prove(lines, raw, self.judge.shape)
-        for number, (line, proven) in enumerate(zip(lines, proofs, strict=True), start=block.first_line):
-            if proven is None:
-                _judge_line(number, line, self.judge, found, closely=False)
             else:
-                found.take(number, proven)
+                found.take(number, proven, closely=block.closely)
                 if self.judge.shape == "text":
                     found.characters += proven.characters
         return found

@@ -7,7 +7,7 @@ Broder 1997, "On the resemblance and containment of documents"; the bands are th
 from __future__ import annotations
 
 from array import array
-from operator import concat, eq
+from operator import eq
 
 from rensa import RMinHash
 
@@ -32,7 +32,7 @@ def signature_of(parts: list[str]) -> bytes | None:
     if len(words) < FEWEST_WORDS:
         return None
     sketch = RMinHash(PERMUTATIONS, _SEED)
-    sketch.update(list(map(concat, map(concat, words, words[1:]), words[2:])))
+    sketch.update(list(map("".join, zip(words, words[1:], words[2:], strict=False))))
     return array("I", sketch.digest()).tobytes()
 
 

@@ -9,7 +9,10 @@ surrogates, numbers beyond a double's range, a byte order mark.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -19,6 +22,7 @@ from afinador.data.checks.findings import Proven
 from afinador.data.checks.judging import LONG_RECORD_CHARACTERS, used_fields
 from afinador.data.shapes import OPTIONAL_FIELDS, SHAPES, Shape
 
+_ROLE_AND_CONTENT = itemgetter("role", "content")
 _PLAIN_ROLES = frozenset({"system", "user", "assistant"})
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 _CLAIMED = frozenset(name for names in SHAPES.values() for name in names)
@@ -29,31 +33,23 @@ _BACKSLASH = ord("\\")
 _LONGEST_LINE_BYTES = LONG_RECORD_CHARACTERS
 
 
-def prove(lines: list[bytes], raw: bytes, shape: Shape) -> list[Proven | None]:
-    """Return for each line that its record is good, or None where that is not sure.
+def prove(raw: bytes, shape: Shape | None) -> Iterator[tuple[bytes, Proven | None]]:
+    """Yield each line with the proof that its record is good, or None where that is not sure.
+
+    A proof is made when it is asked for: what it holds is looked at while it is still near, and then forgotten.
 
     Args:
-        lines: Of JSON in UTF-8, without their ends.
-        raw: The same in one piece.
+        raw: Lines of JSON in UTF-8.
         shape: Of the file.
     """
-    prover = _PROVERS.get(shape)
-    if prover is None:
-        return [None] * len(lines)
+    prover = _PROVERS.get(shape) if shape is not None else None
     looks_strange = may_be_strange(raw)
-    proven: list[Proven | None] = []
-    keys: list[int] = []
-    for line in lines:
-        found, count = (None, 0) if looks_strange and may_be_strange(line) else _proven(line, shape, prover)
-        proven.append(found)
-        keys.append(count)
-    if _QUOTE_SPACE_COLON.search(raw) is None:
-        doubtful = sum(_keys_in(line) for line, found in zip(lines, proven, strict=True) if found is None)
-        if _keys_in(raw) - doubtful == sum(keys):
-            return proven
-    return [
-        found and _with_single_keys(found, line, count) for found, line, count in zip(proven, lines, keys, strict=True)
-    ]
+    looks_spaced = _QUOTE_SPACE_COLON.search(raw) is not None
+    for line in BytesIO(raw):
+        if shape is None or prover is None or (looks_strange and may_be_strange(line)):
+            yield line, None
+        else:
+            yield line, _proven(line, shape, prover, looks_spaced)
 
 
 def is_claimed(name: str) -> bool:
@@ -61,63 +57,57 @@ def is_claimed(name: str) -> bool:
     return name in _CLAIMED
 
 
-def _with_single_keys(found: Proven, line: bytes, keys: int) -> Proven | None:
-    """Return what was found if no key of the line occurs twice."""
-    if any(line[match.start() - 1] != _BACKSLASH for match in _QUOTE_SPACE_COLON.finditer(line)):
-        return None
-    return found if _keys_in(line) == keys else None
-
-
-def _keys_in(raw: bytes) -> int:
-    """Count the keys of good JSON that end without a backslash and have their colon at once.
-
-    A quote and a colon are the end of a key, but for an escaped quote of a text.
-    """
-    return raw.count(b'":') - raw.count(b'\\":')
-
-
-def _proven(line: bytes, shape: Shape, prover: Callable[[Any], Proven | None]) -> tuple[Proven | None, int]:
+def _proven(line: bytes, shape: Shape, prover: Callable[[Any], Proven | None], looks_spaced: bool) -> Proven | None:
     if len(line) > _LONGEST_LINE_BYTES:
-        return None, 0
+        return None
     try:
         fields = orjson.loads(line)
         found = prover(fields)
     except (orjson.JSONDecodeError, KeyError, TypeError):  # no JSON, or not built as the shape is
-        return None, 0
+        return None
     if found is None:
-        return None, 0
+        return None
     keys = len(fields)
     if keys > len(SHAPES[shape].fields):
         used = used_fields(shape)
         for name, value in fields.items():
             if name not in used:
                 if name in _CLAIMED or name.endswith("\\") or type(value) not in _SCALARS:
-                    return None, 0
+                    return None
                 found.ignored.append(name)
-    return found, keys + (2 * len(fields["messages"]) if shape == "messages" else 0)
+    if shape == "messages":
+        keys += 2 * len(fields["messages"])
+    return found if _has_each_once(line, keys, looks_spaced) else None
+
+
+def _has_each_once(line: bytes, keys: int, looks_spaced: bool) -> bool:
+    """Tell whether a line has as many keys as its value: none is there twice.
+
+    Quote and colon are the end of a key, but for an escaped quote of a text.
+    """
+    if looks_spaced and any(line[match.start() - 1] != _BACKSLASH for match in _QUOTE_SPACE_COLON.finditer(line)):
+        return False
+    count = line.count(b'":')
+    return count == keys or count - line.count(b'\\":') == keys
 
 
 def _chat(fields: dict[str, Any]) -> Proven | None:
     messages = fields["messages"]
-    if "tools" in fields or type(messages) is not list:
+    if "tools" in fields or type(messages) is not list or not messages:
         return None
-    parts: list[str] = []
-    role = None
-    for message in messages:
-        role, content = message["role"], message["content"]
-        if (
-            len(message) != 2
-            or role not in _PLAIN_ROLES
-            or not content
-            or type(content) is not str
-            or content.isspace()
-        ):
-            return None
-        parts.append(role)
-        parts.append(content)
-    if role != "assistant" or parts[0] == "assistant":
+    parts = list(chain.from_iterable(map(_ROLE_AND_CONTENT, messages)))
+    roles, texts = parts[::2], parts[1::2]
+    if (
+        roles[-1] != "assistant"
+        or roles[0] == "assistant"
+        or not _PLAIN_ROLES.issuperset(roles)
+        or set(map(len, messages)) != {2}
+        or set(map(type, texts)) != {str}
+        or "" in texts
+        or any(map(str.isspace, texts))
+    ):
         return None
-    return Proven(parts, sum(map(len, parts[1::2])), [])
+    return Proven(parts, sum(map(len, texts)), [])
 
 
 def _prompt_completion(fields: dict[str, Any]) -> Proven | None:

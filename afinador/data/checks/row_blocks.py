@@ -8,19 +8,24 @@ outside of quotes is followed by a part that begins with a row, as the reader re
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from io import BytesIO
+from functools import cache
+from io import StringIO
 from pathlib import Path
 
 from afinador.data.checks.characters import may_be_strange_text
 from afinador.data.checks.findings import Findings, Proven
 from afinador.data.checks.judging import LONG_RECORD_CHARACTERS, Judge
 from afinador.data.checks.line_blocks import BLOCK_BYTES, Block, is_searched
+from afinador.data.checks.personal_data import may_be_personal
 from afinador.data.checks.proofs import is_claimed
 from afinador.data.delimited import Dialect, dialect_of, record_of_row
 from afinador.data.lines import BYTE_ORDER_MARK, LONGEST_LINE_BYTES
 from afinador.data.shapes import SHAPES
+
+_MOST_COLUMNS_BY_PATTERN = 50
 
 
 @dataclass(frozen=True)
@@ -91,22 +96,18 @@ class Rows:
 
     def _judged(self, raw: bytes, block: Block) -> Findings:
         found = Findings()
-        places = None if block.closely or may_be_strange_text(raw) else self._places()
-        csv.field_size_limit(LONGEST_LINE_BYTES)
-        reader = csv.reader(
-            map(bytes.decode, BytesIO(raw)), delimiter=self.dialect.delimiter, quotechar=self.dialect.quote, strict=True
-        )
+        places = None if may_be_strange_text(raw) else self._places()
         used = set(SHAPES[self.judge.shape]) if self.judge.shape else set()
         ignored = [name for name in self.header if name and name not in used]
         line = block.first_line
-        for row in reader:
+        for row, lines in _rows_of(raw.decode(), self.dialect, len(self.header)):
             proven = _proven(row, len(self.header), places, ignored, self.judge.shape == "text_label")
-            if proven is not None:
-                found.take(line, proven)
+            if proven is not None and not (block.closely and may_be_personal(proven.parts)):
+                found.take(line, proven, closely=block.closely)
             elif row:
                 record = record_of_row(list(self.header), line, row)
                 self.judge.judge(record, found, closely=block.closely)
-            line = block.first_line + reader.line_num
+            line += lines
         return found
 
     def _places(self) -> tuple[int, int] | None:
@@ -117,6 +118,40 @@ class Rows:
         if any(is_claimed(name) for name in self.header if name not in (first, second)):
             return None
         return self.header.index(first), self.header.index(second)
+
+
+def _rows_of(text: str, dialect: Dialect, columns: int) -> Iterator[tuple[list[str], int]]:
+    """Yield each row, and on how many lines it stands, as the csv module reads it.
+
+    Rows as most are, with all columns and quotes around whole values alone, are found by a pattern in half of the time;
+    from the first other one on the csv module reads.
+    """
+    position = 0
+    match = _row_pattern(dialect, columns).match if 2 <= columns <= _MOST_COLUMNS_BY_PATTERN else lambda *_: None
+    quote, pair = dialect.quote, 2 * dialect.quote
+    while found := match(text, position):
+        values = found.groups()
+        row = [
+            bare if quoted is None else quoted.replace(pair, quote) if quote in quoted else quoted
+            for quoted, bare in zip(values[::2], values[1::2], strict=True)
+        ]
+        yield row, text.count("\n", position, found.end())
+        position = found.end()
+    csv.field_size_limit(LONGEST_LINE_BYTES)
+    reader = csv.reader(
+        StringIO(text[position:], newline="\n"), delimiter=dialect.delimiter, quotechar=quote, strict=True
+    )
+    lines = 0
+    for row in reader:
+        yield row, reader.line_num - lines
+        lines = reader.line_num
+
+
+@cache
+def _row_pattern(dialect: Dialect, columns: int) -> re.Pattern[str]:
+    quote, delimiter = re.escape(dialect.quote), re.escape(dialect.delimiter)
+    value = f"(?:{quote}([^{quote}]*+(?:{quote}{quote}[^{quote}]*+)*+){quote}|([^{quote}{delimiter}\r\n]*+))"
+    return re.compile(delimiter.join([value] * columns) + r"\r?\n")
 
 
 def _has_other_line_ends(raw: bytes) -> bool:

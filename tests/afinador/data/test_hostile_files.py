@@ -69,10 +69,10 @@ def test_verdict_is_right_names_the_first_bad_line_and_loading_agrees(shared_dat
         if is_firm and not entry["file"].startswith(COUNTED_OTHERWISE):
             assert min(lines) == int(entry["line"])
     if report.format is not None and report.is_valid:
-        assert len(load_examples(path, report.format)) == report.records
+        assert len(list(load_examples(path, report.format))) == report.records
     elif report.format is not None:
         with pytest.raises(DataError):
-            load_examples(path, report.format)
+            list(load_examples(path, report.format))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Files in parts: the same verdict whoever judges them, and no blow-up of time or memory."""
 
+import csv
 import json
 import os
 import random
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import asdict
+from io import BytesIO, StringIO
 
 import pytest
 
@@ -15,6 +17,7 @@ from afinador.data import validation
 from afinador.data.checks import line_blocks, row_blocks, workers
 from afinador.data.checks.judging import Judge
 from afinador.data.checks.line_blocks import Block, JsonLines, blocks_of
+from afinador.data.delimited import Dialect
 from afinador.data.shapes import SHAPES
 from afinador.data.validation import validate_dataset
 
@@ -44,13 +47,21 @@ ODD_LINES = [
     b'{"messages": [{"role": "bot", "content": "a"}, {"role": "assistant", "content": "b"}]}',
     b'{"messages": [{"role": "developer", "content": "a"}, {"role": "assistant", "content": "b"}]}',
     b'{"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}]}, {"role": "assistant", "content": " "}]}',
+    b'{"text": "write to ana@correo.org, she answers"}', b'{"text": "write to ana\\u0040correo.org", "label": "b"}',
+    b'{"prompt": "call \\u002b34 612 345 678", "completion": "b"}', b'{"prompt": "a", "completion": "call +34 612 345 678"}',
+    b'{"text": "one two three four five six seven eight nine ten eleven twelve thirteen", "label": "b"}',
     b'{"text": "' + b"long " * 30_000 + b'"}',
 ]  # fmt: skip
 
 
-def findings_of(path, judge):
-    """What is found in a file without a close look, as plain values."""
-    block = Block(0, path.stat().st_size, 1, closely=False)
+def unproven(raw, shape):
+    """Every line, for a look at each."""
+    return ((line, None) for line in BytesIO(raw))
+
+
+def findings_of(path, judge, *, closely=False):
+    """What is found in a file, as plain values."""
+    block = Block(0, path.stat().st_size, 1, closely=closely)
     found = asdict(JsonLines(path, judge).findings(block))
     found["labels"] = found["labels"].to_json()
     return found
@@ -65,14 +76,16 @@ def test_what_is_proven_good_is_good_when_looked_at(tmp_path, monkeypatch, shape
         path.write_bytes(b"\n".join(lines))
         quick = findings_of(path, judge)
         with monkeypatch.context() as patched:
-            patched.setattr(line_blocks, "prove", lambda lines, raw, shape: [None] * len(lines))
+            patched.setattr(line_blocks, "prove", unproven)
             assert quick == findings_of(path, judge), lines
     for _ in range(15):
         path.write_bytes(b"\n".join(draw.choices(ODD_LINES[:-1], k=40)) + draw.choice([b"", b"\n"]))
         quick = findings_of(path, judge)
         with monkeypatch.context() as patched:
-            patched.setattr(line_blocks, "prove", lambda lines, raw, shape: [None] * len(lines))
+            patched.setattr(line_blocks, "prove", unproven)
             assert quick == findings_of(path, judge)
+            alone = findings_of(path, judge, closely=True)
+        assert findings_of(path, judge, closely=True) == alone
 
 
 @pytest.mark.shared_data
@@ -84,7 +97,7 @@ def test_hostile_lines_are_never_proven_good(shared_data, tmp_path, monkeypatch)
         judge = Judge(shape, finds_repetitions=True)
         quick = findings_of(path, judge)
         with monkeypatch.context() as patched:
-            patched.setattr(line_blocks, "prove", lambda lines, raw, shape: [None] * len(lines))
+            patched.setattr(line_blocks, "prove", unproven)
             assert quick == findings_of(path, judge), (path.name, shape)
 
 
@@ -124,6 +137,55 @@ def test_verdict_on_a_csv_is_that_of_reading_it_from_end_to_end(tmp_path, monkey
             report["notes"] = [note for note in report["notes"] if note["code"] != "searched_in_part"]
         assert told == alone, path.read_text()
     assert 5 < judged_in_parts < 55
+
+
+@pytest.mark.parametrize("dialect", [Dialect(",", '"'), Dialect("\t", "'"), Dialect("|", '"')])
+def test_rows_are_those_that_the_csv_module_reads(dialect):
+    draw = random.Random(2)
+    pieces = [
+        "a",
+        "á b",
+        " ",
+        dialect.quote,
+        2 * dialect.quote,
+        dialect.delimiter,
+        "\n",
+        "\r\n",
+        "\u2028",
+        "\x85",
+        "^",
+        "]",
+    ]
+    quoted_pieces = [piece for piece in pieces if piece != dialect.quote]
+    read_by_pattern = 0
+    for _ in range(3000):
+        columns = draw.randint(1, 3)
+        values = [
+            "".join(draw.choices(pieces[:2] + pieces[8:], k=draw.randint(0, 2)))
+            if draw.random() < 0.5
+            else dialect.quote + "".join(draw.choices(quoted_pieces, k=draw.randint(0, 4))) + dialect.quote
+            for _ in range(columns * 4)
+        ]
+        values[draw.randrange(len(values))] += draw.choice(["", "", *pieces])
+        lines = [dialect.delimiter.join(values[at : at + columns]) for at in range(0, len(values), columns)]
+        text = draw.choice(["\n", "\r\n"]).join(lines) + draw.choice(["", "\n"])
+        options = {"delimiter": dialect.delimiter, "quotechar": dialect.quote, "strict": True}
+        reader = csv.reader(StringIO(text, newline="\n"), **options)
+        expected, found, said = [], [], ["", ""]
+        try:
+            expected += ((row, reader.line_num) for row in reader)
+        except csv.Error as error:
+            said[0] = str(error)
+        try:
+            line = 0
+            for row, lines_of_row in row_blocks._rows_of(text, dialect, columns):
+                found.append((row, line := line + lines_of_row))
+        except csv.Error as error:
+            said[1] = str(error)
+        assert (found, said[1]) == (expected, said[0]), text
+        match = row_blocks._row_pattern(dialect, columns).match(text)
+        read_by_pattern += columns > 1 and match is not None
+    assert read_by_pattern > 1000
 
 
 @pytest.mark.shared_data

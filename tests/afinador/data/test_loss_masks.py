@@ -263,7 +263,7 @@ def test_an_answer_is_cut_only_when_no_prompt_is_left_and_the_side_is_told(any_t
         assert cut.cut_before and count_targets(cut) >= max_length - 1
     else:  # a first token is never learnt, for nothing stands before it
         assert cut.labels[1:] == whole.labels[1 - len(cut.labels) :]
-    counts = count_cuts([whole, cut])
+    counts = count_cuts((each.cut_before, each.cut_after) for each in (whole, cut))
     assert (counts.prompt_tokens, counts.end_tokens) == (cut.cut_before, cut.cut_after)
     assert (counts.records, counts.prompts, counts.ends) == (cut.cut_tokens > 0, cut.cut_before > 0, cut.cut_after > 0)
 
@@ -278,7 +278,7 @@ TEXT = "Anarchism is a political philosophy. " * 40
 
 @pytest.mark.parametrize("max_length", [3, 4, 7, 256, 257, LONG])
 def test_long_text_is_learnt_token_for_token_once_and_in_order(any_tokenizer, max_length):
-    pieces = tokenise_all([Example(1, text=TEXT)], any_tokenizer, max_length)
+    pieces = list(tokenise_all([Example(1, text=TEXT)], any_tokenizer, max_length))
     whole = tokenise(Example(1, text=TEXT), any_tokenizer, LONG)
     learnt = [label for piece in pieces for label in piece.labels if label != NOT_TRAINED]
     assert learnt == [label for label in whole.labels if label != NOT_TRAINED]
@@ -304,11 +304,11 @@ def test_each_piece_of_a_text_has_bos_and_the_token_before_it_as_context(sentenc
 
 
 def test_texts_stay_in_order_and_apart(characters):
-    pieces = tokenise_all([Example(1, text="abcd"), Example(2, text="x"), Example(3, text="efgh")], characters, 4)
+    pieces = list(tokenise_all([Example(1, text="abcd"), Example(2, text="x"), Example(3, text="efgh")], characters, 4))
     assert [characters.decode(piece.input_ids) for piece in pieces] == ["abcd", "d<eos>", "x<eos>", "efgh", "h<eos>"]
     assert count_examples(pieces) == 3
 
 
 def test_length_without_room_for_a_token_and_its_context_is_refused(characters):
     with pytest.raises(DataError, match=r"line 5.*max_length 1"):
-        tokenise_all([Example(5, text="abc")], characters, 1)
+        list(tokenise_all([Example(5, text="abc")], characters, 1))

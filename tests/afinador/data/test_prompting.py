@@ -2,7 +2,7 @@
 
 import pytest
 
-from afinador.data.prompting import prompt_form
+from afinador.data.prompting import Following, prompt_form
 from afinador.data.shapes import Example
 from afinador.data.templates import prompt_of
 
@@ -14,6 +14,13 @@ EXAMPLES = {
     "conversation": Example(1, messages=(QUESTION, ANSWER)),
     "question": Example(1, prompt=QUESTION["content"], completion=ANSWER["content"]),
 }
+
+
+def seen(examples):
+    """What is known of examples that have passed by."""
+    following = Following(examples)
+    assert list(following) == examples
+    return following.summary()
 
 
 def ids_of_code(form, tokenizer):
@@ -28,7 +35,7 @@ def ids_of_code(form, tokenizer):
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_code_without_chat_template_makes_the_prompt_that_was_trained(characters, name):
-    form = prompt_form([EXAMPLES[name]], characters)
+    form = prompt_form(seen([EXAMPLES[name]]), characters)
     assert form.name == name.split()[0]
     assert ids_of_code(form, characters) == prompt_of(EXAMPLES[name], characters)
     assert (form.stop_tokens, form.stop_token_ids) == (["<eos>"], [characters.eos_token_id])
@@ -36,7 +43,7 @@ def test_code_without_chat_template_makes_the_prompt_that_was_trained(characters
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_code_with_chat_template_makes_the_prompt_that_was_trained(chatml, name):
-    form = prompt_form([EXAMPLES[name]], chatml)
+    form = prompt_form(seen([EXAMPLES[name]]), chatml)
     assert (form.name, form.prompt) == ("chat_template", None)
     assert ids_of_code(form, chatml) == prompt_of(EXAMPLES[name], chatml)
     assert form.stop_tokens == ["<eos>", "<|im_end|>"]
@@ -44,5 +51,5 @@ def test_code_with_chat_template_makes_the_prompt_that_was_trained(chatml, name)
 
 
 def test_text_is_gone_on_with_also_where_there_is_a_chat_template(chatml):
-    form = prompt_form([Example(1, text="Once")], chatml)
+    form = prompt_form(seen([Example(1, text="Once")]), chatml)
     assert (form.name, form.prompt, form.stop_tokens) == ("text", "{prompt}", ["<eos>"])

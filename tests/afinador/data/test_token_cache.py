@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from afinador.data import token_cache, token_rows
 from afinador.data.shapes import Example
 from afinador.data.token_cache import ABANDONED_SECONDS, TokenCache, key_of
 from afinador.data.tokenisation import TokenisedExample, tokenise_all
+from afinador.errors import DataError
 from tests.afinador.data.conftest import character_tokenizer, sentencepiece_tokenizer
 
 DATA = {"sha256": "d" * 64, "format": "jsonl"}
@@ -32,18 +36,18 @@ def never() -> list[TokenisedExample]:
 
 
 def test_what_comes_back_is_what_was_made(cache, any_tokenizer):
-    made = tokenise_all(EXAMPLES, any_tokenizer, 24)
+    made = list(tokenise_all(EXAMPLES, any_tokenizer, 24))
     key = key_of(DATA, any_tokenizer, 24, ())
     first = cache.get_or_make(key, lambda: made)
     second = cache.get_or_make(key, never)
     assert (first.is_hit, second.is_hit) == (False, True)
-    assert second.tokenised == made
+    assert list(second.tokenised) == made
     assert all(type(token) is int for token in (*second.tokenised[0].input_ids, *second.tokenised[0].labels))
     assert first.bytes == second.bytes == (cache.folder / f"{key}.arrow").stat().st_size > 0
     assert key.startswith(DATA["sha256"])
 
 
-def test_the_key_tells_everything_apart_that_makes_other_tokens():
+def test_the_key_tells_everything_apart_that_makes_other_tokens(monkeypatch):
     tokenizer = character_tokenizer()
     key = key_of(DATA, tokenizer, 24, ())
     tokenizer("a text", truncation=True, max_length=2, padding="max_length")  # leaves a state behind
@@ -60,7 +64,12 @@ def test_the_key_tells_everything_apart_that_makes_other_tokens():
     others.append(key_of(DATA, tokenizer, 24, ()))
     tokenizer.eos_token = "<|im_end|>"
     others.append(key_of(DATA, tokenizer, 24, ()))
-    assert len({key, *others}) == 9
+    tokenizer.chat_template = "{{ strftime_now('%d') }}"
+    today = key_of(DATA, tokenizer, 24, ())
+    assert key_of(DATA, tokenizer, 24, ()) == today
+    monkeypatch.setattr(token_cache, "date", SimpleNamespace(today=lambda: date(2001, 2, 3)))
+    others += [today, key_of(DATA, tokenizer, 24, ())]
+    assert len({key, *others}) == 11
     assert key_of(DATA, object(), 24, ()) is None
 
 
@@ -71,8 +80,8 @@ def test_a_damaged_entry_is_made_anew(cache, damage):
     path = cache.folder / "k.arrow"
     path.write_bytes(damage(path.read_bytes()))
     again = cache.get_or_make("k", lambda: made)
-    assert not again.is_hit and again.tokenised == made
-    assert cache.get_or_make("k", never).tokenised == made
+    assert not again.is_hit and list(again.tokenised) == made
+    assert cache.get_or_make("k", never).tokenised[:] == made
 
 
 def test_a_single_other_bit_is_seen(cache):
@@ -106,9 +115,40 @@ def test_what_was_not_used_for_longest_goes_first_over_all_organisations(cache):
 def test_several_at_once_all_get_the_same(cache):
     made = [TokenisedExample(list(range(500)), list(range(500)))] * 20
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda _: cache.get_or_make("k", lambda: made).tokenised, range(24)))
+        answers = list(pool.map(lambda _: cache.get_or_make("k", lambda: made).tokenised[:], range(24)))
     assert all(answer == made for answer in answers)
     assert [path.name for path in cache.folder.iterdir()] == ["k.arrow"]
+
+
+def test_rows_are_written_as_they_come_and_read_one_at_a_time(cache, monkeypatch):
+    monkeypatch.setattr(token_rows, "ROWS_IN_BATCH", 3)
+    made = [TokenisedExample(list(range(at)), [-100] * at, at % 3, at % 2, at % 5 == 0) for at in range(10)]
+    files = []
+
+    def make():
+        for example in made:
+            files.append([path.stat().st_size for path in cache.folder.iterdir()])
+            yield example
+
+    for _ in range(2):
+        cached = cache.get_or_make("k", make, lambda: {"examples": 10})
+        assert list(cached.tokenised) == made and cached.summary == {"examples": 10}
+        assert (cached.tokenised[-1], cached.tokenised[2:5]) == (made[9], made[2:5])
+        assert cached.tokenised.lengths() == list(range(10))
+        assert list(cached.tokenised.cuts()) == [(each.cut_before, each.cut_after) for each in made]
+    assert cached.is_hit and len(files) == 10 and len(files[-1]) == 1
+    with pytest.raises(IndexError):
+        cached.tokenised[10]
+
+
+def test_what_tokenising_raises_goes_on_and_leaves_nothing(cache):
+    def make():
+        yield TokenisedExample([1], [1])
+        raise DataError("line 2 is bad")
+
+    with pytest.raises(DataError, match="line 2"):
+        cache.get_or_make("k", make)
+    assert list(cache.folder.iterdir()) == []
 
 
 def test_a_cache_that_cannot_be_written_harms_nothing(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import statistics
 from itertools import pairwise
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer
 
+from afinador.data import chat
 from afinador.data.dataset_reports import every_of, merged, reading_of, with_tokens
 from afinador.data.lengths import BINS, Lengths
 from afinador.data.preview import preview, token_texts
@@ -17,7 +19,7 @@ from afinador.data.shapes import Example
 from afinador.data.token_checks import Limits, check_tokens
 from afinador.data.token_process import TokenProcess
 from afinador.data.tokenisation import NOT_TRAINED, tokenise_all
-from afinador.data.tokens import usable_examples
+from afinador.data.tokens import Tokenizers, usable_examples
 from afinador.data.validation import validate_dataset
 from afinador.models.tokenizer_folders import tokenizer_folder
 from tests.afinador.data.conftest import CHATML
@@ -34,6 +36,13 @@ def process():
 
 def codes(checked):
     return checked["counts"]
+
+
+def test_a_conversation_of_thousands_of_messages_is_a_fault_and_is_not_rendered(chatml, monkeypatch):
+    monkeypatch.setattr(chat, "MOST_MESSAGES", 4)
+    [error] = check_tokens([Example(7, messages=(*CHAT, *CHAT, *CHAT)[:6])], chatml, LONG)["errors"]
+    assert (error["code"], error["line"]) == ("not_tokenised", 7)
+    assert "has 6 messages; at most 4 are written with a chat template. Split" in error["message"]
 
 
 def test_lengths_are_those_of_a_sorted_list():
@@ -132,7 +141,7 @@ def test_token_texts_make_up_the_text(any_tokenizer):
 def test_a_preview_shows_exactly_what_is_trained(any_tokenizer, max_length):
     examples = [Example(1, prompt="a long question", completion="an answer"), Example(2, text="some words " * 9)]
     shown = preview(examples, any_tokenizer, Limits("causal_lm", max_length), records=5)["records"]
-    trained = tokenise_all(examples, any_tokenizer, max_length)
+    trained = list(tokenise_all(examples, any_tokenizer, max_length))
     seen = [[token for token in piece if token["state"] != "cut"] for record in shown for piece in record["pieces"]]
     assert [[token["id"] for token in piece] for piece in seen] == [piece.input_ids for piece in trained]
     assert [[token["state"] == "trained" for token in piece] for piece in seen] == [
@@ -152,16 +161,34 @@ def test_large_files_are_looked_at_evenly_and_it_is_said(process, root, tmp_path
     folder = root / "examples" / "base_model" / "model"
     sampled = process.check(folder, reading_of(path, report), limits, every=7)
     assert (sampled["tokens"]["records"], sampled["tokens"]["every"]) == (5, 7)
-    assert sampled == process.check(folder, reading_of(path, report), limits, every=7)
+    elsewhere = shutil.copytree(folder, tmp_path / "elsewhere")
+    assert sampled == process.check(elsewhere, reading_of(path, report), limits, every=7)
+    assert [
+        note["message"] for note in merged(report, sampled, "tiny")["notes"] if note["code"] == "tokens_in_part"
+    ] == [
+        "Token lengths, and faults that only a tokenizer shows, are those of 5 of 30 records: one in 7, always the same "
+        "ones. Training looks at all of them."
+    ]
+
+
+def test_the_same_tokenizer_in_another_folder_is_not_loaded_again(root, tmp_path):
+    tokenizers, folder = Tokenizers(), tmp_path / "model"
+    shutil.copytree(root / "examples" / "base_model" / "model", folder)
+    first = tokenizers.get(str(folder), ends_answers=True)
+    moved = folder.rename(tmp_path / "moved")
+    assert tokenizers.get(str(moved), ends_answers=True) is first
+    config = json.loads((moved / "tokenizer_config.json").read_text())
+    (moved / "tokenizer_config.json").write_text(json.dumps(config | {"model_max_length": 77}))
+    assert tokenizers.get(str(moved), ends_answers=True).model_max_length == 77
 
 
 def test_errors_of_the_tokenizer_make_the_report_one_that_refuses():
     fault = {"code": "not_tokenised", "message": "Line 3 is odd.", "line": 3, "field": None}
-    read = {"errors": [], "warnings": [], "counts": {}, "summary": "5 records.", "records": 5}
-    checked = {"errors": [fault], "warnings": [], "counts": {"not_tokenised": 2}, "tokens": {"records": 3}}
+    read = {"errors": [], "warnings": [], "notes": [], "counts": {}, "summary": "5 records.", "records": 5}
+    checked = {"errors": [fault], "warnings": [], "counts": {"not_tokenised": 2}, "tokens": {"records": 3, "every": 1}}
     whole = merged(read, checked, "tiny")
     assert whole["errors"] == [fault] and whole["summary"].startswith("2 of 5 records cannot be used: Line 3")
-    assert whole["tokens"] == {"base_model": "tiny", "records": 3}
+    assert whole["tokens"] == {"base_model": "tiny", "records": 3, "every": 1} and whole["notes"] == []
 
 
 REAL = [

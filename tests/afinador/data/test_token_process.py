@@ -102,6 +102,13 @@ def test_too_many_at_once_are_refused(monkeypatch, folder, data):
         crowded.check(folder, data, LIMITS)
 
 
+def test_who_waits_too_long_for_others_is_told_so(folder, data):
+    busy = TokenProcess(waiting_seconds=0.01)
+    with busy._asking, pytest.raises(ServiceUnavailableError, match="kept the tokenizer busy for 0 s"):
+        busy.check(folder, data, LIMITS)
+    assert busy._process is None and busy._room.acquire(blocking=False)
+
+
 def test_it_ends_with_its_parent(tmp_path):
     script = (
         "import os, sys, time\nfrom afinador.data.token_process import TokenProcess\n"

@@ -144,7 +144,7 @@ def test_report_is_json_and_its_messages_are_sentences(verdict):
 def test_load_examples_returns_what_was_validated(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text(lines(12))
-    examples = load_examples(path, "jsonl")
+    examples = list(load_examples(path, "jsonl"))
     assert len(examples) == 12 and examples[3] == Example(4, prompt="text 3", completion="label 0")
 
 
@@ -160,7 +160,7 @@ def test_load_examples_refuses_what_is_not_usable(tmp_path, name, content, said)
     path = tmp_path / name
     path.write_text(content)
     with pytest.raises(DataError, match=said):
-        load_examples(path, "csv" if name.endswith("csv") else "jsonl")
+        list(load_examples(path, "csv" if name.endswith("csv") else "jsonl"))
 
 
 def test_validation_needs_no_torch_and_no_transformers():

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from importlib import invalidate_caches
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from afinador.config.spec import FineTuningSpec
+from afinador.config.spec import DataFile, FineTuningSpec
+from afinador.data.token_cache import TokenCache
+from afinador.schemas.datasets import DatasetReading
 from afinador.storage import sha256_of
 from afinador.training import FineTuner, data_sets
 from afinador.training.caching import offer_cache
 from afinador.training.run_dir import TIMES, RunDir
+from afinador.training.setup import load_subject
 
 
 def test_a_run_on_cached_tokens_tokenises_nothing_and_is_the_same_to_the_bit(
@@ -37,6 +42,42 @@ def test_a_run_on_cached_tokens_tokenises_nothing_and_is_the_same_to_the_bit(
     assert [told(run) for run in (without, first, second)] == [[], [False, False], [True, True]]
     said = [event["message"] for event in second.events_after(0)[0] if "nothing was tokenised" in event["message"]]
     assert said[0].startswith("animals.jsonl was tokenised before: 50 rows, ") and len(said) == 2
+
+
+def test_what_was_tokenised_before_is_not_even_read(make_spec: Callable[..., FineTuningSpec], tmp_path: Path) -> None:
+    spec, cache = make_spec("lora"), TokenCache(tmp_path / "cache" / "org-1", 10**8)
+    subject = load_subject(spec)
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(Path(spec.training_file.path).read_bytes())
+    file = spec.training_file.model_copy(update={"path": str(path)})
+    first = data_sets.load_data(file, subject.tokenizer, 40, cache=cache)
+    path.unlink()
+    second = data_sets.load_data(file, subject.tokenizer, 40, cache=cache)
+    assert second.cached is not None and second.cached.is_hit
+    assert list(first.tokenised) == list(second.tokenised)
+    assert (first.summary, first.form, first.cuts) == (second.summary, second.form, second.cuts)
+    with pytest.raises(FileNotFoundError):
+        data_sets.load_data(file, subject.tokenizer, 41, cache=cache)
+
+
+def test_an_operators_loader_that_was_changed_is_asked_anew(
+    make_spec: Callable[..., FineTuningSpec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec, cache = make_spec("lora"), TokenCache(tmp_path / "cache" / "org-1", 10**8)
+    subject, module = load_subject(spec), tmp_path / "changing_loader.py"
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "a.bin").write_bytes(b"1")
+    reading = DatasetReading(loader="changing_loader:load")
+    file = DataFile(name="a", path=str(tmp_path / "a.bin"), format="custom", sha256="0" * 64, bytes=1, reading=reading)
+    hits = []
+    for text in ("one", "one", "another"):
+        module.write_text(f"def load(path):\n    yield {{'text': 'this is {text} text'}}\n")
+        monkeypatch.delitem(sys.modules, "changing_loader", raising=False)
+        invalidate_caches()
+        data = data_sets.load_data(file, subject.tokenizer, 40, cache=cache)
+        hits.append(data.cached is not None and data.cached.is_hit)
+        assert text in subject.tokenizer.decode(data.tokenised[0].input_ids)
+    assert hits == [False, True, False]
 
 
 def measured(run: RunDir) -> list[dict[str, Any]]:

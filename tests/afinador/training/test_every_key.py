@@ -84,8 +84,8 @@ def test_documents_are_asked_for_as_the_job_says(
     spec.training_file.path, spec.training_file.format = str(path), "jsonl"
     extraction = extraction_of(spec.hyperparameters)
     data = data_sets.load_data(spec.training_file, tokenizer, 512, extraction=extraction)
-    assert all((example.prompt or "").startswith(start) for example, start in zip(data.examples, asked, strict=True))
-    assert [json.loads(example.completion or "") for example in data.examples] == [{"title": "A"}, {"name": "B"}]
+    assert all((example.prompt or "").startswith(start) for example, start in zip(data.examples(), asked, strict=True))
+    assert [json.loads(example.completion or "") for example in data.examples()] == [{"title": "A"}, {"name": "B"}]
     told = data.form.to_json()["extraction"]
     assert told == extraction.to_json() and told["mode"] == spec.hyperparameters.extraction
     assert spec.hyperparameters.extraction_schema == given.get("extraction_schema")

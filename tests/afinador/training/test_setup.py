@@ -79,4 +79,4 @@ def test_long_text_is_cut_into_pieces_and_none_is_called_cut(make_spec: MakeSpec
     learnt = [label for piece in data.tokenised for label in piece.labels if label != NOT_TRAINED]
     assert subject.tokenizer.decode(learnt, skip_special_tokens=True) in text.read_text()
     assert len(subject.tokenizer.decode(learnt)) > text.stat().st_size - 10
-    assert (len(data.examples), data.cuts.records, max(data.lengths)) == (1, 0, 64)
+    assert (data.summary.examples, data.cuts.records, max(data.lengths)) == (1, 0, 64)
