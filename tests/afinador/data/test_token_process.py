@@ -134,7 +134,7 @@ def test_steps_count_and_make_the_tokens_that_training_has(process, folder, tmp_
     ]
     tokenizer = load_tokenizer(folder)
     examples = [to_example(Record(1, row), shape_of(row)) for row in rows]
-    expected = tokenise_all(examples, tokenizer, 24)
+    expected = list(tokenise_all(examples, tokenizer, 24))
     pipeline = Pipeline(
         [{"type": "tokenize", "max_length": 24}], means_of_base_model(tokenizer_folder(folder), process)
     )
