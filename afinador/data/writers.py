@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
@@ -20,6 +21,9 @@ from afinador.wording import kind_of
 
 EXTENSIONS: dict[Format, str] = {format: row.extensions[0] for format, row in FORMATS.items() if row.is_written}
 """Of the files that are written, by format."""
+
+_NO_NAME = re.compile(r"[\x00\r\n]")
+"""A header is one line, by which its delimiter is found."""
 
 TextWriter = Callable[[Iterator[Record], TextIO], None]
 
@@ -109,11 +113,11 @@ def _write_csv(records: Iterator[Record], stream: TextIO, delimiter: str) -> Non
 
 
 def _require_header(record: Record, columns: list[str]) -> None:
-    bad = next((name for name in columns if not name or name != name.strip() or "\x00" in name), None)
+    bad = next((name for name in columns if not name or name != name.strip() or _NO_NAME.search(name)), None)
     if bad is not None or not columns:
         what = "no fields" if bad is None else f"a field named {bad!r}"
         raise DataError(
-            f"{record.place} has {what}; names of columns are not empty, and have no spaces around them. "
+            f"{record.place} has {what}; names of columns are not empty, stand on one line, and have no spaces around them. "
             "Rename it, or write JSONL."
         )
 
