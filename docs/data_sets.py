@@ -24,7 +24,8 @@ def formats() -> Lines:
     packed = " and ".join(f"{what} ({code(extension)})" for extension, what in COMPRESSIONS.items())
     texts = ", ".join(row.title for row in FORMATS.values() if row.is_text)
     yield f"{texts} may be compressed with {packed}. They are UTF-8 with or without a byte order mark, UTF-16 with one, or in"
-    yield "the encoding that is declared. In a CSV all values are text: numbers come back as such."
+    yield "the encoding that is declared. In a CSV all values are text, so records with numbers, true or false, or null"
+    yield "are refused when one is written, by record and field: JSON Lines holds them, or a step `transform` makes them text."
     yield from ("", "| limit | |", "|---|---|")
     yield f"| one line, one value of a JSON document | {lines.LONGEST_LINE_BYTES >> 20} MiB, {json_documents.LONGEST_VALUE_CHARACTERS >> 20} Mi characters |"
     yield f"| Parquet and Arrow | a process of their own with {table_rows.MEMORY_BYTES >> 30} GiB of memory; {table_rows.LONGEST_RECORD_BYTES >> 20} MiB a record |"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from afinador.cli import render
 from afinador.cli.dataset_text import tokens_text
 from afinador.figures import visible
+from afinador.schemas.dataset_formats import fitness
 
 if TYPE_CHECKING:
     from afinador.schemas.dataset_reports import DatasetReport
@@ -33,10 +34,11 @@ def show(name: str, report: dict[str, Any]) -> None:
         name: The file's.
         report: As ``afinador.data.validation.Report.to_json`` gives it.
     """
+    said = fitness(report["errors"], [note["code"] for note in report["notes"]])
     if report["errors"]:
-        _write(f"{name} cannot be trained on:", _COLOURS["errors"])
+        _write(f"{name} {said}:", _COLOURS["errors"])
     else:
-        _write(f"{name} can be trained on: {_measures(report)}", "green")
+        _write(f"{name} {said}: {_measures(report)}", "green")
     for severity, colour in _COLOURS.items():
         for code, problems in _by_code(report[severity]).items():
             count = report["counts"].get(code, len(problems))

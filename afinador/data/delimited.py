@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from afinador.data.formats import extension_of
+from afinador.data.formats import TAB_EXTENSIONS, extension_of
 from afinador.data.lines import LONGEST_LINE_BYTES, Line, lines_of
 from afinador.data.quoting import masked, shortened
 from afinador.data.records import Problem, Record
@@ -21,7 +21,6 @@ DELIMITERS = "\t,;|"
 """Of those that part a header equally often the first is taken."""
 
 MOST_COLUMNS = 10_000
-TAB_EXTENSIONS = (".tsv", ".tab")
 _LINE_WITH_END = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 _SEPARATOR_LINE = re.compile(r"sep=(.)\s*", re.IGNORECASE)
 
@@ -37,7 +36,7 @@ def columns_of_csv(path: Path, reading: DatasetReading | None = None) -> list[st
     header = next(_rows(_Source(path, reading)), None)
     if header is None or isinstance(header, Problem) or len(header[1]) > MOST_COLUMNS:
         return []
-    return [name.strip() for name in header[1]]
+    return named_columns(header[1])
 
 
 class Dialect(NamedTuple):
@@ -54,7 +53,7 @@ def dialect_of(path: Path, reading: DatasetReading | None = None) -> Dialect:
 
 
 def read_csv(path: Path, reading: DatasetReading | None = None) -> Iterator[Record | Problem]:
-    """Yield the rows below the header; columns without a name are left out.
+    """Yield the rows below the header; a column without a name is named by its number, so that nothing is lost.
 
     Values stay exactly as they are (spaces, ``NA``, ``00123``); only the column names are stripped.
 
@@ -71,14 +70,14 @@ def read_csv(path: Path, reading: DatasetReading | None = None) -> Iterator[Reco
         if isinstance(header, Problem):
             yield header
             return
-        columns = [name.strip() for name in header[1]]
+        columns = named_columns(header[1])
         if len(columns) > MOST_COLUMNS:
             message = (
                 f"Line {header[0]} has {len(columns)} columns; at most {MOST_COLUMNS} are read. Check the delimiter."
             )
             yield Problem("unknown_columns", message, header[0])
             return
-        repeated = sorted(name for name, count in Counter(columns).items() if name and count > 1)
+        repeated = sorted(name for name, count in Counter(columns).items() if count > 1)
         if repeated:
             message = f"Line {header[0]}: two columns are named {shortened(repeated[0])}. Rename or remove one of them."
             yield Problem("duplicate_column", message, header[0], masked(repeated[0]))
@@ -95,7 +94,12 @@ def record_of_row(columns: list[str], line: int, values: list[str]) -> Record | 
             f"({shortened(', '.join(columns))}). Put quotes around values that hold the delimiter or a line break."
         )
         return Problem("column_count", message, line)
-    return Record(line, {name: value for name, value in zip(columns, values, strict=True) if name})
+    return Record(line, dict(zip(columns, values, strict=True)))
+
+
+def named_columns(header: list[str]) -> list[str]:
+    """Return the names of the columns, without spaces around them; one without a name is called ``column_3``."""
+    return [name.strip() or f"column_{number}" for number, name in enumerate(header, start=1)]
 
 
 class _Source:

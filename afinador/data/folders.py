@@ -30,7 +30,7 @@ from afinador.errors import DataError
 if TYPE_CHECKING:
     from afinador.schemas.datasets import DatasetReading
 
-ReadMember = Callable[[Path, str, Encoding | None], Iterator[Record | Problem]]
+ReadMember = Callable[[Path, str], Iterator[Record | Problem]]
 
 _SPLIT_WORDS = {
     "train": "train", "training": "train", "validation": "validation", "valid": "validation", "dev": "validation",
@@ -63,7 +63,7 @@ def read_folder(path: Path, reading: DatasetReading | None, read_member: ReadMem
     Args:
         path: A folder, or an archive (zip, tar, compressed tar).
         reading: What is declared; its ``config``, ``split`` and ``encoding`` are used here.
-        read_member: Reads a file that is no table.
+        read_member: Reads a file that is no table, as it is declared.
 
     Raises:
         DataError: The archive is damaged, hostile or too large; there is no such split, or nothing to read.
@@ -183,7 +183,7 @@ def _read(member: Member, read_member: ReadMember, encoding: Encoding | None) ->
         elif format == "json" and (fields := _one_document(member.path, encoding)) is not None:
             yield Record(1, fields, "Record")
         else:
-            yield from read_member(member.path, member.name, encoding)
+            yield from read_member(member.path, member.name)
     except DataError as error:
         yield Problem("unreadable_file", error.message)
 

@@ -31,13 +31,17 @@ FORMATS: dict[Format, FormatRow] = {
         "JSON Lines", (".jsonl", ".ndjson"), "An object a line; blank lines do not count.", is_text=True, is_written=True
     ),
     "json": FormatRow(
-        "JSON", (".json",), 'An array of objects, or `{"data": [...]}`.', is_text=True, is_written=True
+        "JSON",
+        (".json",),
+        'An array of objects, or `{"data": [...]}`; objects in a second array, beside `data`, are refused.',
+        is_text=True,
+        is_written=True,
     ),
     "csv": FormatRow(
         "CSV, TSV",
         (".csv", ".tsv", ".tab"),
-        "A header line, then a record a line; comma, semicolon, tab or `|`, and the quote, are found. Values are text. "
-        "A file without a header needs `columns`.",
+        "A header line, then a record a line; comma, semicolon, tab or `|`, and the quote, are found. Values are text, and "
+        "nothing else is written. A file without a header needs `columns`; a column without a name is called `column_3`, by its place.",
         is_text=True,
         is_written=True,
     ),
@@ -60,6 +64,9 @@ FORMATS: dict[Format, FormatRow] = {
     ),
     "custom": FormatRow("Custom", (), "What the function yields that `loader` names, of a module that the operator allowed."),
 }  # fmt: skip
+
+TAB_EXTENSIONS = (".tsv", ".tab")
+"""Of those of CSV: values are parted by tabs."""
 
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstandard"}
 """By the extension behind that of a text format."""

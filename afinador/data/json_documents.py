@@ -165,13 +165,14 @@ def _array(text: _Text) -> Iterator[Record | Problem]:
 
 
 def _object_or_value(text: _Text) -> Iterator[Record | Problem]:
-    """Yield the records below ``data``; of the other keys only the names are kept."""
+    """Yield the records below ``data``; of the other keys only the names are kept, and those that hold records too."""
     line = text.line
     if text.next_character() != "{":
         text.value("What begins on ")
         yield _structure("one value", line)
         return
     keys: dict[str, None] = {}
+    elsewhere: list[Problem] = []
     has_records = False
     closed = _opened(text, "}")
     while not closed:
@@ -180,12 +181,26 @@ def _object_or_value(text: _Text) -> Iterator[Record | Problem]:
         if key == "data" and text.next_character() == "[":
             has_records = True
             yield from _array(text)
+        elif text.next_character() == "[":
+            line_of_key = text.line
+            if objects := sum(isinstance(each, Record) for each in _array(text)):
+                elsewhere.append(_elsewhere(key, objects, line_of_key))
         else:
             text.value(f"The value of {shortened(key)}, ")
         closed = _closed(text, "}", f"the object is missing after {shortened(key)}")
-    if not has_records:
+    if has_records:
+        yield from elsewhere
+    else:
         named = ", ".join(islice(keys, _KEYS_SHOWN))
         yield _structure(f"one object with the keys {shortened(named)}", line)
+
+
+def _elsewhere(key: str, objects: int, line: int) -> Problem:
+    message = (
+        f"Line {line}: {shortened(key)} holds {objects} object{'s' if objects != 1 else ''}, which would be lost: read are "
+        "those below 'data' alone. Put each array into a file of its own, or all records into one."
+    )
+    return Problem("records_elsewhere", message, line)
 
 
 def _opened(text: _Text, end: str) -> bool:

@@ -64,15 +64,8 @@ def _read(path: Path, format: Format, reading: DatasetReading | None) -> Iterato
 def _read_folder(path: Path, reading: DatasetReading | None) -> Iterator[Record | Problem]:
     from afinador.data.folders import read_folder  # YAML and pydantic: only folders need them
 
-    return read_folder(path, reading, _read_member)
-
-
-def _read_member(path: Path, name: str, encoding: Encoding | None) -> Iterator[Record | Problem]:
-    """Read one file of a folder, as ``_read`` does."""
-    from afinador.schemas.datasets import DatasetReading  # pydantic: only folders need it
-
-    reading = DatasetReading(encoding=encoding) if encoding else None
-    return _read(path, detect_format(path, name, reading), reading)
+    of_each = reading.of_member() if reading else None
+    return read_folder(path, reading, lambda file, name: _read(file, detect_format(file, name, of_each), of_each))
 
 
 def _read_text(path: Path, encoding: Encoding | None) -> Iterator[Record | Problem]:

@@ -10,7 +10,15 @@ from afinador.schemas.dataset_formats import Encoding, Format
 __all__ = ["WHOLE_FILE_CODES", "Encoding", "Format", "Problem", "Record"]
 
 WHOLE_FILE_CODES = frozenset(
-    {"unknown_columns", "duplicate_column", "json_structure", "file_encoding", "unreadable_file", "loader_failed"}
+    {
+        "unknown_columns",
+        "duplicate_column",
+        "json_structure",
+        "records_elsewhere",
+        "file_encoding",
+        "unreadable_file",
+        "loader_failed",
+    }
 )
 """Codes of problems that stand for the whole file, not for one record."""
 

@@ -30,11 +30,11 @@ from afinador.data.shapes import (
     commonest_shape,
     fields_allowed,
     near_miss,
-    shape_of,
-    shapes_of_format,
+    shape_of_columns,
 )
 from afinador.data.verdicts import Report
 from afinador.errors import DataError, nearest
+from afinador.schemas.dataset_formats import STORED_ONLY
 
 if TYPE_CHECKING:
     from afinador.schemas.datasets import DatasetReading
@@ -100,6 +100,9 @@ def _judged(
         report.add_error(Problem("no_records", f"{name!r} holds no records. Upload a file with at least one."))
     for problem in doubts_about_all(report.shape, whole):
         report.add_warning(problem)
+    if report.shape is not None and not SHAPES[report.shape].tasks:
+        said = f"Records of the shape {report.shape} are checked and stored; no training method takes it yet."
+        report.add_note(Problem(STORED_ONLY, said))
     is_compared_whole = report.repetitions.compared == whole.usable
     for problem in notes_about_all(
         whole, report.bytes, is_compared=judge.finds_repetitions, is_compared_whole=is_compared_whole
@@ -248,7 +251,7 @@ def _with_shape(
         return None, iter([_unknown_shape(declared)])
     if format == "csv" and not (reading and reading.mapping):
         columns = _columns(path, reading)
-        shape = shape_of(dict.fromkeys(columns), shapes_of_format(format))
+        shape = shape_of_columns(columns)
         return shape, iter([_unknown_columns(columns)]) if columns and shape is None else records
     # Read once more instead of held: each of the first records may be as long as the longest line.
     first = islice(read_records(path, format, reading), RECORDS_THAT_DECIDE_THE_SHAPE)
@@ -268,5 +271,5 @@ def _unknown_shape(name: str) -> Problem:
 
 
 def _unknown_columns(columns: list[str]) -> Problem:
-    said = f"The header has the columns {some_of(columns)}; allowed are {fields_allowed('csv')}.{near_miss(columns)} Rename the columns."
+    said = f"The header has the columns {some_of(columns)}; allowed are {fields_allowed('csv')}, or 'text' alone.{near_miss(columns)} Rename the columns."
     return Problem("unknown_columns", said, 1)

@@ -12,6 +12,7 @@ from afinador.data.checks.repetitions import Repetitions
 from afinador.data.labels import LabelCounts
 from afinador.data.records import Format, Problem
 from afinador.data.shapes import Shape
+from afinador.schemas.dataset_formats import STORED_ONLY
 
 CODES_IN_SUMMARY = 3
 
@@ -73,7 +74,8 @@ class Report:
         """Say in a few sentences what was found: of each kind the first, and how many more."""
         if self.is_valid:
             said = f"{_counted(self.records)} of the shape {self.shape}."
-            return " ".join([said, *(with_count(problem, self.counts) for problem in firsts(self.warnings))])
+            stored = [note.message for note in self.notes if note.code == STORED_ONLY]
+            return " ".join([said, *stored, *(with_count(problem, self.counts) for problem in firsts(self.warnings))])
         kinds = firsts(self.errors)
         unusable = sum(self._errors.counts.values())
         parts = [f"{min(unusable, self.records)} of {_counted(self.records)} cannot be used:"] if self.records else []

@@ -1,6 +1,6 @@
 """Writes records in every format that is written, such that reading gives the same records again.
 
-What a format cannot hold is refused by name. In a CSV all is text: numbers, and true or false, come back as such.
+What a format cannot hold is refused by name: in a CSV all is text, so it takes no numbers and no true or false.
 """
 
 from __future__ import annotations
@@ -8,13 +8,14 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
-from afinador.data.formats import FORMATS
-from afinador.data.quoting import named, shortened
+from afinador.data.formats import FORMATS, TAB_EXTENSIONS, extension_of
+from afinador.data.quoting import described, named, shortened
 from afinador.data.records import Format, Record
 from afinador.data.table_writers import write_table
 from afinador.errors import DataError, StorageError
@@ -23,6 +24,8 @@ EXTENSIONS: dict[Format, str] = {format: row.extensions[0] for format, row in FO
 """Of the files that are written, by format."""
 
 NAMES_SHOWN = 20
+_NO_NAME = re.compile(r"[\x00\r\n]")
+"""A header is one line, by which its delimiter is found."""
 
 TextWriter = Callable[[Iterator[Record], TextIO], None]
 
@@ -30,16 +33,17 @@ TextWriter = Callable[[Iterator[Record], TextIO], None]
 def write_records(records: Iterator[Record], path: Path, format: Format) -> int:
     """Write records into a file, which appears whole or not at all, and return how many they were.
 
-    CSV takes records that all have the same fields, each a text or a number; plain text takes records that hold
-    nothing but ``text``, without blank lines, which part documents; Parquet and Arrow take records whose values are of
-    one kind at each place, and not null.
+    CSV takes records that all have the same fields, each a text, and parts them by tabs where the name says so (.tsv);
+    plain text takes records that hold nothing but ``text``, without blank lines, which part documents; Parquet and Arrow
+    take records whose values are of one kind at each place, and not null.
 
     Raises:
         DataError: A record does not fit the format, or there is none.
         StorageError: The file cannot be written.
     """
+    delimiter = "\t" if extension_of(path.name) in TAB_EXTENSIONS else ","
     writers: dict[Format, TextWriter] = {
-        "csv": _write_csv,
+        "csv": lambda records, stream: _write_csv(records, stream, delimiter),
         "json": _write_json,
         "jsonl": _write_json_lines,
         "text": _write_text,
@@ -92,9 +96,11 @@ def _json(record: Record) -> str:
         raise DataError(f"{record.place} holds what JSON cannot: {error}. Make it a text or a number.") from error
 
 
-def _write_csv(records: Iterator[Record], stream: TextIO) -> None:
+def _write_csv(records: Iterator[Record], stream: TextIO, delimiter: str) -> None:
     columns: list[str] = []
-    writer = csv.writer(stream, quoting=csv.QUOTE_ALL)  # whatever is in a value, it is read as it was written
+    writer = csv.writer(
+        stream, delimiter=delimiter, quoting=csv.QUOTE_ALL
+    )  # whatever is in a value, it is read as it was written
     for record in records:
         if not columns:
             columns = list(record.fields)
@@ -113,11 +119,11 @@ def _some_of(names: Iterable[str]) -> str:
 
 
 def _require_header(record: Record, columns: list[str]) -> None:
-    bad = next((name for name in columns if not name or name != name.strip() or "\x00" in name), None)
+    bad = next((name for name in columns if not name or name != name.strip() or _NO_NAME.search(name)), None)
     if bad is not None or not columns:
         what = "no fields" if bad is None else f"a field named {named(bad)}"
         raise DataError(
-            f"{record.place} has {what}; names of columns are not empty, and have no spaces around them. "
+            f"{record.place} has {what}; names of columns are not empty, stand on one line, and have no spaces around them. "
             "Rename it, or write JSONL."
         )
 
@@ -128,10 +134,10 @@ def _cell(record: Record, name: str) -> str:
         if "\x00" in value:
             raise DataError(f"{record.place}: {shortened(name)} holds a NUL character, which no CSV holds. Remove it.")
         return value
-    if isinstance(value, bool | int | float):
-        return json.dumps(value)
     raise DataError(
-        f"{record.place}: {shortened(name)} is neither text nor a number, which is all a CSV holds. Write JSONL."
+        f"{record.place}: {shortened(name)} is {described(value)}; a CSV holds nothing but text, and would not give it back as "
+        "it is. Write JSONL or JSON (Parquet and Arrow hold all but null), or make it a text first: a step transform with the "
+        f"operation template, field {shortened(name)} and the template '{{{name}}}'."
     )
 
 

@@ -9,6 +9,7 @@ from afinador.figures import size, text, visible
 from afinador.report.document import document, tiles
 from afinador.report.histograms import histogram
 from afinador.report.markup import Content, Markup, code, element, facts, joined, table
+from afinador.schemas.dataset_formats import fitness
 from afinador.schemas.dataset_reports import DatasetReport, Fault
 
 MOST_LABELS = 60
@@ -41,7 +42,7 @@ def _file(report: DatasetReport) -> Markup:
 
 
 def _verdict(report: DatasetReport) -> str:
-    return "can be trained on" if report.valid else "cannot be trained on"
+    return fitness(report.errors, [note.code for note in report.notes])
 
 
 def _header(report: DatasetReport) -> Markup:

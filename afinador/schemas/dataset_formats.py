@@ -1,10 +1,23 @@
-"""The formats of data sets and their encodings, as they are named everywhere."""
+"""The formats of data sets, their encodings and what they are good for, as they are named everywhere."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sized
 from typing import Literal
 
 Format = Literal["csv", "json", "jsonl", "text", "parquet", "arrow", "folder", "custom"]
 """``folder`` is an archive too; ``custom`` is what a function of the operator reads."""
 
 Encoding = Literal["utf-8", "utf-16", "latin-1", "windows-1252"]
+
+STORED_ONLY = "stored_only"
+"""Code of the note on a data set that no training method takes yet."""
+
+
+def fitness(errors: Sized, note_codes: Iterable[str]) -> str:
+    """Return what a data set is good for, as the end of a sentence that begins with its name."""
+    if len(errors):
+        return "cannot be trained on"
+    return (
+        "is checked and stored; no training method takes it yet" if STORED_ONLY in note_codes else "can be trained on"
+    )

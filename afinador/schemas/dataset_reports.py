@@ -50,7 +50,8 @@ class DatasetReport(Wire):
 
     Attributes:
         file: Name of the file.
-        valid: Whether it may be trained on.
+        valid: Whether it has no errors. It may be trained on then, unless a note ``stored_only`` says that no method
+            takes its shape yet.
         errors: What forbids training; at most ten of each code.
         warnings: What a person should know; at most ten of each code.
         notes: What a person may like to know; nothing needs to be done about it.

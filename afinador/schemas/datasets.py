@@ -30,8 +30,8 @@ class DatasetReading(BaseModel):
     Attributes:
         format: Instead of the one that name and content say.
         encoding: Of a text format; UTF-8, and UTF-16 with its byte order mark, are found.
-        delimiter: Of a CSV: one character.
-        columns: Names of the columns of a CSV that has no header line.
+        delimiter: Of a CSV, also of those in a folder or an archive: one character.
+        columns: Names of the columns of a CSV that has no header line, also of those in a folder or an archive.
         shape: What the records are, see docs/formats.md.
         mapping: By field of the shape the column that it is taken from (``"label": "category"``; ``"a.b"`` and
             ``"a.0"`` lead into objects and arrays), or a template (``"prompt": "Question: {question}"``). What is not
@@ -80,7 +80,7 @@ class DatasetReading(BaseModel):
     @model_validator(mode="after")
     def _fits_together(self) -> DatasetReading:
         for name in ("delimiter", "columns"):
-            if getattr(self, name) is not None and self.format not in (None, "csv"):
+            if getattr(self, name) is not None and self.format not in (None, "csv", "folder"):
                 raise ValueError(f"{name} is for CSV, and format is {self.format}; leave one of them out")
         if self.encoding is not None and self.format in ("parquet", "arrow"):
             raise ValueError(f"encoding is for text formats, and format is {self.format}; leave it out")
@@ -88,11 +88,16 @@ class DatasetReading(BaseModel):
             raise ValueError(f"{given[0]} is for the readers of Afinador, and loader names another; leave one out")
         return self
 
+    def of_member(self) -> DatasetReading:
+        """Return what is declared of each file of a folder or an archive."""
+        return self.model_copy(update=dict.fromkeys(_OF_THE_WHOLE))
+
     def to_json(self) -> dict[str, Any]:
         """Return what is declared, as plain JSON values; empty where nothing is."""
         return self.model_dump(mode="json", exclude_none=True)
 
 
+_OF_THE_WHOLE = ("format", "shape", "config", "split", "loader")
 _OF_OUR_READERS = ("format", "encoding", "delimiter", "columns", "config", "split")
 
 

@@ -21,7 +21,7 @@ from afinador.data.checks.judging import LONG_RECORD_CHARACTERS, Judge
 from afinador.data.checks.line_blocks import BLOCK_BYTES, Block, is_searched
 from afinador.data.checks.personal_data import may_be_personal
 from afinador.data.checks.proofs import is_claimed
-from afinador.data.delimited import Dialect, dialect_of, record_of_row
+from afinador.data.delimited import Dialect, dialect_of, named_columns, record_of_row
 from afinador.data.lines import BYTE_ORDER_MARK, LONGEST_LINE_BYTES
 from afinador.data.shapes import SHAPES
 
@@ -60,7 +60,7 @@ class Rows:
             rows = list(csv.reader([text.decode()], delimiter=dialect.delimiter, quotechar=dialect.quote, strict=True))
         except (csv.Error, UnicodeDecodeError):
             return None
-        if not line.endswith(b"\n") or len(rows) != 1 or [name.strip() for name in rows[0]] != columns:
+        if not line.endswith(b"\n") or len(rows) != 1 or named_columns(rows[0]) != columns:
             return None
         named = [name for name in columns if name]
         if len(named) != len(set(named)) or _has_other_line_ends(line):

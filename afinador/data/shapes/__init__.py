@@ -18,6 +18,7 @@ from afinador.data.shapes.table import (
     near_miss,
     require_trainable,
     shape_of,
+    shape_of_columns,
     shapes_of_format,
     to_example,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "require_convertible",
     "require_trainable",
     "shape_of",
+    "shape_of_columns",
     "shapes_of_format",
     "to_example",
 ]

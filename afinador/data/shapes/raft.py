@@ -1,8 +1,8 @@
 """``{"question", "oracle", "distractors", "answer"}``: a question, the document that answers it, and others that do not.
 
 The prompt holds all documents and then the question; the place of the oracle among them is drawn by a seed that the
-record's own texts give, so that it is the same in every run. An ``oracle`` that is null or empty is left out: the
-answer is then learnt by heart.
+record's own texts give, so that it is the same in every run. An ``oracle`` that is null, empty or
+not there, as tables have it that know no null, is left out: the answer is then learnt by heart.
 """
 
 from __future__ import annotations
@@ -14,12 +14,15 @@ from typing import Any
 from afinador.data.quoting import described
 from afinador.data.records import Problem, Record
 from afinador.data.shapes.example import Example
-from afinador.data.shapes.form import RecordShape, first_unusable, unusable_text
+from afinador.data.shapes.form import RecordShape, first_unusable, near_miss_of, unusable_text
 
 
 def _read(record: Record) -> Example | Problem:
     problem = first_unusable(record, ("question", "answer"))
-    oracle, distractors = record.fields["oracle"], record.fields["distractors"]
+    oracle, distractors = record.fields.get("oracle"), record.fields["distractors"]
+    if "oracle" not in record.fields and (meant := near_miss_of(record.fields, ["oracle"])):
+        said = f"{record.place} has no 'oracle'.{meant} Rename it, or write null where there is none."
+        return Problem("missing_field", said, record.line, "oracle")
     if problem is None and oracle is not None:
         problem = unusable_text(record, "oracle", may_be_empty=True)
     problem = problem or _unusable_distractors(record, distractors)
@@ -52,7 +55,7 @@ def _unusable_distractors(record: Record, distractors: Any) -> Problem | None:
         if not isinstance(text, str) or not text.strip():
             said = f"{record.place}: 'distractors[{index}]' is {described(text)}, but must be a text. Remove it."
             return Problem("wrong_type", said, record.line, f"distractors[{index}]")
-        if text == record.fields["oracle"]:
+        if text == record.fields.get("oracle"):
             said = f"{record.place}: 'distractors[{index}]' is the oracle. Remove it."
             return Problem("oracle_is_distractor", said, record.line, f"distractors[{index}]")
     return None
@@ -60,7 +63,8 @@ def _unusable_distractors(record: Record, distractors: Any) -> Problem | None:
 
 SHAPE = RecordShape(
     name="raft",
-    fields=("question", "oracle", "distractors", "answer"),
+    fields=("question", "distractors", "answer"),
+    optional=("oracle",),
     description="A question, the document that answers it, some that do not, and the answer, which is learnt (RAFT).",
     read=_read,
     asked=("question",),

@@ -62,7 +62,7 @@ def checked_shape(name: str, *, param: str = "shape") -> Shape:
 
 
 def shapes_of_format(format: Format) -> tuple[Shape, ...]:
-    """Return the shapes that a format can carry; a CSV cannot carry conversations or whole texts."""
+    """Return the shapes that a format can carry; a CSV cannot carry conversations, and see ``shape_of_columns``."""
     if format == "csv":
         return tuple(name for name, shape in SHAPES.items() if shape.in_table)
     return ("text",) if format == "text" else tuple(SHAPES)
@@ -78,6 +78,12 @@ def shape_of(
     )
 
 
+def shape_of_columns(columns: Iterable[str]) -> Shape | None:
+    """Return the shape of a flat table; whole texts only where the table has no other column, which may be a label."""
+    named = list(columns)
+    return "text" if named == ["text"] else shape_of(dict.fromkeys(named), shapes_of_format("csv"))
+
+
 def commonest_shape(records: Iterable[Record], format: Format, declared: Shape | None = None) -> Shape | None:
     """Return the declared shape, or the one that most of the records have, so that one bad record does not decide for all.
 
@@ -86,7 +92,10 @@ def commonest_shape(records: Iterable[Record], format: Format, declared: Shape |
     if declared is not None:
         return declared
     allowed = shapes_of_format(format)
-    counted = Counter(shape for record in records if (shape := shape_of(record.fields, allowed)) is not None)
+    found = (
+        shape_of_columns(record.fields) if format == "csv" else shape_of(record.fields, allowed) for record in records
+    )
+    counted = Counter(shape for shape in found if shape is not None)
     if counted.get("text_label"):
         counted.pop("text", None)
     return counted.most_common(1)[0][0] if counted else None

@@ -160,8 +160,12 @@ def test_conversion_there_and_back_keeps_every_record(tmp_path: Path, kept: Any,
         ("parquet", {"a": 1}, {"a": 2**63}, "more than 64 bits"),
         ("parquet", {"a": 1}, {"b": {}}, "Line 2: 'b' is an object without fields"),
         ("csv", {"a": "x"}, {"a": "y", "b": "z"}, "in a CSV all are the same"),
-        ("csv", {"a": "x"}, {"a": ["y"]}, "neither text nor a number"),
+        ("csv", {"a": "x"}, {"a": ["y"]}, "Line 2: 'a' is an array (['y'])"),
+        ("csv", {"a": "x"}, {"a": 3}, "Line 2: 'a' is a number (3); a CSV holds nothing but text"),
+        ("csv", {"a": "x"}, {"a": True}, "Line 2: 'a' is true or false (true)"),
+        ("csv", {"a": "x"}, {"a": None}, "Line 2: 'a' is null"),
         ("csv", {" a": "x"}, {" a": "y"}, "no spaces around"),
+        ("csv", {"a\nb": "x"}, {"a\nb": "y"}, "stand on one line"),
         ("csv", {"a": "x"}, {"a": "\x00"}, "NUL"),
         ("text", {"text": "x"}, {"text": "a\n\nb"}, "blank line"),
         ("text", {"text": "x"}, {"text": "a\r\nb"}, "line end of Windows"),
@@ -178,6 +182,13 @@ def test_what_a_format_cannot_hold_is_refused_by_name(
         said in caught.value.message and "rite JSONL" in caught.value.message
     ) or "Remove it" in caught.value.message
     assert list(tmp_path.iterdir()) == []
+
+
+def test_tsv_is_written_with_tabs(tmp_path: Path) -> None:
+    path = tmp_path / "made.tsv"
+    write_records(iter([Record(1, {"text": "a, b", "label": "c\td"})]), path, "csv")
+    assert path.read_text() == '"text"\t"label"\n"a, b"\t"c\td"\n'
+    assert rows(path) == [{"text": "a, b", "label": "c\td"}]
 
 
 # --- declared
@@ -214,6 +225,13 @@ def test_tsv_is_parted_by_tabs_also_where_its_header_holds_commas(tmp_path: Path
     path = tmp_path / "data.tsv"
     path.write_text("text, in short, of a\tlabel\nx,y\tz\n")
     assert rows(path) == [{"text, in short, of a": "x,y", "label": "z"}]
+
+
+def test_what_is_declared_holds_for_each_csv_of_a_folder(tmp_path: Path) -> None:
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text(f"ñ {name};yes\n", encoding="latin-1")
+    declared = DatasetReading(columns=["text", "label"], delimiter=";", encoding="latin-1")
+    assert rows(tmp_path, declared) == [{"text": f"ñ {name}", "label": "yes"} for name in ("a.csv", "b.csv")]
 
 
 def test_mapping_takes_fields_from_columns_paths_and_templates(tmp_path: Path) -> None:

@@ -23,8 +23,8 @@ FORMS_READ = {
     "chat", "mixed", "prompt_completion", "any_jsonl", "any_json", "prompt_completion_csv", "classification",
     "classification_csv", "chat_csv", "text", "classification_table", "chat_table",
 }  # fmt: skip
-# These are doubtful for classification alone: where answers are written, each may differ.
-DECIDED_BY_TASK = {"cls_label_all_different.jsonl", "csv_label_is_text_swapped.csv"}
+# These are doubtful for classification alone: where answers are written, each may differ, and texts may stand alone.
+DECIDED_BY_TASK = {"cls_label_all_different.jsonl", "csv_label_is_text_swapped.csv", "csv_label_column_missing.csv"}
 # Either half of a mixed file may be the wrong one; records of an array are counted, not lines.
 COUNTED_OTHERWISE = ("mixed_text_then_chat.jsonl", "json_array_")
 # A small file is worth a word, but is no verdict.

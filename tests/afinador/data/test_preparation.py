@@ -380,7 +380,7 @@ def test_documents_are_parted_by_blank_lines(tmp_path: Path) -> None:
     ("format", "rows", "said"),
     [
         ("csv", [{"a": "1"}, {"b": "2"}], "Line 2 has the fields 'b', the first record 'a'"),
-        ("csv", [{"messages": []}], "'messages' is neither text nor a number"),
+        ("csv", [{"messages": []}], "'messages' is a list of 0 values"),
         ("text", [{"text": "a", "label": "b"}], "plain text holds 'text' alone"),
         ("text", [{"text": "a\n\nb"}], "blank line"),
         ("jsonl", [{"when": Path("x")}], "holds what JSON cannot"),

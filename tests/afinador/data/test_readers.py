@@ -5,6 +5,7 @@ import pytest
 from afinador.data.dataset_cards import DataCard
 from afinador.data.readers import Record, detect_format, read_records
 from afinador.data.records import Problem
+from afinador.data.validation import validate_dataset
 from afinador.errors import DataError
 from afinador.schemas.datasets import DatasetReading
 
@@ -147,6 +148,8 @@ def test_json_array_numbers_its_records(written, content):
         ('[{"a": 1}]\nEOF', "json_syntax", 2),
         ('[{"a": 1}, 3]', "not_an_object", 2),
         ('{"a": 1}', "json_structure", 1),
+        ('{"train": [{"a": 1}]}', "json_structure", 1),
+        ('{"data": [{"a": 1}],\n"tags": ["b"],\n"validation": [{"a": 2}, {"a": 3}]}', "records_elsewhere", 3),
         ("3", "json_structure", 1),
         ("[" * 100_000, "json_syntax", 1),
     ],
@@ -180,8 +183,14 @@ def test_csv_with_old_mac_line_ends_is_read(written):
     assert records_of(written("a.csv", "text,label\ra,b\rc,d"), "csv")[1] == (3, {"text": "c", "label": "d"})
 
 
-def test_csv_columns_without_a_name_are_left_out(written):
-    assert records_of(written("a.csv", ", text,label,\n0,a,b,\n"), "csv") == [(2, {"text": "a", "label": "b"})]
+def test_csv_columns_without_a_name_are_named_by_their_number_and_told(written):
+    path = written("a.csv", ", text,label,\n0,a,b,\n")
+    assert records_of(path, "csv") == [(2, {"column_1": "0", "text": "a", "label": "b", "column_4": ""})]
+    report = validate_dataset(path, path.name)
+    assert report.is_valid
+    [said] = [warning.message for warning in report.warnings if warning.code == "ignored_fields"]
+    assert "'column_1', 'column_4'" in said
+    assert problems_of(written("b.csv", ",column_1\na,b\n"), "csv") == [("duplicate_column", 1)]
 
 
 def test_csv_faults_are_named_and_reading_goes_on(written):

@@ -1,7 +1,10 @@
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
+from afinador.cli.dataset_reports import show
 from afinador.data.readers import read_records
 from afinador.data.records import Problem, Record
 from afinador.data.shapes import (
@@ -11,9 +14,10 @@ from afinador.data.shapes import (
     commonest_shape,
     require_trainable,
     shape_of,
+    shape_of_columns,
     to_example,
 )
-from afinador.data.validation import validate_dataset
+from afinador.data.validation import load_examples, validate_dataset
 from afinador.errors import DataError, InvalidRequestError
 
 USER = {"role": "user", "content": "q"}
@@ -226,6 +230,24 @@ def test_oracle_stands_among_the_distractors_in_an_order_that_repeats():
     assert all(text.count("Document ") == 4 and text.endswith(f"Question: q{n}") for n, text in enumerate(first))
 
 
+def test_oracle_may_be_missing_as_in_a_table_but_not_misspelt(tmp_path: Path) -> None:
+    fields = {"question": "q", "oracle": "o", "distractors": ["a"], "answer": "x"}
+    table = pa.Table.from_pylist([fields, {**fields, "oracle": None}])
+    parquet.write_table(table, tmp_path / "raft.parquet")
+    first, second = load_examples(tmp_path / "raft.parquet", "parquet")
+    assert "o" in str(first.prompt) and "Document 2" not in str(second.prompt) and second.completion == "x"
+    misspelt = {("orcale" if name == "oracle" else name): value for name, value in fields.items()}
+    found = to_example(Record(3, misspelt), "raft")
+    assert isinstance(found, Problem) and "Did you mean 'oracle' by 'orcale'?" in found.message
+
+
+@pytest.mark.parametrize("columns, shape", [
+    (["text"], "text"), (["text", "id"], None), (["text", "label"], "text_label"),
+])  # fmt: skip
+def test_table_of_texts_alone_is_found_but_not_where_a_column_may_be_the_label(columns, shape):
+    assert shape_of_columns(columns) == shape
+
+
 def test_declared_shape_is_the_one_that_is_read():
     fields = {"text": "t", "label": "x"}
     assert shape_of(fields, declared="text") == "text"
@@ -241,3 +263,13 @@ def test_pairs_are_stored_and_not_trained_on():
     require_trainable("raft", "a.jsonl")
     with pytest.raises(DataError, match=r"pairs\.jsonl holds records of the shape preference.*comes later"):
         require_trainable("preference", "pairs.jsonl")
+
+
+def test_verdict_on_pairs_says_that_they_are_stored_only(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = root / SHAPES["preference"].example_file
+    report = validate_dataset(path, path.name)
+    assert report.is_valid and "no training method takes it yet" in report.summary()
+    assert [note.code for note in report.notes if note.code == "stored_only"] == ["stored_only"]
+    show(path.name, report.to_json())
+    said = capsys.readouterr().out
+    assert "is checked and stored; no training method takes it yet" in said and "can be trained on" not in said

@@ -65,9 +65,14 @@ def test_csv_with_other_columns_names_those_found_and_those_allowed(verdict):
         assert f"'{name}'" in problem.message
 
 
-@pytest.mark.parametrize("fields", ["text", "messages"])
-def test_csv_of_text_alone_or_conversations_is_refused(verdict, fields):
-    assert verdict("a.csv", f"{fields}\na\n").errors[0].code == "unknown_columns"
+def test_csv_of_text_alone_is_whole_texts(verdict):
+    report = verdict("a.csv", "text\na\nb\n")
+    assert report.is_valid and (report.shape, report.records) == ("text", 2)
+
+
+@pytest.mark.parametrize("fields", ["text,id", "messages,id"])
+def test_csv_of_text_beside_others_or_conversations_is_refused(verdict, fields):
+    assert verdict("a.csv", f"{fields}\na,b\n").errors[0].code == "unknown_columns"
 
 
 def test_csv_with_further_columns_warns_that_they_are_not_used(verdict):
