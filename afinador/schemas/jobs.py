@@ -147,6 +147,7 @@ class Job(Wire):
             saved spec that could not be resolved the hyperparameters that it names.
         priority: Among the waiting jobs of the organization; higher is first.
         queue_position: Place among all jobs that wait for the pool, 1 is next; None once its turn has come.
+        waiting_for: Why a job that waits cannot start even in its turn: no worker of its pool is online. None otherwise.
         job_spec: Name of the saved spec that it was made from by a schedule, a trigger or the Prefect UI.
         run_url: The job's page in the Prefect UI, once it has a run.
         estimated_finish: By the measured rate of the steps; None unless it trains.
@@ -183,6 +184,7 @@ class Job(Wire):
     pool: str | None = None
     priority: int = 0
     queue_position: int | None = None
+    waiting_for: str | None = None
     job_spec: str | None = None
     attempt: int = 0
     times: JobTimes = Field(default_factory=JobTimes)
