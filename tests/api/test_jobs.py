@@ -113,7 +113,12 @@ def test_job_whose_file_turns_out_bad_fails_with_the_reason(member, public_base_
         ({"validation_file": "file-none"}, 404, "validation_file", "file-none"),
         ({"modell": "x"}, 400, "modell", "Did you mean 'model'"),
         ({"base_model": "other"}, 400, "base_model", "same field"),
-        ({"hyperparameters": {"n_epochs": 11}}, 400, "hyperparameters.epochs", "from 1 to 10"),
+        (
+            {"hyperparameters": {"n_epochs": 11}},
+            400,
+            "hyperparameters.n_epochs",
+            "n_epochs is 11; it must be from 1 to 10",
+        ),
         ({"hyperparameters": {"epoch": 1}}, 400, "hyperparameters.epoch", "epochs"),
         ({"hyperparameters": {"lora_rank": 3}}, 400, "hyperparameters.lora_rank", "from 4 to 64"),
         ({"hyperparameters": {"learning_rate": 1e-5, "learning_rate_multiplier": 2}}, 400, None, "not both"),
