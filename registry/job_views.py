@@ -13,9 +13,7 @@ UNRESOLVED = "unresolved"
 """Key in the ``spec`` of a job whose request could not be resolved: the hyperparameters that it names itself."""
 
 
-def to_wire(
-    row: Job, queue_position: int | None = None, *, workers_online: Mapping[str, int] | None = None
-) -> wire.Job:
+def to_wire(row: Job, queue_position: int | None = None, workers_online: Mapping[str, int] | None = None) -> wire.Job:
     """Return a job as it is answered.
 
     Args:
@@ -36,8 +34,7 @@ def to_wire(
         training_file=row.training_file_id,
         dataset=row.training_file_id,
         validation_file=row.validation_file_id,
-        # Clients take a name here as the sign that the model can be used.
-        fine_tuned_model=row.fine_tuned_model if row.status == "succeeded" else None,
+        fine_tuned_model=_fine_tuned_model(row),
         output_model=row.output_model,
         trained_tokens=row.trained_tokens,
         result_files=row.result_files,
@@ -63,6 +60,11 @@ def to_wire(
         spec=_public_spec(row),
         run_url=row.flow_run_url,
     )
+
+
+def _fine_tuned_model(row: Job) -> str | None:
+    # Clients take a name here as the sign that the model can be used.
+    return row.fine_tuned_model if row.status == "succeeded" else None
 
 
 def no_worker(pool: str) -> str:

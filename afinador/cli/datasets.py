@@ -17,9 +17,10 @@ from afinador.errors import DataError
 
 if TYPE_CHECKING:
     from afinador.schemas.dataset_reports import DatasetPreview, DatasetReport
+    from afinador.schemas.jobs import Task
 
 DEFAULT_LENGTH = 2048
-TASKS = ("causal_lm", "sequence_classification")
+TASKS: tuple[Task, ...] = ("causal_lm", "sequence_classification")
 
 
 def validate(arguments: argparse.Namespace) -> int:
@@ -81,15 +82,18 @@ def _is_asked_here(base_model: str | None) -> bool:
     return Path(base_model).expanduser().is_dir() and can_run_here()
 
 
-def _task_of(asked: str | None, limits: dict[str, Any]) -> str | None:
+def _task_of(asked: str | None, limits: dict[str, Any]) -> Task | None:
     """Return the task of the base model, or the one that was asked for without one.
 
     Raises:
         UsageError: There is no such task.
     """
-    if not limits and asked not in (None, *TASKS):
+    if limits:
+        task: Task = limits["task"]
+        return task
+    if asked not in (None, *TASKS):
         raise UsageError(f"--task is {asked!r}; it must be {' or '.join(TASKS)}.")
-    return limits.get("task", asked)
+    return next((task for task in TASKS if task == asked), None)
 
 
 def _limits_here(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
