@@ -21,6 +21,7 @@
     ├── InsufficientStorageError       not enough disk for what comes next
     ├── StorageError                   the object storage does not answer or refuses
     ├── ServiceUnavailableError        a part that we need is away for now
+    ├── WaitTimeoutError               what was waited for has not ended in time; also a TimeoutError
     └── ConfigurationError             the operator's settings do not fit together
 
 The HTTP status of each is decided in one table in ``api/problems.py``, the exit code of each in ``afinador/cli``.
@@ -173,6 +174,23 @@ class ServiceUnavailableError(AfinadorError):
     """A part that this needs is away for now."""
 
     code = "service_unavailable"
+
+
+class WaitTimeoutError(AfinadorError, TimeoutError):
+    """What somebody waited for has not ended in the time that they gave it; nothing happened to it."""
+
+    code = "timeout"
+
+    @classmethod
+    def of(cls, what: str, status: str, timeout_seconds: float | None) -> WaitTimeoutError:
+        """Return the error on a thing that is still in a status, and say whether it goes on by itself."""
+        outlook = {
+            "paused": "it goes on only when it is resumed",
+            "pausing": "it stops there and goes on only when it is resumed",
+            "queued": "it still waits for its turn",
+        }
+        ahead = outlook.get(status, "it goes on")
+        return cls(f"{what} has not ended after {timeout_seconds} s: it is {status}, and {ahead}.")
 
 
 class ConfigurationError(AfinadorError):

@@ -69,10 +69,20 @@ class Health:
 
     def report(self) -> tuple[bool, dict[str, Any]]:
         """Return whether the service can work at all, and what ``GET /health`` answers (without the version)."""
-        checks = {name: _fresh(watched)[name] for watched in self._watched for name in watched.names}
+        checks = self._checks()
         usable = all(checks[name]["status"] == "ok" for name in ESSENTIAL)
         well = all(check["status"] == "ok" for check in checks.values())
         return usable, {"status": "ok" if well else "degraded", "checks": checks}
+
+    def workers_online(self) -> dict[str, int]:
+        """Return how many workers each pool had when they were last looked at; nothing while Prefect does not answer."""
+        checks = self._checks()
+        if checks.get("prefect", {}).get("status") != "ok":
+            return {}
+        return {name: count for name, count in checks["workers"].items() if isinstance(count, int)}
+
+    def _checks(self) -> dict[str, Verdict]:
+        return {name: _fresh(watched)[name] for watched in self._watched for name in watched.names}
 
     def _watch(self, watched: _Watched) -> None:
         if not set(watched.names) & set(ESSENTIAL):

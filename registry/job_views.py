@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from afinador.schemas import jobs as wire
@@ -12,8 +13,14 @@ UNRESOLVED = "unresolved"
 """Key in the ``spec`` of a job whose request could not be resolved: the hyperparameters that it names itself."""
 
 
-def to_wire(row: Job, queue_position: int | None = None) -> wire.Job:
-    """Return a job as it is answered; ``queue_position`` is its place among ``registry.turns.positions``."""
+def to_wire(row: Job, queue_position: int | None = None, workers_online: Mapping[str, int] | None = None) -> wire.Job:
+    """Return a job as it is answered.
+
+    Args:
+        row: The job.
+        queue_position: Its place among ``registry.turns.positions``.
+        workers_online: How many workers each pool has; of a pool that is missing nothing is known.
+    """
     return wire.Job(
         id=row.id,
         name=row.name,
@@ -27,8 +34,7 @@ def to_wire(row: Job, queue_position: int | None = None) -> wire.Job:
         training_file=row.training_file_id,
         dataset=row.training_file_id,
         validation_file=row.validation_file_id,
-        # Clients take a name here as the sign that the model can be used.
-        fine_tuned_model=row.fine_tuned_model if row.status == "succeeded" else None,
+        fine_tuned_model=_fine_tuned_model(row),
         output_model=row.output_model,
         trained_tokens=row.trained_tokens,
         result_files=row.result_files,
@@ -45,6 +51,7 @@ def to_wire(row: Job, queue_position: int | None = None) -> wire.Job:
         pool=row.pool,
         priority=row.priority,
         queue_position=queue_position,
+        waiting_for=_waiting_for(row, workers_online or {}),
         job_spec=row.job_spec,
         attempt=row.attempt,
         times=times_of(row),
@@ -53,6 +60,28 @@ def to_wire(row: Job, queue_position: int | None = None) -> wire.Job:
         spec=_public_spec(row),
         run_url=row.flow_run_url,
     )
+
+
+def _fine_tuned_model(row: Job) -> str | None:
+    # Clients take a name here as the sign that the model can be used.
+    return row.fine_tuned_model if row.status == "succeeded" else None
+
+
+def no_worker(pool: str) -> str:
+    """Say that a job waits for a worker of a pool, and what to do about it."""
+    message = f"Waiting: no worker of the work pool {pool!r} is online."
+    if pool == "gpu":
+        return (
+            f"{message} `afinador up` starts one on a machine with an NVIDIA GPU. To train on the CPU, cancel this job "
+            "and create it with `pool: cpu`, or without a pool."
+        )
+    return f"{message} `afinador up` starts one."
+
+
+def _waiting_for(row: Job, workers_online: Mapping[str, int]) -> str | None:
+    if row.status not in ("validating_files", "queued") or row.pool is None or workers_online.get(row.pool) != 0:
+        return None
+    return no_worker(row.pool)
 
 
 def _hyperparameters(row: Job) -> dict[str, Any]:

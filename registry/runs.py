@@ -13,6 +13,7 @@ from afinador.schemas.events import EventLevel
 from afinador.settings import Settings
 from registry import events, jobs, paused_runs, turns
 from registry.job_attempts import RUNNING_STATUSES
+from registry.job_views import no_worker
 from registry.memory import Memory
 from registry.prefect_api import FLOW, POOLS, Prefect
 from registry.settling import settle
@@ -94,7 +95,7 @@ def _tell_those_who_wait(memory: Memory, prefect: Prefect, pool: str) -> None:
         places = {place.job_id: number for number, place in enumerate(turns.line(session, pool), 1)}
     _say(memory, {job_id: _in_line(pool, number) for job_id, number in places.items()}, "in-line")
     if places and not prefect.workers_online(pool):
-        _say(memory, dict.fromkeys(places, _no_worker(pool)), "waiting-for-worker", "warn")
+        _say(memory, dict.fromkeys(places, no_worker(pool)), "waiting-for-worker", "warn")
 
 
 def _in_line(pool: str, position: int) -> str:
@@ -139,17 +140,7 @@ def _submit(memory: Memory, prefect: Prefect, job: Job) -> None:
         run = {"flow_run_id": run_id, "flow_run_url": prefect.run_page(run_id)}
         session.execute(update(Job).where(*still_waiting).values(**run))
     if not prefect.workers_online(pool):
-        _say(memory, {job.id: _no_worker(pool)}, "waiting-for-worker", "warn")
-
-
-def _no_worker(pool: str) -> str:
-    message = f"Waiting: no worker of the work pool {pool!r} is online."
-    if pool == "gpu":
-        return (
-            f"{message} `afinador up` starts one on a machine with an NVIDIA GPU. To train on the CPU, cancel this job "
-            "and create it with `pool: cpu`, or without a pool."
-        )
-    return f"{message} `afinador up` starts one."
+        _say(memory, {job.id: no_worker(pool)}, "waiting-for-worker", "warn")
 
 
 def hold(memory: Memory) -> int:

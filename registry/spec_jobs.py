@@ -87,9 +87,9 @@ def retrain(session: Session, memory: Memory, organization: Organization, filena
     It may be called any number of times for a version: see ``start``, ``once``. A version that was deleted again starts
     nothing on the data of before.
     """
-    cause = f"Made from a saved spec, because {filename!r} has a new version ({version})"
+    news = f"because {filename!r} has a new version ({version})"
     return [
-        start(session, memory, organization, spec, cause, once=True)
+        start(session, memory, organization, spec, f"Made from the saved spec {spec.name!r}, {news}", once=True)
         for spec in dataset_updates.specs_naming(session, organization.id, filename)
         if _has_news(session, spec, filename, version)
     ]

@@ -61,6 +61,7 @@ class Attempt:
         on_unhappy_end: Called with ``FAILED`` or ``KILLED`` when the attempt does not succeed, with None when another
             attempt goes on at once.
         take_over: Forwards what the trainer has left behind, without Prefect; set by whoever follows it.
+        kills_for_memory: How many processes the machine had ended for lack of memory when the trainer was started.
     """
 
     memory: Memory
@@ -75,6 +76,7 @@ class Attempt:
     on_unhappy_end: list[Callable[[str | None], None]] = field(default_factory=list)
     take_over: Callable[[], None] | None = None
     trainer: subprocess.Popen[bytes] | None = None
+    kills_for_memory: int = 0
     losses_artifact_id: UUID | None = None
     _closed: threading.Event = field(default_factory=threading.Event)
 

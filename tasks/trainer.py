@@ -11,6 +11,7 @@ import time
 import psutil
 
 from afinador.errors import AfinadorError, TrainingError
+from afinador.training.deaths import ended_by_signal, kills_for_memory
 from tasks.attempt import Attempt
 from tasks.leasing import device_environment
 
@@ -44,6 +45,7 @@ def start(attempt: Attempt) -> None:
     me = psutil.Process()
     own = device_environment(attempt.devices, attempt.memory.settings.cpu_slots)
     environment = {**os.environ, **own, "PYTHONUNBUFFERED": "1"}
+    attempt.kills_for_memory = kills_for_memory()
     with (attempt.run.path / "log.txt").open("ab") as log:
         attempt.trainer = subprocess.Popen(
             [
@@ -102,10 +104,7 @@ def require_success(attempt: Attempt, code: int) -> None:
         attempt.wait(2)
         raise TrainerDiedError("The training process stopped although nobody asked it to.")
     if code < 0:
-        raise TrainerDiedError(
-            f"The training process was ended by signal {-code}. Most often the machine ran out of memory: try a "
-            "smaller micro_batch_size or max_length, or gradient_checkpointing."
-        )
+        raise TrainerDiedError(ended_by_signal(attempt.run, -code, attempt.kills_for_memory))
     raise TrainerDiedError(f"The training process ended with code {code} without a reason; see the job's log.")
 
 

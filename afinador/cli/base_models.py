@@ -89,10 +89,16 @@ def list_models(arguments: argparse.Namespace) -> None:
     render.listing(
         models, False, arguments.json, ("name", "parameters", "architecture", "status", "visibility", "created"),
         lambda model: (
-            model["name"], render.count(model["parameters"]), model["architecture"], model["status"],
+            model["name"], render.count(model["parameters"]), model["architecture"], _status(model),
             model["visibility"], render.moment(model["created_at"]),
         ),
     )  # fmt: skip
+
+
+def _status(model: dict[str, Any]) -> str:
+    """Return a model's status; one that is ready has details where no job can use it."""
+    is_unused = model["status"] == "ready" and model.get("status_details")
+    return "ready, but no job can use it yet" if is_unused else str(model["status"])
 
 
 def get_model(arguments: argparse.Namespace) -> None:

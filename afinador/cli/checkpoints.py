@@ -15,7 +15,7 @@ def list_checkpoints(arguments: argparse.Namespace) -> None:
     """Show a job's checkpoints, newest first."""
     found, has_more = ask_list(calls.list_checkpoints(arguments.job), arguments)
     render.listing(
-        found, has_more, arguments.json, ("step", "created", "train loss", "validation loss", "id"),
+        found, has_more, arguments.json, ("step", "created", "mean train loss", "validation loss", "id"),
         lambda each: (
             each["step_number"], render.moment(each["created_at"]), each["metrics"].get("train_loss"),
             each["metrics"].get("valid_loss"), each["id"],

@@ -97,6 +97,8 @@ def create(arguments: argparse.Namespace) -> int:
             from afinador.cli.watching import watch
 
             return watch(connection, job["id"], shown_as_json=arguments.json)
+    if job["waiting_for"]:
+        render.remark(job["waiting_for"])
     if arguments.json:
         render.as_json(job)
     else:

@@ -17,8 +17,10 @@ from afinador.errors import DataError
 
 if TYPE_CHECKING:
     from afinador.schemas.dataset_reports import DatasetPreview, DatasetReport
+    from afinador.schemas.jobs import Task
 
 DEFAULT_LENGTH = 2048
+TASKS: tuple[Task, ...] = ("causal_lm", "sequence_classification")
 
 
 def validate(arguments: argparse.Namespace) -> int:
@@ -80,6 +82,20 @@ def _is_asked_here(base_model: str | None) -> bool:
     return Path(base_model).expanduser().is_dir() and can_run_here()
 
 
+def _task_of(asked: str | None, limits: dict[str, Any]) -> Task | None:
+    """Return the task of the base model, or the one that was asked for without one.
+
+    Raises:
+        UsageError: There is no such task.
+    """
+    if limits:
+        task: Task = limits["task"]
+        return task
+    if asked not in (None, *TASKS):
+        raise UsageError(f"--task is {asked!r}; it must be {' or '.join(TASKS)}.")
+    return next((task for task in TASKS if task == asked), None)
+
+
 def _limits_here(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     from afinador.models.tokenizer_folders import tokenizer_folder
 
@@ -89,6 +105,7 @@ def _limits_here(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
 def _validated_here(path: Path, held_out: Path | None, arguments: argparse.Namespace) -> DatasetReport:
     from afinador.cli.transfer import bytes_bar
     from afinador.data.dataset_reports import dataset_report, with_tokens
+    from afinador.data.task_fit import fitted
     from afinador.data.token_process import TokenProcess
     from afinador.data.validation import Report, compare_files, validate_dataset
 
@@ -96,16 +113,17 @@ def _validated_here(path: Path, held_out: Path | None, arguments: argparse.Names
     declared = reading.to_json() if reading else None
     folder = Path(arguments.base_model).expanduser() if arguments.base_model else None
     limits = _limits_here(folder, arguments) if folder else {}
+    task = _task_of(arguments.task, limits)
     verdicts: list[tuple[Path, Report]] = []
     for file in filter(None, (path, held_out)):
         with bytes_bar(file.name, is_shown=not arguments.json) as progress:
             verdicts.append((file, validate_dataset(file, file.name, reading, progress=progress)))
     if held_out is not None:
         compare_files(verdicts[0][1], verdicts[1][1], path.name)
+    fit = fitted([(file.name, verdict.to_json()) for file, verdict in verdicts], task)
     reports = []
     with TokenProcess() as process:
-        for file, verdict in verdicts:
-            found = verdict.to_json()
+        for (file, _), found in zip(verdicts, fit, strict=True):
             if folder is not None:
                 named = {"base_model": arguments.base_model, "declared": declared}
                 found = with_tokens(found, file, process, folder, limits, **named)
@@ -217,7 +235,8 @@ COMMANDS = (
         ),
         details="Errors forbid training, warnings should be looked at, notes may be. Exit code 1 when one of the files has\n"
         "errors. Without a base model, or with one in a folder, no service is "
-        "needed;\nelse the file is sent to it for the while.",
+        "needed;\nelse the file is sent to it for the while. Whether labels are classes is judged by the task; one label for all\n"
+        "is an error unless the task is causal_lm.",
     ),
     Command(
         ("preview", "dataset"), "Show the first records as a model will see them", preview, _add_preview,

@@ -13,7 +13,7 @@ from afinador.cli.command import Command, Parser
 from afinador.cli.reading import add_reading_options, reading_of
 from afinador.cli.service import add_list_options, ask, ask_list, connect
 from afinador.client import calls
-from afinador.errors import AfinadorError, ServiceUnavailableError
+from afinador.errors import AfinadorError, NotFoundError, ServiceUnavailableError
 
 if TYPE_CHECKING:
     from afinador.client.connection import Connection
@@ -30,6 +30,21 @@ def upload(connection: Connection, path: Path, purpose: str, reading: DatasetRea
         file = connection.upload(path, purpose, report, reading)
     render.remark(f"Uploaded {path} as {file['id']} (version {file['version']} of {file['filename']}).")
     return file
+
+
+def named(connection: Connection, file_id: str, name: str | None = None) -> str:
+    """Return name and version of a data set, for people; of one that was deleted what is still known.
+
+    Args:
+        connection: Where to ask.
+        file_id: Its id.
+        name: What it was called, where somebody knows.
+    """
+    try:
+        file = connection.json(calls.get_file(file_id))
+    except NotFoundError:
+        return f"{name or file_id} (deleted)"
+    return f"{file['filename']}, version {file['version']}"
 
 
 @contextmanager

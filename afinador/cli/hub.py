@@ -9,6 +9,7 @@ from typing import Any
 
 from afinador.cli import render
 from afinador.cli.command import Command, Parser
+from afinador.cli.files import named
 from afinador.cli.service import ask, ask_all, connect
 from afinador.client import calls
 
@@ -52,6 +53,7 @@ def _get(kind: calls.Kind) -> Callable[[argparse.Namespace], None]:
     def run(arguments: argparse.Namespace) -> None:
         with connect() as connection:
             entry = connection.json(calls.get_hub(kind, arguments.name))
+            dataset = None if arguments.json or arguments.tree else named(connection, entry["dataset"])
             if arguments.download:
                 from afinador.cli.transfer import bytes_bar
                 from afinador.client.downloads import download_hub
@@ -69,12 +71,12 @@ def _get(kind: calls.Kind) -> Callable[[argparse.Namespace], None]:
         elif arguments.tree:
             render.result(_tree(entry))
         else:
-            render.result(render.fields(_facts(entry)))
+            render.result(render.fields(_facts(entry, dataset)))
 
     return run
 
 
-def _facts(entry: dict[str, Any]) -> list[tuple[str, Any]]:
+def _facts(entry: dict[str, Any], dataset: str | None) -> list[tuple[str, Any]]:
 
     comparison = render.comparison_of(entry)
     return [
@@ -85,7 +87,7 @@ def _facts(entry: dict[str, Any]) -> list[tuple[str, Any]]:
         ("alias", entry["id"]),
         ("base model", entry["base_model"]),
         ("started from", entry.get("started_from")),
-        ("dataset", entry["dataset"]),
+        ("dataset", dataset),
         ("job", entry["job_id"]),
         ("method", entry["tuning_method"]),
         ("task", entry["task"]),

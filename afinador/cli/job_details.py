@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from afinador.cli import render
+from afinador.cli.files import named
 from afinador.cli.service import connect
 from afinador.client import calls
 from afinador.errors import NotFoundError
@@ -31,8 +32,9 @@ def get_job(arguments: argparse.Namespace) -> None:
             render.as_json(job)
             return
         result = _result_of(connection, job)
+        data = {field: _data_set(connection, job, field) for field in ("training_file", "validation_file")}
         news = _newest_message(connection, job) if job["status"] in _WAITING else None
-    render.result(render.fields(_facts(job, result, news)))
+    render.result(render.fields(_facts(job, result, news, data)))
     if comparison := render.comparison_of(job):
         render.result(f"\n{comparison}")
     if job["status"] == "paused":
@@ -86,7 +88,15 @@ def _status(job: dict[str, Any]) -> str:
     return f"{job['status']} ({phase})" if phase and job["status"] == "running" else render.status(job)
 
 
-def _facts(job: dict[str, Any], result: dict[str, Any] | None, news: str | None) -> list[tuple[str, Any]]:
+def _data_set(connection: Connection, job: dict[str, Any], field: str) -> str | None:
+    if job.get(field) is None:
+        return None
+    return named(connection, job[field], ((job.get("spec") or {}).get(field) or {}).get("name"))
+
+
+def _facts(
+    job: dict[str, Any], result: dict[str, Any] | None, news: str | None, data: dict[str, str | None]
+) -> list[tuple[str, Any]]:
     progress = render.progress_of(job)
     ended = job.get("finished_at")
     is_open, is_going = ended is None, job["status"] == "running"
@@ -97,12 +107,12 @@ def _facts(job: dict[str, Any], result: dict[str, Any] | None, news: str | None)
         ("newest event", news),
         ("error", (job.get("error") or {}).get("message")),
         ("progress", progress_of(job)),
-        ("train loss", progress.get("train_loss")),
+        ("last step's train loss", progress.get("train_loss")),
         ("validation loss", progress.get("valid_loss")),
         ("time left", render.duration(progress["eta_seconds"]) if is_going and progress.get("eta_seconds") else None),
         ("base model", job["base_model"]),
-        ("dataset", job["dataset"]),
-        ("validation", job.get("validation_file")),
+        ("dataset", data["training_file"]),
+        ("validation", data["validation_file"]),
         ("method", job["tuning_method"]),
         ("hyperparameters", _hyperparameters(job)),
         ("trained tokens", job.get("trained_tokens")),

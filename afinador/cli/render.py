@@ -98,11 +98,11 @@ def progress_of(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def status(job: dict[str, Any]) -> str:
-    """Return a job's status, with its place in the line while it waits for its turn."""
+    """Return a job's status, with its place in the line while it waits for its turn, and whether for a worker too."""
     position = job.get("queue_position")
-    return (
-        f"{job['status']} ({'next' if position == 1 else f'position {position}'})" if position else str(job["status"])
-    )
+    waits = [] if not position else ["next" if position == 1 else f"position {position}"]
+    waits += ["no worker online"] if job.get("waiting_for") else []
+    return f"{job['status']} ({', '.join(waits)})" if waits else str(job["status"])
 
 
 def resources(used: dict[str, Any]) -> str:

@@ -103,7 +103,7 @@ def _tell(run_dir: RunDir, exit_code: int, last_words: str, *, shown_as_json: bo
         render.as_json({**result, "run_dir": str(run_dir.path), "model_path": str(run_dir.final)})
     if exit_code == 0 and result.get("status") == "succeeded":
         if not shown_as_json:
-            render.result(render.comparison_of(result) or f"train loss  {render.text(result.get('train_loss'))}")
+            render.result(render.comparison_of(result) or f"mean train loss  {render.text(result.get('train_loss'))}")
         render.remark(f"The result lies in {run_dir.final}")
         return 0
     reason = (result.get("error") or {}).get("message") or last_words or "see log.txt there"

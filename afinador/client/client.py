@@ -93,7 +93,7 @@ class Afinador:
             DataError: It cannot be prepared; says why.
             InvalidRequestError: A step is unknown or has a bad value.
             NotFoundError: There is no such file.
-            ServiceUnavailableError: It has not ended after ``timeout_seconds``; it goes on.
+            WaitTimeoutError: It has not ended after ``timeout_seconds``; nothing happens to it.
         """
         asked = self.preparations.create(file, steps, output, base_model)
         made = self.preparations.wait(asked, timeout_seconds)

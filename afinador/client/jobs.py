@@ -12,7 +12,7 @@ from afinador.client.connection import Connection
 from afinador.client.files import Files
 from afinador.client.job_fields import JobFields
 from afinador.client.nouns import Listing, Noun
-from afinador.errors import AfinadorError, ServiceUnavailableError
+from afinador.errors import AfinadorError, ServiceUnavailableError, WaitTimeoutError
 from afinador.schemas.certificates import DEFAULT_STEPS
 
 
@@ -107,7 +107,8 @@ class Jobs(Noun):
         """Wait until a job has ended, well or not, and return it. A service that restarts is waited for.
 
         Raises:
-            ServiceUnavailableError: It has not ended after ``timeout_seconds``, or the service is gone.
+            WaitTimeoutError: It has not ended after ``timeout_seconds``; nothing happens to it. Also a ``TimeoutError``.
+            ServiceUnavailableError: The service is gone.
         """
         state: dict[str, Any] = {}
         for look in following.follow(
@@ -115,10 +116,7 @@ class Jobs(Noun):
         ):
             state = look.job
         if not following.has_ended(state):
-            raise ServiceUnavailableError(
-                f"Job {_named(job)!r} has not ended after {timeout_seconds} s; it is {state['status']!r} and goes on.",
-                code="timeout",
-            )
+            raise WaitTimeoutError.of(f"Job {_named(job)!r}", state["status"], timeout_seconds)
         return results.Job.model_validate(state)
 
     @overload

@@ -12,7 +12,7 @@ from afinador.client import preparation_calls, results, uploads
 from afinador.client.files import Files
 from afinador.client.nouns import Listing, Noun
 from afinador.client.waiting import pause
-from afinador.errors import ServiceUnavailableError
+from afinador.errors import WaitTimeoutError
 
 Steps = Sequence[Mapping[str, Any]] | Mapping[str, Any]
 """The steps in their order, each with its ``type``; see docs/preparation.md. Or an object that holds them under ``steps``."""
@@ -65,14 +65,11 @@ class Preparations(Noun):
         """Wait until a preparation has ended, well or not, and return it.
 
         Raises:
-            ServiceUnavailableError: It has not ended after ``timeout_seconds``; it goes on.
+            WaitTimeoutError: It has not ended after ``timeout_seconds``; nothing happens to it.
         """
         started_at = time.monotonic()
         while not (found := self.get(preparation)).has_ended:
             if timeout_seconds is not None and time.monotonic() - started_at >= timeout_seconds:
-                raise ServiceUnavailableError(
-                    f"{found.id} has not ended after {timeout_seconds} s; it is {found.status} and goes on.",
-                    code="timeout",
-                )
+                raise WaitTimeoutError.of(found.id, found.status, timeout_seconds)
             pause(poll_seconds)
         return found

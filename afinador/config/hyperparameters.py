@@ -216,6 +216,7 @@ def resolve_hyperparameters(
     sources = {key: entry.get("source", "default") for key, entry in limits.items()}
     for source, layer in layers:
         given = _without_aliases({key: value for key, value in layer.items() if _is_given(key, value, limits)})
+        as_written = {ALIASES.get(name, name): name for name in layer}
         if MULTIPLIER in given:
             _apply_multiplier(given, limits)
         for key, value in given.items():
@@ -233,7 +234,7 @@ def resolve_hyperparameters(
             if value == "auto" and "auto" not in limits[key].get("allowed", ()):
                 values[key], sources[key] = limits[key]["default"], limits[key].get("source", "default")
                 continue
-            values[key] = checked_value(key, value, limits[key])
+            values[key] = checked_value(as_written.get(key, key), value, limits[key])
             sources[key] = source
     hyperparameters = _typed(values)
     _check_together(hyperparameters)
@@ -294,7 +295,12 @@ def _apply_multiplier(given: dict[str, Any], limits: dict[str, dict[str, Any]]) 
     factor = _number(MULTIPLIER, multiplier)
     if not factor > 0:
         raise OutOfRangeError(f"{MULTIPLIER} is {multiplier!r}; it must be above 0.", param=param)
-    given["learning_rate"] = factor * limits["learning_rate"]["default"]
+    entry = limits["learning_rate"]
+    given["learning_rate"] = rate = factor * entry["default"]
+    if not entry["minimum"] <= rate <= entry["maximum"]:
+        bounds = " to ".join(f"{entry[bound] / entry['default']:g}" for bound in ("minimum", "maximum"))
+        said = f"{MULTIPLIER} is {shown(multiplier)}, times the method's learning_rate {entry['default']}"
+        raise OutOfRangeError(f"{said}; it must be from {bounds}.", param=param)
 
 
 def _typed(values: dict[str, Any]) -> Hyperparameters:

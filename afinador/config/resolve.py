@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from pydantic import ValidationError
 
@@ -25,7 +25,7 @@ from afinador.errors import (
     nearest,
 )
 from afinador.schemas.jobs import NEEDED, OTHER_NAMES, JobRequest, Task, TuningMethod
-from afinador.wording import complaint
+from afinador.wording import complaint, shown
 
 LATER_FIELDS = frozenset({"processes", "merge"})
 """Fields of a request that have a meaning in Afinador, but not in this version."""
@@ -54,7 +54,18 @@ def parse_request(body: dict[str, Any]) -> JobRequest:
         return JobRequest.model_validate(given)
     except ValidationError as error:
         field, said = complaint(error)
+        if field == "tuning_method":
+            raise _not_trained(given[field]) from error
         raise InvalidRequestError(said, param=field) from error
+
+
+def _not_trained(tuning_method: object) -> OutOfRangeError:
+    later = [method for method in get_args(TuningMethod) if method not in METHODS_TODAY]
+    said = (
+        f"tuning_method is {shown(tuning_method)}; this version trains: {', '.join(METHODS_TODAY)}. "
+        f"{' and '.join(later)} come later."
+    )
+    return OutOfRangeError(said, param="tuning_method")
 
 
 def _meant(key: str, known: list[str]) -> str:
@@ -123,10 +134,7 @@ def resolve_method(request: JobRequest) -> tuple[TuningMethod, dict[str, Any]]:
             )
     tuning_method = request.tuning_method or (request.config or {}).get("tuning_method") or "lora"
     if tuning_method not in METHODS_TODAY:
-        raise OutOfRangeError(
-            f"tuning_method is {tuning_method!r}; this version trains: {', '.join(METHODS_TODAY)}.",
-            param="tuning_method",
-        )
+        raise _not_trained(tuning_method)
     return cast(TuningMethod, tuning_method), request.hyperparameters or nested
 
 

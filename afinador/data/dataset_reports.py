@@ -61,7 +61,7 @@ def with_tokens(
     """Return a report (``afinador.data.validation.Report.to_json``) with what a tokenizer makes of the usable records.
 
     Figures are under ``tokens``; faults stand beside the others. A file without a usable record is left as it is, and
-    so is one that the task cannot learn from, for that is told when a job is asked for.
+    so is one without labels where the task needs them (see ``afinador.data.task_fit``).
 
     Raises:
         ModelError: The tokenizer cannot be used.

@@ -29,6 +29,7 @@ from afinador.data.shapes import (
     Shape,
     commonest_shape,
     fields_allowed,
+    mapping_for,
     near_miss,
     shape_of_columns,
 )
@@ -271,5 +272,5 @@ def _unknown_shape(name: str) -> Problem:
 
 
 def _unknown_columns(columns: list[str]) -> Problem:
-    said = f"The header has the columns {some_of(columns)}; allowed are {fields_allowed('csv')}, or 'text' alone.{near_miss(columns)} Rename the columns."
-    return Problem("unknown_columns", said, 1)
+    said = f"The header has the columns {some_of(columns)}; allowed are {fields_allowed('csv')}, or 'text' alone.{near_miss(columns)}"
+    return Problem("unknown_columns", f"{said} Rename the columns, {mapping_for(columns, 'csv')}", 1)

@@ -17,7 +17,7 @@ from afinador.data.records import Format, Problem, Record
 from afinador.data.saved_datasets import read_saved_dataset
 from afinador.data.token_process import TokenProcess
 from afinador.data.writers import EXTENSIONS
-from afinador.errors import IllegalTransitionError, InvalidRequestError, ServiceUnavailableError
+from afinador.errors import IllegalTransitionError, InvalidRequestError, WaitTimeoutError
 from afinador.fine_tuning.base_models import LocalModels
 from afinador.fine_tuning.configuration import DatasetFormat, FineTuningConfig, FineTuningMethod, chosen
 from afinador.fine_tuning.jobs import FineTuningJob, LocalJobs
@@ -171,15 +171,12 @@ class ModelFineTuner:
 
         Raises:
             NotFoundError: No such job was started on this machine.
-            ServiceUnavailableError: It has not ended after ``timeout_seconds``; it goes on.
+            WaitTimeoutError: It has not ended after ``timeout_seconds``; nothing happens to it.
         """
         started_at = time.monotonic()
         while not (job := await self.get_fine_tuning_job(job_id)).has_ended:
             if timeout_seconds is not None and time.monotonic() - started_at >= timeout_seconds:
-                raise ServiceUnavailableError(
-                    f"Job {job_id!r} has not ended after {timeout_seconds} s; it is {job.status} and goes on.",
-                    code="timeout",
-                )
+                raise WaitTimeoutError.of(f"Job {job_id!r}", job.status, timeout_seconds)
             await asyncio.sleep(poll_seconds)
         return job
 

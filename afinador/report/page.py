@@ -66,7 +66,7 @@ def _tiles(record: JobRecord) -> list[tuple[str, str | None]]:
     energy = energy_of(record.resources)
     return [
         ("loss, base → tuned", f"{_short(base['loss'])} → {_short(tuned['loss'])}" if base and tuned else None),
-        ("train loss", None if tuned else _number(progress.get("train_loss"))),
+        ("last step's train loss", None if tuned else _number(progress.get("train_loss"))),
         ("steps", f"{progress['step']} of {progress['steps']}" if progress.get("steps") else None),
         ("trained tokens", f"{job.trained_tokens:,}" if job.trained_tokens else None),
         ("in all", duration(job.times.total_seconds)),

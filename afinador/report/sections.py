@@ -130,7 +130,7 @@ def checkpoints(record: JobRecord) -> Markup | None:
         ]
         for each in record.checkpoints
     ]
-    return table(("step", "saved", "train loss", "validation loss", "as a model", "id"), rows) if rows else None
+    return table(("step", "saved", "mean train loss", "validation loss", "as a model", "id"), rows) if rows else None
 
 
 def attempts(record: JobRecord) -> Markup | None:

@@ -140,13 +140,15 @@ class Job(Wire):
         dataset: The same as ``training_file``.
         error: None unless the job failed.
         progress: ``{"state", "step", "steps", "epoch", "tokens", "eta_seconds", "train_loss", "valid_loss"}`` of the
-            attempt that runs, or the last one that ran; None before the first.
+            attempt that runs, or the last one that ran; None before the first. ``train_loss`` is that of the newest step
+            alone; curves and checkpoints have means since the row before.
         metrics: Final figures, base against tuned; empty until evaluated.
         spec: The whole resolved specification of the run, but for the folder of the base model, with the
             ``environment`` (device, threads, determinism, versions) of the attempt that loaded the model last; of a
             saved spec that could not be resolved the hyperparameters that it names.
         priority: Among the waiting jobs of the organization; higher is first.
         queue_position: Place among all jobs that wait for the pool, 1 is next; None once its turn has come.
+        waiting_for: Why a job that waits cannot start even in its turn: no worker of its pool is online. None otherwise.
         job_spec: Name of the saved spec that it was made from by a schedule, a trigger or the Prefect UI.
         run_url: The job's page in the Prefect UI, once it has a run.
         estimated_finish: By the measured rate of the steps; None unless it trains.
@@ -183,6 +185,7 @@ class Job(Wire):
     pool: str | None = None
     priority: int = 0
     queue_position: int | None = None
+    waiting_for: str | None = None
     job_spec: str | None = None
     attempt: int = 0
     times: JobTimes = Field(default_factory=JobTimes)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import psutil
 
 from afinador.errors import AfinadorError, TrainingError
+from afinador.training.deaths import ended_by_signal, kills_for_memory
 from afinador.training.run_dir import RunDir
 from afinador.training.stopping import EXIT_STOPPED
 
@@ -53,6 +54,7 @@ class TrainingProcess:
         words += ["--flow-process", f"{me.pid}:{me.create_time()}"]
         words += [] if stop_after is None else ["--stop-after", str(stop_after)]
         variables = {**os.environ, **self.environment, **({"OMP_NUM_THREADS": str(threads)} if threads else {})}
+        kills_before = kills_for_memory()
         with tempfile.TemporaryFile() as said:
             # A session of its own: Ctrl-C reaches us alone, and we ask the child to stop.
             child = subprocess.Popen(
@@ -68,7 +70,7 @@ class TrainingProcess:
             last_words = said.read().decode(errors="replace").strip().rpartition("\n")[2]
         if child.returncode == 0 or (child.returncode == EXIT_STOPPED and stop_after is not None):
             return
-        raise _failure(run_dir, child.returncode, last_words)
+        raise _failure(run_dir, child.returncode, last_words, kills_before)
 
     def _wait(self, child: subprocess.Popen[bytes], run_dir: RunDir) -> None:
         try:
@@ -85,12 +87,10 @@ class TrainingProcess:
             raise
 
 
-def _failure(run_dir: RunDir, exit_code: int, last_words: str) -> AfinadorError:
+def _failure(run_dir: RunDir, exit_code: int, last_words: str, kills_before: int) -> AfinadorError:
     error = (run_dir.result() or {}).get("error") or {}
     if error.get("message"):
         return AfinadorError(error["message"], code=error.get("code"), param=error.get("param"))
     if exit_code < 0:
-        return TrainingError(
-            f"The training process was ended by signal {-exit_code}; maybe the memory did not suffice."
-        )
+        return TrainingError(ended_by_signal(run_dir, -exit_code, kills_before))
     return TrainingError(f"The training process ended with code {exit_code}: {last_words or 'see log.txt'}")

@@ -10,9 +10,11 @@ from fastapi import APIRouter, Header
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from afinador.data.dataset_reports import dataset_report, reading_of, with_tokens
+from afinador.data.task_fit import fitted
 from afinador.data.validation import compare_files
 from afinador.data.validation import validate_dataset as check_dataset
 from afinador.errors import DataError
+from afinador.models.tokenizer_folders import TokenizerFolder
 from afinador.report.dataset_page import dataset_page
 from afinador.report.preview_page import preview_page
 from afinador.report.style import CONTENT_SECURITY_POLICY
@@ -49,7 +51,8 @@ def validate_dataset(
 ) -> Response:
     """Report on an uploaded file: all faults, and with a base model its lengths in tokens and what would be cut.
 
-    The status tells whether it can be trained on: 200 or 422. The answer is the report in either case.
+    The status tells whether it can be trained on: 200 or 422. The answer is the report in either case. Labels are judged
+    by the task: that of the base model, or the one that is named; where neither is, one label for all records is an error.
     """
     asked = parsed(ValidationRequest, body)
     with ExitStack() as stack:
@@ -60,7 +63,14 @@ def validate_dataset(
             if reference is not None
         ]
         found = [file.report for file in files] if len(files) == 1 else compared(files)
-        reports = [_report(service, organization.id, asked, *pair) for pair in zip(files, found, strict=True)]
+        tokenizer, task = None, asked.task
+        if asked.base_model is not None:
+            tokenizer = stack.enter_context(
+                data_at_hand.tokenizer_of(service.memory, organization.id, asked.base_model)
+            )
+            task = tokenizer.limits(asked.task, asked.max_length)["task"]
+        fit = fitted([(file.name, report) for file, report in zip(files, found, strict=True)], task)
+        reports = [_report(service, asked, tokenizer, *pair) for pair in zip(files, fit, strict=True)]
     report = reports[0]
     report.validation = reports[1] if len(reports) > 1 else None
     is_fit = report.valid and (report.validation is None or report.validation.valid)
@@ -107,21 +117,24 @@ def compared(files: Sequence[DatasetAtHand]) -> list[dict[str, Any]]:
 
 
 def _report(
-    service: Service, organization_id: str, asked: ValidationRequest, file: DatasetAtHand, found: dict[str, Any]
+    service: Service,
+    asked: ValidationRequest,
+    tokenizer: TokenizerFolder | None,
+    file: DatasetAtHand,
+    found: dict[str, Any],
 ) -> DatasetReport:
-    if asked.base_model is None:
+    if tokenizer is None:
         return dataset_report(file.name, found)
-    with data_at_hand.tokenizer_of(service.memory, organization_id, asked.base_model) as tokenizer:
-        limits = tokenizer.limits(asked.task, asked.max_length)
-        told = with_tokens(
-            found,
-            file.path,
-            service.tokens,
-            tokenizer.path,
-            limits,
-            base_model=asked.base_model,
-            declared=file.declared,
-        )
+    limits = tokenizer.limits(asked.task, asked.max_length)
+    told = with_tokens(
+        found,
+        file.path,
+        service.tokens,
+        tokenizer.path,
+        limits,
+        base_model=str(asked.base_model),
+        declared=file.declared,
+    )
     return dataset_report(file.name, told)
 
 

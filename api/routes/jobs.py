@@ -36,7 +36,8 @@ def create_job(organization: CurrentOrganization, body: JsonObject, service: The
     request = parse_request(body)
     with service.memory.database.session() as session:
         to_fetch = files.require_fetched(session, service.memory, organization.id, body)
-        job = jobs.to_wire(jobs.create(session, service.memory, organization, request))
+        row = jobs.create(session, service.memory, organization, request)
+        job = jobs.to_wire(row, workers_online=service.health.workers_online())
     for file_id in to_fetch:
         service.check_file(file_id)
     service.submit(job.id)
@@ -57,15 +58,16 @@ def list_jobs(
         rows, has_more = jobs.list_page(
             session, organization.id, after=after, limit=limit, status=status, metadata=_metadata_filter(request)
         )
-        positions = turns.positions(session, rows)
-        return page([jobs.to_wire(row, positions.get(row.id)) for row in rows], has_more=has_more)
+        positions, workers_online = turns.positions(session, rows), service.health.workers_online()
+        answers = [jobs.to_wire(row, positions.get(row.id), workers_online=workers_online) for row in rows]
+        return page(answers, has_more=has_more)
 
 
 @router.get("/{job}", summary="Get a job")
 def retrieve_job(job: str, organization: CurrentOrganization, service: TheService) -> Job:
     """Get a job by its id or name."""
     with service.memory.database.reading() as session:
-        return _answer(session, jobs.get(session, organization.id, job))
+        return _answer(session, jobs.get(session, organization.id, job), service)
 
 
 @router.delete("/{job}", summary="Cancel a job (as DELETE)")
@@ -111,13 +113,14 @@ def resume_job(job: str, organization: CurrentOrganization, service: TheService)
 def _ask(request: Callable[[Session, str, str], JobRow], job: str, organization: Organization, service: Service) -> Job:
     with service.memory.database.session() as session:
         row = request(session, organization.id, job)
-        answer = _answer(session, row)
+        answer = _answer(session, row, service)
     service.follow_up(row)
     return answer
 
 
-def _answer(session: Session, row: JobRow) -> Job:
-    return jobs.to_wire(row, turns.positions(session, [row]).get(row.id))
+def _answer(session: Session, row: JobRow, service: Service) -> Job:
+    position = turns.positions(session, [row]).get(row.id)
+    return jobs.to_wire(row, position, workers_online=service.health.workers_online())
 
 
 def _metadata_filter(request: Request) -> dict[str, str] | Literal["null"] | None:

@@ -42,6 +42,9 @@ def test_the_status_tells_what_cannot_be_trained_on_and_the_report_is_the_answer
     answer = member.http.post("/v1/datasets/validate", json={"file": "bad.jsonl", "base_model": base_model})
     assert answer.status_code == 422 and not answer.json()["valid"]
     assert {fault["line"] for fault in answer.json()["errors"]} == {1, 2}
+    member.upload("text,label\n" + "".join(f"question {n},card\n" for n in range(12)), "one.csv")
+    for task, status in (({}, 422), ({"task": "causal_lm"}, 200), ({"base_model": base_model}, 200)):
+        assert member.http.post("/v1/datasets/validate", json={"file": "one.csv", **task}).status_code == status
     tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
     rows = [CHAT] * 3 + [{**CHAT, "tools": [tool]}]
     member.upload("".join(f"{json.dumps(row)}\n" for row in rows), "tools.jsonl")

@@ -66,6 +66,16 @@ def test_only_database_and_storage_are_essential():
     assert "password" not in str(report)
 
 
+def test_workers_are_counted_only_while_prefect_answers():
+    for status, counted in (("ok", {"gpu": 0, "cpu": 2}), ("unavailable", {})):
+        part = {"status": status, "message": None}
+        found = {"prefect": part, "workers": {**part, "gpu": 0, "cpu": 2}}
+        health = Health({("prefect", "workers"): lambda found=found: found})
+        health._look(health._watched[0])
+        assert health.workers_online() == counted
+    assert Health({}).workers_online() == {}
+
+
 def test_check_that_hangs_hides_no_other_and_is_not_believed_for_ever(monkeypatch):
     release = threading.Event()
 

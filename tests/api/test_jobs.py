@@ -4,7 +4,7 @@ import pytest
 
 NULL_WHEN_OPEN = (
     "finished_at", "estimated_finish", "fine_tuned_model", "trained_tokens", "validation_file", "error", "metadata",
-    "integrations",
+    "integrations", "waiting_for",
 )  # fmt: skip
 
 
@@ -28,6 +28,18 @@ def test_job_is_queued_and_says_that_it_waits_for_prefect(member, body):
     assert "http://127.0.0.1:9" in events["data"][0]["message"]
     assert events["data"][0]["level"] == "warn"
     assert member.http.get(f"/v1/fine_tuning/jobs/{job['id']}").json()["status"] == "queued"
+
+
+def test_job_of_a_pool_without_workers_says_so_from_its_first_answer_on(member, body, running, monkeypatch):
+    monkeypatch.setattr(running.service.health, "workers_online", lambda: {"gpu": 0, "cpu": 1})
+    job = create(member, {**body, "pool": "gpu"})
+    assert "no worker of the work pool 'gpu' is online" in job["waiting_for"] and "pool: cpu" in job["waiting_for"]
+    others = [create(member, {**body, **pool})["waiting_for"] for pool in ({"pool": "cpu"}, {})]
+    assert others == [None, None]
+    (listed,) = [each for each in member.http.get("/v1/fine_tuning/jobs").json()["data"] if each["id"] == job["id"]]
+    assert listed["waiting_for"] == job["waiting_for"]
+    member.http.delete(f"/v1/fine_tuning/jobs/{job['id']}")
+    assert member.http.get(f"/v1/fine_tuning/jobs/{job['id']}").json()["waiting_for"] is None
 
 
 def test_job_has_its_nulls(member, body):
@@ -101,7 +113,12 @@ def test_job_whose_file_turns_out_bad_fails_with_the_reason(member, public_base_
         ({"validation_file": "file-none"}, 404, "validation_file", "file-none"),
         ({"modell": "x"}, 400, "modell", "Did you mean 'model'"),
         ({"base_model": "other"}, 400, "base_model", "same field"),
-        ({"hyperparameters": {"n_epochs": 11}}, 400, "hyperparameters.epochs", "from 1 to 10"),
+        (
+            {"hyperparameters": {"n_epochs": 11}},
+            400,
+            "hyperparameters.n_epochs",
+            "n_epochs is 11; it must be from 1 to 10",
+        ),
         ({"hyperparameters": {"epoch": 1}}, 400, "hyperparameters.epoch", "epochs"),
         ({"hyperparameters": {"lora_rank": 3}}, 400, "hyperparameters.lora_rank", "from 4 to 64"),
         ({"hyperparameters": {"learning_rate": 1e-5, "learning_rate_multiplier": 2}}, 400, None, "not both"),

@@ -236,7 +236,9 @@ def test_a_new_version_starts_the_specs_that_give_the_file_by_name(ready: Worksh
     started = retrain(ready, acme)
     assert {each.job.job_spec for each in started} == {"by-name", "without-extension", "validates"}
     assert all(each.is_new for each in started)
-    assert any("'train.jsonl' has a new version" in message for message in messages(ready, started[0].job))
+    for each in started:
+        said = f"Made from the saved spec '{each.job.job_spec}', because 'train.jsonl' has a new version (2)"
+        assert said in messages(ready, each.job)
 
 
 def test_telling_of_a_version_a_hundred_times_makes_one_job(ready: Workshop, acme: Organization, claim: Any) -> None:

@@ -20,6 +20,7 @@ LARGE_BYTES = 10**9
 IMBALANCE = 10
 NAMES_TOLD = 8
 LABELS_TOLD = 5
+ONE_LABEL = "one_label"
 
 
 def doubts_about_all(shape: Shape | None, found: Findings) -> Iterator[Problem]:
@@ -77,7 +78,7 @@ def _doubts_about_labels(labels: LabelCounts, types: set[str]) -> Iterator[Probl
         yield Problem("label_types", f"{what}; each is learnt as the text that it is written as.", field="label")
     if len(counts) == 1 and labels.records > 1:
         said = f"All records have the same label ({shortened(min(counts))}): there is nothing to tell apart."
-        yield Problem("one_label", said, field="label")
+        yield Problem(ONE_LABEL, said, field="label")
     if not labels.are_classes:
         return
     yield from _alike(counts)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 from afinador.data.quoting import shortened
@@ -42,6 +45,8 @@ SHAPES: dict[Shape, RecordShape] = {
 }
 OPTIONAL_FIELDS: dict[Shape, tuple[str, ...]] = {name: shape.optional for name, shape in SHAPES.items()}
 _KNOWN_FIELDS = tuple(dict.fromkeys(name for shape in SHAPES.values() for name in (*shape.fields, *shape.optional)))
+MOST_COLUMNS_TRIED = 50
+_EASY_NAME = re.compile(r"[\w .:-]{1,60}")
 _UNMISTAKABLE: tuple[Shape, ...] = tuple(name for name in SHAPES if name not in ("text_label", "source_target", "text"))
 """Whose fields nobody has by accident beside those of another shape."""
 
@@ -112,6 +117,29 @@ def near_miss(found: Iterable[str], known: Iterable[str] = _KNOWN_FIELDS) -> str
     if "input_ids" in found:
         return " These are tokens; jobs take the records that they were made of, and tokenise by themselves."
     return near_miss_of(found, known)
+
+
+def mapping_for(columns: Iterable[str], format: Format) -> str:
+    """Say how columns of other names are mapped to the fields of a shape, by an example made of them where one can be."""
+    columns = list(islice(columns, MOST_COLUMNS_TRIED))
+    guess = _mapping_of([name for name in columns if _EASY_NAME.fullmatch(name)], shapes_of_format(format))
+    example = f" such as {guess}" if guess else ""
+    return f"or name the column of each field by a mapping (option --mapping, or reading.mapping){example}."
+
+
+def _mapping_of(columns: list[str], allowed: Iterable[Shape]) -> str | None:
+    """Return the mapping to the shape that has most of the columns already; None where there are too few of them."""
+    fitting = [name for name in allowed if len(SHAPES[name].fields) <= len(columns)]
+    if not fitting or "input_ids" in columns:
+        return None
+    shape = SHAPES[max(fitting, key=lambda name: len(set(columns).intersection(SHAPES[name].fields)))]
+    others = iter(sorted((name for name in columns if name not in shape.fields), key=_is_number_of_row))
+    mapping = {field: field if field in columns else next(others) for field in shape.fields}
+    return f"'{json.dumps(mapping, ensure_ascii=False)}'"
+
+
+def _is_number_of_row(column: str) -> bool:
+    return column.lower() in ("id", "idx", "index")
 
 
 def to_example(record: Record, shape: Shape, *, is_declared: bool = False) -> Example | Problem:

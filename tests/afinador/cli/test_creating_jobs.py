@@ -31,6 +31,17 @@ def test_a_created_job_is_named_on_standard_output_alone(online: Run, dataset: P
     assert "Uploaded" in ran.err and "afinador watch one" in ran.err
 
 
+def test_a_job_of_a_pool_without_workers_says_so_at_once(
+    online: Run, dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from api.health import Health
+
+    monkeypatch.setattr(Health, "workers_online", lambda health: {"gpu": 0})
+    ran = online("create", "job", "-model", "tiny", "-dataset", dataset, "-name", "one", "-pool", "gpu")
+    assert (ran.code, ran.out) == (0, "one\n") and "no worker of the work pool 'gpu' is online" in ran.err
+    assert "no worker online)" in online("list", "jobs").out
+
+
 def test_what_was_uploaded_for_a_job_that_is_refused_then_is_deleted_again(online: Run, dataset: Path) -> None:
     line = ["create", "job", "-model", "tiny", "-name", "one", "-dataset"]
     assert online(*line, dataset).code == 0

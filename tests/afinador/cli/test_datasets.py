@@ -40,6 +40,24 @@ def test_what_is_held_out_is_checked_too(afinador: Run, dataset: Path, tmp_path:
     assert ran.code == 1 and "Held out: held.jsonl cannot be trained on" in ran.out
 
 
+def test_one_label_is_an_error_unless_it_is_to_be_written(afinador: Run, folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "one_class.csv"
+    path.write_text("text,label\n" + "".join(f"question {n},card\n" for n in range(20)))
+    words = ("validate", "dataset", path)
+    for further in (
+        (),
+        ("--task", "sequence_classification"),
+        ("-basemodel", folder, "--task", "sequence_classification"),
+    ):
+        ran = afinador(*words, *further)
+        assert ran.code == 1 and "cannot be trained on" in ran.out and "error one_label" in ran.out
+    for further in (("--task", "causal_lm"), ("-basemodel", folder)):
+        ran = afinador(*words, *further)
+        assert ran.code == 0 and "warning one_label" in ran.out
+    ran = afinador(*words, "--task", "classify")
+    assert ran.code == 2 and "'classify'" in ran.err and "sequence_classification" in ran.err
+
+
 def test_a_preview_is_marked_by_signs_or_listed_with_ids(
     afinador: Run, dataset: Path, folder: Path, tmp_path: Path
 ) -> None:

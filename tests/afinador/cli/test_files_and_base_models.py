@@ -43,6 +43,25 @@ def test_base_models_come_and_go(online: Run, service: Any, elsewhere: Path) -> 
     assert online("get", "base-model", "second").code == 3
 
 
+def test_a_base_model_that_no_job_can_use_says_so_in_the_list(online: Run, service: Any) -> None:
+    folder = service.models / f"{service.organization}-t5"
+    shutil.copytree(service.models / service.organization, folder)
+    (folder / "config.json").write_text('{"architectures": ["T5ForConditionalGeneration"], "model_type": "t5"}')
+    assert online("create", "base-model", "encoder-decoder", "-source", folder).code == 0
+    lines = online("list", "base-model").out.splitlines()
+    (usable, other) = (next(line for line in lines if line.startswith(name)) for name in ("tiny", "encoder-decoder"))
+    assert "ready, but no job can use it yet" in other and "no job" not in usable and " ready " in usable
+
+
+def test_a_data_set_that_is_gone_is_named_by_what_is_known(online: Run) -> None:
+    from afinador.cli.files import named
+    from afinador.cli.service import connect
+
+    with connect() as connection:
+        assert named(connection, "file-gone", "orders.jsonl") == "orders.jsonl (deleted)"
+        assert named(connection, "file-gone") == "file-gone (deleted)"
+
+
 def test_a_folder_of_a_base_model_is_looked_for_where_the_command_runs(
     online: Run, service: Any, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -40,11 +41,15 @@ def test_a_job_shows_progress_metrics_and_where_its_result_lies(
     attempt = service.run_job(job["id"])
     running = online("get", "fine-tuning-job", "mine").out
     assert "2/4 (50 %)" in running and "training" in running and "5 s" in running
+    assert re.search(r"^last step's train loss +1$", running, re.MULTILINE)
+    assert re.search(r"^dataset +orders\.jsonl, version 1$", running, re.MULTILINE) and job["dataset"] not in running
     service.publish(job, FILES)
     service.end_job(job["id"], attempt)
     ended = online("get", "fine-tuning-job", "mine")
     assert "succeeded" in ended.out and "exact match" in ended.out and "0.75" in ended.out
     assert "version 1 of the hub-adapter" in ended.out
+    published = online("get", "hub-adapter", job["spec"]["output"]["name"]).out
+    assert re.search(r"^dataset +orders\.jsonl, version 1$", published, re.MULTILINE)
     assert "in MLflow" in ended.out and "models:/" in ended.out and "--download" in ended.err
     assert json.loads(online("get", "job", "mine", "--json").out)["metrics"]["tuned"]["exact_match"] == 0.75
 

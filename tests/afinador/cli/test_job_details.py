@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from afinador.cli import render
 from afinador.cli.job_details import _times
 
 
@@ -18,3 +19,12 @@ def test_waits_phases_and_epochs_are_told_apart() -> None:
         "phases": "loading 4 s, training 2 min 10 s",
         "epochs": "1 min 05 s, 1 min 05 s",
     }
+
+
+def test_a_status_tells_place_and_want_of_a_worker() -> None:
+    job = {"status": "queued", "queue_position": None, "waiting_for": None}
+    assert render.status(job) == "queued"
+    assert render.status({**job, "queue_position": 1}) == "queued (next)"
+    waits = {**job, "waiting_for": "Waiting: no worker of the work pool 'gpu' is online."}
+    assert render.status(waits) == "queued (no worker online)"
+    assert render.status({**waits, "queue_position": 3}) == "queued (position 3, no worker online)"

@@ -23,10 +23,10 @@ from afinador.errors import (
     NotFoundError,
     OutOfRangeError,
     PermissionDeniedError,
-    ServiceUnavailableError,
     StorageError,
     UnknownFieldError,
     UnsupportedModelError,
+    WaitTimeoutError,
 )
 
 Connect = Callable[..., Any]
@@ -202,8 +202,15 @@ def test_waits_go_on_side_by_side(service: Any, dataset: Path) -> None:
 
 def test_waiting_ends_at_its_time(client: Any, dataset: Path) -> None:
     job = client.jobs.create(base_model="tiny", dataset=dataset, name="slow")
-    with pytest.raises(ServiceUnavailableError, match=r"'slow'|has not ended after 0\.1 s"):
+    client.files.wait(job.dataset)
+    with pytest.raises(
+        WaitTimeoutError, match=r"has not ended after 0\.1 s: it is queued, and it still waits"
+    ) as caught:
         client.jobs.wait(job.id, timeout_seconds=0.1, poll_seconds=0.02)
+    assert isinstance(caught.value, TimeoutError) and caught.value.code == "timeout"
+    client.jobs.pause(job.id)
+    with pytest.raises(TimeoutError, match=r"'slow' .*: it is paused, and it goes on only when it is resumed"):
+        client.jobs.wait("slow", timeout_seconds=0.1, poll_seconds=0.02)
 
 
 def test_events_stream_once_each_oldest_first(

@@ -136,7 +136,16 @@ def test_multiplier_multiplies_the_default() -> None:
         ({"merge": True}, UnknownFieldError, "not offered by this version"),
         ({"config": {"lora_rnk": 8}}, UnknownFieldError, "'lora_rank'"),
         ({"tuning_method": "full", "hyperparameters": {"lora_rank": 8}}, UnknownFieldError, "'full'"),
-        ({"tuning_method": "prefix_tuning"}, OutOfRangeError, "full, lora, qlora"),
+        (
+            {"tuning_method": "prefix_tuning"},
+            OutOfRangeError,
+            "full, lora, qlora. prefix_tuning and prompt_tuning come later.",
+        ),
+        (
+            {"tuning_method": "prefix"},
+            OutOfRangeError,
+            "is 'prefix'; this version trains: full, lora, qlora. prefix_tuning and",
+        ),
         ({"hyperparameters": {"epochs": 2.5}}, InvalidRequestError, "whole number"),
         ({"hyperparameters": {"epochs": 10**400}}, OutOfRangeError, "epochs is inf; it must be from 1 to 10"),
         ({"hyperparameters": {"learning_rate": -(10**400)}}, OutOfRangeError, "learning_rate is -inf"),
@@ -153,7 +162,13 @@ def test_multiplier_multiplies_the_default() -> None:
         ({"hyperparameters": {"group_by_length": "perhaps"}}, InvalidRequestError, "group_by_length"),
         ({"hyperparameters": {"warmup_steps": 3, "warmup_ratio": 0.1}}, InvalidRequestError, "not both"),
         ({"hyperparameters": {"learning_rate": 1e-4, "learning_rate_multiplier": 2}}, InvalidRequestError, "not both"),
-        ({"hyperparameters": {"learning_rate_multiplier": 1000}}, OutOfRangeError, "learning_rate"),
+        (
+            {"hyperparameters": {"learning_rate_multiplier": 1000}},
+            OutOfRangeError,
+            "learning_rate_multiplier is 1000, times the method's learning_rate 5e-05; it must be from 0.02 to 20.",
+        ),
+        ({"hyperparameters": {"n_epochs": 50}}, OutOfRangeError, "n_epochs is 50"),
+        ({"config": {"lr": 1}}, OutOfRangeError, "lr is 1;"),
         ({"hyperparameters": {"learning_rate_multiplier": "x"}}, InvalidRequestError, "must be a number"),
         ({"hyperparameters": {"learning_rate_multiplier": -1}}, OutOfRangeError, "above 0"),
         (

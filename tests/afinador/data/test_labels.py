@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from afinador.data.labels import MAX_CLASSES, LabelCounts, LabelledFile, classes_of, in_order
+from afinador.data.task_fit import fitted
 from afinador.data.validation import validate_dataset
 from afinador.errors import DataError
+from afinador.schemas.jobs import Task
 
 
 def labelled(name: str, labels: list[str]) -> LabelledFile:
@@ -71,3 +75,43 @@ def test_unknown_labels_of_a_validation_file_are_named_and_counted() -> None:
         DataError, match="valid has 2 labels that the training file does not have: 'u', 'v', in 3 records"
     ):
         classes_of(training, labelled("valid", ["x", "u", "v", "u"]))
+
+
+@pytest.mark.parametrize(
+    ("labels", "task", "code"),
+    [
+        (["card"] * 4, "sequence_classification", "one_label"),
+        (["card"] * 4, None, "one_label"),
+        (["card"] * 4, "causal_lm", None),
+        (["card", "cash"] * 2, "sequence_classification", None),
+        (["why", "how", "who", "when"], "sequence_classification", "no_classes"),
+        (["why", "how", "who", "when"], None, None),
+        (None, "sequence_classification", "no_classes"),
+        (None, None, None),
+    ],
+)
+def test_a_verdict_for_a_task_refuses_what_its_job_would(
+    labels: list[str] | None, task: Task | None, code: str | None, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.jsonl"
+    fields = [{}] * 4 if labels is None else [{"label": label} for label in labels]
+    path.write_text("".join(json.dumps({"text": f"x {n}", **each}) + "\n" for n, each in enumerate(fields)))
+    read = validate_dataset(path, path.name).to_json()
+    (report,) = fitted([(path.name, read)], task)
+    assert [fault["code"] for fault in report["errors"]] == ([code] if code else [])
+    if code:
+        assert code not in {fault["code"] for fault in report["warnings"]} and report["counts"][code] == 1
+        assert report["summary"] == report["errors"][0]["message"]
+    else:
+        assert report == read
+
+
+def test_a_file_that_is_held_out_may_have_one_label_but_must_have_labels(tmp_path: Path) -> None:
+    def verdict(name: str, text: str) -> tuple[str, dict[str, Any]]:
+        (tmp_path / name).write_text(text)
+        return name, validate_dataset(tmp_path / name, name).to_json()
+
+    training = verdict("train.csv", "text,label\na,x\nb,y\n")
+    for name, held_out, codes in (("a.csv", "text,label\nc,x\nd,x\n", []), ("a.txt", "c\n\nd\n", ["no_classes"])):
+        fit, judged = fitted([training, verdict(name, held_out)], "sequence_classification")
+        assert not fit["errors"] and [fault["code"] for fault in judged["errors"]] == codes

@@ -65,6 +65,21 @@ def test_csv_with_other_columns_names_those_found_and_those_allowed(verdict):
         assert f"'{name}'" in problem.message
 
 
+@pytest.mark.parametrize(
+    ("columns", "mapping"),
+    [
+        ("id,text,category", """'{"text": "text", "label": "category"}'"""),
+        ("question,answer", """'{"prompt": "question", "completion": "answer"}'"""),
+        ("only", None),
+        ("it's,text", None),
+    ],
+)
+def test_columns_of_other_names_can_be_mapped(verdict, columns, mapping):
+    (problem,) = verdict("a.csv", f"{columns}\n" + "a,b,c\n" * 20).errors
+    assert "--mapping" in problem.message and "reading.mapping" in problem.message
+    assert (mapping in problem.message) if mapping else ("such as" not in problem.message)
+
+
 def test_csv_of_text_alone_is_whole_texts(verdict):
     report = verdict("a.csv", "text\na\nb\n")
     assert report.is_valid and (report.shape, report.records) == ("text", 2)

@@ -23,7 +23,7 @@ from afinador.errors import (
     InvalidRequestError,
     NotFoundError,
     OutOfRangeError,
-    ServiceUnavailableError,
+    WaitTimeoutError,
 )
 from afinador.fine_tuning import DatasetFormat, FineTuningConfig, ModelFineTuner, get_model_fine_tuner
 from afinador.fine_tuning.base_models import LocalModels
@@ -154,7 +154,7 @@ def test_a_job_is_cancelled_and_one_that_was_killed_has_failed(work: Path) -> No
             await fine_tuner.register_fine_tuned_model(killed)
         cancelled = await fine_tuner.create_fine_tuning_job(config)
         await fine_tuner.cancel_fine_tuning_job(cancelled)
-        with pytest.raises(ServiceUnavailableError, match="goes on"):
+        with pytest.raises(WaitTimeoutError, match="goes on"):
             await fine_tuner.wait_for_fine_tuning_job(cancelled, timeout_seconds=0)
         assert (await fine_tuner.wait_for_fine_tuning_job(cancelled, timeout_seconds=100)).status == "cancelled"
 
