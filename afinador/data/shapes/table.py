@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 
-from afinador.data.quoting import shortened
+from afinador.data.quoting import masked, shortened
 from afinador.data.records import Format, Problem, Record
 from afinador.data.shapes import (
     alpaca,
@@ -122,7 +122,8 @@ def near_miss(found: Iterable[str], known: Iterable[str] = _KNOWN_FIELDS) -> str
 def mapping_for(columns: Iterable[str], format: Format) -> str:
     """Say how columns of other names are mapped to the fields of a shape, by an example made of them where one can be."""
     columns = list(islice(columns, MOST_COLUMNS_TRIED))
-    guess = _mapping_of([name for name in columns if _EASY_NAME.fullmatch(name)], shapes_of_format(format))
+    easy = [name for name in columns if _EASY_NAME.fullmatch(name) and masked(name) == name]
+    guess = _mapping_of(easy, shapes_of_format(format))
     example = f" such as {guess}" if guess else ""
     return f"or name the column of each field by a mapping (option --mapping, or reading.mapping){example}."
 
