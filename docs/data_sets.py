@@ -54,7 +54,8 @@ def _reading() -> Lines:
     yield from ("## Declaring how to read a file", "")
     yield "What name and content do not say is declared: with options of `afinador create file` and `afinador validate"
     yield "dataset`, with fields of the upload (the `openai` client sends them by `extra_body`), or with `reading` in Python."
-    yield "It stays with the file."
+    yield "It stays with the file: a job that names the file, or a local one of the same name and bytes, reads it so. A job file of"
+    yield "`afinador train` has it as `reading` and `validation_reading`."
     yield ""
     _, meanings = split_docstring(inspect.getdoc(DatasetReading) or "")
     yield from table(("field", "meaning"), [(code(name), meanings[name]) for name in DatasetReading.model_fields])

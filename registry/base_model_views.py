@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from afinador.schemas.datasets import HUB_SCHEME
+from afinador.schemas.dataset_formats import HUB_SCHEME
 from afinador.schemas.models import Model, ModelFile
 from afinador.settings import Settings
 from registry.base_model_folders import own_folder, part_of

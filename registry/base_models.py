@@ -28,7 +28,7 @@ from afinador.errors import (
     nearest,
 )
 from afinador.models.headers import ModelDescription, describe_model_folder, inspect_model_folder
-from afinador.schemas.datasets import HUB_SCHEME
+from afinador.schemas.dataset_formats import HUB_SCHEME
 from afinador.schemas.jobs import Task
 from afinador.schemas.models import BaseModelRequest
 from registry import base_model_uploads, dependants, hf_downloads

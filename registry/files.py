@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 from afinador.data.loaders import require_allowed_loader
 from afinador.errors import InUseError, NotFoundError, StorageError, nearest
 from afinador.schemas import files as wire
-from afinador.schemas.datasets import HUB_SCHEME, DatasetReading
+from afinador.schemas.dataset_formats import HUB_SCHEME
+from afinador.schemas.datasets import DatasetReading
 from afinador.schemas.jobs import OPEN_STATUSES
 from registry import dataset_updates, token_caches
 from registry.database import after_commit, changes

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import tarfile
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from afinador.data.compressed import MAX_UNPACKED_BYTES
 from afinador.data.dataset_cards import CARD, LARGEST_CARD_BYTES, DataCard
 from afinador.data.folders import data_files
 from afinador.errors import DataError
+from afinador.packing import pack
 from afinador.settings import Settings
 from afinador.storage import require_free_space, sha256_of
 from registry.database import changes
@@ -132,7 +132,7 @@ def _download(settings: Settings, repository: _Repository, folder: Path, archive
     require_free_space(folder.parent, 2 * total_bytes, f"Fetching {repository.source}")
     _fetch(settings, repository, names, folder)
     _require_same_bytes(repository, names, folder)
-    _pack(folder, [*([CARD] if (folder / CARD).is_file() else []), *names], archive)
+    pack(folder, [*([CARD] if (folder / CARD).is_file() else []), *names], archive)
 
 
 def _fetch(settings: Settings, repository: _Repository, names: list[str], folder: Path) -> None:
@@ -160,13 +160,3 @@ def _require_same_bytes(repository: _Repository, names: list[str], folder: Path)
         same_size = path.is_file() and told.size in (None, path.stat().st_size)
         if not same_size or (told.lfs is not None and sha256_of(path) != told.lfs.sha256):
             raise DataError(f"{name} arrived with other bytes than the Hub tells.")
-
-
-def _pack(folder: Path, names: list[str], archive: Path) -> None:
-    """Put files into an archive that is the same for the same files, whenever it is made."""
-    with tarfile.open(archive, "w") as pack:
-        for name in names:
-            entry = tarfile.TarInfo(name)
-            entry.size = (folder / name).stat().st_size
-            with (folder / name).open("rb") as content:
-                pack.addfile(entry, content)

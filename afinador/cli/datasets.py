@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +14,11 @@ from afinador.cli.dataset_text import preview_text
 from afinador.cli.reading import add_reading_options, allowed_reading_of
 from afinador.cli.reading import reading_of as declared_by
 from afinador.cli.service import connect, positive
-from afinador.errors import DataError
+from afinador.errors import DataError, InvalidRequestError
+from afinador.schemas.dataset_formats import HUB_SCHEME
 
 if TYPE_CHECKING:
-    from afinador.schemas.dataset_reports import DatasetPreview, DatasetReport
+    from afinador.schemas.dataset_reports import DatasetPreview, DatasetReport, Documents
     from afinador.schemas.jobs import Task
 
 DEFAULT_LENGTH = 2048
@@ -25,9 +27,9 @@ TASKS: tuple[Task, ...] = ("causal_lm", "sequence_classification")
 
 def validate(arguments: argparse.Namespace) -> int:
     """Check a data set as the service would."""
-    path = existing(arguments.path, may_be_folder=True)
-    held_out = existing(arguments.validation_dataset, may_be_folder=True) if arguments.validation_dataset else None
-    if _is_asked_here(arguments.base_model):
+    path = _named(arguments.path)
+    held_out = _named(arguments.validation_dataset) if arguments.validation_dataset else None
+    if isinstance(path, Path) and not isinstance(held_out, str) and _is_asked_here(arguments.base_model):
         report = _validated_here(path, held_out, arguments)
     else:
         report = _validated_there(path, held_out, arguments)
@@ -45,10 +47,11 @@ def validate(arguments: argparse.Namespace) -> int:
 
 def preview(arguments: argparse.Namespace) -> None:
     """Show the first records as the model will see them."""
-    path = existing(arguments.path, may_be_folder=True)
-    shown = (
-        _previewed_here(path, arguments) if _is_asked_here(arguments.base_model) else _previewed_there(path, arguments)
-    )
+    path = _named(arguments.path)
+    if isinstance(path, Path) and _is_asked_here(arguments.base_model):
+        shown = _previewed_here(path, arguments)
+    else:
+        shown = _previewed_there(path, arguments)
     if arguments.html:
         from afinador.report.preview_page import preview_page
 
@@ -57,6 +60,11 @@ def preview(arguments: argparse.Namespace) -> None:
         render.as_json(shown.model_dump(mode="json"))
     elif not arguments.html:
         render.result(preview_text(shown, with_ids=arguments.ids))
+
+
+def _named(reference: str) -> Path | str:
+    """Return the local file or folder, or the name of a data set of the Hugging Face Hub, which the service fetches."""
+    return reference if reference.startswith(HUB_SCHEME) else existing(reference, may_be_folder=True)
 
 
 def existing(reference: str, *, may_be_folder: bool = False) -> Path:
@@ -74,7 +82,9 @@ def existing(reference: str, *, may_be_folder: bool = False) -> Path:
 
 
 def _is_asked_here(base_model: str | None) -> bool:
-    """Tell whether no service is needed: no tokenizer is asked, or one in a folder, and what reads it is installed."""
+    """Tell whether no service is needed: what reads data is installed, and no tokenizer is asked, or one in a folder."""
+    if find_spec("pyarrow") is None:
+        return False
     if base_model is None:
         return True
     from afinador.data.token_process import can_run_here
@@ -126,7 +136,7 @@ def _validated_here(path: Path, held_out: Path | None, arguments: argparse.Names
         for (file, _), found in zip(verdicts, fit, strict=True):
             if folder is not None:
                 named = {"base_model": arguments.base_model, "declared": declared}
-                found = with_tokens(found, file, process, folder, limits, **named)
+                found = with_tokens(found, file, process, folder, limits, **named, extraction=_asked_for(arguments))
             reports.append(dataset_report(file.name, found))
     if held_out is not None:
         reports[0].validation = reports[-1]
@@ -146,12 +156,12 @@ def _previewed_here(path: Path, arguments: argparse.Namespace) -> DatasetPreview
     if found["shape"] is None:
         raise DataError(f"{path.name}: {found['summary']}")
     with TokenProcess() as process:
-        read_as = reading_of(path, found, reading.to_json() if reading else None)
+        read_as = reading_of(path, found, reading.to_json() if reading else None, _asked_for(arguments))
         shown = process.preview(folder, read_as, limits, records=arguments.records)
     return DatasetPreview(file=path.name, base_model=arguments.base_model, **shown)
 
 
-def _validated_there(path: Path, held_out: Path | None, arguments: argparse.Namespace) -> DatasetReport:
+def _validated_there(path: Path | str, held_out: Path | str | None, arguments: argparse.Namespace) -> DatasetReport:
     with connect() as connection:
         from afinador.client.datasets import Datasets
         from afinador.client.files import Files
@@ -163,10 +173,11 @@ def _validated_there(path: Path, held_out: Path | None, arguments: argparse.Name
             task=arguments.task,
             max_length=arguments.max_length,
             reading=declared_by(arguments),
+            **_documents(arguments),
         )
 
 
-def _previewed_there(path: Path, arguments: argparse.Namespace) -> DatasetPreview:
+def _previewed_there(path: Path | str, arguments: argparse.Namespace) -> DatasetPreview:
     with connect() as connection:
         from afinador.client.datasets import Datasets
         from afinador.client.files import Files
@@ -178,7 +189,35 @@ def _previewed_there(path: Path, arguments: argparse.Namespace) -> DatasetPrevie
             task=arguments.task,
             max_length=arguments.max_length,
             reading=declared_by(arguments),
+            **_documents(arguments),
         )
+
+
+def _documents(arguments: argparse.Namespace) -> Documents:
+    """Return how documents are asked for, as a request says it; files are read."""
+    from afinador.config.documents import read_document
+
+    return {
+        "extraction": arguments.extraction,
+        "prompts": read_document(Path(arguments.prompts).expanduser()) if arguments.prompts else None,
+        "extraction_schema": read_document(Path(arguments.extraction_schema).expanduser())
+        if arguments.extraction_schema
+        else None,
+    }
+
+
+def _asked_for(arguments: argparse.Namespace) -> dict[str, Any]:
+    from pydantic import ValidationError
+
+    from afinador.schemas.dataset_reports import DatasetRequest
+    from afinador.wording import complaint
+
+    given = {name: value for name, value in _documents(arguments).items() if value is not None}
+    try:
+        return DatasetRequest.model_validate({"file": "here", **given}).asked_for()
+    except ValidationError as error:
+        field, said = complaint(error)
+        raise InvalidRequestError(said, param=field) from error
 
 
 def _write(target: str, page: str) -> None:
@@ -191,7 +230,9 @@ def _write(target: str, page: str) -> None:
 
 
 def _add_validate(parser: Parser) -> None:
-    parser.add_argument("path", metavar="PATH", help="a data set: a file, a folder or an archive")
+    parser.add_argument(
+        "path", metavar="PATH", help="a data set: a file, a folder, an archive, or hf://owner/name[:config][@revision]"
+    )
     parser.add_argument(
         "--validation-dataset",
         "--validation",
@@ -205,7 +246,7 @@ def _add_validate(parser: Parser) -> None:
 
 
 def _add_preview(parser: Parser) -> None:
-    parser.add_argument("path", metavar="PATH", help="a data set")
+    parser.add_argument("path", metavar="PATH", help="a data set, as for validate dataset")
     parser.add_argument(
         "--base-model", metavar="NAME", required=True, help="a folder with a tokenizer, or a base model of the service"
     )
@@ -221,6 +262,13 @@ def _add_common(parser: Parser) -> None:
     parser.add_argument(
         "--max-length", type=positive, default=DEFAULT_LENGTH, metavar="N", help="as in the job (default: 2048)"
     )
+    parser.add_argument(
+        "--extraction", metavar="MODE", help="prompt or schema: how documents are asked for, as in the job"
+    )
+    parser.add_argument("--prompts", metavar="FILE", help="YAML or JSON: a prompt by type of document, as in the job")
+    parser.add_argument(
+        "--extraction-schema", metavar="FILE", help="YAML or JSON: the fields that are wanted, as in the job"
+    )
     parser.add_argument("--html", metavar="FILE", help="write it as a page that stands alone")
     add_reading_options(parser)
 
@@ -235,7 +283,7 @@ COMMANDS = (
         ),
         details="Errors forbid training, warnings should be looked at, notes may be. Exit code 1 when one of the files has\n"
         "errors. Without a base model, or with one in a folder, no service is "
-        "needed;\nelse the file is sent to it for the while. Whether labels are classes is judged by the task; one label for all\n"
+        "needed;\nelse the file is sent to it for the while, or fetched by it from the Hugging Face Hub and kept. Whether labels are classes is judged by the task; one label for all\n"
         "is an error unless the task is causal_lm.",
     ),
     Command(

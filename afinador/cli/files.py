@@ -88,7 +88,7 @@ def uploads_of(connection: Connection) -> Iterator[Callable[[Path], dict[str, An
 
 def create_file(arguments: argparse.Namespace) -> int:
     """Upload a file, or name one of the Hugging Face Hub, and wait for its check."""
-    from afinador.schemas.datasets import HUB_SCHEME
+    from afinador.schemas.dataset_formats import HUB_SCHEME
 
     reading = reading_of(arguments)
     with connect() as connection:
@@ -114,7 +114,11 @@ def create_file(arguments: argparse.Namespace) -> int:
 
 
 def _add_upload(parser: Parser) -> None:
-    parser.add_argument("path", metavar="PATH", help="a data set, up to 1 GB, or hf://owner/name[:config][@revision]")
+    parser.add_argument(
+        "path",
+        metavar="PATH",
+        help="a data set, up to 1 GB: a file, a folder (sent as an archive), or hf://owner/name[:config][@revision]",
+    )
     add_reading_options(parser)
     parser.add_argument("--purpose", default="fine-tune", help="default: fine-tune")
     parser.add_argument("--no-wait", action="store_true", help="do not wait until it was checked")

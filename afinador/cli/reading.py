@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _OPTIONS = {
     "format": ("FORMAT", "jsonl, json, csv, text, parquet, arrow or folder, instead of what name and content say"),
     "encoding": ("NAME", "utf-8, utf-16, latin-1 or windows-1252"),
+    "text_unit": ("UNIT", "documents, parted by blank lines (default), or lines: what a record of a TEXT file is"),
     "delimiter": ("CHARACTER", "of a CSV; tab for a tabulator"),
     "columns": ("A,B", "names of the columns of a CSV without a header line"),
     "shape": ("SHAPE", "what the records are, see docs/formats.md"),
@@ -28,7 +29,7 @@ def add_reading_options(parser: Parser) -> None:
     """Add the options."""
     group = parser.add_argument_group("how it is to be read, where its name and content do not say it")
     for name, (metavar, meaning) in _OPTIONS.items():
-        group.add_argument(f"--{name}", metavar=metavar, help=meaning)
+        group.add_argument(f"--{name.replace('_', '-')}", metavar=metavar, help=meaning)
 
 
 def reading_of(arguments: argparse.Namespace) -> DatasetReading | None:
@@ -54,11 +55,8 @@ def allowed_reading_of(arguments: argparse.Namespace) -> DatasetReading | None:
     Raises:
         InvalidRequestError: As ``reading_of``; or the loader is of no module that ``AFINADOR_CONFIG`` allows.
     """
-    reading = reading_of(arguments)
-    if reading is not None and reading.loader is not None:
-        from afinador.config.operator import read_operator_config
-        from afinador.data.loaders import require_allowed_loader
-        from afinador.settings import read_settings
+    from afinador.data.loaders import require_loader_allowed_here
 
-        require_allowed_loader(reading, read_operator_config(read_settings().config).get("loaders", []))
+    reading = reading_of(arguments)
+    require_loader_allowed_here(reading)
     return reading

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -19,6 +20,7 @@ from afinador.client.answers import error_from
 from afinador.client.calls import Call
 from afinador.client.sending import Progress
 from afinador.errors import InvalidRequestError, ServiceUnavailableError, StorageError
+from afinador.packing import pack_folder
 
 if TYPE_CHECKING:
     from afinador.schemas.datasets import DatasetReading
@@ -128,11 +130,15 @@ class Connection:
         on_progress: Progress | None = None,
         reading: DatasetReading | None = None,
     ) -> dict[str, Any]:
-        """Send a local file, read piece by piece, and return what the service calls it.
+        """Send a local file, read piece by piece, and return what the service calls it; a folder is sent as an archive.
 
         Raises:
-            InvalidRequestError: It cannot be read, or is no file.
+            InvalidRequestError: It cannot be read, or is neither file nor folder.
         """
+        if path.is_dir():
+            with TemporaryDirectory() as scratch:
+                archive = waiting.work(pack_folder, path, Path(scratch))
+                return self.upload(archive, purpose, on_progress, reading)
         try:
             stream = path.open("rb")
         except OSError as error:

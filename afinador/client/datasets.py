@@ -6,17 +6,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Unpack
 
 from afinador.client import calls, results, uploads
 from afinador.client.connection import Connection
 from afinador.client.files import Files
 from afinador.client.nouns import Noun
-from afinador.schemas.dataset_reports import DatasetPreview, DatasetReport
+from afinador.schemas.dataset_formats import HUB_SCHEME
+from afinador.schemas.dataset_reports import DatasetPreview, DatasetReport, Documents
 from afinador.schemas.datasets import DatasetReading
 from afinador.schemas.jobs import Task
 
 Dataset = results.File | Path | str
-"""An uploaded file, its id or name; or a local file, which is sent for the while if its bytes are not there yet."""
+"""An uploaded file, its id or name; a local file, which is sent for the while if its bytes are not there yet; or
+``hf://owner/name[:config][@revision]``, which the service fetches and keeps."""
 
 
 class Datasets(Noun):
@@ -35,6 +38,7 @@ class Datasets(Noun):
         task: Task | None = None,
         max_length: int | None = None,
         reading: DatasetReading | None = None,
+        **documents: Unpack[Documents],
     ) -> DatasetReport:
         """Return all faults of a data set; ``valid`` tells whether it can be trained on.
 
@@ -45,13 +49,19 @@ class Datasets(Noun):
             task: The base model's own by default.
             max_length: Most tokens of one example; 2048 by default.
             reading: How local data are to be read, where their names and contents do not say it.
+            **documents: How documents are asked for, as in a job: ``prompts``, ``extraction``, ``extraction_schema``.
 
         Raises:
             NotFoundError: There is no such file or base model.
         """
         with self._uploaded(dataset, reading) as file, self._uploaded(validation_dataset, reading) as held_out:
             call = calls.validate_dataset(
-                file or "", validation_file=held_out, base_model=base_model, task=task, max_length=max_length
+                file or "",
+                validation_file=held_out,
+                base_model=base_model,
+                task=task,
+                max_length=max_length,
+                **documents,
             )
             return self._ask(call, DatasetReport)
 
@@ -64,6 +74,7 @@ class Datasets(Noun):
         task: Task | None = None,
         max_length: int | None = None,
         reading: DatasetReading | None = None,
+        **documents: Unpack[Documents],
     ) -> DatasetPreview:
         """Return the first records token by token: trained, masked or cut.
 
@@ -74,6 +85,7 @@ class Datasets(Noun):
             task: The base model's own by default.
             max_length: Most tokens of one example; 2048 by default.
             reading: How local data are to be read, where their names and contents do not say it.
+            **documents: How documents are asked for, as in a job: ``prompts``, ``extraction``, ``extraction_schema``.
 
         Raises:
             DataError: No record of it can be read.
@@ -81,13 +93,18 @@ class Datasets(Noun):
         """
         with self._uploaded(dataset, reading) as file:
             call = calls.preview_dataset(
-                file or "", base_model=base_model, records=records, task=task, max_length=max_length
+                file or "", base_model=base_model, records=records, task=task, max_length=max_length, **documents
             )
             return self._ask(call, DatasetPreview)
 
     @contextmanager
     def _uploaded(self, dataset: Dataset | None, reading: DatasetReading | None) -> Iterator[str | None]:
         """Give the name of a file; one that has to be sent for it is deleted again."""
+        if isinstance(dataset, str) and dataset.startswith(HUB_SCHEME):
+            fetched = self._files.create(dataset, reading=reading)
+            self._files.wait(fetched)
+            yield fetched.id
+            return
         if not isinstance(dataset, Path):
             yield dataset.id if isinstance(dataset, results.File) else dataset
             return

@@ -57,6 +57,7 @@ def with_tokens(
     *,
     base_model: str,
     declared: Mapping[str, Any] | None = None,
+    extraction: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return a report (``afinador.data.validation.Report.to_json``) with what a tokenizer makes of the usable records.
 
@@ -70,7 +71,8 @@ def with_tokens(
     needs_labels = limits["task"] == "sequence_classification"
     if report["shape"] is None or (needs_labels and report["shape"] != "text_label"):
         return {**report, "tokens": None}
-    checked = process.check(tokenizer, reading_of(path, report, declared), limits, every=every_of(report))
+    reading = reading_of(path, report, declared, extraction)
+    checked = process.check(tokenizer, reading, limits, every=every_of(report))
     return merged(report, checked, base_model)
 
 

@@ -46,7 +46,8 @@ FORMATS: dict[Format, FormatRow] = {
         is_written=True,
     ),
     "text": FormatRow(
-        "TEXT", (".txt", ".text", ".md"), "Documents, parted by blank lines; each becomes `{text}`.", is_text=True,
+        "TEXT", (".txt", ".text", ".md"),
+        "Documents, parted by blank lines, or with `text_unit: lines` each line; each becomes `{text}`.", is_text=True,
         is_written=True,
     ),
     "parquet": FormatRow(

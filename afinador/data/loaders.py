@@ -10,9 +10,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from afinador.config.operator import read_operator_config
 from afinador.data.quoting import described, masked
 from afinador.data.records import Problem, Record
 from afinador.errors import DataError, InvalidRequestError
+from afinador.settings import read_settings
 from afinador.storage import sha256_of
 
 if TYPE_CHECKING:
@@ -43,6 +45,16 @@ def require_allowed_loader(reading: DatasetReading | None, modules: Sequence[str
             "or describe the data with mapping.",
             param="loader",
         )
+
+
+def require_loader_allowed_here(reading: DatasetReading | None) -> None:
+    """Hold a declaration that is used on this machine, without a service, against ``AFINADOR_CONFIG``.
+
+    Raises:
+        InvalidRequestError: See ``require_allowed_loader``; or the operator's configuration cannot be read.
+    """
+    if reading is not None and reading.loader is not None:
+        require_allowed_loader(reading, read_operator_config(read_settings().config).get("loaders", []))
 
 
 def read_with_loader(path: Path, reading: DatasetReading | None) -> Iterator[Record | Problem]:

@@ -15,41 +15,57 @@ _PARTS = re.compile(r"(\{\{|\}\})|\{([^{}]*)\}")
 _MISSING = object()
 
 
-def mapped(found: Iterator[Record | Problem], mapping: Mapping[str, str]) -> Iterator[Record | Problem]:
+def mapped(found: Iterator[Record | Problem], mapping: Mapping[str, Any]) -> Iterator[Record | Problem]:
     """Yield records that have the fields of a mapping and no others, and the problems as they are.
 
     A record that lacks a column of the mapping becomes the problem that names it.
 
     Args:
         found: What was read.
-        mapping: By field a column, a path into one (``a.b``, ``a.0``), or a template (``Question: {question}``).
+        mapping: By field a column, a path into one (``a.b``, ``a.0``), or a template (``Question: {question}``); or a list
+            or an object, in which every text is a template.
     """
     for record in found:
         yield record if isinstance(record, Problem) else _mapped(record, mapping)
 
 
-def _mapped(record: Record, mapping: Mapping[str, str]) -> Record | Problem:
+def _mapped(record: Record, mapping: Mapping[str, Any]) -> Record | Problem:
     fields: dict[str, Any] = {}
     for field, source in mapping.items():
-        value = _value(record.fields, source)
-        if value is _MISSING and _PARTS.search(source):
-            value = _filled(record.fields, source)
-            if isinstance(value, _Gap):
-                return _missing(record, field, value.column)
-        elif value is _MISSING:
-            return _missing(record, field, source)
-        fields[field] = value
+        try:
+            fields[field] = _taken(record.fields, source) if isinstance(source, str) else _built(record.fields, source)
+        except _Gap as gap:
+            return _missing(record, field, gap.column)
     return Record(record.line, fields, record.unit, record.origin)
 
 
-class _Gap:
+def _taken(fields: Mapping[str, Any], source: str) -> Any:
+    value = _value(fields, source)
+    if value is not _MISSING:
+        return value
+    if _PARTS.search(source):
+        return _filled(fields, source)
+    raise _Gap(source)
+
+
+def _built(fields: Mapping[str, Any], source: Any) -> Any:
+    if isinstance(source, str):
+        return _filled(fields, source)
+    if isinstance(source, Mapping):
+        return {name: _built(fields, each) for name, each in source.items()}
+    if isinstance(source, list):
+        return [_built(fields, each) for each in source]
+    return source
+
+
+class _Gap(Exception):
     """What a template needs and a record does not have."""
 
     def __init__(self, column: str) -> None:
         self.column = column
 
 
-def _filled(fields: Mapping[str, Any], template: str) -> str | _Gap:
+def _filled(fields: Mapping[str, Any], template: str) -> str:
     filled, position = [], 0
     for part in _PARTS.finditer(template):
         filled.append(template[position : part.start()])
@@ -59,7 +75,7 @@ def _filled(fields: Mapping[str, Any], template: str) -> str | _Gap:
             continue
         value = _value(fields, part[2].strip())
         if value is _MISSING:
-            return _Gap(part[2].strip())
+            raise _Gap(part[2].strip())
         filled.append(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
     return "".join(filled) + template[position:]
 

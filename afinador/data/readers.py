@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Format", "Record", "detect_format", "read_records"]
 
+LONGEST_DOCUMENT_CHARACTERS = 64 * 2**20
+
 _DECODER = Decoder()
 
 
@@ -49,7 +51,7 @@ def _read(path: Path, format: Format, reading: DatasetReading | None) -> Iterato
         "csv": lambda: read_csv(path, reading),
         "json": lambda: read_json(path, encoding),
         "jsonl": lambda: _read_json_lines(path, encoding),
-        "text": lambda: _read_text(path, encoding),
+        "text": lambda: _read_text(path, encoding, by_lines=reading is not None and reading.text_unit == "lines"),
         "parquet": lambda: read_parquet(path),
         "arrow": lambda: read_arrow(path),
         "folder": lambda: _read_folder(path, reading),
@@ -68,9 +70,9 @@ def _read_folder(path: Path, reading: DatasetReading | None) -> Iterator[Record 
     return read_folder(path, reading, lambda file, name: _read(file, detect_format(file, name, of_each), of_each))
 
 
-def _read_text(path: Path, encoding: Encoding | None) -> Iterator[Record | Problem]:
+def _read_text(path: Path, encoding: Encoding | None, *, by_lines: bool) -> Iterator[Record | Problem]:
     paragraph: list[str] = []
-    start = 1
+    start = length = 1
     for line in lines_of(path, encoding):
         problem = line.problem
         if problem is None and "\x00" in line.text:
@@ -78,14 +80,26 @@ def _read_text(path: Path, encoding: Encoding | None) -> Iterator[Record | Probl
             problem = Problem("nul_character", message, line.number)
         if problem is not None:
             yield problem
-        elif line.text.strip():
-            start = start if paragraph else line.number
-            paragraph.append(line.text)
-        elif paragraph:
+            continue
+        is_blank = not line.text.strip()
+        if (is_blank or by_lines) and paragraph:
             yield Record(start, {"text": _joined(paragraph)})
             paragraph = []
+        if not is_blank:
+            start, length = (start, length) if paragraph else (line.number, 0)
+            length += len(line.text)
+            _require_length(start, length)
+            paragraph.append(line.text)
     if paragraph:
         yield Record(start, {"text": _joined(paragraph)})
+
+
+def _require_length(start: int, length: int) -> None:
+    if length > LONGEST_DOCUMENT_CHARACTERS:
+        raise DataError(
+            f"The document at line {start} has more than {LONGEST_DOCUMENT_CHARACTERS >> 20} Mi characters, the most that one "
+            "may have. Part documents by blank lines, or declare text_unit: lines."
+        )
 
 
 def _joined(lines: list[str]) -> str:

@@ -256,7 +256,9 @@ def _with_shape(
         return shape, iter([_unknown_columns(columns)]) if columns and shape is None else records
     # Read once more instead of held: each of the first records may be as long as the longest line.
     first = islice(read_records(path, format, reading), RECORDS_THAT_DECIDE_THE_SHAPE)
-    return commonest_shape((record for record in first if isinstance(record, Record)), format), records
+    # What a mapping makes of columns may be of any shape.
+    held = "jsonl" if reading is not None and reading.mapping else format
+    return commonest_shape((record for record in first if isinstance(record, Record)), held), records
 
 
 def _columns(path: Path, reading: DatasetReading | None) -> list[str]:

@@ -10,6 +10,9 @@ Format = Literal["csv", "json", "jsonl", "text", "parquet", "arrow", "folder", "
 
 Encoding = Literal["utf-8", "utf-16", "latin-1", "windows-1252"]
 
+HUB_SCHEME = "hf://"
+"""Begins the name of a data set of the Hugging Face Hub: ``hf://owner/name[:config][@revision]``."""
+
 STORED_ONLY = "stored_only"
 """Code of the note on a data set that no training method takes yet."""
 

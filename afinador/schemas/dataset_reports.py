@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -10,6 +10,14 @@ from afinador.schemas.base import Wire
 from afinador.schemas.jobs import Task
 
 MOST_PREVIEWED = 100
+
+
+class Documents(TypedDict, total=False):
+    """How documents are asked for, as in a job."""
+
+    extraction: Literal["prompt", "schema"] | None
+    prompts: dict[str, str] | None
+    extraction_schema: dict[str, Any] | None
 
 
 class DatasetRequest(BaseModel):
@@ -20,6 +28,13 @@ class DatasetRequest(BaseModel):
     file: str = Field(description="Id or name of an uploaded file.")
     task: Task | None = Field(None, description="The base model's own by default.")
     max_length: int = Field(2048, ge=8, le=131072, description="Most tokens of one example, as in a job.")
+    extraction: Literal["prompt", "schema"] = Field("prompt", description="How documents are asked for, as in a job.")
+    prompts: dict[str, str] | None = Field(None, description="By type of document, as in a job.")
+    extraction_schema: dict[str, Any] | None = Field(None, description="Fields that are wanted, as in a job.")
+
+    def asked_for(self) -> dict[str, Any]:
+        """Return how documents are asked for, as ``afinador.data.extraction.Extraction`` takes it."""
+        return {"mode": self.extraction, "prompts": self.prompts or {}, "schema": self.extraction_schema}
 
 
 class ValidationRequest(DatasetRequest):

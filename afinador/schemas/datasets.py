@@ -13,15 +13,16 @@ from afinador.errors import InvalidRequestError, UnknownFieldError, nearest
 from afinador.schemas.dataset_formats import Encoding
 from afinador.wording import complaint
 
-HUB_SCHEME = "hf://"
-"""Begins the name of a data set of the Hugging Face Hub: ``hf://owner/name[:config][@revision]``."""
-
 MOST_FIELDS = 50
 LONGEST_TEMPLATE = 10_000
+MOST_NESTED = 200
+DEEPEST_NESTED = 8
 
 _LOADER = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _Name = Annotated[str, Field(min_length=1, max_length=200)]
 _Template = Annotated[str, Field(min_length=1, max_length=LONGEST_TEMPLATE)]
+_Nested = list[Any] | dict[str, Any]
+TextUnit = Literal["documents", "lines"]
 
 
 class DatasetReading(BaseModel):
@@ -30,12 +31,15 @@ class DatasetReading(BaseModel):
     Attributes:
         format: Instead of the one that name and content say.
         encoding: Of a text format; UTF-8, and UTF-16 with its byte order mark, are found.
+        text_unit: What a record of a TEXT file is, also of those in a folder or an archive: ``documents``, parted by blank
+            lines, or ``lines``.
         delimiter: Of a CSV, also of those in a folder or an archive: one character.
         columns: Names of the columns of a CSV that has no header line, also of those in a folder or an archive.
         shape: What the records are, see docs/formats.md.
         mapping: By field of the shape the column that it is taken from (``"label": "category"``; ``"a.b"`` and
             ``"a.0"`` lead into objects and arrays), or a template (``"prompt": "Question: {question}"``). What is not
-            named is left out.
+            named is left out. A list or an object is taken as it is, with each text in it as a template:
+            ``"messages": [{"role": "user", "content": "{question}"}, …]``.
         config: Of a repository of data files, one that its README.md declares.
         split: Of a folder, an archive or a data set of the Hugging Face Hub; the one called train by default.
         loader: ``module:function`` of a module that the operator has allowed; the function is given the path, and
@@ -46,10 +50,11 @@ class DatasetReading(BaseModel):
 
     format: Literal["csv", "json", "jsonl", "text", "parquet", "arrow", "folder"] | None = None
     encoding: Encoding | None = None
+    text_unit: TextUnit | None = None
     delimiter: str | None = None
     columns: Annotated[list[_Name], Field(min_length=1, max_length=1000)] | None = None
     shape: _Name | None = None
-    mapping: Annotated[dict[_Name, _Template], Field(min_length=1, max_length=MOST_FIELDS)] | None = None
+    mapping: Annotated[dict[_Name, _Template | _Nested], Field(min_length=1, max_length=MOST_FIELDS)] | None = None
     config: _Name | None = None
     split: _Name | None = None
     loader: str | None = None
@@ -70,6 +75,19 @@ class DatasetReading(BaseModel):
             raise ValueError(f"each name may stand there once, and {twice!r} stands there twice")
         return value
 
+    @field_validator("mapping")
+    @classmethod
+    def _nested_within_limits(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        left = [(each, 0) for each in (value or {}).values()]
+        for count, (each, depth) in enumerate(left):
+            if count > MOST_NESTED or depth > DEEPEST_NESTED:
+                raise ValueError(f"it may hold {MOST_NESTED} values, at most {DEEPEST_NESTED} deep; map fewer")
+            if isinstance(each, str) and len(each) > LONGEST_TEMPLATE:
+                raise ValueError(f"a template may have {LONGEST_TEMPLATE} characters")
+            inner = each.values() if isinstance(each, dict) else each if isinstance(each, list) else ()
+            left.extend((one, depth + 1) for one in inner)
+        return value
+
     @field_validator("loader")
     @classmethod
     def _module_and_function(cls, value: str | None) -> str | None:
@@ -82,6 +100,8 @@ class DatasetReading(BaseModel):
         for name in ("delimiter", "columns"):
             if getattr(self, name) is not None and self.format not in (None, "csv", "folder"):
                 raise ValueError(f"{name} is for CSV, and format is {self.format}; leave one of them out")
+        if self.text_unit is not None and self.format not in (None, "text", "folder"):
+            raise ValueError(f"text_unit is for TEXT, and format is {self.format}; leave one of them out")
         if self.encoding is not None and self.format in ("parquet", "arrow"):
             raise ValueError(f"encoding is for text formats, and format is {self.format}; leave it out")
         if self.loader is not None and (given := [name for name in _OF_OUR_READERS if getattr(self, name) is not None]):
@@ -98,7 +118,7 @@ class DatasetReading(BaseModel):
 
 
 _OF_THE_WHOLE = ("format", "shape", "config", "split", "loader")
-_OF_OUR_READERS = ("format", "encoding", "delimiter", "columns", "config", "split")
+_OF_OUR_READERS = ("format", "encoding", "text_unit", "delimiter", "columns", "config", "split")
 
 
 def parse_reading(given: Mapping[str, Any]) -> DatasetReading | None:

@@ -99,7 +99,7 @@ def preview_dataset(
         if file.report["shape"] is None:
             raise DataError(f"{file.name}: {file.report['summary']}", param="file")
         limits = tokenizer.limits(asked.task, asked.max_length)
-        reading = reading_of(file.path, file.report, file.declared)
+        reading = reading_of(file.path, file.report, file.declared, asked.asked_for())
         shown = service.tokens.preview(tokenizer.path, reading, limits, records=asked.records)
     preview = DatasetPreview(file=file.name, base_model=asked.base_model, **shown)
     if "text/html" in accept:
@@ -134,6 +134,7 @@ def _report(
         limits,
         base_model=str(asked.base_model),
         declared=file.declared,
+        extraction=asked.asked_for(),
     )
     return dataset_report(file.name, told)
 

@@ -12,7 +12,8 @@ from afinador.client.asynchronous.nouns import AsyncListing, AsyncNoun
 from afinador.client.sending import Progress
 from afinador.errors import InvalidRequestError
 from afinador.schemas.base import Deleted
-from afinador.schemas.datasets import HUB_SCHEME, DatasetReading, parse_reading
+from afinador.schemas.dataset_formats import HUB_SCHEME
+from afinador.schemas.datasets import DatasetReading, parse_reading
 
 
 class AsyncFiles(AsyncNoun):
@@ -30,7 +31,7 @@ class AsyncFiles(AsyncNoun):
         """Upload a file; a name that is in use gets a new version. It is checked in the background, see ``wait``.
 
         Args:
-            file: Path of a local file, the bytes themselves, or ``hf://owner/name[:config][@revision]``, which the service
+            file: Path of a local file or folder, the bytes themselves, or ``hf://owner/name[:config][@revision]``, which the service
                 fetches.
             purpose: OpenAI's word for what it is for.
             on_progress: Told bytes done and bytes in all.

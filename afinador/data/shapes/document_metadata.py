@@ -2,7 +2,7 @@
 
 What is learnt is the metadata, as JSON. How they are asked for is a matter of the job, see ``afinador.data.extraction``:
 with the prompt of the document's ``type``, or with a template of the fields that are wanted, which ``schema`` may give.
-Metadata and schema are objects, or JSON texts of objects as a CSV holds them.
+Where ``schema`` is a JSON Schema, metadata have to fit it. Metadata and schema are objects, or JSON texts of objects as a CSV holds them.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 from typing import Any
 
 from afinador.data.extraction import Document, default_request
+from afinador.data.metadata_schema import is_json_schema, mismatch
 from afinador.data.quoting import described
 from afinador.data.records import Problem, Record
 from afinador.data.shapes.example import Example
@@ -27,6 +28,8 @@ def _read(record: Record) -> Example | Problem:
     schema = _object(fields["schema"]) if fields.get("schema") not in (None, "") else None
     if problem is None and fields.get("schema") not in (None, ""):
         problem = _unusable_object(record, "schema", schema)
+    if problem is None and isinstance(schema, dict) and is_json_schema(schema):
+        problem = _unfitting(record, metadata, schema)
     if problem is not None:
         return problem
     document = Document(fields["document"], metadata, fields.get("type"), schema)
@@ -41,6 +44,15 @@ def _object(value: Any) -> Any:
         return json.loads(value)
     except (ValueError, RecursionError):
         return value
+
+
+def _unfitting(record: Record, metadata: dict[str, Any], schema: dict[str, Any]) -> Problem | None:
+    said = mismatch(metadata, schema)
+    if said is None:
+        return None
+    return Problem(
+        "schema_mismatch", f"{record.place}: {said}. Correct the metadata or the schema.", record.line, "metadata"
+    )
 
 
 def _unusable_object(record: Record, name: str, value: Any) -> Problem | None:
@@ -60,7 +72,8 @@ SHAPE = RecordShape(
     name="document_metadata",
     fields=("document", "metadata"),
     optional=("type", "schema"),
-    description="A document and its metadata, which are learnt as JSON; prompts by type, or a schema in the prompt.",
+    description="A document and its metadata, which are learnt as JSON; prompts by type, or a schema in the prompt; metadata have to "
+    "fit a schema that is a JSON Schema.",
     read=_read,
     in_table=True,
     asked=("document",),

@@ -76,6 +76,24 @@ def test_a_preview_is_marked_by_signs_or_listed_with_ids(
     assert ran.code == 1 and "causal_lm" in ran.err
 
 
+def test_documents_are_asked_for_as_in_a_job(afinador: Run, folder: Path, tmp_path: Path) -> None:
+    path, prompts = tmp_path / "books.jsonl", tmp_path / "prompts.yaml"
+    path.write_text('{"document": "Emma", "metadata": {"year": 1815}, "type": "book"}\n')
+    prompts.write_text("book: 'Which year? {document}'\n")
+    shown = afinador("preview", "dataset", path, "--base-model", folder, "--prompts", prompts)
+    assert shown.code == 0 and "Which year? Emma" in shown.out
+    schema = tmp_path / "schema.json"
+    schema.write_text('{"year": ""}')
+    words = ("--extraction", "schema", "--extraction-schema", schema)
+    assert "### Template:" in afinador("preview", "dataset", path, "--base-model", folder, *words).out
+    prompts.write_text("poem: 'Which year?'\n")
+    ran = afinador("validate", "dataset", path, "--base-model", folder, "--prompts", prompts)
+    assert ran.code == 1 and "prompts has none for the type 'book'" in ran.out + ran.err
+    prompts.write_text("book: {a: 1}\n")
+    ran = afinador("validate", "dataset", path, "--base-model", folder, "--prompts", prompts)
+    assert ran.code == 2 and "prompts.book" in ran.err and "Traceback" not in ran.err
+
+
 def test_the_service_says_the_same_and_keeps_no_file(
     online: Run, service: Any, dataset: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -49,6 +49,22 @@ def test_a_local_data_set_needs_no_service(afinador: Run, dataset: Path, pipelin
     assert told["files"][0]["path"].startswith(str(dataset.parent))
 
 
+def test_a_local_folder_is_prepared_into_the_file_that_is_named(
+    afinador: Run, dataset: Path, pipeline: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "both"
+    folder.mkdir()
+    (folder / "train.jsonl").write_bytes(dataset.read_bytes())
+    words = ("prepare", "dataset", folder, "--pipeline", pipeline)
+    ran = afinador(*words)
+    assert ran.code == 2 and "--output" in ran.err
+    ran = afinador(*words, "--output", tmp_path / "made.jsonl")
+    assert ran.code == 0 and ran.out.splitlines()[-2:] == [
+        f"{tmp_path}/made-train.jsonl: 9 records",
+        f"{tmp_path}/made-validation.jsonl: 3 records",
+    ]
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

@@ -98,6 +98,20 @@ def test_times_are_datetimes(client: Any, dataset: Path) -> None:
     assert job.created_at.tzinfo is not None and job.finished_at is None
 
 
+def test_a_folder_is_sent_as_an_archive_of_the_same_bytes_each_time(client: Any, dataset: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "letters"
+    (folder / ".git").mkdir(parents=True)
+    (folder / ".git" / "config").write_text("hidden")
+    (folder / "a.jsonl").write_bytes(dataset.read_bytes())
+    made = [client.files.create(folder) for _ in range(2)]
+    assert [file.filename for file in made] == ["letters.tar"] * 2 and made[0].sha256 == made[1].sha256
+    checked = client.files.wait(made[0])
+    assert checked.status == "processed" and checked.records == len(dataset.read_text().splitlines())
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InvalidRequestError, match="holds no files"):
+        client.files.create(tmp_path / "empty")
+
+
 def test_a_path_as_dataset_is_uploaded_first(client: Any, dataset: Path) -> None:
     job = client.jobs.create(base_model="tiny", dataset=dataset, hyperparameters={"epochs": 2}, name="mine")
     (file,) = client.files.list()

@@ -19,13 +19,14 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from afinador.data import archives, compressed
+from afinador.data import archives, compressed, readers
 from afinador.data.formats import COMPRESSIONS, FORMATS, FORMATS_BY_EXTENSION
 from afinador.data.readers import detect_format, read_records
 from afinador.data.records import Problem, Record
+from afinador.data.validation import validate_dataset
 from afinador.data.writers import write_records
-from afinador.errors import DataError, InsufficientStorageError
-from afinador.schemas.datasets import DatasetReading
+from afinador.errors import DataError, InsufficientStorageError, InvalidRequestError
+from afinador.schemas.datasets import DatasetReading, parse_reading
 
 ROWS = [{"text": f"text {n}, ñ", "label": "odd" if n % 2 else "even"} for n in range(1, 6)]
 TEXT_ROWS = [{"text": row["text"]} for row in ROWS]
@@ -242,6 +243,44 @@ def test_mapping_takes_fields_from_columns_paths_and_templates(tmp_path: Path) -
     assert isinstance(first, Record) and first.fields == {"prompt": "{2+2?} true", "completion": "4", "label": 1}
     assert isinstance(second, Problem) and second.code == "unmapped_column" and second.line == 2
     assert "no column 'n.x.1', from which the mapping takes 'prompt' (found: 'q')" in second.message
+
+
+def test_mapping_makes_conversations_of_columns(tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    path.write_text("question,answer,tone\n2+2?,4,kind\nwhy?,,\n")
+    mapping = {"messages": [{"role": "system", "content": "Be {tone}."}, {"role": "user", "content": "{question}"},
+                            {"role": "assistant", "content": "{answer}", "weight": 1}]}  # fmt: skip
+    first, _ = read(path, DatasetReading(mapping=mapping))
+    assert isinstance(first, Record) and [each["content"] for each in first.fields["messages"]] == [
+        "Be kind.",
+        "2+2?",
+        "4",
+    ]
+    assert first.fields["messages"][2] == {"role": "assistant", "content": "4", "weight": 1}
+    report = validate_dataset(path, path.name, DatasetReading(mapping=mapping))
+    assert report.shape == "messages" and [problem.line for problem in report.errors] == [3]
+    gap = read(path, DatasetReading(mapping={"messages": [{"role": "user", "content": "{asked}"}]}))[0]
+    assert isinstance(gap, Problem) and "no column 'asked', from which the mapping takes 'messages'" in gap.message
+    for wrong in ({"a": [[[[[[[[[["x"]]]]]]]]]]}, {"a": ["x"] * 300}, {"a": ["x" * 10_001]}):
+        with pytest.raises(InvalidRequestError, match="mapping"):
+            parse_reading({"mapping": wrong})
+
+
+def test_each_line_of_a_text_is_a_record_where_that_is_declared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "verse.txt"
+    path.write_text("one\ntwo\n\n three\n")
+    texts = [each.fields["text"] for each in read(path, DatasetReading(text_unit="lines")) if isinstance(each, Record)]
+    assert texts == ["one", "two", " three"]
+    assert [each.fields for each in read(path, None) if isinstance(each, Record)] == [
+        {"text": "one\ntwo"},
+        {"text": " three"},
+    ]
+    monkeypatch.setattr(readers, "LONGEST_DOCUMENT_CHARACTERS", 6)
+    assert "The document at line 1 has more than" in problem(path, None).message
+    with pytest.raises(InvalidRequestError, match="text_unit is for TEXT"):
+        parse_reading({"text_unit": "lines", "format": "csv"})
 
 
 def test_loader_of_the_operator_is_run_and_its_failure_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,10 +12,12 @@ import pytest
 
 from afinador.config.spec import DataFile, FineTuningSpec
 from afinador.data.token_cache import TokenCache
+from afinador.errors import DataError, InvalidRequestError
 from afinador.schemas.datasets import DatasetReading
 from afinador.storage import sha256_of
 from afinador.training import FineTuner, data_sets
 from afinador.training.caching import offer_cache
+from afinador.training.job_file import spec_from_fields
 from afinador.training.run_dir import TIMES, RunDir
 from afinador.training.setup import load_subject
 
@@ -86,3 +88,31 @@ def measured(run: RunDir) -> list[dict[str, Any]]:
 
 def told(run: RunDir) -> list[bool]:
     return [event["data"]["cached"] for event in run.events_after(0)[0] if "cached" in event["data"]]
+
+
+def test_a_job_file_says_how_its_data_are_read(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "asked.csv").write_text("question;answer\n2+2?;4\n3+3?;6\n")
+    (tmp_path / "held.jsonl").write_text('{"q": "4+4?", "a": "8"}\n')
+    fields: dict[str, Any] = {
+        "base_model": str(root / "examples" / "base_model" / "model"),
+        "dataset": "asked.csv",
+        "reading": {"mapping": {"messages": [{"role": "user", "content": "{question}"},
+                                             {"role": "assistant", "content": "{answer}"}]}},
+        "validation_dataset": "held.jsonl",
+        "validation_reading": {"mapping": {"prompt": "q", "completion": "a"}},
+    }  # fmt: skip
+    spec = spec_from_fields(fields, tmp_path, "declared")
+    training, held_out = data_sets.load_both(spec, load_subject(spec), 64, RunDir(tmp_path / "run"))
+    assert held_out is not None and spec.validation_file is not None
+    assert (len(training.tokenised), len(held_out.tokenised)) == (2, 1)
+    assert spec.validation_file.reading == DatasetReading(mapping={"prompt": "q", "completion": "a"})
+    with pytest.raises(DataError, match=r"asked\.csv"):
+        spec_from_fields({name: value for name, value in fields.items() if name != "reading"}, tmp_path, "undeclared")
+    monkeypatch.delenv("AFINADOR_CONFIG", raising=False)
+    for wrong, said in (
+        ({"loader": "acme:read"}, "none is allowed"),
+        ({"mappin": {}}, "mapping"),
+        ("csv", "no object"),
+    ):
+        with pytest.raises(InvalidRequestError, match=said):
+            spec_from_fields({**fields, "reading": wrong}, tmp_path, "wrong")
