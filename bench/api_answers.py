@@ -85,7 +85,7 @@ def running_api(home: Path, key: str) -> Iterator[httpx.Client]:
 
 
 def make_one_job(client: httpx.Client) -> str:
-    """Register the example model, upload the example data, save a spec and create a job, which nobody will run."""
+    """Register the example model, upload the example data, save a spec, ask for a preparation and create a job, which nobody will run."""
     model = {"name": "tiny", "source": str(ROOT / "examples" / "base_model" / "model")}
     client.post("/models", json=model).raise_for_status()
     content = (ROOT / "examples" / "data" / "train.jsonl").read_bytes()
@@ -94,6 +94,8 @@ def make_one_job(client: httpx.Client) -> str:
         time.sleep(0.1)
     body = {"model": "tiny", "training_file": "train.jsonl", "hyperparameters": {"epochs": 1}}
     client.post("/fine_tuning/job_specs", json={"name": "nightly", "request": body}).raise_for_status()
+    steps = {"file": "train.jsonl", "steps": [{"type": "shuffle"}], "output": "shuffled.jsonl"}
+    client.post("/datasets/prepare", json=steps).raise_for_status()
     return str(client.post("/fine_tuning/jobs", json=body).raise_for_status().json()["id"])
 
 
@@ -167,6 +169,8 @@ def questions(client: httpx.Client, jobs: int, versions: int) -> dict[str, str]:
     described = httpx.get(str(client.base_url).removesuffix("/v1/") + "/openapi.json").raise_for_status().json()
     middle, version = f"ftjob-{jobs // 2:024d}", f"result-{versions // 2:04d}"
     found = {"job": middle, "model": "tiny", "file": "train.jsonl", "name": version, "job_spec": "nightly"}
+    (asked,) = client.get("/datasets/preparations").raise_for_status().json()["data"]
+    found["preparation"] = asked["id"]
     paths = {}
     for path, verbs in described["paths"].items():
         if "get" not in verbs:

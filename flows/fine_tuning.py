@@ -12,6 +12,7 @@ from prefect.states import Cancelled, Completed, Failed
 from sqlalchemy.exc import SQLAlchemyError
 
 from afinador.errors import InsufficientStorageError
+from afinador.storage import is_disk_full
 from tasks import ending
 from tasks.attempt import Attempt, StopRequestedError, claim
 from tasks.evaluate import evaluate
@@ -49,6 +50,10 @@ def fine_tune(job_id: str) -> State:
             if isinstance(next_attempt, str):
                 return Failed(message=next_attempt)
             attempt = next_attempt
+        except OSError as error:  # the attempt could not even begin
+            if not is_disk_full(error):
+                raise
+            return ended_as(attempt, ending.waits_for_space(attempt, ending.explained(error)))
 
 
 def outcome(attempt: Attempt) -> State:

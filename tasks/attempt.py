@@ -100,8 +100,15 @@ class Attempt:
             if wanted == "resume":
                 self._withdraw_pause()
             elif wanted is not None and wanted != self.request:
-                self.run.write_control(self.number, wanted)
-                self.request = wanted
+                self._pass_on(wanted)
+
+    def _pass_on(self, wanted: str) -> None:
+        try:
+            self.run.write_control(self.number, wanted)
+        except OSError:
+            logger.warning("Training cannot be told; trying again.", exc_info=True)
+            return
+        self.request = wanted
 
     def _asked_in_ledger(self, *, beat: bool) -> str | None:
         try:

@@ -51,6 +51,10 @@ def explained(error: Exception) -> AfinadorError:
 def failed(attempt: Attempt, error: AfinadorError) -> str:
     """End the job as failed and return the reason."""
     trainer.stop(attempt)
+    try:
+        save_unsaved(attempt, save_checkpoint.fn)
+    except InsufficientStorageError as full:
+        attempt.say(f"The newest checkpoint is on this machine alone: {full.message}", level="warn")
     _close(attempt, "FAILED")
     reason = {"code": error.code, "message": error.message, "param": error.param}
     with attempt.memory.database.session() as session:

@@ -10,7 +10,7 @@ import time
 
 import psutil
 
-from afinador.errors import AfinadorError, TrainingError
+from afinador.errors import AfinadorError, InsufficientStorageError, TrainingError
 from afinador.training.deaths import ended_by_signal, kills_for_memory
 from tasks.attempt import Attempt
 from tasks.leasing import device_environment
@@ -21,6 +21,8 @@ EXIT_FAILED = 1
 """Exit code of a trainer that has written down why it failed."""
 EXIT_STOPPED = 75
 """Exit code of a trainer that stopped because it was asked to."""
+EXIT_DISK_FULL = 74
+"""Exit code of a trainer that could not even write down how it ended."""
 STOP_GRACE_SECONDS = 600
 """A step and the checkpoint after it may take so long."""
 SIGNAL_GRACE_SECONDS = 20
@@ -100,6 +102,10 @@ def require_success(attempt: Attempt, code: int) -> None:
     if code == EXIT_FAILED and result.get("status") == "failed" and error.get("message"):
         raise AfinadorError(error["message"], code=error.get("code"), param=error.get("param"))
     attempt.check()
+    if code == EXIT_DISK_FULL:
+        raise InsufficientStorageError(
+            "The disk of the run directory is full: training could not write down how it ended."
+        )
     if code == EXIT_STOPPED:
         attempt.wait(2)
         raise TrainerDiedError("The training process stopped although nobody asked it to.")

@@ -24,6 +24,8 @@ from afinador.training.run_dir import RunDir
 from afinador.training.setup import MicroBatches, Subject
 from afinador.training.stopping import StopSign
 
+NEW_TOKENS_OF_METADATA = 512
+
 
 def compare_with_base(
     spec: FineTuningSpec,
@@ -73,13 +75,21 @@ def _compare_answers(
         questions=questions_of(data.examples(), subject.tokenizer, settings.generation_examples),
         tokenizer=subject.tokenizer,
         tokens_per_pass=passes.tokens,
-        max_new_tokens=settings.generation_max_new_tokens,
+        max_new_tokens=max_new_tokens(spec, data),
         logits_at_labels_only=settings.logits_at_labels_only,
     )
     tuned = assess(subject.model, held_out, stop.raise_if_asked)
     with _base_of(subject, spec) as base_model:
         base = assess(base_model, held_out, stop.raise_if_asked)
     return comparison(base, tuned, held_out.questions)
+
+
+def max_new_tokens(spec: FineTuningSpec, data: Data) -> int:
+    """Return how long an answer may be; metadata of documents are longer than other answers, where nobody says it."""
+    is_said = spec.sources.get("generation_max_new_tokens", "default") != "default"
+    if data.summary.kind == "document" and not is_said:
+        return NEW_TOKENS_OF_METADATA
+    return spec.hyperparameters.generation_max_new_tokens
 
 
 def _compare_classes(

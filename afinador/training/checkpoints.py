@@ -167,7 +167,8 @@ def seal(folder: Path) -> None:
         sync(path)
         files[path.relative_to(folder).as_posix()] = {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
     write_atomically(folder / MANIFEST, json.dumps({"files": files}, indent=1))
-    sync(folder)
+    for directory in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
+        sync(directory)
 
 
 def verify(folder: Path) -> int:

@@ -1,8 +1,8 @@
 """``python -m afinador.training.run RUN_DIR``: the process that trains.
 
 It needs no server: everything it is told and tells lies in the run directory. Exit code 0 done, 75 stopped (asked to,
-superseded, left alone, ``--stop-after`` or SIGTERM) and may be started again, 1 failed with the reason in
-``result.json``.
+superseded, left alone, ``--stop-after`` or SIGTERM) and may be started again, 74 the disk is so full that no reason could
+be written down, 1 failed with the reason in ``result.json``.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from pathlib import Path
 from types import FrameType
 
 from afinador.errors import AfinadorError
+from afinador.storage import is_disk_full
 from afinador.training.log_lines import line_format, open_attempt
 from afinador.training.run_dir import RunDir
-from afinador.training.stopping import EXIT_STOPPED, FlowProcess, Stopped, StopSign
+from afinador.training.stopping import EXIT_DISK_FULL, EXIT_STOPPED, FlowProcess, Stopped, StopSign
 
 EXIT_DONE, EXIT_FAILED = 0, 1
 
@@ -46,6 +47,11 @@ def main(arguments: list[str] | None = None) -> int:
             run_dir.write_result(status="failed", error=told)
         console.write(f"{error.message}\n")
         return EXIT_FAILED
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+        console.write(f"The disk of {run_dir.path} is full; free some space and start again.\n")
+        return EXIT_DISK_FULL
     finally:
         console.flush()
     return EXIT_DONE

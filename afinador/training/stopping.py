@@ -10,6 +10,7 @@ import psutil
 from afinador.errors import InvalidRequestError
 from afinador.training.run_dir import RunDir
 
+EXIT_DISK_FULL = 74
 EXIT_STOPPED = 75
 """Exit code of a training process that stopped here."""
 _TOLERANCE_SECONDS = 1.0

@@ -59,6 +59,8 @@ def test_section_7_runs_as_it_is_written(stack: Any, qa_data: Path, tmp_path: Pa
     assert ended["status"] == "succeeded", ended["error"]
     shown = stack.command_line("get", "fine-tuning-job", job["id"])
     assert shown.returncode == 0 and "succeeded" in shown.stdout and "bert-qa, version 1" in shown.stdout
+    kept = stack.command_line("get", "hub-model", "bert-qa")
+    assert kept.returncode == 0 and "sequence_classification" in kept.stdout
     fetched = stack.command_line("get", "hub-model", "bert-qa", "--download", str(tmp_path / "bert-qa"))
     assert fetched.returncode == 0, fetched.stderr
     assert "adapter" in fetched.stdout and "sequence_classification" in fetched.stdout

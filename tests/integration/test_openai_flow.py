@@ -115,6 +115,9 @@ import mlflow
 mlflow.set_workspace("default")
 mlflow.set_registry_uri(mlflow.get_tracking_uri())
 answer = mlflow.transformers.load_model("models:/tiny-orders@champion")
+client = mlflow.MlflowClient()
+run_id = client.get_model_version_by_alias("tiny-orders", "champion").run_id
+print(sorted(artifact.path for artifact in client.list_artifacts(run_id)))
 print(type(answer).__name__, len(answer("Human: hello", max_new_tokens=3)[0]["generated_text"]) > 0)
 """
     environment = os.environ | {
@@ -126,6 +129,7 @@ print(type(answer).__name__, len(answer("Human: hello", max_new_tokens=3)[0]["ge
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=240, env=environment
     )
     assert answer.stdout.strip().endswith("True"), answer.stderr[-3000:]
+    assert "'dataset.html'" in answer.stdout and "'report.html'" in answer.stdout
 
 
 def test_prefect_tells_the_story(stack: Any, job: Any) -> None:

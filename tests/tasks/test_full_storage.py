@@ -12,13 +12,16 @@ from pathlib import Path
 import pytest
 
 from afinador.errors import InsufficientStorageError
+from afinador.training import run, stopping
 from afinador.training.checkpoints import seal, verify
+from afinador.training.run_dir import Control
 from registry import checkpoints, events, jobs
 from registry.memory import Memory
 from registry.tables import Job
-from tasks import ending, following
+from tasks import ending, following, trainer
 from tasks.attempt import Attempt, claim
 from tasks.following import Follower
+from tests.tasks.conftest import Create
 
 
 def claimed(job: Job) -> Attempt:
@@ -99,3 +102,23 @@ def test_a_full_disk_is_a_reason_to_wait_wherever_it_is_met_and_another_fault_is
     assert not caplog.records
     other = ending.explained(OSError(errno.EIO, os.strerror(errno.EIO)))
     assert other.code == "internal_error" and "nobody foresaw" in caplog.text
+
+
+def test_training_that_cannot_even_write_its_reason_down_waits_for_space(
+    memory: Memory, create: Create, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(run, "_send_output_to", lambda *_: None)
+    monkeypatch.setattr(run, "_fine_tune", full)
+    assert run.main([str(tmp_path / "run")]) == stopping.EXIT_DISK_FULL
+    attempt = claimed(create())
+    with pytest.raises(InsufficientStorageError, match="could not write down how it ended"):
+        trainer.require_success(attempt, stopping.EXIT_DISK_FULL)
+    with monkeypatch.context() as patched:
+        patched.setattr(type(attempt.run), "write_control", full)
+        attempt._pass_on("pause")
+    assert attempt.request is None, "it is told in the next round"
+    attempt._pass_on("pause")
+    assert attempt.request == "pause" and attempt.run.read_control() == Control(attempt=attempt.number, request="pause")

@@ -19,7 +19,7 @@ from afinador.data.tokenizer_files import load_tokenizer
 from afinador.errors import DataError, InvalidRequestError
 from afinador.models.families import pretrained_model_of
 from afinador.models.loading import load_causal_lm
-from afinador.training import FineTuner, data_sets, setup
+from afinador.training import FineTuner, base_against_tuned, data_sets, setup
 from afinador.training.checkpoints import complete_checkpoints
 from afinador.training.job_file import spec_from_file
 
@@ -86,6 +86,10 @@ def test_documents_are_asked_for_as_the_job_says(
     data = data_sets.load_data(spec.training_file, tokenizer, 512, extraction=extraction)
     assert all((example.prompt or "").startswith(start) for example, start in zip(data.examples(), asked, strict=True))
     assert [json.loads(example.completion or "") for example in data.examples()] == [{"title": "A"}, {"name": "B"}]
+    spec.sources["generation_max_new_tokens"] = "default"
+    assert base_against_tuned.max_new_tokens(spec, data) == 512
+    spec.sources["generation_max_new_tokens"] = "request"
+    assert base_against_tuned.max_new_tokens(spec, data) == spec.hyperparameters.generation_max_new_tokens
     told = data.form.to_json()["extraction"]
     assert told == extraction.to_json() and told["mode"] == spec.hyperparameters.extraction
     assert spec.hyperparameters.extraction_schema == given.get("extraction_schema")
