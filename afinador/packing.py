@@ -34,7 +34,9 @@ def pack_folder(folder: Path, into: Path) -> Path:
     relative = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     names = [path.as_posix() for path in relative if not any(part.startswith(".") for part in path.parts)]
     if not names:
-        raise InvalidRequestError(f"Cannot read the folder {folder}: it holds no files. Name one with a data set.", param="file")
+        raise InvalidRequestError(
+            f"Cannot read the folder {folder}: it holds no files. Name one with a data set.", param="file"
+        )
     archive = into / f"{folder.resolve().name}.tar"
     try:
         pack(folder, names, archive)
