@@ -126,6 +126,23 @@ class Settings(BaseSettings):
         return [*self.model_roots, self.home / "base-models"]
 
 
+def variables_of(settings: Settings) -> dict[str, str]:
+    """Return the environment variables with which another process of this machine reads the same places."""
+    given = {
+        "AFINADOR_HOME": settings.home,
+        "AFINADOR_HOST": settings.host,
+        "AFINADOR_PORT": settings.port,
+        "AFINADOR_BASE_URL": settings.base_url,
+        "AFINADOR_DATABASE_URL": settings.database_url,
+        "AFINADOR_STORAGE_URL": settings.storage_url,
+        "AFINADOR_MODEL_ROOTS": ":".join(str(folder) for folder in settings.model_roots),
+        "AFINADOR_CPU_SLOTS": settings.cpu_slots,
+        "MLFLOW_TRACKING_URI": settings.tracking_uri,
+        "PREFECT_API_URL": settings.prefect_api_url,
+    }
+    return {name: str(value) for name, value in given.items() if value is not None}
+
+
 def read_settings(**given: object) -> Settings:
     """Read the environment, with what a command line gives instead.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from afinador.settings import Settings
+from afinador.settings import Settings, variables_of
 from deployments.ports import reachable
 
 QUIET = {
@@ -39,21 +39,14 @@ def child_environment(settings: Settings, *, root: Path, python: str, gpus: int,
         **login,
         "PYTHONPATH": os.pathsep.join(dict.fromkeys(python_path)),
         "PYTHONUNBUFFERED": "1",
-        "AFINADOR_HOME": str(settings.home),
-        "AFINADOR_HOST": settings.host,
-        "AFINADOR_PORT": str(settings.port),
-        "AFINADOR_BASE_URL": settings.base_url,
-        "AFINADOR_MODEL_ROOTS": ":".join(str(folder) for folder in settings.model_roots),
+        **variables_of(settings),
         "AFINADOR_PYTHON": python,
         "AFINADOR_ROOT": str(root),
         "AFINADOR_GPUS": str(max(1, gpus)),
-        "AFINADOR_CPU_SLOTS": str(settings.cpu_slots),
         "AFINADOR_MLFLOW_URL": mlflow_url,
-        "MLFLOW_TRACKING_URI": settings.tracking_uri,
         "MLFLOW_BACKEND_STORE_URI": settings.tracking_uri,
         "MLFLOW_ENABLE_WORKSPACES": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        "PREFECT_API_URL": settings.prefect_api_url,
         "PREFECT_HOME": str(settings.home / "prefect"),
         "PREFECT_CLI_PROMPT": "false",
         "PREFECT_LOGGING_EXTRA_LOGGERS": "afinador,registry,tasks,flows",

@@ -11,7 +11,7 @@ from prefect.exceptions import Pause
 from prefect.states import Cancelled, Completed, Failed
 from sqlalchemy.exc import SQLAlchemyError
 
-from afinador.errors import InsufficientStorageError
+from afinador.errors import AfinadorError, InsufficientStorageError
 from afinador.storage import is_disk_full
 from tasks import ending
 from tasks.attempt import Attempt, StopRequestedError, claim
@@ -24,6 +24,7 @@ from tasks.validate import validate_dataset
 
 logger = logging.getLogger(__name__)
 
+PUBLISHED_ALREADY = "The result was in the hub already when the run was stopped."
 CREATE_ANOTHER = "Create a new job to train again."
 
 
@@ -47,8 +48,8 @@ def fine_tune(job_id: str) -> State:
                 return outcome(attempt)
         except TrainerDiedError as death:
             next_attempt = ending.died(attempt, death)
-            if isinstance(next_attempt, str):
-                return Failed(message=next_attempt)
+            if not isinstance(next_attempt, Attempt):
+                return failed(attempt, next_attempt)
             attempt = next_attempt
         except OSError as error:  # the attempt could not even begin
             if not is_disk_full(error):
@@ -72,17 +73,29 @@ def outcome(attempt: Attempt) -> State:
         reason = ending.explained(error)
         if reason.code == InsufficientStorageError.code:
             return ended_as(attempt, ending.waits_for_space(attempt, reason))
-        return Failed(message=ending.failed(attempt, reason))
+        return failed(attempt, reason)
     except BaseException:
         ending.interrupted(attempt)
         raise
 
 
 def ended_as(attempt: Attempt, status: str | None) -> State:
-    """End the run as its job was stopped: cancelled, or suspended until the job is resumed or the stack is up again."""
+    """End the run as its job was stopped: cancelled, or suspended until the job is resumed or the stack is up again.
+
+    One that is published has succeeded, however it was stopped.
+    """
     if status in ("paused", "queued"):
         suspend(attempt.job_id)
+    if status == "succeeded":
+        return Completed(message=PUBLISHED_ALREADY)
     return Cancelled(message="The job was cancelled; its last checkpoint is kept.")
+
+
+def failed(attempt: Attempt, reason: AfinadorError) -> State:
+    """End the run as failed, unless the result of its job is in the hub already."""
+    if ending.failed(attempt, reason) == "succeeded":
+        return Completed(message=PUBLISHED_ALREADY)
+    return Failed(message=reason.message)
 
 
 def refused(job_id: str) -> State:

@@ -13,7 +13,7 @@ from registry import events, leases
 from registry.database import changes
 from registry.job_attempts import close_attempts, of_running, update_running
 from registry.job_times import counted
-from registry.tables import Job
+from registry.tables import HubVersion, Job
 
 End = Literal["succeeded", "failed", "cancelled"]
 Request = Literal["cancel", "pause", "resume", "hold"]
@@ -37,8 +37,10 @@ def finish(
     *,
     error: dict[str, Any] | None = None,
     message: str | None = None,
-) -> bool:
+) -> End | None:
     """End a running job and its attempt, free its devices, and write the event.
+
+    A job whose result is in the hub has succeeded, whatever was asked or went wrong since.
 
     Args:
         session: The transaction.
@@ -49,8 +51,12 @@ def finish(
         message: The event's sentence; one that fits the status if omitted.
 
     Returns:
-        False, with nothing changed, when the attempt is not the newest or the job does not run.
+        How it has ended; None, with nothing changed, when the attempt is not the newest or the job does not run.
     """
+    published = _result(session, job_id)
+    result = {} if published is None else {"fine_tuned_model": published.alias}
+    if published is not None and status != "succeeded":
+        status, error, message = "succeeded", None, publication_message(published)
     if status == "failed" and error is None:
         error = {"code": "error", "message": message or "No reason was given; see the job's log.", "param": None}
     ended = update_running(
@@ -62,23 +68,44 @@ def finish(
         finished_at=time.time(),
         request_state=None,
         error=error if status == "failed" else None,
+        **result,
     )
     if not ended:
-        return False
+        return None
     close_attempts(session, job_id, status)
     leases.free(session, job_id)
     level, sentence = _END_EVENTS[status]
     reason = error["message"] if error else ""
     told = {"status": status, "attempt": attempt}
     events.append(session, job_id, message or sentence.format(reason=reason), level=level, data=told)
+    return status
+
+
+def complete_if_published(session: Session, job_id: str) -> bool:
+    """End a job that waits, though its result is in the hub: its flow died, or was paused, right after the publication."""
+    published = _result(session, job_id)
+    if published is None:
+        return False
+    waits = (Job.id == job_id, Job.status.in_(("queued", "paused")))
+    ended = {"status": "succeeded", "finished_at": time.time(), "request_state": None, "error": None}
+    statement = update(Job).where(*waits).values(**ended, **counted(), fine_tuned_model=published.alias)
+    if not changes(session, statement):
+        return False
+    events.append(session, job_id, publication_message(published), data={"status": "succeeded"})
     return True
+
+
+def publication_message(version: HubVersion) -> str:
+    """Return the sentence with which a job ends well."""
+    return f"Published {version.kind} {version.name}, version {version.version}, as {version.alias}."
 
 
 def stop(session: Session, job_id: str, attempt: int, request: str | None = None) -> str | None:
     """End an attempt that has stopped because it was asked to; its devices are free.
 
     What the ledger says counts, for it is newer: ``cancel`` ends the job, ``pause`` makes it ``paused``, ``resume`` and
-    ``hold`` put it back into the queue. None of these attempts counts towards ``max_attempts``.
+    ``hold`` put it back into the queue. None of these attempts counts towards ``max_attempts``. A job whose result is in
+    the hub has succeeded.
 
     Args:
         session: The transaction.
@@ -93,9 +120,9 @@ def stop(session: Session, job_id: str, attempt: int, request: str | None = None
     if job is None:
         return None
     wanted = "cancel" if request == "cancel" else job.request_state or request or "hold"
-    if wanted == "cancel":
-        finish(session, job_id, attempt, "cancelled", message="The job was cancelled; its last checkpoint is kept.")
-        return "cancelled"
+    if wanted == "cancel" or _result(session, job_id) is not None:
+        message = "The job was cancelled; its last checkpoint is kept."
+        return finish(session, job_id, attempt, "cancelled", message=message)
     if wanted == "pause":
         _give_up(session, job_id, attempt, "paused", status="paused", request_state="pause")
         step = (job.progress or {}).get("step")
@@ -123,7 +150,7 @@ def requeue(session: Session, job_id: str, attempt: int, reason: str) -> bool:
     if job.request_state is not None:
         return stop(session, job_id, attempt) == "queued"
     sentence = f"{reason.rstrip('.')}."
-    if job.fruitless_attempts >= job.spec["hyperparameters"]["max_attempts"]:
+    if is_exhausted(job):
         finish(session, job_id, attempt, "failed", error=exhausted(sentence, job.fruitless_attempts))
         return False
     update_running(session, job_id, attempt, status="queued", **counted(), process_id=None, process_started_at=None)
@@ -132,6 +159,12 @@ def requeue(session: Session, job_id: str, attempt: int, reason: str) -> bool:
     told = {"status": "queued", "attempt": attempt}
     events.append(session, job_id, f"{sentence} The job goes on as attempt {attempt + 1}.", level="warn", data=told)
     return True
+
+
+def is_exhausted(job: Job | Row[Any]) -> bool:
+    """Tell whether as many attempts in a row as ``max_attempts`` allows have trained no new step."""
+    allowed: int = job.spec["hyperparameters"]["max_attempts"]
+    return job.fruitless_attempts >= allowed
 
 
 def exhausted(sentence: str, attempts: int) -> dict[str, Any]:
@@ -150,6 +183,11 @@ def confirm_suspended(session: Session, job_id: str) -> None:
     """Note that Prefect shows the run of a paused job as suspended; if it moves now, somebody has resumed it there."""
     told = (Job.id == job_id, Job.status == "paused", Job.request_state == "pause")
     changes(session, update(Job).where(*told).values(request_state=None))
+
+
+def _result(session: Session, job_id: str) -> HubVersion | None:
+    of_job = (HubVersion.job_id == job_id, HubVersion.checkpoint_step.is_(None))
+    return session.scalars(select(HubVersion).where(*of_job)).first()
 
 
 def _running(session: Session, job_id: str, attempt: int) -> Row[Any] | None:

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from afinador.errors import IllegalTransitionError
 from registry import events, waiting_jobs
 from registry.database import changes
+from registry.job_ends import complete_if_published
 from registry.job_queries import get
 from registry.job_times import counted
 from registry.tables import Job
@@ -29,18 +30,21 @@ _MAY_BE = {
 def request_cancel(session: Session, organization_id: str, id_or_name: str) -> Job:
     """Cancel a job: at once when it does not run, else as soon as its flow sees the request.
 
+    One that waits although its result is in the hub, for its flow died right after the publication, succeeds.
+
     Raises:
         NotFoundError: The organisation has no such job.
         IllegalTransitionError: It has succeeded or failed.
     """
     job = get(session, organization_id, id_or_name)
-    is_news = changes(session, _cancellation(job.id))
+    is_complete = complete_if_published(session, job.id)
+    is_news = not is_complete and changes(session, _cancellation(job.id))
     session.refresh(job)
     if is_news and job.status == "cancelled":
         _tell(session, job, "The job was cancelled")
     elif is_news:
         _tell(session, job, "Cancel requested; the job stops after its current step")
-    if job.status in ("succeeded", "failed"):
+    if job.status in ("succeeded", "failed") and not is_complete:
         raise _refusal(job, "cancelled")
     return job
 

@@ -9,14 +9,19 @@ from __future__ import annotations
 import logging
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from sqlalchemy import func, select, update
 
+from afinador.errors import ServiceUnavailableError
 from afinador.schemas.jobs import ENDED_STATUSES
 from registry import events, job_logs, job_reports, jobs, paused_runs, turns
 from registry.flow_processes import flow_lives
 from registry.job_attempts import RUNNING_STATUSES
+from registry.job_ends import is_exhausted
 from registry.job_times import counted
+from registry.left_jobs import start_settlement
 from registry.memory import Memory
 from registry.prefect_api import Prefect, RunState
 from registry.tables import Attempt, Job
@@ -68,9 +73,22 @@ def settle(memory: Memory, *, since: float | None = None) -> None:
         states = prefect.run_states(list(open_jobs))
         round_ = _Round(memory, prefect, since or 0.0)
         for run_id, job in open_jobs.items():
-            round_.settle_open(job, states.get(run_id))
+            with _alone(job):
+                round_.settle_open(job, states.get(run_id))
         for job in _ended_jobs(memory, [run_id for run_id in states if run_id not in open_jobs]):
-            round_.settle_ended(job, states[job.flow_run_id or ""])
+            with _alone(job):
+                round_.settle_ended(job, states[job.flow_run_id or ""])
+
+
+@contextmanager
+def _alone(job: Job) -> Iterator[None]:
+    """Keep what is wrong with one job from all others; only Prefect's being away concerns them all."""
+    try:
+        yield
+    except ServiceUnavailableError:
+        raise
+    except Exception:
+        logger.exception("Job %s could not be settled; the next round comes.", job.id)
 
 
 def _ended_jobs(memory: Memory, run_ids: list[str]) -> list[Job]:
@@ -103,11 +121,13 @@ class _Round:
             elif clicked == "pause":
                 paused_runs.request_pause(self.memory, job)
             return
+        reason = f"The flow's process {job.process_id} on {job.host} has ended before the job had"
+        if self._is_settled_by_a_process(job, clicked or job.request_state, reason):
+            return
         with self.memory.database.session() as session:
             if clicked is not None:
                 jobs.stop(session, job.id, job.attempt, clicked)
             else:
-                reason = f"The flow's process {job.process_id} on {job.host} has ended before the job had"
                 jobs.requeue(session, job.id, job.attempt, reason)
             moved = session.get_one(Job, job.id, populate_existing=True)
         if moved.attempt != job.attempt or moved.status in RUNNING_STATUSES:
@@ -119,8 +139,14 @@ class _Round:
         elif state is not None:
             self.settle_open(moved, state)
 
+    def _is_settled_by_a_process(self, job: Job, request: str | None, reason: str) -> bool:
+        """Have what training has left of a job taken over that no flow will run any more, or not soon."""
+        if request in ("cancel", "pause"):
+            return start_settlement(self.memory, job, request, reason)
+        return request is None and is_exhausted(job) and start_settlement(self.memory, job, None, reason)
+
     def _keep_records(self, job: Job) -> None:
-        """Keep log and report of a job whose flow could not: its process is gone. Nothing else waits for them."""
+        """Keep log and report of a job that has left nothing else on this machine."""
         try:
             job_logs.keep(self.memory, job.organization_id, job.id)
             job_reports.keep(self.memory, job.id)
@@ -198,10 +224,11 @@ class _Round:
 
         A scheduled run of a failed or succeeded job is a Retry clicked in the UI: the flow's claim decides about it.
         """
+        is_cancel = state.type == "CANCELLING" or job.status == "cancelled"
         if state.type in ("SCHEDULED", "PAUSED"):
             if job.status == "cancelled":
                 self._close_run(job, state, "The job was cancelled.")
-        elif not flow_lives(job) and (state.type == "CANCELLING" or self._is_stuck(job, state)):
+        elif not flow_lives(job) and (is_cancel or self._is_stuck(job, state)):
             self._close_run(job, state, f"The job has {job.status}; its process has gone.")
 
     def _is_stuck(self, job: Job, state: RunState) -> bool:

@@ -9,10 +9,12 @@ from functools import partial
 from sqlalchemy.exc import SQLAlchemyError
 
 from afinador.errors import AfinadorError, InsufficientStorageError
+from afinador.schemas.jobs import ENDED_STATUSES
 from afinador.settings import read_settings
 from afinador.storage import is_disk_full
 from afinador.training.checkpoints import complete_checkpoints
 from registry import job_logs, jobs
+from registry.hub_publishing import version_of
 from registry.job_ends import exhausted
 from registry.memory import Memory
 from tasks import trainer
@@ -48,22 +50,15 @@ def explained(error: Exception) -> AfinadorError:
     return unforeseen(error)
 
 
-def failed(attempt: Attempt, error: AfinadorError) -> str:
-    """End the job as failed and return the reason."""
-    trainer.stop(attempt)
-    try:
-        save_unsaved(attempt, save_checkpoint.fn)
-    except InsufficientStorageError as full:
-        attempt.say(f"The newest checkpoint is on this machine alone: {full.message}", level="warn")
-    _close(attempt, "FAILED")
+def failed(attempt: Attempt, error: AfinadorError) -> str | None:
+    """End the job as failed and return its status, which is ``succeeded`` where its result is in the hub."""
+    _save_and_close(attempt, "FAILED")
     reason = {"code": error.code, "message": error.message, "param": error.param}
+    message = f"The job failed: {error.message}"
     with attempt.memory.database.session() as session:
-        jobs.finish(
-            session, attempt.job_id, attempt.number, "failed", error=reason, message=f"The job failed: {error.message}"
-        )
-    keep_what_was_trained(attempt)
-    keep_report(attempt)
-    return error.message
+        status = jobs.finish(session, attempt.job_id, attempt.number, "failed", error=reason, message=message)
+    _keep_records(attempt, status)
+    return status
 
 
 def waits_for_space(attempt: Attempt, error: AfinadorError) -> str | None:
@@ -76,18 +71,14 @@ def waits_for_space(attempt: Attempt, error: AfinadorError) -> str | None:
 
 
 def stopped(attempt: Attempt, request: str) -> str | None:
-    """End the attempt as asked and return the job's status: ``cancelled``, or ``paused`` or ``queued`` to be resumed."""
-    trainer.stop(attempt)
-    try:
-        save_unsaved(attempt, save_checkpoint.fn)
-    except InsufficientStorageError as error:  # it is copied when the job goes on; stopping needs no space
-        attempt.say(f"The newest checkpoint is on this machine alone: {error.message}", level="warn")
-    _close(attempt, "KILLED")
+    """End the attempt as asked and return the job's status.
+
+    It is ``cancelled``, or ``paused`` or ``queued`` to be resumed, or ``succeeded`` where its result is in the hub.
+    """
+    _save_and_close(attempt, "KILLED")
     with attempt.memory.database.session() as session:
         status = jobs.stop(session, attempt.job_id, attempt.number, request)
-    if status == "cancelled":
-        keep_what_was_trained(attempt)
-        keep_report(attempt)
+    _keep_records(attempt, status)
     return status
 
 
@@ -121,13 +112,21 @@ def interrupted(attempt: Attempt) -> None:
         logger.exception("The end of the attempt could not be written down; housekeeping will.")
 
 
-def died(attempt: Attempt, death: trainer.TrainerDiedError) -> Attempt | str:
-    """Go on with a new attempt after the trainer's death, or end the job when the attempts are used up.
+def requeued(attempt: Attempt, reason: str) -> None:
+    """Give the job back to the queue; its next attempt goes on with the same run in MLflow."""
+    for close in attempt.on_unhappy_end:
+        close(None)
+    with attempt.memory.database.session() as session:
+        jobs.requeue(session, attempt.job_id, attempt.number, reason)
+
+
+def died(attempt: Attempt, death: trainer.TrainerDiedError) -> Attempt | AfinadorError:
+    """Go on with a new attempt after the trainer's death, unless the attempts are used up.
 
     Call it when the attempt is closed. A process whose job another one has taken ends here, without a word to Prefect.
 
     Returns:
-        The next attempt, or the reason why there is none.
+        The next attempt, or the reason why there is none: the job is to end with it.
     """
     number = attempt.number + 1
     next_attempt = go_on(attempt, f"{death.message} The job goes on as attempt {number}{_from_where(attempt)}.")
@@ -139,7 +138,7 @@ def died(attempt: Attempt, death: trainer.TrainerDiedError) -> Attempt | str:
     if job.attempt != attempt.number:
         os._exit(0)
     told = exhausted(death.message, job.fruitless_attempts)
-    return failed(attempt, AfinadorError(told["message"], code=told["code"]))
+    return AfinadorError(told["message"], code=told["code"])
 
 
 def _from_where(attempt: Attempt) -> str:
@@ -150,8 +149,18 @@ def _from_where(attempt: Attempt) -> str:
     return f" from {start.name}" if start is not None and start.state == "whole" else " from the beginning"
 
 
-def _close(attempt: Attempt, status: str) -> None:
-    """Keep the log and close what follows the run; whatever is away must not hide the reason of the end."""
+def _save_and_close(attempt: Attempt, status: str) -> None:
+    """Stop the trainer, keep its last checkpoint and its log, and close what follows the run.
+
+    Whatever is away must not hide the reason of the end, and stopping needs no space.
+    """
+    trainer.stop(attempt)
+    try:
+        save_unsaved(attempt, save_checkpoint.fn)
+    except InsufficientStorageError as full:  # it is copied when the job goes on
+        attempt.say(f"The newest checkpoint is on this machine alone: {full.message}", level="warn")
+    if version_of(attempt.memory, attempt.spec.organization_id, attempt.spec.output.alias) is not None:
+        status = "FINISHED"
     actions = [partial(close, status) for close in attempt.on_unhappy_end]
     keep_log = partial(job_logs.keep, attempt.memory, attempt.spec.organization_id, attempt.job_id)
     for action in (keep_log, *actions):
@@ -159,3 +168,9 @@ def _close(attempt: Attempt, status: str) -> None:
             action()
         except AfinadorError as error:
             logger.warning("Not closed as %s: %s", status, error.message)
+
+
+def _keep_records(attempt: Attempt, status: str | None) -> None:
+    if status in ENDED_STATUSES:
+        keep_what_was_trained(attempt)
+        keep_report(attempt)

@@ -82,6 +82,8 @@ class Follower:
             save_unsaved(self.attempt, save)
         if in_prefect:
             self.forward_progress(status)
+        elif status.get("attempt") == self.attempt.number:
+            self._note_progress(status)
 
     def forward_progress(self, status: dict[str, Any], *, now: bool = False) -> None:
         """Write the progress down about once a second, and draw it in the Prefect UI every few seconds."""
@@ -90,8 +92,7 @@ class Follower:
             return
         if now or clock - self._progress_at > PROGRESS_SECONDS:
             self._progress_at = clock
-            with self.attempt.memory.database.session() as session:
-                jobs.set_progress(session, self.attempt.job_id, self.attempt.number, self._progress(status))
+            self._note_progress(status)
         if now or clock - self._artifact_at > ARTIFACT_SECONDS:
             self._artifact_at = clock
             artifacts.show_progress(self.attempt, status)
@@ -101,6 +102,10 @@ class Follower:
             if self.curves.opened and not self._has_link:
                 self._has_link = True
                 artifacts.show_run(self.attempt, *self.curves.opened)
+
+    def _note_progress(self, status: dict[str, Any]) -> None:
+        with self.attempt.memory.database.session() as session:
+            jobs.set_progress(session, self.attempt.job_id, self.attempt.number, self._progress(status))
 
     def _progress(self, status: dict[str, Any]) -> dict[str, Any]:
         shown = ("state", "step", "steps", "epoch", "tokens", "eta_seconds", "phase_seconds", "seconds_per_epoch")

@@ -12,6 +12,7 @@ from registry import job_logs, job_reports, jobs
 from registry.experiments import Experiments
 from registry.hub_publishing import publish as publish_to_hub
 from registry.hub_publishing import version_of
+from registry.job_ends import publication_message
 from tasks import artifacts
 from tasks.attempt import Attempt
 from tasks.following import Follower
@@ -55,16 +56,15 @@ def _published(attempt: Attempt, follower: Follower) -> str:
     if opened is None:
         raise ServiceUnavailableError("MLflow does not answer, so the result cannot be registered yet.")
     experiments, mlflow_run_id = opened
-    organization, output = attempt.spec.organization, attempt.spec.output
+    organization = attempt.spec.organization
     metrics = (attempt.run.result() or {}).get("metrics") or {}
-    version = publish_to_hub(attempt.memory, experiments, attempt.job(), attempt.run.final, metrics)
     experiments.set_final_metrics(organization, mlflow_run_id, metrics)
+    version = publish_to_hub(attempt.memory, experiments, attempt.job(), attempt.run.final, metrics)
     experiments.finish(organization, mlflow_run_id, "FINISHED")
     job_logs.keep(attempt.memory, attempt.spec.organization_id, attempt.job_id)
-    message = f"Published {output.kind} {output.name}, version {version.version}, as {version.alias}."
+    message = publication_message(version)
     with attempt.memory.database.session() as session:
         keep_result_file(session, attempt)
-        jobs.set_fields(session, attempt.job_id, attempt.number, fine_tuned_model=version.alias)
         jobs.add_phase(session, attempt.job_id, attempt.number, "publishing", time.monotonic() - started_at)
         jobs.finish(session, attempt.job_id, attempt.number, "succeeded", message=message)
     keep_report(attempt, opened)

@@ -65,6 +65,12 @@ def prepare(attempt: Attempt) -> None:
     _restore_checkpoint(attempt)
 
 
+def is_kept(attempt: Attempt) -> bool:
+    """Tell whether this is the directory that the ledger's cursors belong to, and training was to be started in it."""
+    number = (attempt.run.read_document(_DIRECTORY) or {}).get("number")
+    return number is not None and number == (attempt.job().cursors or {}).get("directory")
+
+
 def _size(run: RunDir, journal: str) -> int:
     path = run.path / f"{journal}.jsonl"
     return path.stat().st_size if path.exists() else 0

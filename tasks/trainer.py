@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import subprocess
@@ -17,6 +18,7 @@ from tasks.leasing import device_environment
 
 logger = logging.getLogger(__name__)
 
+MODULE = "afinador.training.run"
 EXIT_FAILED = 1
 """Exit code of a trainer that has written down why it failed."""
 EXIT_STOPPED = 75
@@ -27,6 +29,7 @@ STOP_GRACE_SECONDS = 600
 """A step and the checkpoint after it may take so long."""
 SIGNAL_GRACE_SECONDS = 20
 """Prefect's worker kills a flow 30 s after it has told it to end."""
+LOOK_SECONDS = 0.3
 FORMER_GRACE_SECONDS = 120
 """So long the trainer of an earlier attempt may take to save and end."""
 
@@ -53,7 +56,7 @@ def start(attempt: Attempt) -> None:
             [
                 sys.executable,
                 "-m",
-                "afinador.training.run",
+                MODULE,
                 str(attempt.run.path),
                 "--attempt",
                 str(attempt.number),
@@ -74,12 +77,27 @@ def outlive_former(attempt: Attempt) -> None:
     Raises:
         StopRequestedError: The job was asked to stop meanwhile.
     """
-    status = attempt.run.status() or {}
     end = time.monotonic() + FORMER_GRACE_SECONDS
-    while (process := _own_trainer(attempt, status.get("process_id"))) is not None:
+    while left := _trainers(attempt):
         if time.monotonic() > end:
-            process.kill()
-        attempt.wait(0.3)
+            _kill(left)
+        attempt.wait(LOOK_SECONDS)
+
+
+def end_left(attempt: Attempt, request: str, grace_seconds: float = STOP_GRACE_SECONDS) -> None:
+    """Ask the trainer that a dead flow has left behind to stop and to save, and wait; end it by force when it does not.
+
+    Args:
+        attempt: Whose run directory it trains in; its attempt, or a newer one.
+        request: What it is told.
+        grace_seconds: How long it may take.
+    """
+    attempt.run.write_control(attempt.number, request)
+    end = time.monotonic() + grace_seconds
+    while left := _trainers(attempt):
+        if time.monotonic() > end:
+            _kill(left)
+        time.sleep(LOOK_SECONDS)
 
 
 def exit_code(attempt: Attempt) -> int | None:
@@ -128,13 +146,15 @@ def stop(attempt: Attempt, grace_seconds: float = STOP_GRACE_SECONDS) -> None:
         process.wait()
 
 
-def _own_trainer(attempt: Attempt, process_id: int | None) -> psutil.Process | None:
-    """Find the process, if it lives and is a trainer of this very run directory."""
-    if process_id is None:
-        return None
-    try:
-        process = psutil.Process(process_id)
-        alive = process.status() != psutil.STATUS_ZOMBIE and str(attempt.run.path) in process.cmdline()
-    except psutil.Error:
-        return None
-    return process if alive else None
+def _trainers(attempt: Attempt) -> list[psutil.Process]:
+    """Find the living trainers of this very run directory, also one that has not said yet that it is there."""
+    mark = (MODULE, str(attempt.run.path))
+    processes = psutil.process_iter(["cmdline", "status"])
+    alive = (process for process in processes if process.info["status"] != psutil.STATUS_ZOMBIE)
+    return [process for process in alive if set(mark) <= set(process.info["cmdline"] or ())]
+
+
+def _kill(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()

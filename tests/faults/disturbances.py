@@ -107,6 +107,21 @@ def cancel_in_prefect_and_go_on(victim: Victim, random: Random) -> bool:
     return True
 
 
+def cancel_without_a_flow(victim: Victim, random: Random) -> bool:
+    """kill -9 of the flow's process, a cancel by the API before anybody has seen it, and on as a new job."""
+    trainer = victim.trainer()
+    if trainer is None or not _kill(victim.flow()) or victim.post("cancel").is_error:
+        return False
+    if victim.wait(PAUSE_SECONDS)["status"] != "cancelled":
+        return False
+    assert victim.trainer() is None, "its device is free, and it trains on"
+    (newest,) = victim.get(f"/fine_tuning/jobs/{victim.id}/checkpoints", limit=1)["data"]
+    assert newest["step_number"] == victim.step(), "the last checkpoint was not taken over"
+    assert victim.job()["result_files"], "the curves were not kept"
+    victim.go_on_as_another_job()
+    return True
+
+
 def retry_in_prefect(victim: Victim, random: Random) -> bool:
     """Make the run failed by Prefect's page of it while the job goes on, and press Retry there."""
     if not victim.set_run_state("FAILED", "Failed"):
@@ -153,6 +168,30 @@ def fill_disk(victim: Victim, random: Random) -> bool:
     filler = runs / "filler"
     with filler.open("wb") as stream:
         os.posix_fallocate(stream.fileno(), 0, shutil.disk_usage(runs).free - LEFT_BYTES)
+    return _waits_for_space(victim, filler)
+
+
+def fill_storage(victim: Victim, random: Random) -> bool:
+    """The storage finds no space at some byte of a file until the job is paused for it; then there is space again."""
+    limit = victim.stack.home / "storage-fits-bytes"
+    limit.write_text(str(random.randrange(20_000)))  # see small_storage/sitecustomize.py
+    return _waits_for_space(victim, limit)
+
+
+KINDS: dict[str, Callable[[Victim, Random], bool]] = {
+    function.__name__: function
+    for function in (
+        kill_trainer, terminate_trainer, kill_flow, kill_worker, kill_prefect, kill_mlflow, kill_api, kill_supervisor,
+        kill_everything, pause_and_resume, pause_and_resume_in_prefect, cancel_in_prefect_and_go_on,
+        cancel_without_a_flow, retry_in_prefect, server_outage, ledger_locked, mlflow_locked, tear_checkpoint, flip_bit,
+        fill_disk, fill_storage,
+    )
+}  # fmt: skip
+"""Each returns False where there was nothing to disturb."""
+
+
+def _waits_for_space(victim: Victim, cause: Path) -> bool:
+    """Wait until the job is paused for want of space, remove what takes it, and resume the job."""
     try:
         end = time.monotonic() + PAUSE_SECONDS
         while (status := victim.job()["status"]) != "paused":
@@ -161,21 +200,10 @@ def fill_disk(victim: Victim, random: Random) -> bool:
             assert time.monotonic() < end, victim.messages()
             time.sleep(0.3)
     finally:
-        filler.unlink()
+        cause.unlink()
     assert any("is paused and keeps its last good checkpoint" in message for message in victim.messages())
     victim.post("resume")
     return True
-
-
-KINDS: dict[str, Callable[[Victim, Random], bool]] = {
-    function.__name__: function
-    for function in (
-        kill_trainer, terminate_trainer, kill_flow, kill_worker, kill_prefect, kill_mlflow, kill_api, kill_supervisor,
-        kill_everything, pause_and_resume, pause_and_resume_in_prefect, cancel_in_prefect_and_go_on, retry_in_prefect,
-        server_outage, ledger_locked, mlflow_locked, tear_checkpoint, flip_bit, fill_disk,
-    )
-}  # fmt: skip
-"""Each returns False where there was nothing to disturb."""
 
 
 def _kill(process: psutil.Process | None, number: int = signal.SIGKILL) -> bool:

@@ -28,6 +28,7 @@ from tests.faults.disturbances import KINDS  # noqa: E402
 from tests.faults.victim import Victim  # noqa: E402
 from tests.integration.stack import Stack, register_tiny, start, stop  # noqa: E402
 
+SMALL_STORAGE = Path(__file__).with_name("small_storage")
 TRAINS_AGAIN_SECONDS = 180.0
 SHARE_IN_TRAINING = 0.8
 """Of jobs that are left alone until they train; the others are disturbed from their creation on."""
@@ -128,7 +129,7 @@ def main() -> int:
     options = parser.parse_args()
     home = Path(tempfile.mkdtemp(prefix="afinador-faults-"))
     has_own_disk = mount(home / "runs")
-    stack, report = start(ROOT, home), Report(options.seed)
+    stack, report = start(ROOT, home, PYTHONPATH=str(SMALL_STORAGE)), Report(options.seed)
     try:
         register_tiny(stack)
         run(stack, options.minutes, options.kinds.split(","), report)

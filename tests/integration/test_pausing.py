@@ -56,6 +56,12 @@ def trainers_of(job_id: str) -> list[psutil.Process]:
     ]
 
 
+def flow_of(trainer: psutil.Process) -> int:
+    """Return the process id of the flow that has started a trainer."""
+    words = trainer.cmdline()
+    return int(words[words.index("--flow-process") + 1].split(":")[0])
+
+
 def leases_of(stack: Any, job_id: str) -> int:
     with sqlite3.connect(f"file:{stack.home / 'ledger.db'}?mode=ro", uri=True) as ledger:
         return int(ledger.execute("SELECT count(*) FROM leases WHERE job_id = ?", [job_id]).fetchone()[0])
@@ -108,11 +114,16 @@ def test_job_is_paused_from_the_api_and_resumed_from_both_sides(stack: Any, uplo
     assert any(message.endswith("it was no longer on this machine.") for message in stack.messages(job["id"]))
 
 
-def test_paused_job_is_cancelled_and_a_waiting_one_never_runs(stack: Any, uploaded: None) -> None:
+def test_job_without_a_flow_is_paused_and_cancelled_and_a_waiting_one_never_runs(stack: Any, uploaded: None) -> None:
     job = start_training(stack, "given-up")
+    os.kill(flow_of(*trainers_of(job["id"])), signal.SIGKILL)
     assert stack.command_line("pause", "fine-tuning-job", job["id"]).returncode == 0
     stack.wait(job["id"], until=("paused",))
+    assert leases_of(stack, job["id"]) == 0 and not trainers_of(job["id"])
     wait_for_run(stack, job, "Suspended")
+    with stack.http() as http:
+        (kept,) = http.get(f"/fine_tuning/jobs/{job['id']}/checkpoints", params={"limit": 1}).json()["data"]
+    assert kept["step_number"] == stack.wait(job["id"], until=("paused",))["progress"]["step"] > 0
     httpx.post(
         f"{run_of(stack, job)}/set_state", json={"state": {"type": "CANCELLING", "name": "Cancelling"}}, timeout=30
     ).raise_for_status()
@@ -142,8 +153,7 @@ def test_job_goes_on_after_its_trainer_and_its_flow_were_killed(stack: Any, uplo
     assert seconds < 60, "some seconds, on a machine that does nothing else"
     assert httpx.get(run_of(stack, job), timeout=30).json()["run_count"] == 1, "the same process went on"
     (trainer,) = trainers_of(job["id"])
-    words = trainer.cmdline()
-    os.kill(int(words[words.index("--flow-process") + 1].split(":")[0]), signal.SIGKILL)
+    os.kill(flow_of(trainer), signal.SIGKILL)
     ended = stack.wait(job["id"])
     assert (ended["status"], ended["attempt"]) == ("succeeded", 3), ended["error"]
     with stack.http() as http:

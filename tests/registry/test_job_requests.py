@@ -12,6 +12,7 @@ from afinador.errors import IllegalTransitionError
 from registry import events, files, jobs, leases
 from registry.memory import Memory
 from registry.tables import Attempt, Job, Lease, Organization
+from tests.registry.test_isolation import published
 
 if TYPE_CHECKING:
     from tests.registry.conftest import Claim, Workshop
@@ -218,3 +219,19 @@ def test_others_can_neither_pause_nor_resume(ready: Workshop, acme: Organization
     for request in REQUESTS:
         with pytest.raises(Exception, match="There is no job"):
             ask(ready.memory, globex, request, job.id)
+
+
+@pytest.mark.parametrize("state", ["queued", "paused"])
+def test_a_job_that_waits_although_its_result_is_in_the_hub_is_not_cancelled(
+    ready: Workshop, acme: Organization, stored: Callable[[str], Job], state: str
+) -> None:
+    job = ready.job(acme)
+    in_state(ready.memory, job.id, state)
+    with ready.memory.database.session() as session:
+        session.add(published(job))
+    assert ask(ready.memory, acme, "cancel", job.id).status == "succeeded"
+    with pytest.raises(IllegalTransitionError, match="succeeded"):
+        ask(ready.memory, acme, "cancel", job.id)
+    row = stored(job.id)
+    assert (row.status, row.fine_tuned_model) == ("succeeded", job.spec["output"]["alias"])
+    assert sum(message.startswith("Published") for message in messages(ready.memory, job)) == 1

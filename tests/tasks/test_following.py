@@ -32,6 +32,9 @@ class Unlogged:
     def add(self, rows: list[dict[str, Any]]) -> None:
         pass
 
+    def close(self, timeout_seconds: float) -> None:
+        pass
+
 
 @pytest.fixture(autouse=True)
 def _without_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
