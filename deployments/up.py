@@ -13,12 +13,12 @@ import psutil
 from afinador.settings import Settings
 from deployments.definition import Definition
 from deployments.environment import child_environment, no_proxy
-from deployments.gpus import count_gpus
 from deployments.home import Home
 from deployments.housekeeper import Housekeeper
 from deployments.plan import Plan
 from deployments.ports import choose_port, reachable
 from deployments.stack import Stack, say
+from tasks.gpus import visible_gpus
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
@@ -62,7 +62,7 @@ def up(settings: Settings, wishes: Wishes) -> None:
 
 
 def _stack(settings: Settings, wishes: Wishes, home: Home) -> Stack:
-    gpus = count_gpus()
+    gpus = len(visible_gpus())
     os.environ.update(no_proxy(settings.host))
     if settings.host not in LOOPBACK:
         say(

@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from registry import events, leases
@@ -48,16 +48,19 @@ def claim(
     """Take a job as its next attempt; the attempt before, if it had not ended, is closed as lost.
 
     A failed job may be claimed too, and begins to count its attempts anew: somebody pressed Retry. So may a paused one
-    whose run was suspended, and one that pauses: somebody pressed Resume.
+    whose run was suspended, and one that an attempt is pausing: somebody pressed Resume. One that was asked to pause when
+    its attempt had died keeps the request.
 
     Returns:
-        The job, ``running``, with the new attempt number; None when it has succeeded, was cancelled or paused, waits for
+        The job, which runs, with the new attempt number; None when it has succeeded, was cancelled or paused, waits for
         its files, never had a specification that could be run (``max_attempts`` 0), or does not exist.
     """
     spec = session.scalar(select(Job.spec).where(Job.id == job_id))
     if spec is None or not spec["hyperparameters"]["max_attempts"]:
         return None
     resumed_by_hand = and_(Job.status == "paused", Job.request_state.is_(None))
+    has_attempt = exists().where(Attempt.job_id == Job.id, Attempt.ended_at.is_(None))
+    pauses = and_(Job.status == "pausing", Job.request_state == "pause", ~has_attempt)
     runner = {"flow_run_id": flow_run_id, "process_id": process_id, "host": host}
     statement = (
         update(Job)
@@ -70,10 +73,10 @@ def claim(
             attempt=Job.attempt + 1,
             fruitless_attempts=case((Job.status == "failed", 0), else_=Job.fruitless_attempts) + 1,
             turn_at=func.coalesce(Job.turn_at, time.time()),
-            status="running",
+            status=case((pauses, "pausing"), else_="running"),
             finished_at=None,
             error=None,
-            request_state=case((Job.request_state == "cancel", "cancel"), else_=None),
+            request_state=case((or_(pauses, Job.request_state == "cancel"), Job.request_state), else_=None),
             progress=None,
         )
     )

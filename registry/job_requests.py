@@ -1,14 +1,15 @@
 """What people ask of a job: to be cancelled, paused, resumed.
 
 A request to a job that waits is done at once; one to a job that runs is written down, and its flow does it at the next
-safe place. Asking twice is as good as once. What does not fit a job's state is refused with what does.
+safe place. A job that is queued because its flow died is asked as if that had died later: training may go on still, and
+what it has left is taken over first. Asking twice is as good as once. What does not fit a job's state is refused with what does.
 """
 
 from __future__ import annotations
 
 import time
 
-from sqlalchemy import Update, and_, case, or_, update
+from sqlalchemy import ColumnElement, Update, and_, case, exists, or_, update
 from sqlalchemy.orm import Session
 
 from afinador.errors import IllegalTransitionError
@@ -17,7 +18,7 @@ from registry.database import changes
 from registry.job_ends import complete_if_published
 from registry.job_queries import get
 from registry.job_times import counted
-from registry.tables import Job
+from registry.tables import Attempt, Job
 
 _RUNNING = ("running", "pausing")
 _MAY_BE = {
@@ -107,16 +108,21 @@ def _tell(session: Session, job: Job, message: str) -> None:
     events.append(session, job.id, message, data={"status": job.status})
 
 
+def _is_left() -> ColumnElement[bool]:
+    died = (Attempt.job_id == Job.id, Attempt.number == Job.attempt, Attempt.end == "lost")
+    return and_(Job.status == "queued", exists().where(*died))
+
+
 def _cancellation(job_id: str) -> Update:
     """Build the one statement that ends a job that waits, or asks one that runs to stop and was not asked before."""
-    waits = Job.status.in_(("validating_files", "queued", "paused"))
+    waits = and_(Job.status.in_(("validating_files", "queued", "paused")), ~_is_left())
     runs_unasked = and_(Job.status.in_(_RUNNING), Job.request_state.is_distinct_from("cancel"))
     return (
         update(Job)
-        .where(Job.id == job_id, or_(waits, runs_unasked))
+        .where(Job.id == job_id, or_(waits, _is_left(), runs_unasked))
         .values(
             **counted(),
-            status=case((waits, "cancelled"), else_=Job.status),
+            status=case((waits, "cancelled"), (_is_left(), "running"), else_=Job.status),
             finished_at=case((waits, time.time()), else_=Job.finished_at),
             request_state=case((waits, None), else_="cancel"),
         )
@@ -124,11 +130,11 @@ def _cancellation(job_id: str) -> Update:
 
 
 def _pause(job_id: str) -> Update:
-    waits = Job.status.in_(("validating_files", "queued"))
+    waits = and_(Job.status.in_(("validating_files", "queued")), ~_is_left())
     goes_on = or_(Job.request_state.is_(None), Job.request_state.in_(("hold", "resume")))
     return (
         update(Job)
-        .where(Job.id == job_id, or_(waits, and_(Job.status.in_(_RUNNING), goes_on)))
+        .where(Job.id == job_id, or_(waits, _is_left(), and_(Job.status.in_(_RUNNING), goes_on)))
         .values(status=case((waits, "paused"), else_="pausing"), request_state="pause", **counted())
     )
 

@@ -17,11 +17,15 @@ from registry import job_logs, jobs
 from registry.hub_publishing import version_of
 from registry.job_ends import exhausted
 from registry.memory import Memory
-from tasks import trainer
+from tasks import run_directory, trainer
 from tasks.attempt import Attempt, go_on
+from tasks.following import Follower
 from tasks.report import keep_report
 from tasks.result_file import keep_what_was_trained
 from tasks.save_checkpoint import save_checkpoint, save_unsaved
+
+MLFLOW_TIMEOUT_SECONDS = 30.0
+"""So long an end waits for the last curves of a trainer that was left behind to reach MLflow."""
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +52,19 @@ def explained(error: Exception) -> AfinadorError:
         return InsufficientStorageError("The disk of the service's home is full. Free some space.")
     logger.error("An error that nobody foresaw.", exc_info=error)
     return unforeseen(error)
+
+
+def take_over(attempt: Attempt) -> None:
+    """Stop the trainer that an attempt before has left behind, if there is one, and forward what nobody has forwarded."""
+    if attempt.run.status() is None or not run_directory.is_kept(attempt):
+        return
+    trainer.end_left(attempt, attempt.request or "cancel")
+    try:
+        follower = Follower(attempt)
+        follower.forward(attempt.run.status() or {}, in_prefect=False)
+        follower.curves.close(MLFLOW_TIMEOUT_SECONDS)
+    except (AfinadorError, OSError) as error:
+        logger.warning("What training has left is in the run directory alone.", exc_info=error)
 
 
 def failed(attempt: Attempt, error: AfinadorError) -> str | None:
@@ -155,6 +172,8 @@ def _save_and_close(attempt: Attempt, status: str) -> None:
     Whatever is away must not hide the reason of the end, and stopping needs no space.
     """
     trainer.stop(attempt)
+    if attempt.take_over is None:
+        take_over(attempt)
     try:
         save_unsaved(attempt, save_checkpoint.fn)
     except InsufficientStorageError as full:  # it is copied when the job goes on

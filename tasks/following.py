@@ -82,8 +82,8 @@ class Follower:
             save_unsaved(self.attempt, save)
         if in_prefect:
             self.forward_progress(status)
-        elif status.get("attempt") == self.attempt.number:
-            self._note_progress(status)
+        elif status:
+            self._note_progress(status)  # also that of an earlier attempt, whose flow could not
 
     def forward_progress(self, status: dict[str, Any], *, now: bool = False) -> None:
         """Write the progress down about once a second, and draw it in the Prefect UI every few seconds."""

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
-import subprocess
 
 from registry import leases
 from tasks.attempt import Attempt
+from tasks.gpus import visible_gpus
 
 WAIT_SECONDS = 2.0
 
 
 def devices_of_pool(pool: str, cpu_slots: int) -> list[str]:
-    """Return the devices that jobs of a pool may use here: ``cuda:0``… for ``gpu``, else one for each declared slot."""
+    """Return the devices that jobs of a pool may use here: ``cuda:0``… for ``gpu``, else one for each declared slot.
+
+    A pool of GPUs on a machine without one has the processor.
+    """
     if pool != "gpu":
         return [f"cpu:{slot}" for slot in range(cpu_slots)]
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return ["cpu:0"]
-    listing = subprocess.run(
-        [program, "--query-gpu=index", "--format=csv,noheader"], capture_output=True, text=True, timeout=30, check=False
-    )
-    indices = [line.strip() for line in listing.stdout.splitlines() if line.strip().isdigit()]
-    return [f"cuda:{index}" for index in indices] or ["cpu:0"]
+    return [f"cuda:{gpu}" for gpu in visible_gpus()] or ["cpu:0"]
 
 
 def device_environment(devices: list[str], cpu_slots: int) -> dict[str, str]:

@@ -18,6 +18,7 @@ from afinador.training.checkpoints import (
     CheckpointDamagedError,
     checkpoint_name,
     newest_intact,
+    step_of,
     trainer_state_of,
     verify,
 )
@@ -104,7 +105,7 @@ def _restore_checkpoint(attempt: Attempt) -> None:
     trainer.outlive_former(attempt)
     here = newest_intact(attempt.run)
     for row in kept:
-        if here is not None and checkpoint_name(row.step_number) <= here.name:
+        if here is not None and row.step_number <= step_of(here):
             break
         if _is_fetched(attempt, row):
             if _is_best_here(attempt, _folder_of(attempt, row), kept):

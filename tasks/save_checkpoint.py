@@ -14,6 +14,7 @@ from afinador.training.checkpoints import (
     checkpoint_name,
     complete_checkpoints,
     metrics_of,
+    step_of,
     trainer_state_of,
     verify,
 )
@@ -98,12 +99,11 @@ def save_unsaved(attempt: Attempt, save: Callable[[Attempt, int], None]) -> None
     if not here:
         return
     with attempt.memory.database.reading() as session:
-        kept = {checkpoint_name(row.step_number) for row in checkpoints.newest_first(session, attempt.job_id)}
-    newest, best_step = max(kept, default=""), trainer_state_of(here[-1]).get("best_step")
-    best = None if best_step is None else checkpoint_name(best_step)
-    for name in [folder.name for folder in here]:
-        if name not in kept and (name > newest or name == best):
-            save_or_say(attempt, int(name.removeprefix("step-")), save)
+        kept = {row.step_number for row in checkpoints.newest_first(session, attempt.job_id)}
+    newest, best = max(kept, default=0), trainer_state_of(here[-1]).get("best_step")
+    for step in map(step_of, here):
+        if step not in kept and (step > newest or step == best):
+            save_or_say(attempt, step, save)
 
 
 def _prune(attempt: Attempt) -> None:

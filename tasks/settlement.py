@@ -20,14 +20,10 @@ from registry.job_attempts import RUNNING_STATUSES
 from registry.job_ends import exhausted, is_exhausted
 from registry.memory import Memory
 from registry.tables import Job
-from tasks import ending, run_directory, trainer
+from tasks import ending
 from tasks.attempt import PATIENCE_SECONDS, Attempt
-from tasks.following import Follower
 
 PLACE_TIMEOUT_SECONDS = 10
-MLFLOW_TIMEOUT_SECONDS = 60.0
-
-logger = logging.getLogger(__name__)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -58,14 +54,7 @@ def settle(attempt: Attempt, request: str | None, reason: str) -> None:
         request: ``cancel`` or ``pause``, where somebody asked for it.
         reason: What the flow died of.
     """
-    trainer.end_left(attempt, request or "cancel")
-    try:
-        if run_directory.is_kept(attempt):
-            follower = Follower(attempt)
-            follower.forward(attempt.run.status() or {}, in_prefect=False)
-            follower.curves.close(MLFLOW_TIMEOUT_SECONDS)
-    except (AfinadorError, OSError):
-        logger.exception("What training has left could not be taken over; it is in the run directory.")
+    ending.take_over(attempt)
     if request is not None:
         ending.stopped(attempt, request)
     elif is_exhausted(job := attempt.job()):

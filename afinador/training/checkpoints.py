@@ -33,8 +33,13 @@ class CheckpointDamagedError(TrainingError):
 
 
 def checkpoint_name(step: int) -> str:
-    """Return the folder name of the checkpoint after an optimizer step; names sort as steps do."""
+    """Return the folder name of the checkpoint after an optimizer step; names sort as steps do, up to a million."""
     return f"step-{step:06d}"
+
+
+def step_of(folder: Path) -> int:
+    """Return the optimizer step after which a checkpoint was saved, from the name of its folder."""
+    return int(folder.name.removeprefix("step-"))
 
 
 def is_complete(run_dir: RunDir, step: int) -> bool:
@@ -99,7 +104,7 @@ def best_checkpoint(run_dir: RunDir, best_step: int | None = None) -> Path | Non
         return run_dir.checkpoints / checkpoint_name(best_step)
     losses = [(trainer_state_of(folder).get("valid_loss"), folder) for folder in complete_checkpoints(run_dir)]
     measured = [(loss, folder) for loss, folder in losses if loss is not None]
-    return min(measured, default=(None, None))[1]
+    return min(measured, default=(None, None), key=lambda each: each[0])[1]
 
 
 def newest_intact(run_dir: RunDir) -> Path | None:
@@ -127,7 +132,7 @@ def _remove(folder: Path) -> None:
 
 def complete_checkpoints(run_dir: RunDir) -> list[Path]:
     """Return the folders of all complete checkpoints, oldest first."""
-    return sorted(manifest.parent for manifest in run_dir.checkpoints.glob(f"step-*/{MANIFEST}"))
+    return sorted((manifest.parent for manifest in run_dir.checkpoints.glob(f"step-*/{MANIFEST}")), key=step_of)
 
 
 def trainer_state_of(folder: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from afinador import __version__
+from afinador.training.comparison import differences
 from afinador.training.setup import Computing
 
 LIBRARIES = ("torch", "transformers", "peft", "accelerate", "bitsandbytes")
@@ -37,6 +38,20 @@ def environment_of(computing: Computing) -> dict[str, Any]:
         "cuda": torch.version.cuda if computing.device.type == "cuda" else None,
         "versions": versions(),
     }
+
+
+def why_inexact(saved: dict[str, Any], here: dict[str, Any]) -> str | None:
+    """Return why a run that goes on from a checkpoint may come to other bits; None where it does not.
+
+    Args:
+        saved: What ``environment_of`` said when the checkpoint was saved.
+        here: What it says now.
+    """
+    if changed := differences(saved, here):
+        return f"on other ground: {changed}"
+    if here["cuda"] is not None and not here["deterministic"]:
+        return "on a GPU, some of whose kernels add in an order of chance (deterministic: true excludes them)"
+    return None
 
 
 def _processor() -> str:

@@ -18,10 +18,9 @@ from afinador.config.starting import Recipe
 from afinador.data.batching import BatchOrder
 from afinador.storage import require_free_space
 from afinador.training.checkpoints import checkpoint_name, is_complete, save_checkpoint
-from afinador.training.comparison import differences
 from afinador.training.data_sets import Data
 from afinador.training.describing import describe_checkpoint
-from afinador.training.environment import environment_of
+from afinador.training.environment import environment_of, why_inexact
 from afinador.training.progress import Progress
 from afinador.training.run_dir import RunDir
 from afinador.training.setup import MicroBatches, Subject
@@ -85,12 +84,12 @@ class Saver:
         restore_optimizer(state, self._optimizer, self._schedule)
         self.batches.keep_order(steps_done, state.order.tolist())
         self._progress.resume(state.document["progress"])
-        changed = differences(state.document["environment"], self._environment)
+        inexact = why_inexact(state.document["environment"], self._environment)
         self._run_dir.log_event(
             "message",
-            "warn" if changed else "info",
+            "warn" if inexact else "info",
             f"Training goes on after step {steps_done} of {self.batches.steps}, "
-            + (f"on other ground: {changed}. It is exact in the order of its data only." if changed else "exactly."),
+            + (f"{inexact}. It is exact in the order of its data only." if inexact else "exactly."),
             step=steps_done,
         )
         return steps_done

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from afinador.errors import ConfigurationError
-from deployments import gpus, processes
+from deployments import processes
 from deployments.definition import Definition
 from deployments.home import Home
 from deployments.parts import Part, backoff_seconds
@@ -205,8 +205,3 @@ def test_a_missing_variable_is_named(root: Path) -> None:
 def test_a_folder_without_prefect_yaml_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"prefect\.yaml cannot be read"):
         Definition.read(tmp_path, VARIABLES)
-
-
-def test_gpus_hidden_by_the_environment_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert gpus.count_gpus() == 0

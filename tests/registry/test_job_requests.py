@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from afinador.errors import IllegalTransitionError
 from registry import events, files, jobs, leases
@@ -18,9 +19,11 @@ if TYPE_CHECKING:
     from tests.registry.conftest import Claim, Workshop
 
 REQUESTS = {"cancel": jobs.request_cancel, "pause": jobs.request_pause, "resume": jobs.request_resume}
+LEFT = "queued, its flow died"
 STATES = {
     "validating_files": ("validating_files", None),
     "queued": ("queued", None),
+    LEFT: ("queued", None),
     "running": ("running", None),
     "stopping for the service": ("running", "hold"),
     "being cancelled": ("running", "cancel"),
@@ -37,6 +40,7 @@ REFUSED = "refused"
 TABLE: dict[str, dict[str, Any]] = {
     "validating_files": {"cancel": ("cancelled", None), "pause": ("paused", "pause"), "resume": "same"},
     "queued": {"cancel": ("cancelled", None), "pause": ("paused", "pause"), "resume": "same"},
+    LEFT: {"cancel": ("running", "cancel"), "pause": ("pausing", "pause"), "resume": "same"},
     "running": {"cancel": ("running", "cancel"), "pause": ("pausing", "pause"), "resume": "same"},
     "stopping for the service": {"cancel": ("running", "cancel"), "pause": ("pausing", "pause"), "resume": "same"},
     "being cancelled": {"cancel": "same", "pause": REFUSED, "resume": REFUSED},
@@ -56,6 +60,14 @@ def in_state(memory: Memory, job_id: str, state: str) -> None:
     with memory.database.session() as session:
         columns = {"status": status, "request_state": request_state, "flow_run_id": "run-1"}
         session.execute(update(Job).where(Job.id == job_id).values(**columns))
+        if state == LEFT:
+            died(session, job_id)
+
+
+def died(session: Session, job_id: str) -> None:
+    """Let the flow of a job die and be noticed."""
+    job = jobs.claim(session, job_id, flow_run_id="run-1", process_id=4242, process_started_at=1.5, host="host-a")
+    assert job is not None and jobs.requeue(session, job_id, job.attempt, "It died")
 
 
 def ask(memory: Memory, organization: Organization, request: str, job_id: str) -> Job:
@@ -235,3 +247,13 @@ def test_a_job_that_waits_although_its_result_is_in_the_hub_is_not_cancelled(
     row = stored(job.id)
     assert (row.status, row.fine_tuned_model) == ("succeeded", job.spec["output"]["alias"])
     assert sum(message.startswith("Published") for message in messages(ready.memory, job)) == 1
+
+
+def test_a_pause_after_the_death_of_a_flow_outlives_the_one_that_was_on_its_way(
+    ready: Workshop, acme: Organization, claim: Claim, stored: Callable[[str], Job]
+) -> None:
+    job = ready.job(acme)
+    in_state(ready.memory, job.id, LEFT)
+    assert ask(ready.memory, acme, "pause", job.id).status == "pausing"
+    assert (claim(job.id).status, stored(job.id).request_state) == ("pausing", "pause")
+    assert (claim(job.id).status, stored(job.id).request_state) == ("running", None), "resumed by hand while it pauses"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
+from tasks.gpus import visible_gpus
 from tasks.leasing import device_environment, devices_of_pool
 
 
@@ -26,3 +28,35 @@ def test_slots_share_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_chosen_number_of_threads_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     assert "OMP_NUM_THREADS" not in device_environment(["cpu:0"], 2)
+
+
+@pytest.fixture
+def two_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program in the place of NVIDIA's, on a machine without a GPU, that lists two."""
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\necho '0, GPU-aaaa1111'\necho '1, GPU-bbbb2222'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+@pytest.mark.parametrize(
+    ("visible", "found"),
+    [
+        (None, ["0", "1"]),
+        ("", []),
+        ("-1", []),
+        ("1", ["1"]),
+        ("1,0", ["1", "0"]),
+        ("GPU-bbbb", ["1"]),
+        ("0,7,1", ["0"]),
+        ("MIG-0123", ["MIG-0123"]),
+    ],
+)
+def test_jobs_get_the_gpus_that_the_environment_leaves(
+    two_gpus: None, monkeypatch: pytest.MonkeyPatch, visible: str | None, found: list[str]
+) -> None:
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert visible_gpus() == found
+    assert devices_of_pool("gpu", 1) == ([f"cuda:{gpu}" for gpu in found] or ["cpu:0"])

@@ -15,7 +15,8 @@ from afinador.config.spec import FineTuningSpec
 from afinador.errors import DataError, InsufficientStorageError, TrainingError
 from afinador.storage import sha256_of
 from afinador.training import FineTuner, saving, training_state
-from afinador.training.checkpoints import complete_checkpoints, seal
+from afinador.training.checkpoints import complete_checkpoints, save_checkpoint, seal, step_of
+from afinador.training.environment import why_inexact
 from afinador.training.run_dir import RunDir
 from afinador.training.stopping import Stopped, StopSign
 
@@ -267,3 +268,19 @@ def test_no_space_in_the_middle_of_a_file_is_said_as_such(
     with pytest.raises(InsufficientStorageError, match="The disk is full"):
         FineTuner(make_spec(save_steps=2, validate=False, generation_examples=0), run_dir).run()
     assert complete_checkpoints(run_dir) == []
+
+
+def test_only_what_may_change_the_bits_makes_a_resume_inexact() -> None:
+    ground = {"device": "cpu", "cuda": None, "deterministic": False, "versions": {"torch": "2.13.0"}}
+    on_gpu = ground | {"device": "NVIDIA L4", "cuda": "13.0"}
+    assert why_inexact(ground, ground) is None
+    assert why_inexact(on_gpu | {"deterministic": True}, on_gpu | {"deterministic": True}) is None
+    assert "deterministic: true" in (why_inexact(*[on_gpu | {"deterministic": False}] * 2) or "")
+    assert (why_inexact(ground, ground | {"device": "NVIDIA L4"}) or "").startswith("on other ground: device")
+
+
+def test_checkpoints_are_in_the_order_of_their_steps_beyond_a_million(tmp_path: Path) -> None:
+    run_dir = RunDir(tmp_path)
+    for step in (1_000_000, 999_999, 7):
+        save_checkpoint(run_dir, {"step": step}, lambda folder: None, keep=3)
+    assert [step_of(folder) for folder in complete_checkpoints(run_dir)] == [7, 999_999, 1_000_000]
