@@ -153,7 +153,7 @@ def resolve_request(
     )
     if request.validation_file is None:
         _do_without_validation(hyperparameters, sources)
-    sources["seed"] = _source_of_seed(request)
+    sources |= {field: _source_of(request, field) for field in ("seed", "tuning_method")}
     return tuning_method, hyperparameters, sources
 
 
@@ -167,7 +167,7 @@ def asked_for(request: JobRequest) -> tuple[dict[str, Any], dict[str, str]]:
     config, given = ({key: value for key, value in each.items() if value is not None} for each in (config, given))
     sources = {**dict.fromkeys(config, "file"), **dict.fromkeys(given, "request")}
     if request.seed is not None:
-        sources["seed"] = _source_of_seed(request)
+        sources["seed"] = _source_of(request, "seed")
     return {**config, **given}, sources
 
 
@@ -175,10 +175,12 @@ def _config_of(request: JobRequest) -> dict[str, Any]:
     return {key: value for key, value in (request.config or {}).items() if key not in _FIELDS_IN_CONFIG}
 
 
-def _source_of_seed(request: JobRequest) -> str:
-    if request.seed is None:
-        return "default"  # drawn
-    return "file" if (request.config or {}).get("seed") == request.seed else "request"
+def _source_of(request: JobRequest, field: str) -> str:
+    """Say where a field of the job comes from that may stand in ``config``, too."""
+    given = getattr(request, field)
+    if given is None:
+        return "default"
+    return "file" if (request.config or {}).get(field) == given else "request"
 
 
 def _do_without_validation(hyperparameters: Hyperparameters, sources: dict[str, str]) -> None:

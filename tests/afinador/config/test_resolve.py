@@ -323,3 +323,13 @@ def test_champion_is_not_chosen_by_a_figure_that_the_task_does_not_have(task: An
         InvalidRequestError, match=f"'{metric}', which is not measured for the task '{task}'; there are: v"
     ):
         require_fitting_task("lora", task, values)
+
+
+def test_where_the_method_comes_from_is_told() -> None:
+    for body, source in (
+        ({}, "default"),
+        ({"tuning_method": "full"}, "request"),
+        ({"config": {"tuning_method": "full"}}, "file"),
+    ):
+        _, _, sources = resolve_request(parse_request({"model": "tiny", "training_file": "a.jsonl"} | body))
+        assert sources["tuning_method"] == source

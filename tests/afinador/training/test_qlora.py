@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import bitsandbytes
 import pytest
 import torch
 from peft import PeftModel
@@ -174,3 +175,16 @@ def test_quantised_base_fails_the_run_with_a_sentence_among_its_events(
         FineTuner(spec, run_dir).run()
     said = [event for event in run_dir.events_after(0)[0] if event["level"] == "error"]
     assert len(said) == 1 and "holds quantised weights; register the model" in said[0]["message"]
+
+
+@pytest.mark.parametrize(("precision", "computed"), [("auto", torch.float32), ("bfloat16", torch.bfloat16)])
+def test_four_bits_are_nf4_with_double_quantisation_and_compute_in_the_chosen_precision(
+    make_spec: MakeSpec, precision: str, computed: torch.dtype
+) -> None:
+    spec = make_spec("qlora", quantization_bits=4, precision=precision)
+    model = setup.load_subject(spec).model
+    config = model.config.quantization_config
+    assert (config.bnb_4bit_quant_type, config.bnb_4bit_use_double_quant) == ("nf4", True)
+    assert config.bnb_4bit_compute_dtype == computed
+    layers = [module for module in model.modules() if isinstance(module, bitsandbytes.nn.Linear4bit)]
+    assert layers and {layer.compute_dtype for layer in layers} == {computed}
