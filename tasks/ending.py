@@ -55,14 +55,16 @@ def explained(error: Exception) -> AfinadorError:
 
 
 def take_over(attempt: Attempt) -> None:
-    """Stop the trainer that an attempt before has left behind, if there is one, and forward what nobody has forwarded."""
-    if attempt.run.status() is None or not run_directory.is_kept(attempt):
-        return
-    trainer.end_left(attempt, attempt.request or "cancel")
+    """Stop training, also that of an attempt before whose flow died, and forward what nobody has forwarded."""
+    trainer.stop(attempt)
     try:
-        follower = Follower(attempt)
-        follower.forward(attempt.run.status() or {}, in_prefect=False)
-        follower.curves.close(MLFLOW_TIMEOUT_SECONDS)
+        if attempt.take_over is not None:
+            attempt.take_over()
+        elif attempt.run.status() is not None and run_directory.is_kept(attempt):
+            trainer.end_left(attempt, attempt.request or "cancel")
+            follower = Follower(attempt)
+            follower.forward(attempt.run.status() or {}, in_prefect=False)
+            follower.curves.close(MLFLOW_TIMEOUT_SECONDS)
     except (AfinadorError, OSError) as error:
         logger.warning("What training has left is in the run directory alone.", exc_info=error)
 
@@ -171,9 +173,7 @@ def _save_and_close(attempt: Attempt, status: str) -> None:
 
     Whatever is away must not hide the reason of the end, and stopping needs no space.
     """
-    trainer.stop(attempt)
-    if attempt.take_over is None:
-        take_over(attempt)
+    take_over(attempt)
     try:
         save_unsaved(attempt, save_checkpoint.fn)
     except InsufficientStorageError as full:  # it is copied when the job goes on

@@ -37,7 +37,7 @@ def save_checkpoint(attempt: Attempt, step: int) -> None:
     """Verify a checkpoint by its manifest, copy it to the storage and register it; idempotent by job and step.
 
     The log as far as it goes is kept with it. Older ones beyond ``save_total_limit`` go after this one is complete. A checkpoint that training has pruned
-    meanwhile, or that its manifest disproves, is left out and said so.
+    meanwhile, as it does while a flow is away, or that its manifest disproves, is left out and said so.
 
     Raises:
         StorageError: The storage does not take it; tried again.
@@ -47,6 +47,10 @@ def save_checkpoint(attempt: Attempt, step: int) -> None:
     with attempt.memory.database.session() as session:
         if checkpoints.exists(session, attempt.job_id, step):
             return
+    if not folder.exists():
+        message = f"Checkpoint {step} was removed by save_total_limit before it could be copied to the storage."
+        attempt.say(message, key=f"checkpoint-lost:{step}")
+        return
     try:
         size_bytes = verify(folder)
         metrics = metrics_of(trainer_state_of(folder))

@@ -26,9 +26,19 @@ from tests.tasks.test_run_directory import claimed, told
 TIMEOUT_SECONDS = 120
 
 
+class Untasked:
+    """A task without Prefect."""
+
+    def __init__(self, task: Any) -> None:
+        self.fn = task.fn
+
+    def __call__(self, *given: Any) -> Any:
+        return self.fn(*given)
+
+
 @pytest.fixture(autouse=True)
 def _without_prefect(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following, "save_checkpoint", save_checkpoint.fn)
+    monkeypatch.setattr(following, "save_checkpoint", Untasked(save_checkpoint))
     for name in ("show_progress", "show_losses", "show_comparison", "show_data", "show_run", "show_links"):
         monkeypatch.setattr(artifacts, name, lambda *_: None)
 
