@@ -6,7 +6,6 @@ import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from afinador.cli import render
@@ -22,16 +21,12 @@ if TYPE_CHECKING:
 def prepare(arguments: argparse.Namespace) -> int:
     """Prepare a data set, here where there is such a file or folder, else at the service."""
     from afinador.config.documents import read_document
-    from afinador.packing import pack_folder
 
     steps = read_document(Path(arguments.pipeline).expanduser())
     path = Path(arguments.path).expanduser()
-    if path.is_dir():
-        if not arguments.output:
-            raise UsageError(f"{arguments.path!r} is a folder; say with --output which file to make of it.")
-        with TemporaryDirectory() as scratch:
-            return _prepare_here(pack_folder(path, Path(scratch)), steps, arguments)
-    return _prepare_here(path, steps, arguments) if path.is_file() else _ask_service(steps, arguments)
+    if path.is_dir() and not arguments.output:
+        raise UsageError(f"{arguments.path!r} is a folder; say with --output which file to make of it.")
+    return _prepare_here(path, steps, arguments) if path.exists() else _ask_service(steps, arguments)
 
 
 def _prepare_here(path: Path, steps: Any, arguments: argparse.Namespace) -> int:

@@ -98,7 +98,8 @@ class _Parser:
 
     def _unexpected(self, wanted: str) -> InvalidRequestError:
         found = self._next.text if self._next.kind == "end" else shortened(self._next.text)
-        near = nearest(self._next.text, (*MEASURES, "contains", "matches", "and", "or", "not", "in", "has"))
+        words = {*MEASURES, "contains", "matches", "and", "or", "not", "in", "has"} - {self._next.text}
+        near = nearest(self._next.text, sorted(words))
         return InvalidRequestError(
             f"{self._place}: the condition {shortened(self._text, 100)} is not understood at character "
             f"{self._next.position}: {found} stands where {wanted} is expected.{near} Examples: {EXAMPLES}.",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 from afinador.data.compressed import is_compressed
@@ -18,6 +19,7 @@ from afinador.data.readers import read_records
 from afinador.data.records import Format, Problem, Record
 from afinador.data.writers import EXTENSIONS, write_records
 from afinador.errors import DataError, InvalidRequestError
+from afinador.packing import pack_folder
 from afinador.storage import sha256_of
 
 if TYPE_CHECKING:
@@ -128,7 +130,7 @@ def prepare_file(
     """Prepare a file of this machine; what came of it is written beside the result, as ``NAME.lineage.json``.
 
     Args:
-        source: The data set.
+        source: The data set, a file or a folder.
         steps: See ``Pipeline``; other data sets that a step names are paths beside the source.
         target: ``NAME-prepared.EXTENSION`` beside the source if omitted; what is there is replaced.
         format: How to write it; what the target's extension says, else as the source is, if omitted.
@@ -154,8 +156,16 @@ def prepare_file(
         )
     records = read_records(source, found, reading)
     prepared = run_to_file(records, source.name, pipeline, target, format, progress=progress)
-    write_lineage(prepared, sha256_of(source), steps, lineage_beside(target))
+    write_lineage(prepared, _hash_of(source), steps, lineage_beside(target))
     return prepared
+
+
+def _hash_of(source: Path) -> str:
+    """Return the SHA-256 of a data set; of a folder that of the archive as which it would be uploaded."""
+    if source.is_file():
+        return sha256_of(source)
+    with TemporaryDirectory() as scratch:
+        return sha256_of(pack_folder(source, Path(scratch)))
 
 
 def lines_to_read(source: Path, reading: DatasetReading | None = None) -> int | None:

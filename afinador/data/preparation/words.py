@@ -10,7 +10,7 @@ from afinador.data.quoting import shortened
 from afinador.errors import InvalidRequestError
 
 LONGEST_EXPRESSION = 2000
-EXAMPLES = "'length > 10', \"words >= 3 and not label == 'spam'\", \"text matches '[0-9]+' or language(text) == 'es'\""
+EXAMPLES = "'length > 10', \"text contains 'refund'\", \"words >= 3 and not label == 'spam'\", \"text matches '[0-9]+' or language(text) == 'es'\""
 
 Kind = Literal["name", "field", "value", "sign", "end"]
 
