@@ -4,19 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
 
 from afinador.errors import AfinadorError
 from afinador.settings import Settings
-from registry import (
-    base_model_uploads,
-    certificate_runs,
-    dataset_updates,
-    preparation_runs,
-    runs,
-    submissions,
-    work_queues,
-)
+from registry import housekeeping, runs
 from registry.memory import Memory
 
 ROUND_SECONDS = 2.0
@@ -55,21 +46,8 @@ class Housekeeper:
             self._stopping.wait(ROUND_SECONDS)
 
     def _do_round(self) -> None:
-        memory, since = self.memory, self._since
-        parts: tuple[Callable[[], object], ...] = (
-            lambda: runs.settle(memory, since=since),
-            lambda: dataset_updates.send(memory),
-            lambda: submissions.settle(memory, since=since),
-            lambda: runs.submit_waiting(memory),
-            lambda: work_queues.apply(memory),
-            lambda: certificate_runs.settle(memory, since=since),
-            lambda: certificate_runs.submit_waiting(memory),
-            lambda: preparation_runs.settle(memory, since=since),
-            lambda: preparation_runs.submit_waiting(memory),
-            lambda: base_model_uploads.end_abandoned(memory),
-        )
         faults = []
-        for part in parts:
+        for _, part in housekeeping.parts(self.memory, since=self._since):
             try:
                 part()
             except AfinadorError as error:

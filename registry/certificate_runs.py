@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import logging
 import socket
-import time
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import func, select, update
 
 from afinador.errors import ServiceUnavailableError
-from registry import certificates
-from registry.flow_processes import flow_lives
+from registry import certificates, side_runs
 from registry.memory import Memory
-from registry.prefect_api import LIVE_STATES, Prefect, RunState
-from registry.settling import STUCK_AFTER_SECONDS
+from registry.prefect_api import Prefect
 from registry.tables import Certificate, Job, Organization
 
 FLOW = "verify"
 """Name of the flow; its deployments are ``verify/gpu`` and ``verify/cpu``."""
 
-_END_STATES = {"succeeded": "COMPLETED", "failed": "FAILED"}
+DIED = "The process that made the certificate has ended before it had."
+_WORK = side_runs.Work(
+    Certificate,
+    cancel=lambda session, identity: certificates.finish(session, identity, "cancelled"),
+    requeue=lambda session, identity: certificates.requeue(session, identity, DIED),
+)
 
 logger = logging.getLogger(__name__)
 
@@ -70,53 +72,8 @@ def _submit(memory: Memory, prefect: Prefect, row: Certificate) -> None:
 
 
 def settle(memory: Memory, *, since: float | None = None) -> None:
-    """Look once at all certificates under way: what has no process is made anew, what was cancelled in Prefect ends.
-
-    A run that a dead process has left behind is closed, so that it holds no slot of its work pool.
-
-    Args:
-        memory: Ledger and the address of Prefect.
-        since: When the supervisor of this host has started, in Unix seconds; what was Pending or Running before has no
-            process any more.
-
-    Raises:
-        ServiceUnavailableError: Prefect is away.
-    """
-    with memory.database.reading() as session:
-        is_open = or_(Certificate.status == "queued", Certificate.process_id.is_not(None))
-        rows = list(session.scalars(select(Certificate).where(is_open, Certificate.flow_run_id.is_not(None))))
-    if rows:
-        with Prefect(memory.settings) as prefect:
-            for row in rows:
-                _settle(memory, prefect, row, since or 0.0)
-
-
-def _settle(memory: Memory, prefect: Prefect, row: Certificate, since: float) -> None:
-    if row.process_id is not None and flow_lives(row):
-        return
-    run_id = row.flow_run_id or ""
-    state = prefect.run_state(run_id)
-    is_cancelled = state is not None and state.type in ("CANCELLING", "CANCELLED")
-    if row.status == "queued" and state is not None and not is_cancelled and _is_on_its_way(state, since):
-        return
-    if state is not None and state.type in LIVE_STATES:
-        type = _END_STATES.get(row.status, "CANCELLED")
-        prefect.set_state(run_id, type, type.title(), "The process of the run has gone.")
-    with memory.database.session() as session:
-        if is_cancelled:
-            certificates.finish(session, row.id, "cancelled")
-        else:
-            certificates.requeue(session, row.id, "The process that made the certificate has ended before it had.")
-        gone = update(Certificate).where(Certificate.id == row.id, Certificate.process_id == row.process_id)
-        session.execute(gone.values(process_id=None))
-
-
-def _is_on_its_way(state: RunState, since: float) -> bool:
-    """Tell whether a run of a queued certificate is yet to begin."""
-    if state.type in ("SCHEDULED", "PAUSED"):
-        return True
-    is_recent = state.timestamp > max(since, time.time() - STUCK_AFTER_SECONDS)
-    return state.type in ("PENDING", "RUNNING") and is_recent
+    """Settle the runs that make certificates; see ``registry.side_runs.settle``."""
+    side_runs.settle(memory, _WORK, since=since)
 
 
 def hold(memory: Memory) -> int:

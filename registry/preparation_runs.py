@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import logging
-import time
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import select, update
 
 from afinador.errors import ServiceUnavailableError
-from registry import preparations
-from registry.flow_processes import flow_lives
+from registry import preparations, side_runs
 from registry.memory import Memory
-from registry.prefect_api import LIVE_STATES, Prefect
-from registry.settling import STUCK_AFTER_SECONDS
+from registry.prefect_api import Prefect
 from registry.submissions import POOL
 from registry.tables import File, Organization, Preparation
 
@@ -21,7 +18,11 @@ QUEUE = "preparation"
 SLOTS = 2
 """So many at once; the other places of the pool are for what creates jobs."""
 
-_END_STATES = {"succeeded": "COMPLETED", "failed": "FAILED"}
+_WORK = side_runs.Work(
+    Preparation,
+    cancel=lambda session, identity: preparations.finish(session, identity, "cancelled"),
+    requeue=preparations.requeue,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -70,44 +71,5 @@ def _submit(memory: Memory, prefect: Prefect, row: Preparation) -> None:
 
 
 def settle(memory: Memory, *, since: float | None = None) -> None:
-    """Look once at all preparations under way: what has no process is done anew, what was cancelled in Prefect ends.
-
-    A run that a dead process has left behind is closed, so that it holds no place of its work pool.
-
-    Args:
-        memory: Ledger and the address of Prefect.
-        since: When the supervisor of this host has started, in Unix seconds; what was Pending or Running before has no
-            process any more.
-
-    Raises:
-        ServiceUnavailableError: Prefect is away.
-    """
-    with memory.database.reading() as session:
-        is_open = or_(Preparation.status == "queued", Preparation.process_id.is_not(None))
-        rows = list(session.scalars(select(Preparation).where(is_open, Preparation.flow_run_id.is_not(None))))
-    if rows:
-        with Prefect(memory.settings) as prefect:
-            for row in rows:
-                _settle(memory, prefect, row, since or 0.0)
-
-
-def _settle(memory: Memory, prefect: Prefect, row: Preparation, since: float) -> None:
-    if row.process_id is not None and flow_lives(row):
-        return
-    run_id = row.flow_run_id or ""
-    state = prefect.run_state(run_id)
-    is_cancelled = state is not None and state.type in ("CANCELLING", "CANCELLED")
-    if row.status == "queued" and state is not None and not is_cancelled:
-        is_recent = state.timestamp > max(since, time.time() - STUCK_AFTER_SECONDS)
-        if state.type in ("SCHEDULED", "PAUSED") or (state.type in ("PENDING", "RUNNING") and is_recent):
-            return
-    if state is not None and state.type in LIVE_STATES:
-        type = _END_STATES.get(row.status, "CANCELLED")
-        prefect.set_state(run_id, type, type.title(), "The process of the run has gone.")
-    with memory.database.session() as session:
-        if is_cancelled:
-            preparations.finish(session, row.id, "cancelled")
-        else:
-            preparations.requeue(session, row.id)
-        gone = update(Preparation).where(Preparation.id == row.id, Preparation.process_id == row.process_id)
-        session.execute(gone.values(process_id=None))
+    """Settle the runs that prepare data sets; see ``registry.side_runs.settle``."""
+    side_runs.settle(memory, _WORK, since=since)

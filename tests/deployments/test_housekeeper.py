@@ -11,8 +11,8 @@ import pytest
 
 from afinador.errors import ServiceUnavailableError
 from afinador.settings import Settings
-from deployments import housekeeper
 from deployments.housekeeper import Housekeeper
+from registry import housekeeping
 from registry.database import upgrade
 
 PARTS = [
@@ -66,7 +66,7 @@ def round_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., l
             return part
 
         for module, function in PARTS:
-            monkeypatch.setattr(getattr(housekeeper, module), function, stand_in(f"{module}.{function}"))
+            monkeypatch.setattr(getattr(housekeeping, module), function, stand_in(f"{module}.{function}"))
         settings = Settings(_env_file=None, home=tmp_path, prefect_api_url=prefect_url)  # type: ignore[call-arg]
         upgrade(settings.ledger_url)
         Housekeeper(settings, since=0.0)._do_round()

@@ -7,7 +7,6 @@ import io
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -19,29 +18,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
-HYPERPARAMETERS = {"n_epochs": 2, "batch_size": 8, "learning_rate_multiplier": 10}
 
-
-@pytest.fixture(scope="module")
-def job(stack: Any, quick: tuple[Path, Path]) -> Any:
-    """A job made, waited for and retrieved with the official client."""
-    client = stack.openai()
-    uploaded = [client.files.create(file=path.open("rb"), purpose="fine-tune") for path in quick]
-    made = client.fine_tuning.jobs.create(
-        training_file=uploaded[0].id,
-        validation_file=uploaded[1].id,
-        model="tiny",
-        suffix="orders",
-        seed=7,
-        hyperparameters=HYPERPARAMETERS,
-        extra_body={"config": {"save_steps": 5, "logging_steps": 1, "eval_steps": 6}},
-    )
-    assert made.status in ("validating_files", "queued")
-    while client.fine_tuning.jobs.retrieve(made.id).status not in ("succeeded", "failed", "cancelled"):
-        time.sleep(0.5)
-    done = client.fine_tuning.jobs.retrieve(made.id)
-    assert done.status == "succeeded", (done.error, stack.messages(made.id))
-    return done
+@pytest.fixture
+def job(finished_job: Any) -> Any:
+    return finished_job
 
 
 def test_job_carries_its_result(job: Any) -> None:

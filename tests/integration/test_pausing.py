@@ -71,6 +71,11 @@ def run_of(stack: Any, job: dict[str, Any]) -> str:
     return f"{stack.prefect_url}/flow_runs/{job['run_url'].rsplit('/', 1)[1]}"
 
 
+def runs_of(stack: Any, job: dict[str, Any]) -> int:
+    """Return how often the flow of a job was started."""
+    return int(httpx.get(run_of(stack, job), timeout=30).raise_for_status().json()["run_count"])
+
+
 def wait_for_run(stack: Any, job: dict[str, Any], name: str) -> None:
     end = time.monotonic() + TIMEOUT_SECONDS
     while (state := httpx.get(run_of(stack, job), timeout=30).json()["state"])["name"] != name:
@@ -85,7 +90,7 @@ def wait_for_end(job_id: str) -> None:
         time.sleep(0.2)
 
 
-def test_job_is_paused_from_the_api_and_resumed_from_both_sides(stack: Any, uploaded: None) -> None:
+def test_job_is_paused_resumed_from_both_sides_and_outlives_its_trainer(stack: Any, uploaded: None) -> None:
     job = start_training(stack, "rested")
     client = stack.openai()
     assert leases_of(stack, job["id"]) == 1
@@ -99,19 +104,29 @@ def test_job_is_paused_from_the_api_and_resumed_from_both_sides(stack: Any, uplo
     assert client.fine_tuning.jobs.resume(job["id"]).status == "queued"
     again = training(stack, job["id"], beyond=paused["progress"]["step"])
     assert (again["attempt"], again["run_url"]) == (2, job["run_url"]), "the same page in Prefect"
+    starts = runs_of(stack, job)
+    (trainer,) = trainers_of(job["id"])
+    trainer.kill()
+    while training(stack, job["id"])["attempt"] == 2:
+        time.sleep(0.1)
+    assert runs_of(stack, job) == starts, "the same process goes on"
 
     state = {"type": "PAUSED", "name": "Suspended", "state_details": {"pause_reschedule": True}}
     httpx.post(f"{run_of(stack, job)}/set_state", json={"state": state}, timeout=30).raise_for_status()
     stack.wait(job["id"], until=("paused",))
     wait_for_end(job["id"])
     time.sleep(3)  # a round of housekeeping must not take it for resumed
-    assert stack.wait(job["id"], until=("paused",))["attempt"] == 2
+    assert stack.wait(job["id"], until=("paused",))["attempt"] == 3
     wait_for_run(stack, job, "Suspended")
     httpx.post(f"{run_of(stack, job)}/resume", json={}, timeout=30).raise_for_status()
     ended = stack.wait(job["id"])
-    assert (ended["status"], ended["attempt"]) == ("succeeded", 3), ended["error"]
+    assert (ended["status"], ended["attempt"]) == ("succeeded", 4), ended["error"]
     wait_for_run(stack, ended, "Completed")
-    assert any(message.endswith("it was no longer on this machine.") for message in stack.messages(job["id"]))
+    with stack.http() as http:
+        rows = http.get(f"/fine_tuning/jobs/{job['id']}/events", params={"limit": 100}).json()["data"]
+    assert any(row["message"].endswith("it was no longer on this machine.") for row in rows)
+    (said,) = [row for row in rows if "ended by signal 9" in row["message"]]
+    assert said["level"] == "warn" and "goes on as attempt 3" in said["message"]
 
 
 def test_job_without_a_flow_is_paused_and_cancelled_and_a_waiting_one_never_runs(stack: Any, uploaded: None) -> None:
@@ -140,26 +155,6 @@ def test_job_without_a_flow_is_paused_and_cancelled_and_a_waiting_one_never_runs
         assert http.post(f"/fine_tuning/jobs/{waiting['id']}/cancel").json()["status"] == "cancelled"
     if paused["run_url"]:
         wait_for_run(stack, paused, "Cancelled")
-
-
-def test_job_goes_on_after_its_trainer_and_its_flow_were_killed(stack: Any, uploaded: None) -> None:
-    job = start_training(stack, "three-lives")
-    (trainer,) = trainers_of(job["id"])
-    os.kill(trainer.pid, signal.SIGKILL)
-    killed_at = time.monotonic()
-    while training(stack, job["id"])["attempt"] == 1:
-        time.sleep(0.1)
-    seconds = time.monotonic() - killed_at
-    assert seconds < 60, "some seconds, on a machine that does nothing else"
-    assert httpx.get(run_of(stack, job), timeout=30).json()["run_count"] == 1, "the same process went on"
-    (trainer,) = trainers_of(job["id"])
-    os.kill(flow_of(trainer), signal.SIGKILL)
-    ended = stack.wait(job["id"])
-    assert (ended["status"], ended["attempt"]) == ("succeeded", 3), ended["error"]
-    with stack.http() as http:
-        rows = http.get(f"/fine_tuning/jobs/{job['id']}/events", params={"limit": 100}).json()["data"]
-    (said,) = [row for row in rows if "ended by signal 9" in row["message"]]
-    assert said["level"] == "warn" and "goes on as attempt 2" in said["message"]
 
 
 def undisturbed(stack: Any, job: dict[str, Any], folder: Path) -> subprocess.Popen[bytes]:

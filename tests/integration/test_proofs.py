@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,17 +11,10 @@ import pytest
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
-SHORT = {"epochs": 1, "batch_size": 16, "learning_rate": 5e-4, "generation_examples": 0}
 
-
-def test_a_finished_job_is_verified_and_reproduced(stack: Any, quick: tuple[Path, Path]) -> None:
+def test_a_finished_job_is_verified_and_reproduced(stack: Any, finished_job: Any) -> None:
     with stack.http() as http:
-        content = ("proved.jsonl", quick[0].read_bytes())
-        http.post("/files", files={"file": content}, data={"purpose": "fine-tune"}).raise_for_status()
-        body = {"base_model": "tiny", "dataset": "proved", "output_model": "proved", "hyperparameters": SHORT}
-        job = http.post("/fine_tuning/jobs", json=body).raise_for_status().json()
-    assert stack.wait(job["id"])["status"] == "succeeded"
-
+        job = http.get(f"/fine_tuning/jobs/{finished_job.id}").raise_for_status().json()
     verified = stack.command_line("verify", "resume", job["name"], "--steps", "2", "--json")
     assert verified.returncode == 0, verified.stderr
     certificate = json.loads(verified.stdout)
@@ -34,7 +26,7 @@ def test_a_finished_job_is_verified_and_reproduced(stack: Any, quick: tuple[Path
     certificate = json.loads(reproduced.stdout)
     assert certificate["equal"] and certificate["environment_differences"] == ""
     with stack.http() as http:
-        files = http.get("/hub/adapters/proved/files").raise_for_status().json()["data"]
+        files = http.get(f"/hub/adapters/{job['output_model']}/files").raise_for_status().json()["data"]
         listed = http.get(f"/fine_tuning/jobs/{job['id']}/certificates").raise_for_status().json()["data"]
     [weights] = [file for file in files if file["path"] == "adapter_model.safetensors"]
     assert certificate["found"] == {"adapter_model.safetensors": weights["sha256"]}

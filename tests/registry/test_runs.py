@@ -20,6 +20,7 @@ import psutil
 import pytest
 
 from afinador.errors import ServiceUnavailableError
+from afinador.schemas.preparations import PrepareRequest
 from registry import (
     certificate_runs,
     certificates,
@@ -27,6 +28,8 @@ from registry import (
     jobs,
     organisations,
     paused_runs,
+    preparation_runs,
+    preparations,
     runs,
     settling,
     submissions,
@@ -34,7 +37,7 @@ from registry import (
 )
 from registry.memory import Memory
 from registry.prefect_api import Prefect, RunState
-from registry.tables import Certificate, Job, Organization
+from registry.tables import Job, Organization
 
 START_TIMEOUT_SECONDS = 90
 
@@ -88,9 +91,14 @@ def _make_deployments(url: str) -> None:
         asked("POST", f"{url}/work_pools/", json={"name": pool, "type": "process"})
         body = {"flow_id": flow, "name": pool, "entrypoint": "flows.fine_tuning.fine_tune", "work_pool_name": pool}
         asked("POST", f"{url}/deployments/", json=body)
-    flow = asked("POST", f"{url}/flows/", json={"name": "verify"}).json()["id"]
-    body = {"flow_id": flow, "name": "cpu", "entrypoint": "flows.verification.verify", "work_pool_name": "cpu"}
-    asked("POST", f"{url}/deployments/", json=body)
+    beside = (
+        ("verify", "cpu", "flows.verification.verify"),
+        ("prepare-dataset", "submission", "flows.dataset_preparation.prepare_dataset"),
+    )
+    for name, pool, entrypoint in beside:
+        flow = asked("POST", f"{url}/flows/", json={"name": name}).json()["id"]
+        body = {"flow_id": flow, "name": pool, "entrypoint": entrypoint, "work_pool_name": pool}
+        asked("POST", f"{url}/deployments/", json=body)
 
 
 @pytest.fixture
@@ -747,70 +755,88 @@ def test_a_submission_whose_process_died_is_executed_again(served: Memory, prefe
     assert prefect.busy_runs("submission") == {}
 
 
-def asked_for(memory: Memory, job: Job) -> Callable[[], Certificate]:
-    """Ask for a certificate, give it to Prefect, and return a function that reads its row."""
-    with memory.database.session() as session:
-        made = certificates.verify_resume(session, job.organization_id, job.id, 20)
-    assert certificate_runs.submit_waiting(memory) == 1
-    assert certificate_runs.submit_waiting(memory) == 0
-
-    def read() -> Certificate:
-        with memory.database.reading() as session:
-            return session.get_one(Certificate, made.id)
-
-    return read
+SideRows = Callable[[], Any]
 
 
-def begin(memory: Memory, row: Certificate, *, started_at: float) -> None:
+@pytest.fixture(params=["certificate", "preparation"])
+def side(request: pytest.FixtureRequest, served: Memory, ready: Any, acme: Organization) -> tuple[Any, Any, SideRows]:
+    """Something made beside jobs, given to Prefect: what submits and settles it, what claims and ends it, and its row."""
+    with served.database.session() as session:
+        if request.param == "certificate":
+            job = ready.job(acme)
+            made: Any = certificates.verify_resume(session, acme.id, job.id, 20)
+        else:
+            steps = {"file": "train.jsonl", "steps": [{"type": "shuffle"}]}
+            made = preparations.create(session, served, acme.id, PrepareRequest.model_validate(steps))
+    work, rows = (
+        (certificate_runs, certificates) if request.param == "certificate" else (preparation_runs, preparations)
+    )
+    assert (work.submit_waiting(served), work.submit_waiting(served)) == (1, 0)
+
+    def read() -> Any:
+        with served.database.reading() as session:
+            return session.get_one(type(made), made.id)
+
+    return work, rows, read
+
+
+def begin(memory: Memory, rows: Any, row: Any, *, started_at: float) -> None:
     process = {"process_id": os.getpid(), "process_started_at": started_at, "host": socket.gethostname()}
     with memory.database.session() as session:
-        assert certificates.claim(session, row.id, row.flow_run_id or "", **process) is not None
+        if rows is certificates:
+            assert rows.claim(session, row.id, row.flow_run_id or "", **process) is not None
+        else:
+            assert rows.claim(session, row.id, row.flow_run_id or "", process) is not None
 
 
-def test_a_certificate_whose_process_died_is_made_anew_by_another_run(
-    served: Memory, prefect: Prefect, ready: Any, acme: Organization
+def test_what_lost_its_process_beside_jobs_is_made_anew_by_another_run(
+    served: Memory, prefect: Prefect, side: tuple[Any, Any, SideRows]
 ) -> None:
-    read = asked_for(served, ready.job(acme))
+    work, rows, read = side
     first = read()
-    certificate_runs.settle(served)
+    work.settle(served)
     assert (read().status, read().flow_run_id) == ("queued", first.flow_run_id), "its run waits for a worker"
     prefect.set_state(first.flow_run_id or "", "RUNNING", "Running", "")
-    begin(served, first, started_at=psutil.Process().create_time())
-    certificate_runs.settle(served)
+    begin(served, rows, first, started_at=psutil.Process().create_time())
+    work.settle(served)
     assert read().status == "running", "its process lives"
     with served.database.session() as session:
-        session.get_one(Certificate, first.id).process_started_at = 1.0
-    certificate_runs.settle(served)
+        session.get_one(type(first), first.id).process_started_at = 1.0
+    work.settle(served)
     again = read()
     assert (again.status, again.submission, again.flow_run_id) == ("queued", 1, None)
     state = prefect.run_state(first.flow_run_id or "")
     assert state is not None and state.type == "CANCELLED", "it holds no slot of its pool"
-    assert certificate_runs.submit_waiting(served) == 1
+    assert work.submit_waiting(served) == 1
     assert read().flow_run_id not in (None, first.flow_run_id)
 
 
-def test_a_certificate_ends_when_its_run_is_cancelled_in_prefect(
-    served: Memory, prefect: Prefect, ready: Any, acme: Organization
+def test_what_is_cancelled_in_prefect_beside_jobs_ends(
+    served: Memory, prefect: Prefect, side: tuple[Any, Any, SideRows]
 ) -> None:
-    read = asked_for(served, ready.job(acme))
+    work, _, read = side
     prefect.set_state(read().flow_run_id or "", "CANCELLED", "Cancelled", "")
-    certificate_runs.settle(served)
+    work.settle(served)
     assert read().status == "cancelled"
 
 
-def test_the_run_of_a_made_certificate_is_closed_when_its_process_could_not(
-    served: Memory, prefect: Prefect, ready: Any, acme: Organization
+def test_the_run_of_what_has_ended_is_closed_when_its_process_could_not(
+    served: Memory, prefect: Prefect, side: tuple[Any, Any, SideRows]
 ) -> None:
-    read = asked_for(served, ready.job(acme))
+    work, rows, read = side
     prefect.set_state(read().flow_run_id or "", "RUNNING", "Running", "")
-    begin(served, read(), started_at=1.0)
-    document = {"type": "resume", "equal": True, "steps": 7, "resumed_after": 3}
+    begin(served, rows, read(), started_at=1.0)
     with served.database.session() as session:
-        certificates.finish(session, read().id, "succeeded", document=document)
-    certificate_runs.settle(served)
+        if rows is certificates:
+            document = {"type": "resume", "equal": True, "steps": 7, "resumed_after": 3}
+            rows.finish(session, read().id, "succeeded", document=document)
+        else:
+            rows.finish(session, read().id, "failed", {"code": "no_records", "message": "None is left.", "param": None})
+    ended = read().status
+    work.settle(served)
     state = prefect.run_state(read().flow_run_id or "")
-    assert state is not None and state.type == "COMPLETED"
-    assert (read().status, read().process_id) == ("succeeded", None)
+    assert state is not None and state.type == {"succeeded": "COMPLETED", "failed": "FAILED"}[ended]
+    assert (read().status, read().process_id) == (ended, None)
 
 
 def test_certificates_wait_while_prefect_is_away(memory: Memory, ready: Any, acme: Organization) -> None:
