@@ -139,6 +139,7 @@ def variables_of(settings: Settings) -> dict[str, str]:
         "AFINADOR_CPU_SLOTS": settings.cpu_slots,
         "MLFLOW_TRACKING_URI": settings.tracking_uri,
         "PREFECT_API_URL": settings.prefect_api_url,
+        "PREFECT_HOME": settings.home / "prefect",
     }
     return {name: str(value) for name, value in given.items() if value is not None}
 

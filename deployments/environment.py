@@ -47,7 +47,6 @@ def child_environment(settings: Settings, *, root: Path, python: str, gpus: int,
         "MLFLOW_BACKEND_STORE_URI": settings.tracking_uri,
         "MLFLOW_ENABLE_WORKSPACES": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        "PREFECT_HOME": str(settings.home / "prefect"),
         "PREFECT_CLI_PROMPT": "false",
         "PREFECT_LOGGING_EXTRA_LOGGERS": "afinador,registry,tasks,flows",
         # Waiting is not being late.

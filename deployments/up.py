@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 
+from afinador.errors import ServiceUnavailableError
 from afinador.settings import Settings
 from deployments.definition import Definition
 from deployments.environment import child_environment, no_proxy
@@ -61,8 +62,16 @@ def up(settings: Settings, wishes: Wishes) -> None:
     _stack(settings, wishes, home).run()
 
 
+def _count_gpus() -> int:
+    try:
+        return len(visible_gpus())
+    except ServiceUnavailableError as error:
+        say(f"  {error.message} Until then jobs run on the CPU.")
+        return 0
+
+
 def _stack(settings: Settings, wishes: Wishes, home: Home) -> Stack:
-    gpus = len(visible_gpus())
+    gpus = _count_gpus()
     os.environ.update(no_proxy(settings.host))
     if settings.host not in LOOPBACK:
         say(

@@ -13,7 +13,7 @@ from registry import events, leases
 from registry.database import changes
 from registry.job_attempts import close_attempts, of_running, update_running
 from registry.job_times import counted
-from registry.tables import HubVersion, Job
+from registry.tables import Attempt, HubVersion, Job
 
 End = Literal["succeeded", "failed", "cancelled"]
 Request = Literal["cancel", "pause", "resume", "hold"]
@@ -72,7 +72,7 @@ def finish(
     )
     if not ended:
         return None
-    close_attempts(session, job_id, status)
+    _close_attempts(session, job_id, attempt, status)
     leases.free(session, job_id)
     level, sentence = _END_EVENTS[status]
     reason = error["message"] if error else ""
@@ -154,8 +154,7 @@ def requeue(session: Session, job_id: str, attempt: int, reason: str) -> bool:
         finish(session, job_id, attempt, "failed", error=exhausted(sentence, job.fruitless_attempts))
         return False
     update_running(session, job_id, attempt, status="queued", **counted(), process_id=None, process_started_at=None)
-    close_attempts(session, job_id, "lost")
-    leases.free(session, job_id)
+    close_attempts(session, job_id, "lost")  # the devices stay with the job: its trainer may not have stopped yet
     told = {"status": "queued", "attempt": attempt}
     events.append(session, job_id, f"{sentence} The job goes on as attempt {attempt + 1}.", level="warn", data=told)
     return True
@@ -195,9 +194,16 @@ def _running(session: Session, job_id: str, attempt: int) -> Row[Any] | None:
     return session.execute(select(*columns).where(*of_running(job_id, attempt)).with_for_update(key_share=True)).first()
 
 
+def _close_attempts(session: Session, job_id: str, attempt: int, end: str) -> None:
+    """Write down how an attempt has ended, one too that had died before its job was asked to stop."""
+    close_attempts(session, job_id, end)
+    died = (Attempt.job_id == job_id, Attempt.number == attempt, Attempt.end == "lost")
+    session.execute(update(Attempt).where(*died).values(end=end))
+
+
 def _give_up(session: Session, job_id: str, attempt: int, end: str, **columns: Any) -> None:
     """End an attempt that was asked to stop, as if it had not been made; the process may still be there."""
     uncounted = case((Job.fruitless_attempts > 0, Job.fruitless_attempts - 1), else_=0)
     update_running(session, job_id, attempt, fruitless_attempts=uncounted, **counted(), **columns)
-    close_attempts(session, job_id, end)
+    _close_attempts(session, job_id, attempt, end)
     leases.free(session, job_id)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 
-from sqlalchemy import ColumnElement, Update, and_, case, exists, or_, update
+from sqlalchemy import ColumnElement, Update, and_, case, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from afinador.errors import IllegalTransitionError
@@ -37,7 +37,7 @@ def request_cancel(session: Session, organization_id: str, id_or_name: str) -> J
         NotFoundError: The organisation has no such job.
         IllegalTransitionError: It has succeeded or failed.
     """
-    job = get(session, organization_id, id_or_name)
+    job = _locked(session, get(session, organization_id, id_or_name))
     is_complete = complete_if_published(session, job.id)
     is_news = not is_complete and changes(session, _cancellation(job.id))
     session.refresh(job)
@@ -57,7 +57,7 @@ def request_pause(session: Session, organization_id: str, id_or_name: str) -> Jo
         NotFoundError: The organisation has no such job.
         IllegalTransitionError: It has ended, or is being cancelled.
     """
-    job = get(session, organization_id, id_or_name)
+    job = _locked(session, get(session, organization_id, id_or_name))
     is_news = changes(session, _pause(job.id))
     session.refresh(job)
     if is_news and job.status == "paused":
@@ -106,6 +106,12 @@ def resume_by_hand(session: Session, job_id: str) -> bool:
 
 def _tell(session: Session, job: Job, message: str) -> None:
     events.append(session, job.id, message, data={"status": job.status})
+
+
+def _locked(session: Session, job: Job) -> Job:
+    """Wait, where the database knows row locks, until nobody else changes a job: its attempts are looked at, too."""
+    session.execute(select(Job.id).where(Job.id == job.id).with_for_update(key_share=True))
+    return job
 
 
 def _is_left() -> ColumnElement[bool]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import and_, delete, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -16,7 +16,8 @@ _HOLDING_STATUSES = ("running", "pausing")
 def take(session: Session, job: Job, attempt: int, host: str, devices: list[str], count: int = 1) -> list[str] | None:
     """Take devices of a host for an attempt; asking again gives the same ones.
 
-    Devices of jobs that no longer run, of older attempts, and of certificates that are no longer made count as free.
+    Devices of jobs that no longer run, or run on another host now, and of certificates that are no longer made count as
+    free. A job whose attempt died keeps its own: the trainer may not have stopped yet.
 
     Args:
         session: The transaction.
@@ -33,6 +34,7 @@ def take(session: Session, job: Job, attempt: int, host: str, devices: list[str]
     if session.scalar(select(Job.id).where(*runs)) is None:
         return None
     holder = {"organization_id": job.organization_id, "job_id": job.id, "attempt": attempt, "certificate_id": None}
+    hand_on(session, job.id, attempt)
     return _take(session, holder, host, devices, count)
 
 
@@ -87,8 +89,8 @@ def _drop_stale(session: Session, host: str) -> None:
     job_runs = select(Job.id).where(
         Lease.certificate_id.is_(None),
         Job.id == Lease.job_id,
-        Job.attempt == Lease.attempt,
-        Job.status.in_(_HOLDING_STATUSES),
+        or_(Job.attempt == Lease.attempt, Job.host == Lease.host),
+        or_(Job.status.in_(_HOLDING_STATUSES), and_(Job.status == "queued", Job.turn_at.is_not(None))),
     )
     is_being_made = select(Certificate.id).where(
         Certificate.id == Lease.certificate_id, Certificate.status == "running"

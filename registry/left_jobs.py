@@ -10,21 +10,26 @@ import time
 from pathlib import Path
 
 import psutil
-from sqlalchemy import update
+from sqlalchemy import ColumnElement, select, update
+from sqlalchemy.orm import Session
 
 from afinador.settings import variables_of
+from afinador.training.run_dir import RunDir
 from registry import job_logs
 from registry.database import changes
 from registry.job_attempts import of_running
+from registry.job_ends import is_exhausted
 from registry.memory import Memory
 from registry.tables import Job
 
+MOST_STARTS = 3
 MODULE = "tasks.settlement"
 """Started by its name: it stands above this layer."""
 _ROOT = Path(__file__).parents[1]
+_STARTS = "settlement.json"
 
 
-def start_settlement(memory: Memory, job: Job, request: str | None, reason: str) -> bool:
+def start_settlement(memory: Memory, job: Job, reason: str) -> bool:
     """Start the process that stands for the dead flow of a job from now on, and lets the job end, or pause.
 
     The job keeps its status, its turn and its devices until the trainer that was left behind has stopped.
@@ -32,14 +37,17 @@ def start_settlement(memory: Memory, job: Job, request: str | None, reason: str)
     Args:
         memory: The ledger.
         job: It runs, and its flow is dead.
-        request: ``cancel`` or ``pause``, where somebody asked for it.
         reason: What its flow died of.
 
     Returns:
-        False, with nothing done, when the job has left nothing on this machine.
+        False, with nothing done, when the job gets another flow, has left nothing on this machine, or such processes
+        have died before.
     """
+    request = job.request_state if job.request_state in ("cancel", "pause") else None
+    if request is None and (job.request_state is not None or not is_exhausted(job)):
+        return False
     folder = memory.settings.runs_dir / job.id
-    if job.host != socket.gethostname() or not folder.is_dir():
+    if job.host != socket.gethostname() or not folder.is_dir() or not _may_try(RunDir(folder), job.attempt):
         return False
     command = [sys.executable, "-m", MODULE, job.id, str(job.attempt), reason]
     with job_logs.path_of(memory, job.id).open("ab") as log:
@@ -57,16 +65,30 @@ def start_settlement(memory: Memory, job: Job, request: str | None, reason: str)
     return True
 
 
+def is_as_seen(session: Session, job: Job) -> bool:
+    """Tell whether nobody has asked anything of a job since it was read, nor has begun to run or to settle it."""
+    chosen = select(Job.id).where(*_as_seen(job)).with_for_update(key_share=True)
+    return session.scalar(chosen) is not None
+
+
+def _as_seen(job: Job) -> tuple[ColumnElement[bool], ...]:
+    same_process = Job.process_id.is_not_distinct_from(job.process_id)
+    return *of_running(job.id, job.attempt), same_process, Job.request_state.is_not_distinct_from(job.request_state)
+
+
+def _may_try(run: RunDir, attempt: int) -> bool:
+    """Count the processes that were started for an attempt; what always dies must not keep its job from ending."""
+    try:
+        known = run.read_document(_STARTS) or {}
+        starts = known["starts"] + 1 if known.get("attempt") == attempt else 1
+        run.write_document(_STARTS, {"attempt": attempt, "starts": starts})
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return starts <= MOST_STARTS
+
+
 def _takes_the_place(memory: Memory, job: Job, process_id: int) -> bool:
-    is_left = (*of_running(job.id, job.attempt), Job.process_id.is_not_distinct_from(job.process_id))
-    statement = (
-        update(Job)
-        .where(*is_left)
-        .values(
-            process_id=process_id,
-            process_started_at=psutil.Process(process_id).create_time(),
-            heartbeat_at=time.time(),
-        )
-    )
+    born = psutil.Process(process_id).create_time()
+    values = {"process_id": process_id, "process_started_at": born, "heartbeat_at": time.time()}
     with memory.database.session() as session:
-        return changes(session, statement)
+        return changes(session, update(Job).where(*_as_seen(job)).values(**values))

@@ -19,9 +19,9 @@ from afinador.schemas.jobs import ENDED_STATUSES
 from registry import events, job_logs, job_reports, jobs, paused_runs, turns
 from registry.flow_processes import flow_lives
 from registry.job_attempts import RUNNING_STATUSES
-from registry.job_ends import is_exhausted
+from registry.job_ends import complete_if_published
 from registry.job_times import counted
-from registry.left_jobs import start_settlement
+from registry.left_jobs import is_as_seen, start_settlement
 from registry.memory import Memory
 from registry.prefect_api import Prefect, RunState
 from registry.tables import Attempt, Job
@@ -68,13 +68,18 @@ def settle(memory: Memory, *, since: float | None = None) -> None:
         ServiceUnavailableError: Prefect is away; nothing is settled.
     """
     with memory.database.reading() as session:
-        open_jobs = {job.flow_run_id: job for job in jobs.open_jobs(session) if job.flow_run_id}
+        found = jobs.open_jobs(session)
+    open_jobs = {job.flow_run_id: job for job in found if job.flow_run_id}
+    without_run = [job for job in found if not job.flow_run_id and job.status in RUNNING_STATUSES]
     with Prefect(memory.settings) as prefect:
         states = prefect.run_states(list(open_jobs))
         round_ = _Round(memory, prefect, since or 0.0)
         for run_id, job in open_jobs.items():
             with _alone(job):
                 round_.settle_open(job, states.get(run_id))
+        for job in without_run:
+            with _alone(job):
+                round_.settle_open(job, None)
         for job in _ended_jobs(memory, [run_id for run_id in states if run_id not in open_jobs]):
             with _alone(job):
                 round_.settle_ended(job, states[job.flow_run_id or ""])
@@ -114,21 +119,20 @@ class _Round:
             self._settle_paused(job, state)
 
     def _settle_running(self, job: Job, state: RunState | None) -> None:
-        clicked = _clicked(job, state)
+        if (clicked := _clicked(job, state)) is not None:
+            self._request(job, clicked)
+            return  # the next round sees it in the ledger
+        if job.request_state == "cancel" and state is not None and state.type == "CRASHED":
+            self._close_run(job, state, "The job is being cancelled.")
         if flow_lives(job):
-            if clicked == "cancel":
-                self._request_cancel(job)
-            elif clicked == "pause":
-                paused_runs.request_pause(self.memory, job)
             return
         reason = f"The flow's process {job.process_id} on {job.host} has ended before the job had"
-        if self._is_settled_by_a_process(job, clicked or job.request_state, reason):
+        if start_settlement(self.memory, job, reason):
             return
         with self.memory.database.session() as session:
-            if clicked is not None:
-                jobs.stop(session, job.id, job.attempt, clicked)
-            else:
-                jobs.requeue(session, job.id, job.attempt, reason)
+            if not is_as_seen(session, job):
+                return
+            jobs.requeue(session, job.id, job.attempt, reason)
             moved = session.get_one(Job, job.id, populate_existing=True)
         if moved.attempt != job.attempt or moved.status in RUNNING_STATUSES:
             return
@@ -139,14 +143,14 @@ class _Round:
         elif state is not None:
             self.settle_open(moved, state)
 
-    def _is_settled_by_a_process(self, job: Job, request: str | None, reason: str) -> bool:
-        """Have what training has left of a job taken over that no flow will run any more, or not soon."""
-        if request in ("cancel", "pause"):
-            return start_settlement(self.memory, job, request, reason)
-        return request is None and is_exhausted(job) and start_settlement(self.memory, job, None, reason)
+    def _request(self, job: Job, clicked: str) -> None:
+        if clicked == "cancel":
+            self._request_cancel(job)
+        else:
+            paused_runs.request_pause(self.memory, job)
 
     def _keep_records(self, job: Job) -> None:
-        """Keep log and report of a job that has left nothing else on this machine."""
+        """Keep log and report of a job that nobody else has ended."""
         try:
             job_logs.keep(self.memory, job.organization_id, job.id)
             job_reports.keep(self.memory, job.id)
@@ -254,6 +258,7 @@ class _Round:
     def _fail_queued(self, job: Job, message: str) -> None:
         error = {"code": "run_not_started", "message": message, "param": None}
         with self.memory.database.session() as session:
+            complete_if_published(session, job.id)
             failed = session.scalar(
                 update(Job)
                 .where(Job.id == job.id, Job.status == "queued", Job.attempt == job.attempt)
@@ -262,6 +267,7 @@ class _Round:
             )
             if failed is not None:
                 events.append(session, job.id, message, level="error", data={"status": "failed"})
+        self._keep_records(job)
 
     def _submit_anew(self, job: Job) -> None:
         logger.info("Run %s of job %s was deleted; the job gets a new one", job.flow_run_id, job.id)

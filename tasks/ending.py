@@ -58,14 +58,16 @@ def take_over(attempt: Attempt) -> None:
     """Stop training, also that of an attempt before whose flow died, and forward what nobody has forwarded."""
     trainer.stop(attempt)
     try:
+        has_former = attempt.trainer is None and attempt.run.status() is not None and run_directory.is_kept(attempt)
+        if has_former:
+            trainer.end_left(attempt, attempt.request or "cancel")
         if attempt.take_over is not None:
             attempt.take_over()
-        elif attempt.run.status() is not None and run_directory.is_kept(attempt):
-            trainer.end_left(attempt, attempt.request or "cancel")
+        elif has_former:
             follower = Follower(attempt)
             follower.forward(attempt.run.status() or {}, in_prefect=False)
             follower.curves.close(MLFLOW_TIMEOUT_SECONDS)
-    except (AfinadorError, OSError) as error:
+    except (AfinadorError, OSError, ValueError) as error:
         logger.warning("What training has left is in the run directory alone.", exc_info=error)
 
 

@@ -67,6 +67,8 @@ class Follower:
     def forward(self, status: dict[str, Any], *, in_prefect: bool = True) -> None:
         """Forward everything that is new; ``in_prefect`` says whether Prefect still takes tasks of this run."""
         save = save_checkpoint if in_prefect else save_checkpoint.fn
+        if status and not in_prefect:  # first: there may be no space for a checkpoint
+            self._note_progress(status)
         event_rows, event_cursor = self.attempt.run.events_after(self.cursors.get("events", 0))
         metric_rows, metric_cursor = self.attempt.run.metrics_after(self.cursors.get("metrics", 0))
         if event_rows or metric_rows:
@@ -82,8 +84,6 @@ class Follower:
             save_unsaved(self.attempt, save)
         if in_prefect:
             self.forward_progress(status)
-        elif status:
-            self._note_progress(status)  # also that of an earlier attempt, whose flow could not
 
     def forward_progress(self, status: dict[str, Any], *, now: bool = False) -> None:
         """Write the progress down about once a second, and draw it in the Prefect UI every few seconds."""

@@ -7,13 +7,19 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from afinador.errors import ServiceUnavailableError
+
 LISTING_TIMEOUT_SECONDS = 30
 
 
 def visible_gpus() -> list[str]:
     """Return the NVIDIA GPUs that jobs may use, each as ``CUDA_VISIBLE_DEVICES`` names it: an index, or a MIG device.
 
-    Where that variable is set, it chooses as it does for CUDA: all up to the first that is not there.
+    Where that variable is set, it chooses as it does for CUDA: all up to the first that is not there. Indices are those
+    of ``nvidia-smi`` (``CUDA_DEVICE_ORDER=PCI_BUS_ID``).
+
+    Raises:
+        ServiceUnavailableError: NVIDIA's program is there and does not answer.
     """
     chosen, installed = os.environ.get("CUDA_VISIBLE_DEVICES"), _installed()
     if chosen is None:
@@ -41,7 +47,12 @@ def _installed() -> dict[str, str]:
     command = [program, "--query-gpu=index,uuid", "--format=csv,noheader"]
     try:
         listing = subprocess.run(command, capture_output=True, text=True, timeout=LISTING_TIMEOUT_SECONDS, check=False)
-    except subprocess.TimeoutExpired:
-        return {}
+    except subprocess.TimeoutExpired as error:
+        raise ServiceUnavailableError(
+            f"nvidia-smi has not answered within {LISTING_TIMEOUT_SECONDS} s. Look at the driver of the GPUs."
+        ) from error
+    if listing.returncode and "No devices" not in listing.stdout + listing.stderr:
+        said = (listing.stdout + listing.stderr).strip()[:200]
+        raise ServiceUnavailableError(f"nvidia-smi failed: {said}. Look at the driver of the GPUs.")
     rows = [[cell.strip() for cell in line.split(",")] for line in listing.stdout.splitlines()]
     return {row[0]: row[1] for row in rows if len(row) == 2 and row[0].isdigit()}

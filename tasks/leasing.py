@@ -28,7 +28,7 @@ def device_environment(devices: list[str], cpu_slots: int) -> dict[str, str]:
     Where the processors have one slot, or somebody has set ``OMP_NUM_THREADS``, the number of threads is left alone.
     """
     visible = ",".join(device.partition(":")[2] for device in devices if device.startswith("cuda:"))
-    environment = {"CUDA_VISIBLE_DEVICES": visible}
+    environment = {"CUDA_VISIBLE_DEVICES": visible, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
     if cpu_slots > 1 and not visible and "OMP_NUM_THREADS" not in os.environ:
         environment["OMP_NUM_THREADS"] = str(max(1, len(os.sched_getaffinity(0)) // cpu_slots))
     return environment

@@ -47,6 +47,8 @@ def save_checkpoint(attempt: Attempt, step: int) -> None:
     with attempt.memory.database.session() as session:
         if checkpoints.exists(session, attempt.job_id, step):
             return
+    if folder.with_name(f".damaged-{folder.name}").exists():
+        return  # an event of the run tells it
     if not folder.exists():
         message = f"Checkpoint {step} was removed by save_total_limit before it could be copied to the storage."
         attempt.say(message, key=f"checkpoint-lost:{step}")

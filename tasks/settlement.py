@@ -1,7 +1,7 @@
 """The end of a job whose flow is gone for good: what training has left is taken over, and only then is the job ended.
 
 Housekeeping starts it as ``python -m tasks.settlement JOB_ID ATTEMPT REASON``, a process that stands for the flow, as
-that attempt. It needs no Prefect. Killed, it is started again.
+that attempt. It needs no Prefect. Killed, it is started again, three times at most; then the ledger alone ends the job.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from afinador.config.spec import FineTuningSpec
 from afinador.errors import AfinadorError
 from afinador.settings import read_settings
 from afinador.training.run_dir import RunDir
+from registry import jobs
 from registry.job_attempts import RUNNING_STATUSES
 from registry.job_ends import exhausted, is_exhausted
 from registry.memory import Memory
@@ -24,6 +25,8 @@ from tasks import ending
 from tasks.attempt import PATIENCE_SECONDS, Attempt
 
 PLACE_TIMEOUT_SECONDS = 10
+
+logger = logging.getLogger(__name__)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,11 +38,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--request", choices=("cancel", "pause"), help="what was asked of the job")
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    attempt = _place_of(given.job_id, given.attempt, given.request)
-    if attempt is None:
+    memory = Memory.open(read_settings(), patience_seconds=PATIENCE_SECONDS)
+    job = _job_of_mine(memory, given.job_id, given.attempt)
+    if job is None:
         return 1
-    with attempt:
-        settle(attempt, given.request, given.reason)
+    try:
+        spec, run = FineTuningSpec.model_validate(job.spec), RunDir(memory.settings.runs_dir / job.id)
+        with Attempt(memory, job.id, job.attempt, "", spec, run, job.pool or "cpu", given.request) as attempt:
+            settle(attempt, given.request, given.reason)
+    except Exception:
+        logger.exception("Not all could be taken over; the job ends all the same.")
+        with memory.database.session() as session:
+            jobs.requeue(session, job.id, job.attempt, given.reason)
     return 0
 
 
@@ -55,6 +65,8 @@ def settle(attempt: Attempt, request: str | None, reason: str) -> None:
         reason: What the flow died of.
     """
     ending.take_over(attempt)
+    asked = attempt.job().request_state  # it took a while
+    request = asked if asked in ("cancel", "pause") else request
     if request is not None:
         ending.stopped(attempt, request)
     elif is_exhausted(job := attempt.job()):
@@ -64,9 +76,8 @@ def settle(attempt: Attempt, request: str | None, reason: str) -> None:
         ending.requeued(attempt, reason)
 
 
-def _place_of(job_id: str, number: int, request: str | None) -> Attempt | None:
-    """Return the attempt that this process stands for, once the ledger says that it does; None when it never does."""
-    memory = Memory.open(read_settings(), patience_seconds=PATIENCE_SECONDS)
+def _job_of_mine(memory: Memory, job_id: str, number: int) -> Job | None:
+    """Return the job whose flow this process stands for, once the ledger says so; None when it never does."""
     end = time.monotonic() + PLACE_TIMEOUT_SECONDS
     while time.monotonic() < end:
         with memory.database.reading() as session:
@@ -74,8 +85,7 @@ def _place_of(job_id: str, number: int, request: str | None) -> Attempt | None:
         if job is None or job.attempt != number or job.status not in RUNNING_STATUSES:
             return None
         if job.process_id == os.getpid():
-            spec, run = FineTuningSpec.model_validate(job.spec), RunDir(memory.settings.runs_dir / job_id)
-            return Attempt(memory, job_id, number, "", spec, run, job.pool or "cpu", request)
+            return job
         time.sleep(0.1)
     return None
 

@@ -51,17 +51,26 @@ def test_too_few_free_devices_leave_nothing_taken(ready: Workshop, acme: Organiz
     assert held(ready.memory) == {("host-a", "cuda:0")}
 
 
-def test_device_of_an_ended_job_or_an_older_attempt_is_taken_over(
+def test_device_stays_with_a_job_whose_attempt_died_until_it_runs_elsewhere(
     ready: Workshop, acme: Organization, claim: Claim
 ) -> None:
     lost, second = ready.running_job(acme), ready.running_job(acme)
     take(ready.memory, lost, ["cpu:0"])
+    with ready.memory.database.session() as session:
+        session.get_one(Job, lost.id).turn_at = 1.0
+        assert jobs.requeue(session, lost.id, 1, "It died")
+    assert take(ready.memory, second, ["cpu:0"]) is None, "its trainer may not have stopped yet"
     again = claim(lost.id)
-    assert take(ready.memory, second, ["cpu:0"]) == ["cpu:0"], "the older attempt's lease is stale"
-    assert take(ready.memory, again, ["cpu:0"]) is None
+    assert take(ready.memory, second, ["cpu:0"]) is None
+    assert take(ready.memory, again, ["cpu:0"]) == ["cpu:0"]
+    with ready.memory.database.session() as session:
+        jobs.requeue(session, lost.id, 2, "It died")
+        elsewhere = {"process_id": 7, "process_started_at": 1.0, "host": "host-b"}
+        jobs.claim(session, lost.id, flow_run_id="run-1", **elsewhere)
+    assert take(ready.memory, second, ["cpu:0"]) == ["cpu:0"], "the lease of a job that runs elsewhere is stale"
     with ready.memory.database.session() as session:
         jobs.finish(session, second.id, 1, "succeeded")
-    assert take(ready.memory, again, ["cpu:0"]) == ["cpu:0"]
+    assert take(ready.memory, ready.running_job(acme), ["cpu:0"]) == ["cpu:0"]
 
 
 def test_slots_of_several_hosts_are_held_one_by_one(ready: Workshop, acme: Organization, globex: Organization) -> None:

@@ -432,6 +432,9 @@ def test_a_cancel_in_prefect_ends_a_job_whose_flow_died(
     prefect.set_state(submitted.flow_run_id, "RUNNING", "Running", "")
     prefect.set_state(submitted.flow_run_id, "CANCELLING", "Cancelling", "")
     runs.settle(served)
+    assert (read(submitted.id).status, read(submitted.id).request_state) == ("running", "cancel")
+    prefect.set_state(submitted.flow_run_id, "CRASHED", "Crashed", "Process exited with status code 1")
+    runs.settle(served)
     assert read(submitted.id).status == "cancelled"
     assert state_of(prefect, submitted).type == "CANCELLED"
 

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from afinador.errors import ServiceUnavailableError
 from tasks.gpus import visible_gpus
 from tasks.leasing import device_environment, devices_of_pool
+
+NO_GPU = {"CUDA_VISIBLE_DEVICES": "", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 
 
 def test_each_declared_slot_is_a_device() -> None:
@@ -19,10 +22,10 @@ def test_each_declared_slot_is_a_device() -> None:
 def test_slots_share_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
-    assert device_environment(["cpu:1"], 3) == {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "2"}
+    assert device_environment(["cpu:1"], 3) == {**NO_GPU, "OMP_NUM_THREADS": "2"}
     assert device_environment(["cpu:1"], 20)["OMP_NUM_THREADS"] == "1"
-    assert device_environment(["cpu:0"], 1) == {"CUDA_VISIBLE_DEVICES": ""}, "all of them, as ever"
-    assert device_environment(["cuda:0", "cuda:2"], 3) == {"CUDA_VISIBLE_DEVICES": "0,2"}
+    assert device_environment(["cpu:0"], 1) == NO_GPU, "all of them, as ever"
+    assert device_environment(["cuda:0", "cuda:2"], 3) == NO_GPU | {"CUDA_VISIBLE_DEVICES": "0,2"}
 
 
 def test_a_chosen_number_of_threads_stays(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,3 +63,13 @@ def test_jobs_get_the_gpus_that_the_environment_leaves(
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert visible_gpus() == found
     assert devices_of_pool("gpu", 1) == ([f"cuda:{gpu}" for gpu in found] or ["cpu:0"])
+
+
+def test_a_driver_that_fails_is_no_machine_without_gpus(two_gpus: None, tmp_path: Path) -> None:
+    (tmp_path / "nvidia-smi").write_text(
+        "#!/bin/sh\necho 'Failed to initialize NVML: Driver/library mismatch'\nexit 18\n"
+    )
+    with pytest.raises(ServiceUnavailableError, match="nvidia-smi failed: Failed to initialize NVML"):
+        devices_of_pool("gpu", 1)
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\necho 'No devices were found'\nexit 6\n")
+    assert visible_gpus() == []

@@ -15,12 +15,12 @@ from sqlalchemy import select
 
 from afinador.training import FineTuner
 from afinador.training.stopping import Stopped, StopSign
-from registry import events, jobs, leases
+from registry import events, jobs, leases, left_jobs
 from registry.experiments import Experiments
-from registry.left_jobs import start_settlement
+from registry.left_jobs import is_as_seen, start_settlement
 from registry.memory import Memory
 from registry.tables import File, Job, Lease
-from tasks import following, settlement, trainer
+from tasks import ending, following, settlement, trainer
 from tasks.attempt import Attempt
 from tasks.run_directory import prepare
 from tasks.validate import validate_dataset
@@ -87,7 +87,7 @@ def test_a_cancelled_job_without_a_flow_keeps_all_and_its_device_until_training_
     with memory.database.session() as session:
         assert leases.take(session, attempt.job(), attempt.number, "host", ["cpu:0"])
         jobs.request_cancel(session, job.organization_id, job.id)
-    assert start_settlement(memory, attempt.job(), "cancel", REASON)
+    assert start_settlement(memory, attempt.job(), REASON)
     stands_in = read(memory, job).process_id
     assert stands_in is not None and settlement.__name__ in psutil.Process(stands_in).cmdline()
     end = time.monotonic() + END_SECONDS
@@ -173,11 +173,11 @@ def test_a_job_with_nothing_on_this_machine_is_not_settled_by_a_process(
 ) -> None:
     job = exhausted.job()
     exhausted.run.path.rename(tmp_path / "elsewhere")
-    assert not start_settlement(memory, job, "cancel", REASON)
+    assert not start_settlement(memory, job, REASON)
     (tmp_path / "elsewhere").rename(exhausted.run.path)
     with memory.database.session() as session:
         jobs.set_fields(session, job.id, job.attempt, host="another")
-    assert not start_settlement(memory, exhausted.job(), "cancel", REASON)
+    assert not start_settlement(memory, exhausted.job(), REASON)
     assert exhausted.job().process_id == job.process_id
 
 
@@ -195,3 +195,54 @@ def test_a_job_whose_result_is_in_the_hub_has_succeeded(
     assert told(memory, job)[-1].message == (
         f"Published adapter {exhausted.spec.output.name}, version 1, as {exhausted.spec.output.alias}."
     )
+
+
+def test_a_process_that_always_dies_does_not_keep_its_job_from_ending(
+    memory: Memory, exhausted: Attempt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(left_jobs, "MODULE", "tasks.nothing_of_this_name")
+    with memory.database.session() as session:
+        jobs.request_cancel(session, exhausted.spec.organization_id, exhausted.job_id)
+    assert [start_settlement(memory, exhausted.job(), REASON) for _ in range(4)] == [True, True, True, False]
+
+
+def test_a_job_that_cannot_be_taken_over_ends_by_the_ledger_alone(
+    memory: Memory, exhausted: Attempt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    me = psutil.Process()
+    with memory.database.session() as session:
+        jobs.request_cancel(session, exhausted.spec.organization_id, exhausted.job_id)
+        jobs.set_fields(session, exhausted.job_id, 1, process_id=me.pid, process_started_at=me.create_time())
+    (exhausted.run.path / "directory.json").write_text("{")
+    monkeypatch.setattr(type(exhausted.run), "write_control", lambda *_: 1 / 0)
+    assert settlement.main([exhausted.job_id, "1", REASON, "--request", "cancel"]) == 0
+    assert exhausted.job().status == "cancelled"
+    assert settlement.main([exhausted.job_id, "1", REASON]) == 1, "it has ended"
+
+
+def test_what_was_asked_while_training_stopped_counts(memory: Memory, exhausted: Attempt) -> None:
+    with memory.database.session() as session:
+        jobs.request_cancel(session, exhausted.spec.organization_id, exhausted.job_id)
+    settlement.settle(exhausted, None, REASON)
+    assert exhausted.job().status == "cancelled"
+
+
+def test_a_cancel_that_housekeeping_has_not_seen_yet_is_left_to_its_next_round(
+    memory: Memory, exhausted: Attempt
+) -> None:
+    seen = exhausted.job()
+    with memory.database.session() as session:
+        assert is_as_seen(session, seen)
+        jobs.request_cancel(session, seen.organization_id, seen.id)
+        assert not is_as_seen(session, seen)
+
+
+def test_the_trainer_of_an_attempt_before_has_stopped_when_its_job_ends(
+    exhausted: Attempt, left_trainer: Callable[..., subprocess.Popen[bytes]]
+) -> None:
+    exhausted.run.write_status(attempt=exhausted.number, state="training", step=1, steps=12)
+    exhausted.run.write_control(exhausted.number, None)
+    following.Follower(exhausted)  # as a flow that waits for it, or for a device
+    process = left_trainer(exhausted)
+    assert ending.stopped(exhausted, "cancel") == "cancelled"
+    assert process.poll() == 0
