@@ -54,7 +54,7 @@ class JobForm(BaseModel):
 
     model_config = ConfigDict(title="A whole request", extra="forbid")
 
-    base_model: str = Field(description="A registered base model, or a result to go on from: its hub name or ft:….")
+    base_model: str = Field(description="A registered base model, or a result to go on from, by hub name or alias.")
     dataset: str = Field(description="An uploaded file: its id, or its name for the newest version.")
     validation_dataset: str = _optional("Held-out data, given in the same ways; without it nothing is evaluated.")
     output_model: str = _optional("Hub name of the result. Default: made of base model and suffix.")
