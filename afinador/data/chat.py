@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from afinador.data.quoting import shortened
 from afinador.data.segments import Segment
+from afinador.data.special_tokens import SpecialTokens, special_tokens
 from afinador.errors import DataError
 
 if TYPE_CHECKING:
@@ -41,11 +42,11 @@ def chat_segments(example: Example, tokenizer: PreTrainedTokenizerBase) -> list[
             f"Record at line {example.line} has {len(example.messages)} messages; at most {MOST_MESSAGES} are written with "
             "a chat template. Split the conversation into several records."
         )
-    special = special_texts(tokenizer)
+    special = special_tokens(tokenizer)
     messages, protected = _protect(_messages_of(example), special)
     rendering = _Rendering(example, messages, tokenizer)
     spans = [
-        _without_space_after_end(rendering.whole, start, end, special)
+        _without_space_after_end(rendering.whole, start, end, special.texts)
         for start, end in rendering.answer_spans()
         if end > start
     ]
@@ -60,7 +61,7 @@ def chat_segments(example: Example, tokenizer: PreTrainedTokenizerBase) -> list[
         segments += protected.pieces(rendering.whole[position:start], trained=False)
         segments += protected.pieces(rendering.whole[start:end], trained=True)
         position = end
-    if not rendering.whole[:position].endswith(tuple(special)):
+    if not rendering.whole[:position].endswith(special.texts):
         segments.append(Segment("", trained=True, closes=True, literal=True))
     return [segment for segment in segments if segment.text or segment.closes]
 
@@ -135,19 +136,13 @@ class _Rendering:
             ) from error
 
 
-def _without_space_after_end(whole: str, start: int, end: int, special: list[str]) -> tuple[int, int]:
+def _without_space_after_end(whole: str, start: int, end: int, special: tuple[str, ...]) -> tuple[int, int]:
     """Leave the white space after an end-of-turn token out of what is learnt: generation stops before it."""
     answer = whole[start:end].rstrip()
-    if answer.endswith(tuple(special)):
+    if answer.endswith(special):
         return start, start + len(answer)
     following = next((token for token in special if whole.startswith(token, end)), "")
     return start, end + len(following)
-
-
-def special_texts(tokenizer: PreTrainedTokenizerBase) -> list[str]:
-    """Return how the special tokens of a tokenizer are written, the longest first."""
-    added = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
-    return sorted({*added, *tokenizer.all_special_tokens}, key=len, reverse=True)
 
 
 class _Protected:
@@ -168,7 +163,7 @@ class _Protected:
         ]
 
 
-def _protect(messages: list[dict[str, Any]], special: list[str]) -> tuple[list[dict[str, Any]], _Protected]:
+def _protect(messages: list[dict[str, Any]], special: SpecialTokens) -> tuple[list[dict[str, Any]], _Protected]:
     contents = "".join(message["content"] for message in messages)
     mark = next(chr(code) for code in range(_FIRST_PRIVATE, _LAST_PRIVATE + 1) if chr(code) not in contents)
     texts: list[str] = []
@@ -177,6 +172,5 @@ def _protect(messages: list[dict[str, Any]], special: list[str]) -> tuple[list[d
         texts.append(match[0])
         return f"{mark}{len(texts) - 1}{mark}"
 
-    pattern = re.compile("|".join(map(re.escape, special)) or r"(?!)")
-    protected = [{**message, "content": pattern.sub(take_out, message["content"])} for message in messages]
+    protected = [{**message, "content": special.pattern.sub(take_out, message["content"])} for message in messages]
     return protected, _Protected(texts, mark)

@@ -6,19 +6,18 @@ memory to speak of.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
 
-from afinador.data.chat import special_texts
 from afinador.data.classified import TEXT_AS_IT_IS, text_to_classify
 from afinador.data.encoding import text_ids
 from afinador.data.lengths import Lengths
 from afinador.data.quoting import shortened
 from afinador.data.records import Problem
+from afinador.data.special_tokens import pattern_of, special_tokens
 from afinador.data.templates import EncodedSegment, encode, template_name
 from afinador.data.tokenisation import TokenisedExample, count_cuts, count_targets, fitted
 from afinador.data.validation import Report
@@ -73,8 +72,8 @@ class TokenCheck:
         added = {id for id, token in tokenizer.added_tokens_decoder.items() if token.special}
         self._special_ids = added | set(tokenizer.all_special_ids)
         self._unknown_id = _unknown_id(tokenizer)
-        texts = [text for text in special_texts(tokenizer) if len(text) >= _SHORTEST_SPECIAL]
-        self._special_pattern = re.compile("|".join(map(re.escape, texts)) or r"(?!)")
+        texts = tuple(text for text in special_tokens(tokenizer).texts if len(text) >= _SHORTEST_SPECIAL)
+        self._special_pattern = pattern_of(texts)
         self._read_as_token = {text for text in texts if self._is_read_as_token(text)}
 
     def add(self, example: Example) -> None:
