@@ -145,6 +145,7 @@ def _validated_here(path: Path, held_out: Path | None, arguments: argparse.Names
 
 def _previewed_here(path: Path, arguments: argparse.Namespace) -> DatasetPreview:
     from afinador.data.dataset_reports import reading_of
+    from afinador.data.shapes import require_trainable
     from afinador.data.token_process import TokenProcess
     from afinador.data.validation import validate_dataset
     from afinador.schemas.dataset_reports import DatasetPreview
@@ -155,6 +156,7 @@ def _previewed_here(path: Path, arguments: argparse.Namespace) -> DatasetPreview
     found = validate_dataset(path, path.name, reading).to_json()
     if found["shape"] is None:
         raise DataError(f"{path.name}: {found['summary']}")
+    require_trainable(found["shape"], path.name, param="file")
     with TokenProcess() as process:
         read_as = reading_of(path, found, reading.to_json() if reading else None, _asked_for(arguments))
         shown = process.preview(folder, read_as, limits, records=arguments.records)

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Header
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from afinador.data.dataset_reports import dataset_report, reading_of, with_tokens
+from afinador.data.shapes import require_trainable
 from afinador.data.task_fit import fitted
 from afinador.data.validation import compare_files
 from afinador.data.validation import validate_dataset as check_dataset
@@ -98,6 +99,7 @@ def preview_dataset(
     ):
         if file.report["shape"] is None:
             raise DataError(f"{file.name}: {file.report['summary']}", param="file")
+        require_trainable(file.report["shape"], file.name, param="file")
         limits = tokenizer.limits(asked.task, asked.max_length)
         reading = reading_of(file.path, file.report, file.declared, asked.asked_for())
         shown = service.tokens.preview(tokenizer.path, reading, limits, records=asked.records)

@@ -95,3 +95,10 @@ def test_files_and_base_models_of_others_are_not_found(member, new_member, base_
     for route in ("validate", "preview"):
         answer = other.http.post(f"/v1/datasets/{route}", json={"file": theirs["id"], "base_model": base_model})
         assert answer.status_code == 404 and answer.json()["error"]["param"] == "base_model"
+
+
+def test_what_nobody_trains_on_yet_has_no_preview(member, base_model):
+    pair = {"prompt": "hi", "chosen": "yo", "rejected": "no"}
+    file = member.upload(json.dumps(pair) + "\n", "pairs.jsonl")
+    answer = member.http.post("/v1/datasets/preview", json={"file": file["id"], "base_model": base_model})
+    assert answer.status_code == 422 and "does not train on them" in answer.json()["error"]["message"]
