@@ -101,4 +101,4 @@ def test_what_nobody_trains_on_yet_has_no_preview(member, base_model):
     pair = {"prompt": "hi", "chosen": "yo", "rejected": "no"}
     file = member.upload(json.dumps(pair) + "\n", "pairs.jsonl")
     answer = member.http.post("/v1/datasets/preview", json={"file": file["id"], "base_model": base_model})
-    assert answer.status_code == 422 and "does not train on them" in answer.json()["error"]["message"]
+    assert answer.status_code == 400 and "does not train on them" in answer.json()["error"]["message"]
