@@ -11,14 +11,15 @@ from transformers import PreTrainedTokenizerBase
 
 from afinador.config.spec import DataFile, FineTuningSpec
 from afinador.data.batching import BatchOrder
-from afinador.data.classified import TEXT_AS_IT_IS, ClassForm, tokenise_classified
+from afinador.data.classified import TEXT_AS_IT_IS, ClassForm
 from afinador.data.extraction import Extraction, extraction_of
 from afinador.data.prompting import Following, PromptForm, Summary, asked_by, prompt_form
 from afinador.data.shapes import Example
 from afinador.data.templates import template_name
 from afinador.data.token_cache import Cached, TokenCache, identity_of, key_of
 from afinador.data.token_rows import TokenRows, batches_of
-from afinador.data.tokenisation import CutCounts, TokenisedExample, count_cuts, tokenise_all
+from afinador.data.tokenisation import CutCounts, TokenisedExample, count_cuts
+from afinador.data.tokenising import Tokenise, processes_for, tokenised
 from afinador.data.validation import load_examples
 from afinador.figures import size
 from afinador.training.caching import cache_of
@@ -78,19 +79,17 @@ def load_data(
     def tokenise() -> Iterator[TokenisedExample]:
         nonlocal passing
         passing = Following(_examples_of(file, extraction))
-        if classes:
-            return tokenise_classified(passing, tokenizer, max_length, classes)
-        return tokenise_all(passing, tokenizer, max_length)
+        return tokenised(passing, Tokenise(tokenizer, max_length, classes), processes_for(file.bytes))
 
     data = {**identity_of(file), "extraction": asdict(extraction)}
     key = key_of(data, tokenizer, max_length, classes) if cache else None
     cached = cache.get_or_make(key, tokenise, lambda: asdict(passing.summary())) if cache and key else None
-    tokenised = cached.tokenised if cached else TokenRows(batches_of(tokenise()))
+    rows = cached.tokenised if cached else TokenRows(batches_of(tokenise()))
     summary = Summary(**cached.summary) if cached else passing.summary()
     form = ClassForm(classes, max_length) if classes else prompt_form(summary, tokenizer, extraction)
     template = TEXT_AS_IT_IS if classes else template_name(tokenizer)
-    cuts = count_cuts(tokenised.cuts())
-    return Data(file, extraction, summary, tokenised, tokenised.lengths(), template, form, cuts, cached)
+    cuts = count_cuts(rows.cuts())
+    return Data(file, extraction, summary, rows, rows.lengths(), template, form, cuts, cached)
 
 
 def _examples_of(file: DataFile, extraction: Extraction) -> Iterator[Example]:

@@ -13,8 +13,8 @@ from io import BytesIO, StringIO
 
 import pytest
 
-from afinador.data import validation
-from afinador.data.checks import line_blocks, row_blocks, workers
+from afinador.data import processes, validation
+from afinador.data.checks import line_blocks, row_blocks
 from afinador.data.checks.judging import Judge
 from afinador.data.checks.line_blocks import Block, JsonLines, blocks_of
 from afinador.data.delimited import Dialect
@@ -243,7 +243,7 @@ def test_work_of_a_process_that_is_killed_is_done_all_the_same(large, monkeypatc
         started.append(really_start(*args, **options))
         return started[-1]
 
-    monkeypatch.setattr(workers.subprocess, "Popen", start)
+    monkeypatch.setattr(processes.subprocess, "Popen", start)
 
     def kill_the_first(done, total):
         if done > total / 3 and started[0].poll() is None:

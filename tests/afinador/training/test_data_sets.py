@@ -35,7 +35,7 @@ def test_a_run_on_cached_tokens_tokenises_nothing_and_is_the_same_to_the_bit(
     def never(*_: Any) -> None:
         raise AssertionError("nothing is tokenised in the second run")
 
-    monkeypatch.setattr(data_sets, "tokenise_all", never)
+    monkeypatch.setattr(data_sets, "tokenised", never)
     FineTuner(spec, second).run()
     assert measured(first) == measured(second) == measured(without)
     assert len(measured(without)) > 4

@@ -1,0 +1,156 @@
+"""Work on the parts of something large, shared among processes, with the results in the order of the parts.
+
+They are started as a module of their own and not by multiprocessing, which would import the program's main module once
+more, whatever that is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from multiprocessing.connection import Connection, Pipe, wait
+from typing import Any, Generic, TypeVar
+
+MOST_PROCESSES = 4
+"""More are of no use: the one that adds up is busy then."""
+
+_SECONDS_TO_END = 5
+
+Part = TypeVar("Part")
+Result = TypeVar("Result")
+
+
+def processors() -> int:
+    """Return how many processes may compute at once: all processors, or the share that a job was given of them."""
+    share = os.environ.get("OMP_NUM_THREADS", "")
+    here = len(os.sched_getaffinity(0))
+    return min(MOST_PROCESSES, here, int(share) if share.isdigit() and int(share) else here)
+
+
+def in_order(
+    work: Callable[[Part], Result], parts: Iterable[Part], processes: int, *, ahead: int = 1
+) -> Iterator[tuple[Part, Result]]:
+    """Yield parts with what became of each, in their order; no more of them are held than the processes work on.
+
+    Args:
+        work: Can be pickled, as parts and results can; of what it raises elsewhere this process hears by doing that
+            part itself.
+        parts: Asked for one by one.
+        processes: 1 for this one alone; else so many others do the work. What one of them leaves undone because it
+            was ended, this one does.
+        ahead: How many parts each is given at once. More than one only of parts that are small: a process that sends a
+            large result and one that sends it a large part would wait for each other.
+    """
+    if processes == 1:
+        for part in parts:
+            yield part, work(part)
+        return
+    workers: list[_Worker[Part, Result]] = [_Worker(work) for _ in range(processes)]
+    try:
+        yield from _shared(work, iter(parts), workers, ahead)
+    finally:
+        for worker in workers:
+            worker.end()
+
+
+def _shared(
+    work: Callable[[Part], Result], parts: Iterator[Part], workers: list[_Worker[Part, Result]], ahead: int
+) -> Iterator[tuple[Part, Result]]:
+    order: deque[tuple[int, Part]] = deque()
+    done: dict[int, Result] = {}
+    number, is_last = 0, False
+    while True:
+        for worker in workers:
+            while not is_last and len(worker.given) < ahead and len(order) < 4 * len(workers):
+                try:
+                    part = next(parts)
+                except StopIteration:
+                    is_last = True
+                    break
+                order.append((number, part))
+                worker.give(number, part)
+                number += 1
+        while order and order[0][0] in done:
+            first, part = order.popleft()
+            yield part, done.pop(first)
+        if not order:
+            if is_last:
+                return
+            continue
+        for worker in _answering(workers):
+            done.update(worker.answer())
+        for lost, part in [given for worker in workers for given in worker.lost()]:
+            done[lost] = work(part)
+
+
+def _answering(workers: list[_Worker[Part, Result]]) -> list[_Worker[Part, Result]]:
+    by_connection = {worker.connection: worker for worker in workers if worker.given}
+    return [by_connection[connection] for connection in wait(list(by_connection)) if isinstance(connection, Connection)]
+
+
+class _Worker(Generic[Part, Result]):
+    """One process, and the parts that it was given and has not answered yet."""
+
+    def __init__(self, work: Callable[[Part], Result]) -> None:
+        self.connection, others = Pipe()
+        self.given: deque[tuple[int, Part]] = deque()
+        self._is_lost = False
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", __name__, str(others.fileno())], pass_fds=[others.fileno()], stdin=subprocess.DEVNULL
+        )
+        others.close()
+        self._send(work)
+
+    def give(self, number: int, part: Part) -> None:
+        self.given.append((number, part))
+        self._send(part)
+
+    def answer(self) -> dict[int, Result]:
+        try:
+            result = self.connection.recv()
+        except (EOFError, OSError):
+            self._is_lost = True
+            return {}
+        number, _ = self.given.popleft()
+        return {number: result}
+
+    def lost(self) -> list[tuple[int, Part]]:
+        """Return the parts that will not be answered any more."""
+        if not self._is_lost:
+            return []
+        parts = list(self.given)
+        self.given.clear()
+        return parts
+
+    def end(self) -> None:
+        self.connection.close()
+        try:
+            self._process.wait(_SECONDS_TO_END)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _send(self, what: object) -> None:
+        with contextlib.suppress(OSError):  # it has ended, which the answer tells
+            self.connection.send(what)
+
+
+def main(descriptor: int) -> None:
+    """Answer parts with what became of each, until the connection is closed, or one cannot be worked on."""
+    with Connection(descriptor) as connection, contextlib.suppress(EOFError, OSError, KeyboardInterrupt):
+        work: Callable[[Any], Any] = connection.recv()
+        while True:
+            part = connection.recv()
+            try:
+                result = work(part)
+            except Exception:
+                return  # whoever gave it meets the same error, and can say more of it
+            connection.send(result)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
