@@ -14,7 +14,6 @@ from afinador.data.detection import detect_format, encoding_of
 from afinador.data.json_documents import as_record, read_json
 from afinador.data.json_values import BrokenJSONError, Decoder, decode_quickly
 from afinador.data.lines import LONGEST_LINE_BYTES, Line, decoded, lines_of, raw_lines
-from afinador.data.loaders import read_with_loader
 from afinador.data.mapping import mapped
 from afinador.data.records import Encoding, Format, Problem, Record
 from afinador.data.tables import read_arrow, read_parquet
@@ -55,7 +54,7 @@ def _read(path: Path, format: Format, reading: DatasetReading | None) -> Iterato
         "parquet": lambda: read_parquet(path),
         "arrow": lambda: read_arrow(path),
         "folder": lambda: _read_folder(path, reading),
-        "custom": lambda: read_with_loader(path, reading),
+        "custom": lambda: _read_with_loader(path, reading),
     }
     try:
         yield from readers[format]()
@@ -68,6 +67,12 @@ def _read_folder(path: Path, reading: DatasetReading | None) -> Iterator[Record 
 
     of_each = reading.of_member() if reading else None
     return read_folder(path, reading, lambda file, name: _read(file, detect_format(file, name, of_each), of_each))
+
+
+def _read_with_loader(path: Path, reading: DatasetReading | None) -> Iterator[Record | Problem]:
+    from afinador.data.loaders import read_with_loader  # settings and pydantic: half the start of a judging process
+
+    return read_with_loader(path, reading)
 
 
 def _read_text(path: Path, encoding: Encoding | None, *, by_lines: bool) -> Iterator[Record | Problem]:

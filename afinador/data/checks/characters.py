@@ -23,6 +23,8 @@ _BYTES_OF_STRANGE = (
     (b"\xef", re.compile(rb"\xef[\xb7\xbb\xbf][\x90-\xbf]")),
 )
 
+_FEW = 1000
+
 _CONTROL_BYTES = [bytes([code]) for code in (*range(0x09), *range(0x0E, 0x20), 0x7F)]
 
 _NAMES = {
@@ -44,7 +46,19 @@ def may_be_strange_text(raw: bytes) -> bool:
 
 
 def _has_strange_bytes(raw: bytes) -> bool:
-    return not raw.isascii() and any(first in raw and pattern.search(raw) for first, pattern in _BYTES_OF_STRANGE)
+    return not raw.isascii() and any(_holds(raw, first, pattern) for first, pattern in _BYTES_OF_STRANGE)
+
+
+def _holds(raw: bytes, first: bytes, pattern: re.Pattern[bytes]) -> bool:
+    """Tell whether a pattern that begins with a byte is found: from one to the next of these, where they are few."""
+    at = raw.find(first)
+    for _ in range(_FEW):
+        if at < 0:
+            return False
+        if pattern.match(raw, at):
+            return True
+        at = raw.find(first, at + 1)
+    return at >= 0 and pattern.search(raw, at) is not None
 
 
 def strange_characters(record: Record, texts: Iterable[tuple[str, str]]) -> Iterator[Problem]:

@@ -54,17 +54,21 @@ class NearDuplicates:
 
     def add(self, line: int, signature: bytes) -> int | None:
         """Take a record up; return the line of an earlier one that is nearly equal, None if there is none."""
-        like = self.find(signature)
+        bands = _bands(signature)
+        like = self._find(signature, bands)
         number = len(self._lines)
         self._lines.append(line)
         self._signatures.append(signature)
-        for band in _bands(signature):
+        for band in bands:
             self._first_with.setdefault(band, number)
         return like
 
     def find(self, signature: bytes) -> int | None:
         """Return the line of the first record taken up that is nearly equal; None if there is none."""
-        candidates = {self._first_with[band] for band in _bands(signature) if band in self._first_with}
+        return self._find(signature, _bands(signature))
+
+    def _find(self, signature: bytes, bands: list[tuple[int, int]]) -> int | None:
+        candidates = {self._first_with[band] for band in bands if band in self._first_with}
         for number in sorted(candidates):
             if likeness(signature, self._signatures[number]) >= LIKENESS:
                 return self._lines[number]

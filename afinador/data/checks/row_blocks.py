@@ -8,10 +8,8 @@ outside of quotes is followed by a part that begins with a row, as the reader re
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from io import StringIO
 from pathlib import Path
 
@@ -20,12 +18,11 @@ from afinador.data.checks.findings import Findings, Proven
 from afinador.data.checks.judging import LONG_RECORD_CHARACTERS, Judge
 from afinador.data.checks.line_blocks import BLOCK_BYTES, Block, is_searched
 from afinador.data.checks.personal_data import may_be_personal
+from afinador.data.checks.plain_rows import MOST_COLUMNS, PlainRows, row_pattern
 from afinador.data.checks.proofs import is_claimed
 from afinador.data.delimited import Dialect, dialect_of, named_columns, record_of_row
 from afinador.data.lines import BYTE_ORDER_MARK, LONGEST_LINE_BYTES
 from afinador.data.shapes import SHAPES
-
-_MOST_COLUMNS_BY_PATTERN = 50
 
 
 @dataclass(frozen=True)
@@ -99,9 +96,14 @@ class Rows:
         places = None if may_be_strange_text(raw) else self._places()
         used = set(SHAPES[self.judge.shape]) if self.judge.shape else set()
         ignored = [name for name in self.header if name and name not in used]
-        line = block.first_line
-        for row, lines in _rows_of(raw.decode(), self.dialect, len(self.header)):
-            proven = _proven(row, len(self.header), places, ignored, self.judge.shape == "text_label")
+        line, position = block.first_line, 0
+        is_labelled = self.judge.shape == "text_label"
+        if places is not None and not block.closely and 2 <= len(self.header) <= MOST_COLUMNS:
+            position, line = PlainRows(self.dialect, len(self.header), *places, is_labelled).take(raw, line, found)
+            if position:
+                found.ignore(ignored)
+        for row, lines in _rows_of(raw[position:], self.dialect, len(self.header)):
+            proven = _proven(row, len(self.header), places, ignored, is_labelled)
             if proven is not None and not (block.closely and may_be_personal(proven.parts)):
                 found.take(line, proven, closely=block.closely)
             elif row:
@@ -120,38 +122,33 @@ class Rows:
         return self.header.index(first), self.header.index(second)
 
 
-def _rows_of(text: str, dialect: Dialect, columns: int) -> Iterator[tuple[list[str], int]]:
+def _rows_of(raw: bytes, dialect: Dialect, columns: int) -> Iterator[tuple[list[str], int]]:
     """Yield each row, and on how many lines it stands, as the csv module reads it.
 
     Rows as most are, with all columns and quotes around whole values alone, are found by a pattern in half of the time;
     from the first other one on the csv module reads.
+
+    Raises:
+        UnicodeDecodeError: While iterating: it is not UTF-8.
     """
     position = 0
-    match = _row_pattern(dialect, columns).match if 2 <= columns <= _MOST_COLUMNS_BY_PATTERN else lambda *_: None
+    match = row_pattern(dialect, columns).match if 2 <= columns <= MOST_COLUMNS else lambda *_: None
     quote, pair = dialect.quote, 2 * dialect.quote
-    while found := match(text, position):
+    while found := match(raw, position):
         values = found.groups()
         row = [
-            bare if quoted is None else quoted.replace(pair, quote) if quote in quoted else quoted
+            bare.decode() if quoted is None else quoted.decode().replace(pair, quote)
             for quoted, bare in zip(values[::2], values[1::2], strict=True)
         ]
-        yield row, text.count("\n", position, found.end())
+        yield row, raw.count(b"\n", position, found.end())
         position = found.end()
     csv.field_size_limit(LONGEST_LINE_BYTES)
-    reader = csv.reader(
-        StringIO(text[position:], newline="\n"), delimiter=dialect.delimiter, quotechar=quote, strict=True
-    )
+    text = StringIO(raw[position:].decode(), newline="\n")
+    reader = csv.reader(text, delimiter=dialect.delimiter, quotechar=quote, strict=True)
     lines = 0
     for row in reader:
         yield row, reader.line_num - lines
         lines = reader.line_num
-
-
-@cache
-def _row_pattern(dialect: Dialect, columns: int) -> re.Pattern[str]:
-    quote, delimiter = re.escape(dialect.quote), re.escape(dialect.delimiter)
-    value = f"(?:{quote}([^{quote}]*+(?:{quote}{quote}[^{quote}]*+)*+){quote}|([^{quote}{delimiter}\r\n]*+))"
-    return re.compile(delimiter.join([value] * columns) + r"\r?\n")
 
 
 def _has_other_line_ends(raw: bytes) -> bool:

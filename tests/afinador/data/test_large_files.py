@@ -17,6 +17,7 @@ from afinador.data import processes, validation
 from afinador.data.checks import line_blocks, row_blocks
 from afinador.data.checks.judging import Judge
 from afinador.data.checks.line_blocks import Block, JsonLines, blocks_of
+from afinador.data.checks.plain_rows import row_pattern
 from afinador.data.delimited import Dialect
 from afinador.data.shapes import SHAPES
 from afinador.data.validation import validate_dataset
@@ -178,12 +179,12 @@ def test_rows_are_those_that_the_csv_module_reads(dialect):
             said[0] = str(error)
         try:
             line = 0
-            for row, lines_of_row in row_blocks._rows_of(text, dialect, columns):
+            for row, lines_of_row in row_blocks._rows_of(text.encode(), dialect, columns):
                 found.append((row, line := line + lines_of_row))
         except csv.Error as error:
             said[1] = str(error)
         assert (found, said[1]) == (expected, said[0]), text
-        match = row_blocks._row_pattern(dialect, columns).match(text)
+        match = row_pattern(dialect, columns).match(text.encode())
         read_by_pattern += columns > 1 and match is not None
     assert read_by_pattern > 1000
 
