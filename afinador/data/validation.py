@@ -161,9 +161,11 @@ def _record_parts(records: Iterator[Record | Problem], judge: Judge) -> Iterator
         judge.judge(found, findings, closely=closely)
         characters += _size_of(found)
         if findings.records >= RECORDS_IN_BLOCK or characters >= BLOCK_BYTES:
+            judge.finish()
             yield findings
             number += 1
             closely, findings, characters = is_searched(number), Findings(), 0
+    judge.finish()
     yield findings
 
 

@@ -2,7 +2,7 @@
 
 What is learnt is the metadata, as JSON. How they are asked for is a matter of the job, see ``afinador.data.extraction``:
 with the prompt of the document's ``type``, or with a template of the fields that are wanted, which ``schema`` may give.
-Where ``schema`` is a JSON Schema, metadata have to fit it. Metadata and schema are objects, or JSON texts of objects as a CSV holds them.
+Where ``schema`` is a JSON Schema, metadata have to fit it (``afinador.data.schema_checks``). Metadata and schema are objects, or JSON texts of objects as a CSV holds them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import json
 from typing import Any
 
 from afinador.data.extraction import Document, default_request
-from afinador.data.metadata_schema import is_json_schema, mismatch
 from afinador.data.quoting import described
 from afinador.data.records import Problem, Record
 from afinador.data.shapes.example import Example
@@ -28,8 +27,6 @@ def _read(record: Record) -> Example | Problem:
     schema = _object(fields["schema"]) if fields.get("schema") not in (None, "") else None
     if problem is None and fields.get("schema") not in (None, ""):
         problem = _unusable_object(record, "schema", schema)
-    if problem is None and isinstance(schema, dict) and is_json_schema(schema):
-        problem = _unfitting(record, metadata, schema)
     if problem is not None:
         return problem
     document = Document(fields["document"], metadata, fields.get("type"), schema)
@@ -44,15 +41,6 @@ def _object(value: Any) -> Any:
         return json.loads(value)
     except (ValueError, RecursionError):
         return value
-
-
-def _unfitting(record: Record, metadata: dict[str, Any], schema: dict[str, Any]) -> Problem | None:
-    said = mismatch(metadata, schema)
-    if said is None:
-        return None
-    return Problem(
-        "schema_mismatch", f"{record.place}: {said}. Correct the metadata or the schema.", record.line, "metadata"
-    )
 
 
 def _unusable_object(record: Record, name: str, value: Any) -> Problem | None:
