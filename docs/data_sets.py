@@ -9,7 +9,7 @@ from markdown_lines import Lines, code, table
 
 def formats() -> Lines:
     """Yield what data sets may be like, from the tables that the readers go by."""
-    from afinador.data import archives, compressed, json_documents, lines, schema_checks, shapes, table_rows
+    from afinador.data import archives, compressed, json_documents, lines, mapping, schema_checks, shapes, table_rows
     from afinador.data.formats import COMPRESSIONS, FORMATS
 
     yield from ("# Data sets", "", "## Formats", "")
@@ -31,6 +31,7 @@ def formats() -> Lines:
     yield f"| Parquet and Arrow | a process of their own with {table_rows.MEMORY_BYTES >> 30} GiB of memory; {table_rows.LONGEST_RECORD_BYTES >> 20} MiB a record |"
     yield f"| what is compressed, an archive, a batch of rows | unpacks to {compressed.MAX_UNPACKED_BYTES >> 30} GiB at most, and to {compressed.MAX_RATIO} times its size (below {compressed.BYTES_WITHOUT_RATIO >> 20} MiB any) |"
     yield f"| files of a folder or an archive | {archives.MOST_FILES}; no links, no devices, no names that lead out of it |"
+    yield f"| templates of a mapping | make {mapping.MOST_CHARACTERS >> 20} Mi characters of a record at most, and {compressed.MAX_RATIO} times as many as a file has (below {compressed.BYTES_WITHOUT_RATIO >> 20} Mi any) |"
     yield f"| metadata held against a schema | {schema_checks.SECONDS_PER_RECORD:g} s of a processor a record and {schema_checks.SECONDS_PER_FILE:g} s a file, for each process that judges it, and {10**6 / schema_checks.BYTES_PER_SECOND:g} s for each MB of metadata and schemas; {schema_checks.MEMORY_BYTES >> 30} GiB of memory |"
     yield from ("", "## Shapes", "", *_shapes(shapes), *_reading())
 
