@@ -9,7 +9,17 @@ from markdown_lines import Lines, code, table
 
 def formats() -> Lines:
     """Yield what data sets may be like, from the tables that the readers go by."""
-    from afinador.data import archives, compressed, json_documents, lines, mapping, schema_checks, shapes, table_rows
+    from afinador.data import (
+        archives,
+        compressed,
+        json_documents,
+        json_values,
+        lines,
+        mapping,
+        schema_checks,
+        shapes,
+        table_rows,
+    )
     from afinador.data.formats import COMPRESSIONS, FORMATS
 
     yield from ("# Data sets", "", "## Formats", "")
@@ -27,7 +37,7 @@ def formats() -> Lines:
     yield "the encoding that is declared. In a CSV all values are text, so records with numbers, true or false, or null"
     yield "are refused when one is written, by record and field: JSON Lines holds them, or a step `transform` makes them text."
     yield from ("", "| limit | |", "|---|---|")
-    yield f"| one line, one value of a JSON document | {lines.LONGEST_LINE_BYTES >> 20} MiB, {json_documents.LONGEST_VALUE_CHARACTERS >> 20} Mi characters |"
+    yield f"| one line, one value of a JSON document | {lines.LONGEST_LINE_BYTES >> 20} MiB, {json_documents.LONGEST_VALUE_CHARACTERS >> 20} Mi characters; {json_values.DEEPEST} levels deep |"
     yield f"| Parquet and Arrow | a process of their own with {table_rows.MEMORY_BYTES >> 30} GiB of memory; {table_rows.LONGEST_RECORD_BYTES >> 20} MiB a record |"
     yield f"| what is compressed, an archive, a batch of rows | unpacks to {compressed.MAX_UNPACKED_BYTES >> 30} GiB at most, and to {compressed.MAX_RATIO} times its size (below {compressed.BYTES_WITHOUT_RATIO >> 20} MiB any) |"
     yield f"| files of a folder or an archive | {archives.MOST_FILES}; no links, no devices, no names that lead out of it |"

@@ -7,10 +7,10 @@ Where ``schema`` is a JSON Schema, metadata have to fit it (``afinador.data.sche
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from afinador.data.extraction import Document, default_request
+from afinador.data.json_values import BrokenJSONError, decode_text, why_not_json
 from afinador.data.quoting import described
 from afinador.data.records import Problem, Record
 from afinador.data.shapes.example import Example
@@ -38,21 +38,27 @@ def _object(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        return json.loads(value)
-    except (ValueError, RecursionError):
-        return value
+        return decode_text(value)
+    except BrokenJSONError as error:
+        return error
 
 
 def _unusable_object(record: Record, name: str, value: Any) -> Problem | None:
     if value is None:
         said = f"{record.place}: {name!r} is null. Write an object, or remove the record."
         return Problem("null_field", said, record.line, name)
+    if isinstance(value, BrokenJSONError):
+        said = f"{record.place}: {name!r} must be an object, or the JSON text of one, but is a text that is no JSON: {value}"
+        return Problem("wrong_type", said, record.line, name)
     if not isinstance(value, dict):
         said = f'{record.place}: {name!r} is {described(value)}, but must be an object such as {{"title": "…"}}.'
         return Problem("wrong_type", said, record.line, name)
     if not value:
         said = f"{record.place}: {name!r} is empty. Write at least one field, or remove the record."
         return Problem("empty_field", said, record.line, name)
+    if (strange := why_not_json(value)) is not None:
+        said = f"{record.place}: {name!r} holds {strange}, but must be what JSON can hold. Write it as a text."
+        return Problem("wrong_type", said, record.line, name)
     return None
 
 
