@@ -29,7 +29,7 @@ _LONGEST_KEPT_BYTES = 1 << 16
 # Each level of a schema takes a dozen calls; so many fit on the stack of a process.
 _DEEPEST_CALLS = 8000
 
-Complaint = tuple[Literal["schema_mismatch", "schema_dialect", "schema_unchecked"], str]
+Complaint = tuple[Literal["schema_mismatch", "schema_dialect", "schema_too_costly", "schema_unchecked"], str]
 
 
 class _UnusableError(Exception):

@@ -145,7 +145,7 @@ class SchemaChecks:
             return answers
         why = f"took more than {seconds:.2g} s" if is_slow else f"took more than {MEMORY_BYTES >> 30} GiB of memory"
         said = f"holding its metadata against its schema {why} and was stopped. {_REMEDY}"
-        return [("schema_unchecked", said)]
+        return [("schema_too_costly", said)]
 
 
 def _with_schema(questions: Sequence[_Question]) -> list[_Question]:
