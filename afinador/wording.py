@@ -28,7 +28,7 @@ _KINDS = {
     "model": "an object",
     "string": "a string",
 }
-_KIND_TAGS = ("str", "int", "float", "bool")
+_KIND_TAGS = ("str", "constrained-str", "int", "float", "bool")
 _MARKS = "letters, digits, dots, dashes and underscores"
 _PATTERNS = {
     r"^[A-Za-z0-9._-]{1,96}$": f"1 to 96 {_MARKS}",
@@ -52,20 +52,29 @@ def complaint(error: ValidationError) -> tuple[str, str]:
     if first["type"] == "missing":
         field = ".".join(map(str, first["loc"]))
         return field, f"The field {field!r} is required."
-    alternatives = [fault for fault in faults if fault["loc"][:1] == first["loc"][:1] and _is_of_a_union(fault)]
-    if not alternatives:
+    place = _place_of_union(first)
+    if place is None:
         field = ".".join(map(str, first["loc"])) or "body"
         return field, f"{field} is {shown(first['input'])}; {demand(first)}."
-    field = str(first["loc"][0])
+    alternatives = [fault for fault in faults if _place_of_union(fault) == place]
+    field = ".".join(map(str, place))
+    # One of the alternatives it is, and only its length or the like is wrong.
+    near = next((fault for fault in alternatives if not demand(fault).startswith("it must be ")), None)
+    if near is not None:
+        return field, f"{field} is {shown(near['input'])}; {demand(near)}."
     given = next((fault["input"] for fault in alternatives if not isinstance(fault["loc"][-1], int)), first["input"])
     kinds = dict.fromkeys(_alternative(fault) for fault in alternatives)
     return field, f"{field} is {shown(given)}; it must be {' or '.join(kinds)}."
 
 
-def _is_of_a_union(fault: Mapping[str, Any]) -> bool:
-    """Tell whether pydantic has put the name of a type behind the field's, as it does where several are allowed."""
-    tag = fault["loc"][1] if len(fault["loc"]) > 1 else None
-    return isinstance(tag, str) and (tag in _KIND_TAGS or tag.startswith(("list[", "dict[")))
+def _place_of_union(fault: Mapping[str, Any]) -> tuple[int | str, ...] | None:
+    """Return the place of a field of which pydantic tells the type that it has tried, as where several are allowed."""
+    place: tuple[int | str, ...] = fault["loc"]
+    for index in range(len(place) - 1, 0, -1):
+        tag = place[index]
+        if isinstance(tag, str) and (tag in _KIND_TAGS or tag.startswith(("list[", "dict["))):
+            return place[:index]
+    return None
 
 
 def _alternative(fault: Mapping[str, Any]) -> str:

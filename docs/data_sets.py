@@ -9,7 +9,17 @@ from markdown_lines import Lines, code, table
 
 def formats() -> Lines:
     """Yield what data sets may be like, from the tables that the readers go by."""
-    from afinador.data import archives, compressed, json_documents, lines, shapes, table_rows
+    from afinador.data import (
+        archives,
+        compressed,
+        json_documents,
+        json_values,
+        lines,
+        mapping,
+        schema_checks,
+        shapes,
+        table_rows,
+    )
     from afinador.data.formats import COMPRESSIONS, FORMATS
 
     yield from ("# Data sets", "", "## Formats", "")
@@ -27,10 +37,12 @@ def formats() -> Lines:
     yield "the encoding that is declared. In a CSV all values are text, so records with numbers, true or false, or null"
     yield "are refused when one is written, by record and field: JSON Lines holds them, or a step `transform` makes them text."
     yield from ("", "| limit | |", "|---|---|")
-    yield f"| one line, one value of a JSON document | {lines.LONGEST_LINE_BYTES >> 20} MiB, {json_documents.LONGEST_VALUE_CHARACTERS >> 20} Mi characters |"
+    yield f"| one line, one value of a JSON document | {lines.LONGEST_LINE_BYTES >> 20} MiB, {json_documents.LONGEST_VALUE_CHARACTERS >> 20} Mi characters; {json_values.DEEPEST} levels deep |"
     yield f"| Parquet and Arrow | a process of their own with {table_rows.MEMORY_BYTES >> 30} GiB of memory; {table_rows.LONGEST_RECORD_BYTES >> 20} MiB a record |"
     yield f"| what is compressed, an archive, a batch of rows | unpacks to {compressed.MAX_UNPACKED_BYTES >> 30} GiB at most, and to {compressed.MAX_RATIO} times its size (below {compressed.BYTES_WITHOUT_RATIO >> 20} MiB any) |"
     yield f"| files of a folder or an archive | {archives.MOST_FILES}; no links, no devices, no names that lead out of it |"
+    yield f"| templates of a mapping | make {mapping.MOST_CHARACTERS >> 20} Mi characters of a record at most, and {compressed.MAX_RATIO} times as many as a file has (below {compressed.BYTES_WITHOUT_RATIO >> 20} Mi any) |"
+    yield f"| metadata held against a schema | {schema_checks.SECONDS_PER_RECORD:g} s of a processor a record and {schema_checks.SECONDS_PER_FILE:g} s a file, for each process that judges it, and {10**6 / schema_checks.BYTES_PER_SECOND:g} s for each MB of metadata and schemas; {schema_checks.MEMORY_BYTES >> 30} GiB of memory |"
     yield from ("", "## Shapes", "", *_shapes(shapes), *_reading())
 
 
@@ -43,6 +55,12 @@ def _shapes(shapes: Any) -> Lines:
         example = f"[{code(name)}](../{shape.example_file})"
         rows.append((example, ", ".join(fields), shape.description, ", ".join(map(code, shape.tasks)) or "stored only"))
     yield from table(("shape, with an example", "fields", "what is learnt", "tasks"), rows)
+    yield "A `schema` that has `$schema`, or the type object and `properties`, is a JSON Schema, which `metadata` have to fit; any"
+    yield "other one is a template, which they need not. Its draft is the one that `$schema` names, 3 to 2020-12, or 2020-12; of an"
+    yield "unknown one a warning says that nothing was held against it. `format` is not checked, and references that lead out of"
+    yield "the schema are not followed, which is an error. So is what took longer than its time: the verdict names the records"
+    yield "that were not held against their schemas."
+    yield ""
 
 
 def _reading() -> Lines:

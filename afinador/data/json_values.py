@@ -10,6 +10,9 @@ import orjson
 
 from afinador.data.quoting import shortened
 
+DEEPEST = 254
+"""Objects and arrays within each other: so many does orjson write."""
+
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")
 # From so many digits on a number is no 64 bit integer, and orjson rounds it.
 _MANY_DIGITS = b"0" * 19
@@ -69,6 +72,8 @@ class Decoder:
             # Half a surrogate pair can only come from an escape.
             if text.find("\\u", start, end) >= 0:
                 json.dumps(value, ensure_ascii=False).encode("utf-8")
+            if text.count("{", start, end) + text.count("[", start, end) > DEEPEST and _is_deep(value):
+                raise RecursionError
             return value, end
         except json.JSONDecodeError as error:
             # One character and no more: what is broken cannot be searched for what must not be told.
@@ -77,7 +82,9 @@ class Decoder:
             message = f"{reason} before {near}. Write it with a JSON library."
             raise BrokenJSONError(message, error.pos, may_go_on=True) from error
         except RecursionError as error:
-            raise BrokenJSONError("it is nested too deeply. Flatten it.", start) from error
+            raise BrokenJSONError(
+                f"it is nested too deeply (more than {DEEPEST} levels). Flatten it.", start
+            ) from error
         except UnicodeEncodeError as error:
             message = "it holds half a surrogate pair (\\ud800 to \\udfff), which is no character. Remove it."
             raise BrokenJSONError(message, start) from error
@@ -86,6 +93,56 @@ class Decoder:
         except ValueError as error:
             # What is left is Python's limit on the digits of an integer.
             raise BrokenJSONError("it holds a number with thousands of digits. Write it as a string.", start) from error
+
+
+def decode_text(text: str) -> Any:
+    """Return the value of a text that holds JSON and nothing else, as a field of a table may.
+
+    Raises:
+        BrokenJSONError: It does not; the message says why, and what to do.
+    """
+    try:
+        return decode_quickly(text.encode())
+    except ValueError:  # whatever it is, it is told by those who take their time
+        pass
+    stripped = text.strip(" \t\r\n")
+    value, end = Decoder().decode_at(stripped, 0)
+    if end < len(stripped):
+        raise BrokenJSONError(f"it goes on after its value, at character {end + 1}. Remove what follows.", end)
+    return value
+
+
+def why_not_json(value: Any) -> str | None:
+    """Return what in a value JSON cannot hold, as the end of a sentence; None where there is nothing.
+
+    Tables and loaders know more values than JSON: dates, bytes, and numbers that are none.
+    """
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except UnicodeEncodeError:
+        return "half a surrogate pair, which is no character"
+    except TypeError as error:  # "Object of type date is not JSON serializable"
+        kind = str(error).partition(" type ")[2].partition(" ")[0]
+        return f"a value of the type {kind}" if kind else "a key that is no text"
+    except RecursionError:
+        return "values that are nested too deeply"
+    except ValueError:
+        return "NaN or an infinite number"
+    return None
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(DEEPEST + 1):
+        level = [
+            inner
+            for each in level
+            if isinstance(each, dict | list)
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

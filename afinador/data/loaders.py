@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import logging
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -70,13 +71,22 @@ def read_with_loader(path: Path, reading: DatasetReading | None) -> Iterator[Rec
     try:
         for number, row in enumerate(load(path), start=1):
             if isinstance(row, Mapping):
-                yield Record(number, {str(name): value for name, value in row.items()}, "Record")
+                yield _record(number, {str(name): value for name, value in row.items()})
             else:
                 said = f"Record {number} of the loader is {described(row)}, but must be a dictionary."
                 yield Problem("not_an_object", said, number)
     except Exception as error:  # whatever an operator's function raises is a fault of the data, or of the function
         said = f"The loader {reading.loader} failed after record {number}: {_kept_back(error)}."
         yield Problem("loader_failed", said)
+
+
+def _record(number: int, fields: dict[str, Any]) -> Record | Problem:
+    try:
+        json.dumps(fields, ensure_ascii=False, default=repr).encode()
+    except (UnicodeEncodeError, RecursionError, ValueError, TypeError):
+        said = "half a surrogate pair, an object that holds itself, or a key that is no text"
+        return Problem("json_syntax", f"Record {number} of the loader holds {said}. Correct the loader.", number)
+    return Record(number, fields, "Record")
 
 
 def _kept_back(error: Exception) -> str:

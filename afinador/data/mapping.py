@@ -7,77 +7,127 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from afinador.data.compressed import BYTES_WITHOUT_RATIO, MAX_RATIO
 from afinador.data.quoting import masked, shortened
 from afinador.data.records import Problem, Record
 from afinador.errors import nearest
 
+MOST_CHARACTERS = 16 * 2**20
+"""So many may be made of one record by templates; all records of a file become as many times longer as packed bytes may."""
+
 _PARTS = re.compile(r"(\{\{|\}\})|\{([^{}]*)\}")
 _MISSING = object()
+_SHORTER = "Name each column once, or shorten the templates."
 
 
 def mapped(found: Iterator[Record | Problem], mapping: Mapping[str, Any]) -> Iterator[Record | Problem]:
     """Yield records that have the fields of a mapping and no others, and the problems as they are.
 
-    A record that lacks a column of the mapping becomes the problem that names it.
+    A record that lacks a column of the mapping, or has nothing where a template needs something, becomes the problem that
+    says so. So does one of which templates make too much; where they make too much of the whole file, its reading ends.
 
     Args:
         found: What was read.
         mapping: By field a column, a path into one (``a.b``, ``a.0``), or a template (``Question: {question}``); or a list
             or an object, in which every text is a template.
     """
+    read = made = 0
     for record in found:
-        yield record if isinstance(record, Problem) else _mapped(record, mapping)
+        if isinstance(record, Problem):
+            yield record
+            continue
+        read += _characters_in(record.fields)
+        filling = _Filling(record, mapping)
+        yield (result := filling.mapped())
+        made += filling.characters if isinstance(result, Record) else 0
+        if made > max(BYTES_WITHOUT_RATIO, MAX_RATIO * read):
+            yield Problem(
+                "unreadable_file",
+                f"The mapping makes more than {MAX_RATIO} times as much text as the file has. {_SHORTER}",
+            )
+            return
 
 
-def _mapped(record: Record, mapping: Mapping[str, Any]) -> Record | Problem:
-    fields: dict[str, Any] = {}
-    for field, source in mapping.items():
-        try:
-            fields[field] = _taken(record.fields, source) if isinstance(source, str) else _built(record.fields, source)
-        except _Gap as gap:
-            return _missing(record, field, gap.column)
-    return Record(record.line, fields, record.unit, record.origin)
+class _Filling:
+    """Makes one record of another, and counts the characters that templates put in."""
 
+    def __init__(self, record: Record, mapping: Mapping[str, Any]) -> None:
+        self._record, self._fields, self._mapping = record, record.fields, mapping
+        self.characters = 0
 
-def _taken(fields: Mapping[str, Any], source: str) -> Any:
-    value = _value(fields, source)
-    if value is not _MISSING:
-        return value
-    if _PARTS.search(source):
-        return _filled(fields, source)
-    raise _Gap(source)
+    def mapped(self) -> Record | Problem:
+        """Return the record that the mapping makes, or why there is none."""
+        record = self._record
+        fields: dict[str, Any] = {}
+        for field, source in self._mapping.items():
+            try:
+                fields[field] = self._taken(source) if isinstance(source, str) else self._built(source)
+            except _Gap as gap:
+                return _missing(record, field, gap)
+            except _TooLongError:
+                said = f"{record.place}: the mapping makes more than {MOST_CHARACTERS >> 20} Mi characters of it. {_SHORTER}"
+                return Problem("template_too_long", said, record.line, field)
+        return Record(record.line, fields, record.unit, record.origin)
 
+    def _taken(self, source: str) -> Any:
+        value = _value(self._fields, source)
+        if value is not _MISSING:
+            return value
+        if _PARTS.search(source):
+            return self._filled(source)
+        raise _Gap(source)
 
-def _built(fields: Mapping[str, Any], source: Any) -> Any:
-    if isinstance(source, str):
-        return _filled(fields, source)
-    if isinstance(source, Mapping):
-        return {name: _built(fields, each) for name, each in source.items()}
-    if isinstance(source, list):
-        return [_built(fields, each) for each in source]
-    return source
+    def _built(self, source: Any) -> Any:
+        if isinstance(source, str):
+            return self._filled(source)
+        if isinstance(source, Mapping):
+            return {name: self._built(each) for name, each in source.items()}
+        if isinstance(source, list):
+            return [self._built(each) for each in source]
+        return source
+
+    def _filled(self, template: str) -> str:
+        filled, position = [], 0
+        for part in _PARTS.finditer(template):
+            filled.append(self._counted(template[position : part.start()]))
+            position = part.end()
+            filled.append(self._counted(part[1][0] if part[1] else self._text(part[2].strip())))
+        filled.append(self._counted(template[position:]))
+        return "".join(filled)
+
+    def _text(self, column: str) -> str:
+        value = _value(self._fields, column)
+        if value is _MISSING or value is None:
+            raise _Gap(column, is_null=value is None)
+        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+    def _counted(self, text: str) -> str:
+        self.characters += len(text)
+        if self.characters > MOST_CHARACTERS:
+            raise _TooLongError
+        return text
 
 
 class _Gap(Exception):
     """What a template needs and a record does not have."""
 
-    def __init__(self, column: str) -> None:
+    def __init__(self, column: str, *, is_null: bool = False) -> None:
         self.column = column
+        self.is_null = is_null
 
 
-def _filled(fields: Mapping[str, Any], template: str) -> str:
-    filled, position = [], 0
-    for part in _PARTS.finditer(template):
-        filled.append(template[position : part.start()])
-        position = part.end()
-        if part[1]:
-            filled.append(part[1][0])
-            continue
-        value = _value(fields, part[2].strip())
-        if value is _MISSING:
-            raise _Gap(part[2].strip())
-        filled.append(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
-    return "".join(filled) + template[position:]
+class _TooLongError(Exception):
+    """Templates make more of a record than is allowed."""
+
+
+def _characters_in(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, Mapping):
+        return len(value) + sum(map(_characters_in, value.values()))
+    if isinstance(value, list):
+        return len(value) + sum(map(_characters_in, value))
+    return 1
 
 
 def _value(fields: Mapping[str, Any], path: str) -> Any:
@@ -97,10 +147,15 @@ def _value(fields: Mapping[str, Any], path: str) -> Any:
     return value
 
 
-def _missing(record: Record, field: str, column: str) -> Problem:
+def _missing(record: Record, field: str, gap: _Gap) -> Problem:
+    if gap.is_null:
+        said = (
+            f"{record.place}: {shortened(gap.column)} is null, and a template of the mapping takes {field!r} from it."
+        )
+        return Problem("unmapped_column", f"{said} Write a value, or remove the record.", record.line, field)
     found = ", ".join(shortened(name) for name in list(record.fields)[:8]) or "none"
     message = (
-        f"{record.place} has no column {shortened(column)}, from which the mapping takes {field!r} (found: {found})."
-        f"{nearest(column, map(masked, record.fields))} Correct the mapping, or the record."
+        f"{record.place} has no column {shortened(gap.column)}, from which the mapping takes {field!r} (found: {found})."
+        f"{nearest(gap.column, map(masked, record.fields))} Correct the mapping, or the record."
     )
     return Problem("unmapped_column", message, record.line, field)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from afinador.data.json_values import BrokenJSONError, decode_text, why_not_json
 from afinador.data.quoting import described, named, shortened
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
@@ -62,6 +63,8 @@ def checked_tools(value: Any, messages: tuple[dict[str, Any], ...]) -> tuple[dic
             raise BadMessagesError(
                 "bad_tools", f"'tools[{index}].function.parameters' must be a JSON schema, an object.", "tools"
             )
+    if (strange := why_not_json(value)) is not None:
+        raise BadMessagesError("bad_tools", f"'tools' holds {strange}, but must be what JSON can hold.", "tools")
     declared = {tool["function"]["name"] for tool in value}
     for call in _calls_of(messages):
         if value and call["function"]["name"] not in declared:
@@ -172,6 +175,9 @@ def _checked_call(call: Any, field: str) -> dict[str, Any]:
         raise BadMessagesError("bad_tool_call", f"{field}.function has no 'name'. Add it.", f"{field}.function.name")
     arguments = function.get("arguments")
     if isinstance(arguments, dict):
+        if (strange := why_not_json(arguments)) is not None:
+            said = f"{field}.function.arguments holds {strange}, but must be what JSON can hold."
+            raise BadMessagesError("bad_tool_call", said, f"{field}.function.arguments")
         arguments = json.dumps(arguments, ensure_ascii=False)
     if not isinstance(arguments, str) or not _is_json_object(arguments):
         raise BadMessagesError(
@@ -184,8 +190,8 @@ def _checked_call(call: Any, field: str) -> dict[str, Any]:
 
 def _is_json_object(text: str) -> bool:
     try:
-        return isinstance(json.loads(text), dict)
-    except (ValueError, RecursionError):
+        return isinstance(decode_text(text), dict)
+    except BrokenJSONError:
         return False
 
 

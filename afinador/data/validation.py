@@ -20,6 +20,7 @@ from afinador.data.checks.workers import Divisible, judged, processes_for
 from afinador.data.compressed import is_compressed
 from afinador.data.delimited import columns_of_csv
 from afinador.data.detection import encoding_of
+from afinador.data.formats import FORMATS
 from afinador.data.quoting import shortened
 from afinador.data.readers import detect_format, read_records
 from afinador.data.records import Format, Problem, Record
@@ -69,12 +70,19 @@ def validate_dataset(
     try:
         report.bytes = path.stat().st_size
         report.format = detect_format(path, name, reading)
+        _require_meaning(reading, report.format, name)
         return _judged(path, name, reading, report, processes, progress)
     except OSError as error:
         report.add_error(Problem("unreadable_file", f"{name!r} cannot be read: {error.strerror}. Check the path."))
     except DataError as error:
         report.add_error(Problem("unreadable_file", error.message))
     return report
+
+
+def _require_meaning(reading: DatasetReading | None, format: Format, name: str) -> None:
+    misfit = reading.misfit(format) if reading is not None else None
+    if misfit is not None:
+        raise DataError(f"{misfit}, and {name!r} is read as {FORMATS[format].title}. Leave it out, or declare format.")
 
 
 def _judged(
@@ -161,9 +169,11 @@ def _record_parts(records: Iterator[Record | Problem], judge: Judge) -> Iterator
         judge.judge(found, findings, closely=closely)
         characters += _size_of(found)
         if findings.records >= RECORDS_IN_BLOCK or characters >= BLOCK_BYTES:
+            judge.finish()
             yield findings
             number += 1
             closely, findings, characters = is_searched(number), Findings(), 0
+    judge.finish()
     yield findings
 
 

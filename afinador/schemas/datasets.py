@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from afinador.errors import InvalidRequestError, UnknownFieldError, nearest
-from afinador.schemas.dataset_formats import Encoding
+from afinador.schemas.dataset_formats import Encoding, Format
 from afinador.wording import complaint
 
 MOST_FIELDS = 50
@@ -97,16 +97,19 @@ class DatasetReading(BaseModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> DatasetReading:
-        for name in ("delimiter", "columns"):
-            if getattr(self, name) is not None and self.format not in (None, "csv", "folder"):
-                raise ValueError(f"{name} is for CSV, and format is {self.format}; leave one of them out")
-        if self.text_unit is not None and self.format not in (None, "text", "folder"):
-            raise ValueError(f"text_unit is for TEXT, and format is {self.format}; leave one of them out")
-        if self.encoding is not None and self.format in ("parquet", "arrow"):
-            raise ValueError(f"encoding is for text formats, and format is {self.format}; leave it out")
+        misfit = None if self.format is None else self.misfit(self.format)
+        if misfit is not None:
+            raise ValueError(f"{misfit}, and format is {self.format}; leave one of them out")
         if self.loader is not None and (given := [name for name in _OF_OUR_READERS if getattr(self, name) is not None]):
             raise ValueError(f"{given[0]} is for the readers of Afinador, and loader names another; leave one out")
         return self
+
+    def misfit(self, format: Format) -> str | None:
+        """Return what is declared and says nothing of a format, as ``delimiter is for CSV``; None where all has a meaning."""
+        for name, what, formats in _OF_SOME_FORMATS:
+            if getattr(self, name) is not None and format not in formats:
+                return f"{name} is for {what}"
+        return None
 
     def of_member(self) -> DatasetReading:
         """Return what is declared of each file of a folder or an archive."""
@@ -117,6 +120,12 @@ class DatasetReading(BaseModel):
         return self.model_dump(mode="json", exclude_none=True)
 
 
+_OF_SOME_FORMATS: tuple[tuple[str, str, tuple[Format, ...]], ...] = (
+    ("delimiter", "CSV", ("csv", "folder")),
+    ("columns", "CSV", ("csv", "folder")),
+    ("text_unit", "TEXT", ("text", "folder")),
+    ("encoding", "text formats", ("csv", "json", "jsonl", "text", "folder")),
+)
 _OF_THE_WHOLE = ("format", "shape", "config", "split", "loader")
 _OF_OUR_READERS = ("format", "encoding", "text_unit", "delimiter", "columns", "config", "split")
 
@@ -132,9 +141,9 @@ def parse_reading(given: Mapping[str, Any]) -> DatasetReading | None:
     for name in fields:
         if name not in DatasetReading.model_fields:
             raise UnknownFieldError(
-                f"{name!r} says nothing about how a data set is to be read; known are: "
-                f"{', '.join(DatasetReading.model_fields)}.{nearest(name, DatasetReading.model_fields)}",
-                param=name,
+                f"{str(name)!r} says nothing about how a data set is to be read; known are: "
+                f"{', '.join(DatasetReading.model_fields)}.{nearest(str(name), DatasetReading.model_fields)}",
+                param=str(name),
             )
     for name in ("mapping", "columns"):
         if isinstance(fields.get(name), str):

@@ -85,9 +85,7 @@ def spec_from_fields(fields: dict[str, Any], folder: Path, name: str) -> FineTun
     require_layers_in_folder(hyperparameters, Path(base.path), repr(base.name))
     name = request.name or name
     training_file = _data_file(folder, request.training_file, "dataset", fields)
-    validation_file = None
-    if request.validation_file is not None:
-        validation_file = _data_file(folder, request.validation_file, "validation_dataset", fields)
+    validation_file = _validation_file(folder, request, fields)
     if start is not None:
         start.require_base_model(base.name, base.sha256)
         start.require_data(training_file, validation_file)
@@ -201,7 +199,9 @@ def _existing(folder: Path, named: str | None, field: str) -> Path:
 
 def _reading(fields: dict[str, Any], data_field: str) -> DatasetReading | None:
     field = next(name for name, what in _READINGS.items() if what == data_field)
-    given = fields.get(field) or {}
+    given = fields.get(field)
+    if given is None:
+        return None
     if not isinstance(given, dict):
         raise InvalidRequestError(
             f"{field} says how a data set is read, by fields such as 'mapping: {{text: question, label: category}}'; it is no "
@@ -211,6 +211,17 @@ def _reading(fields: dict[str, Any], data_field: str) -> DatasetReading | None:
     reading = parse_reading(given)
     require_loader_allowed_here(reading)
     return reading
+
+
+def _validation_file(folder: Path, request: JobRequest, fields: dict[str, Any]) -> DataFile | None:
+    if request.validation_file is not None:
+        return _data_file(folder, request.validation_file, "validation_dataset", fields)
+    if fields.get("validation_reading") is not None:
+        raise InvalidRequestError(
+            "validation_reading says how validation_dataset is read, and there is none. Name it, or leave both out.",
+            param="validation_reading",
+        )
+    return None
 
 
 def _data_file(folder: Path, named: str | None, field: str, fields: dict[str, Any]) -> DataFile:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from afinador.data.checks.characters import strange_characters
 from afinador.data.checks.contents import digest_of, parts_of, texts_of
@@ -11,6 +11,7 @@ from afinador.data.checks.findings import Findings
 from afinador.data.checks.personal_data import personal_data
 from afinador.data.quoting import shortened
 from afinador.data.records import WHOLE_FILE_CODES, Problem, Record
+from afinador.data.schema_checks import DOUBTS, SchemaChecks
 from afinador.data.shapes import OPTIONAL_FIELDS, SHAPES, Example, Shape, fields_allowed, near_miss, to_example
 
 LONG_RECORD_CHARACTERS = 100_000
@@ -25,14 +26,16 @@ class Judge:
         shape: Of its records.
         finds_repetitions: Whether equal records are worth a word; in running text (headings) they are not.
         is_declared: A person has said the shape; that a record also has the fields of another one is no fault then.
+        schemas: Holds metadata against their schemas.
     """
 
     shape: Shape | None
     finds_repetitions: bool
     is_declared: bool = False
+    schemas: SchemaChecks = field(default_factory=SchemaChecks, compare=False)
 
     def judge(self, found: Record | Problem, findings: Findings, *, closely: bool) -> None:
-        """Add what there is to say about one record.
+        """Add what there is to say about one record; some of it may wait for ``finish``.
 
         Args:
             found: What was read.
@@ -49,6 +52,23 @@ class Judge:
         if isinstance(example, Problem):
             findings.errors.add(example)
             return
+        if example.document is None:
+            self._take(found, example, findings, closely)
+            return
+
+        def take_if_it_fits(unfit: Problem | None) -> None:
+            if unfit is not None:
+                (findings.warnings if unfit.code in DOUBTS else findings.errors).add(unfit)
+            if unfit is None or unfit.code in DOUBTS:
+                self._take(found, example, findings, closely)
+
+        self.schemas.ask(found, example.document, take_if_it_fits)
+
+    def finish(self) -> None:
+        """Wait for what is still to be said about the records of a part."""
+        self.schemas.finish()
+
+    def _take(self, found: Record, example: Example, findings: Findings, closely: bool) -> None:
         used = used_fields(self.shape)
         if len(found.fields) > len(used) or not used.issuperset(found.fields):
             findings.ignore([name for name in found.fields if name not in used])

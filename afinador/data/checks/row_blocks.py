@@ -110,6 +110,7 @@ class Rows:
                 record = record_of_row(list(self.header), line, row)
                 self.judge.judge(record, found, closely=block.closely)
             line += lines
+        self.judge.finish()
         return found
 
     def _places(self) -> tuple[int, int] | None:

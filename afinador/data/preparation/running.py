@@ -165,7 +165,7 @@ def _hash_of(source: Path) -> str:
     if source.is_file():
         return sha256_of(source)
     with TemporaryDirectory() as scratch:
-        return sha256_of(pack_folder(source, Path(scratch)))
+        return sha256_of(pack_folder(source, Path(scratch), follows_links=True))
 
 
 def lines_to_read(source: Path, reading: DatasetReading | None = None) -> int | None:

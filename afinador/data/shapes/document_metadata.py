@@ -2,16 +2,15 @@
 
 What is learnt is the metadata, as JSON. How they are asked for is a matter of the job, see ``afinador.data.extraction``:
 with the prompt of the document's ``type``, or with a template of the fields that are wanted, which ``schema`` may give.
-Where ``schema`` is a JSON Schema, metadata have to fit it. Metadata and schema are objects, or JSON texts of objects as a CSV holds them.
+Where ``schema`` is a JSON Schema, metadata have to fit it (``afinador.data.schema_checks``). Metadata and schema are objects, or JSON texts of objects as a CSV holds them.
 """
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from afinador.data.extraction import Document, default_request
-from afinador.data.metadata_schema import is_json_schema, mismatch
+from afinador.data.json_values import BrokenJSONError, decode_text, why_not_json
 from afinador.data.quoting import described
 from afinador.data.records import Problem, Record
 from afinador.data.shapes.example import Example
@@ -28,8 +27,6 @@ def _read(record: Record) -> Example | Problem:
     schema = _object(fields["schema"]) if fields.get("schema") not in (None, "") else None
     if problem is None and fields.get("schema") not in (None, ""):
         problem = _unusable_object(record, "schema", schema)
-    if problem is None and isinstance(schema, dict) and is_json_schema(schema):
-        problem = _unfitting(record, metadata, schema)
     if problem is not None:
         return problem
     document = Document(fields["document"], metadata, fields.get("type"), schema)
@@ -41,30 +38,27 @@ def _object(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        return json.loads(value)
-    except (ValueError, RecursionError):
-        return value
-
-
-def _unfitting(record: Record, metadata: dict[str, Any], schema: dict[str, Any]) -> Problem | None:
-    said = mismatch(metadata, schema)
-    if said is None:
-        return None
-    return Problem(
-        "schema_mismatch", f"{record.place}: {said}. Correct the metadata or the schema.", record.line, "metadata"
-    )
+        return decode_text(value)
+    except BrokenJSONError as error:
+        return error
 
 
 def _unusable_object(record: Record, name: str, value: Any) -> Problem | None:
     if value is None:
         said = f"{record.place}: {name!r} is null. Write an object, or remove the record."
         return Problem("null_field", said, record.line, name)
+    if isinstance(value, BrokenJSONError):
+        said = f"{record.place}: {name!r} must be an object, or the JSON text of one, but is a text that is no JSON: {value}"
+        return Problem("wrong_type", said, record.line, name)
     if not isinstance(value, dict):
         said = f'{record.place}: {name!r} is {described(value)}, but must be an object such as {{"title": "…"}}.'
         return Problem("wrong_type", said, record.line, name)
     if not value:
         said = f"{record.place}: {name!r} is empty. Write at least one field, or remove the record."
         return Problem("empty_field", said, record.line, name)
+    if (strange := why_not_json(value)) is not None:
+        said = f"{record.place}: {name!r} holds {strange}, but must be what JSON can hold. Write it as a text."
+        return Problem("wrong_type", said, record.line, name)
     return None
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from afinador.data.json_values import BrokenJSONError, decode_text
 from afinador.data.messages import BadMessagesError, checked_messages, checked_tools
 from afinador.data.quoting import described, named
 from afinador.data.records import Problem, Record
@@ -75,7 +76,7 @@ def _check_value(turn: dict[str, Any], field: str) -> None:
     if role == "call":
         call = _parsed(value)
         if not isinstance(call, dict) or not isinstance(call.get("name"), str):
-            said = f'{field} is {described(value)}; a call is written as {{"name": "…", "arguments": {{…}}}}.'
+            said = f'{field} is {described(value)}{_why_no_json(value)}; a call is written as {{"name": "…", "arguments": {{…}}}}.'
             raise BadMessagesError("bad_tool_call", said, field)
     elif not value.strip() and role != "reply":
         raise BadMessagesError("empty_content", f"{field} is empty. Write the text, or remove the record.", field)
@@ -115,10 +116,18 @@ def _declared_tools(value: Any) -> Any:
     ]
 
 
+def _why_no_json(text: str) -> str:
+    try:
+        decode_text(text)
+    except BrokenJSONError as error:
+        return f" that is no JSON ({str(error).rstrip('.')})"
+    return ""
+
+
 def _parsed(text: str) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return decode_text(text)
+    except BrokenJSONError:
         return None
 
 

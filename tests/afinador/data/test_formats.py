@@ -283,6 +283,36 @@ def test_each_line_of_a_text_is_a_record_where_that_is_declared(
         parse_reading({"text_unit": "lines", "format": "csv"})
 
 
+@pytest.mark.parametrize(
+    ("name", "reading", "said"),
+    [
+        ("a.csv", DatasetReading(text_unit="lines"), "text_unit is for TEXT, and 'a.csv' is read as CSV"),
+        ("a.jsonl", DatasetReading(delimiter=";"), "delimiter is for CSV, and 'a.jsonl' is read as JSON Lines"),
+        ("a.txt", DatasetReading(columns=["text"]), "columns is for CSV, and 'a.txt' is read as TEXT"),
+    ],
+)
+def test_what_is_declared_and_means_nothing_for_the_format_is_refused(
+    tmp_path: Path, name: str, reading: DatasetReading, said: str
+) -> None:
+    (tmp_path / name).write_text('{"text": "a"}\n')
+    (error,) = validate_dataset(tmp_path / name, name, reading).errors
+    assert error.code == "unreadable_file" and said in error.message
+
+
+@pytest.mark.parametrize(
+    ("mapping", "said"),
+    [
+        ({"prompt": 5}, "mapping.prompt is 5; it must be a string or an array or an object."),
+        ({"str": 5}, "mapping.str is 5; it must be a string or an array or an object."),
+        ({"prompt": ""}, "mapping.prompt is ''; it must not be shorter than 1."),
+    ],
+)
+def test_a_wrong_value_of_a_mapping_is_named_by_its_field_alone(mapping: dict[str, object], said: str) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        parse_reading({"mapping": mapping})
+    assert caught.value.message == said and caught.value.param == "mapping"
+
+
 def test_loader_of_the_operator_is_run_and_its_failure_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "acme_readers.py").write_text(
         "from pathlib import Path\n"

@@ -273,32 +273,3 @@ def test_verdict_on_pairs_says_that_they_are_stored_only(root: Path, capsys: pyt
     show(path.name, report.to_json())
     said = capsys.readouterr().out
     assert "is checked and stored; no training method takes it yet" in said and "can be trained on" not in said
-
-
-PAPER = {"type": "object", "properties": {"year": {"type": "integer"}, "name": {"type": "string", "pattern": "^[A-Z]"}},
-         "required": ["year"], "additionalProperties": False}  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("metadata", "schema", "said"),
-    [
-        ({"year": 1999, "name": "Ada"}, PAPER, None),
-        ({"name": "Ada"}, PAPER, "'metadata' lacks 'year', which its schema requires"),
-        ({"year": "mail@example.org"}, PAPER, "'metadata.year' is a text of 16 characters, but its schema says type"),
-        ({"year": 1, "name": "ada"}, PAPER, "'metadata.name' is a text of 3 characters, but its schema says pattern"),
-        ({"year": 1, "more": 2}, PAPER, "its schema says additionalProperties: 'false'"),
-        ({"a": 1}, {"$schema": "x", "$ref": "https://example.org/schema"}, "cannot be used"),
-        ({"a": 1}, {"$schema": "x", "$ref": "#"}, "refers to itself without end"),
-        ({"a": 1}, {"$schema": "x", "type": "nothing"}, "is no JSON Schema"),
-        ({"a": "a" * 40}, {"$schema": "x", "properties": {"a": {"pattern": "^(a|a)*(a|a)*(a|a)*b$"}}}, "schema"),
-        ({"title": "any"}, {"title": ""}, None),
-    ],
-)
-def test_metadata_have_to_fit_the_json_schema_of_their_record(metadata, schema, said):
-    record = Record(7, {"document": "text", "metadata": metadata, "schema": schema})
-    found = to_example(record, "document_metadata")
-    if said is None:
-        assert isinstance(found, Example)
-    else:
-        assert (found.code, found.line, found.field) == ("schema_mismatch", 7, "metadata")
-        assert found.message.startswith("Line 7: ") and said in found.message and "mail@" not in found.message

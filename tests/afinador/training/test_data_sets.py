@@ -112,7 +112,14 @@ def test_a_job_file_says_how_its_data_are_read(root: Path, tmp_path: Path, monke
     for wrong, said in (
         ({"loader": "acme:read"}, "none is allowed"),
         ({"mappin": {}}, "mapping"),
+        ({1: "csv"}, "'1' says nothing about how"),
         ("csv", "no object"),
+        ([], "no object"),
+        ({"text_unit": "lines"}, "text_unit is for TEXT, and 'asked.csv' is read as CSV"),
     ):
-        with pytest.raises(InvalidRequestError, match=said):
+        with pytest.raises((InvalidRequestError, DataError), match=said):
             spec_from_fields({**fields, "reading": wrong}, tmp_path, "wrong")
+    with pytest.raises(
+        InvalidRequestError, match="validation_reading says how validation_dataset is read, and there is none"
+    ):
+        spec_from_fields({**fields, "validation_dataset": None}, tmp_path, "wrong")

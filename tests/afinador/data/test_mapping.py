@@ -1,0 +1,49 @@
+"""What mappings make of records, and how much of it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from afinador.data.mapping import MOST_CHARACTERS, mapped
+from afinador.data.records import Problem, Record
+from afinador.data.validation import validate_dataset
+from afinador.schemas.datasets import DatasetReading
+
+
+@pytest.mark.parametrize(
+    "mapping",
+    [{"prompt": "{a}" * 3000}, {"messages": [{"role": "user", "content": "{a}"}] * 150, "tools": ["{a}" * 3000]}],
+)
+def test_templates_make_no_more_of_a_record_than_is_allowed(mapping):
+    longest = Record(7, {"a": "x" * (MOST_CHARACTERS // 3000 + 1)})
+    short = Record(8, {"a": "x"})
+    stopped, whole = mapped(iter([longest, short]), mapping)
+    assert isinstance(stopped, Problem) and stopped.code == "template_too_long" and stopped.line == 7
+    assert "Line 7: the mapping makes more than 16 Mi characters of it." in stopped.message
+    assert isinstance(whole, Record)
+
+
+def test_templates_make_no_more_of_a_file_than_what_is_packed_may_become(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("afinador.data.mapping.BYTES_WITHOUT_RATIO", 200_000)
+    template = {"prompt": "{a}" + "y" * 9_990}
+    made = list(mapped((Record(line, {"a": "x"}) for line in range(1, 1000)), template))
+    assert isinstance(made[-1], Problem) and made[-1].code == "unreadable_file"
+    assert "more than 200 times as much text as the file has" in made[-1].message
+    assert len(made) == 200_000 // 9_991 + 2
+    long = list(mapped((Record(line, {"a": "x" * 60}) for line in range(1, 1000)), template))
+    assert len(long) == 999 and all(isinstance(each, Record) for each in long)
+
+
+def test_null_is_a_gap_of_a_template_and_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    rows = [{"q": None, "a": "b"}, {"q": {"x": None}, "a": "b"}, {"q": "null", "a": "b"}]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    first, second, third = mapped(
+        (Record(line, row) for line, row in enumerate(rows, start=1)), {"prompt": "Question: {q}", "completion": "a"}
+    )
+    assert isinstance(first, Problem) and (first.code, first.line) == ("unmapped_column", 1)
+    assert "'q' is null, and a template of the mapping takes 'prompt' from it. Write a value" in first.message
+    assert isinstance(second, Record) and isinstance(third, Record)
+    report = validate_dataset(path, path.name, DatasetReading(mapping={"text": "{q.x}"}))
+    assert [error.line for error in report.errors] == [1, 2, 3]
