@@ -27,10 +27,23 @@ def _read(record: Record) -> Example | Problem:
     schema = _object(fields["schema"]) if fields.get("schema") not in (None, "") else None
     if problem is None and fields.get("schema") not in (None, ""):
         problem = _unusable_object(record, "schema", schema)
-    if problem is not None:
+    return problem if problem is not None else _example(record, metadata, schema)
+
+
+def _example(record: Record, metadata: dict[str, Any], schema: dict[str, Any] | None) -> Example | Problem:
+    if schema is not None and (problem := _strange(record, "schema", schema)) is not None:
         return problem
-    document = Document(fields["document"], metadata, fields.get("type"), schema)
-    prompt, completion = default_request(document)
+    document = Document(record.fields["document"], metadata, record.fields.get("type"), schema)
+    try:
+        prompt, completion = default_request(document)
+    except (TypeError, RecursionError):
+        problem = _strange(record, "metadata", metadata)
+        if problem is None:
+            raise
+        return problem
+    may_hold_no_number = "NaN" in completion or "Infinity" in completion
+    if may_hold_no_number and (problem := _strange(record, "metadata", metadata)) is not None:
+        return problem
     return Example(record.line, prompt=prompt, completion=completion, document=document)
 
 
@@ -56,10 +69,16 @@ def _unusable_object(record: Record, name: str, value: Any) -> Problem | None:
     if not value:
         said = f"{record.place}: {name!r} is empty. Write at least one field, or remove the record."
         return Problem("empty_field", said, record.line, name)
-    if (strange := why_not_json(value)) is not None:
-        said = f"{record.place}: {name!r} holds {strange}, but must be what JSON can hold. Write it as a text."
-        return Problem("wrong_type", said, record.line, name)
     return None
+
+
+def _strange(record: Record, name: str, value: Any) -> Problem | None:
+    """Return what of a value JSON cannot hold; only tables and loaders give such values."""
+    strange = why_not_json(value)
+    if strange is None:
+        return None
+    said = f"{record.place}: {name!r} holds {strange}, but must be what JSON can hold. Write it as a text."
+    return Problem("wrong_type", said, record.line, name)
 
 
 SHAPE = RecordShape(
