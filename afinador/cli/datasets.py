@@ -129,7 +129,7 @@ def _validated_here(path: Path, held_out: Path | None, arguments: argparse.Names
         with bytes_bar(file.name, is_shown=not arguments.json) as progress:
             verdicts.append((file, validate_dataset(file, file.name, reading, progress=progress)))
     if held_out is not None:
-        compare_files(verdicts[0][1], verdicts[1][1], path.name)
+        compare_files(verdicts[0][1], verdicts[1][1], path.name, task)
     fit = fitted([(file.name, verdict.to_json()) for file, verdict in verdicts], task)
     reports = []
     with TokenProcess() as process:

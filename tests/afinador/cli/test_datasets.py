@@ -54,6 +54,10 @@ def test_one_label_is_an_error_unless_it_is_to_be_written(afinador: Run, folder:
     for further in (("--task", "causal_lm"), ("-basemodel", folder)):
         ran = afinador(*words, *further)
         assert ran.code == 0 and "warning one_label" in ran.out
+    held_out = tmp_path / "held.csv"
+    held_out.write_text("text,label\n" + "".join(f"other {n},letter\n" for n in range(12)))
+    ran = afinador(*words, "--validation", held_out, "--task", "causal_lm")
+    assert ran.code == 0 and "unknown_label" not in ran.out
     ran = afinador(*words, "--task", "classify")
     assert ran.code == 2 and "'classify'" in ran.err and "sequence_classification" in ran.err
 
