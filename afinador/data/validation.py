@@ -139,6 +139,7 @@ def _added_up(report: Report, parts: Iterator[Findings]) -> Findings:
             report.add_warning(problem)
     report.sort()
     report.records, report.searched, report.lengths = whole.records, whole.searched, whole.lengths
+    report.types = whole.types
     report.labels = whole.labels if report.shape == "text_label" else None
     return whole
 

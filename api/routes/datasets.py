@@ -56,6 +56,7 @@ def validate_dataset(
     by the task: that of the base model, or the one that is named; where neither is, one label for all records is an error.
     """
     asked = parsed(ValidationRequest, body)
+    asked_for = asked.asked_for()
     with ExitStack() as stack:
         named = {"file": asked.file, "validation_file": asked.validation_file}
         files = [
@@ -70,7 +71,7 @@ def validate_dataset(
             )
             task = tokenizer.limits(asked.task, asked.max_length)["task"]
         found = [file.report for file in files] if len(files) == 1 else compared(files, task)
-        fit = fitted([(file.name, report) for file, report in zip(files, found, strict=True)], task)
+        fit = fitted([(file.name, report) for file, report in zip(files, found, strict=True)], task, asked_for)
         reports = [_report(service, asked, tokenizer, *pair) for pair in zip(files, fit, strict=True)]
     report = reports[0]
     report.validation = reports[1] if len(reports) > 1 else None
