@@ -15,6 +15,7 @@ from afinador.config.hyperparameters import Hyperparameters, limits_of
 from afinador.config.resolve import require_fitting_task, resolve_request, resolve_task, slug
 from afinador.config.spec import BaseModelReference, DataFile, FineTuningSpec, Output
 from afinador.config.starting import Start
+from afinador.data.extraction import extraction_of
 from afinador.data.formats import FORMATS_BY_EXTENSION, extension_of
 from afinador.data.labels import LabelledFile, classes_of
 from afinador.data.shapes import require_trainable
@@ -113,6 +114,8 @@ def resolve(
         validation_file = _data_file(session, organization, request.validation_file, "validation_file")
     spec = _spec(organization, request, tuning, training_file, validation_file)
     data_files = [file for file in (training_file, validation_file) if file is not None]
+    for file in data_files:
+        extraction_of(spec.hyperparameters).require_prompts((file.report or {}).get("types"), file.filename)
     if start is not None:
         start.require_data(spec.training_file, spec.validation_file)
     if spec.task == "sequence_classification":

@@ -11,6 +11,7 @@ from prefect.cache_policies import NO_CACHE
 
 from afinador.config.spec import DataFile, FineTuningSpec
 from afinador.data.dataset_reports import dataset_report
+from afinador.data.extraction import extraction_of
 from afinador.data.labels import LabelledFile, classes_of
 from afinador.data.shapes import require_trainable
 from afinador.data.validation import overlap_of
@@ -86,7 +87,7 @@ def require_usable(attempt: Attempt, spec: FineTuningSpec, reports: Sequence[Rep
     """Say that all records can be trained on; where some cannot, all that is wrong is left as a page first.
 
     Raises:
-        DataError: A file has errors, or is of a shape that is not trained on.
+        DataError: A file has errors, is of a shape that is not trained on, or has documents that no prompt asks for.
     """
     named = {field: (getattr(spec, field), report) for field, report in zip(_FIELDS, reports, strict=False)}
     if not all(report.is_valid for report in reports):
@@ -95,4 +96,5 @@ def require_usable(attempt: Attempt, spec: FineTuningSpec, reports: Sequence[Rep
         )
     for field, (file, report) in named.items():
         require_trainable(report.shape, file.name, param=field)
+        extraction_of(spec.hyperparameters).require_prompts(report.types, file.name)
         attempt.say(f"{file.name}: {report.records} records, all usable.", key=f"validated:{file.sha256}")

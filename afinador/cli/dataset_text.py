@@ -39,10 +39,16 @@ def tokens_text(tokens: Mapping[str, Any]) -> str:
             ("template", tokens["template"].replace("_", " ")),
             ("cut at its beginning", f"{truncated['prompts']:,} records, {truncated['prompt_tokens']:,} tokens"),
             ("cut at its end", f"{truncated['ends']:,} records, {truncated['end_tokens']:,} tokens"),
+            ("answers lost", _lost(truncated)),
             ("unknown tokens", None if unknown is None else f"{unknown['tokens']:,} ({unknown['share']:.2%})"),
         ]
     )
     return "\n".join(["", render.table(header, rows), "", told])
+
+
+def _lost(truncated: Mapping[str, int]) -> str | None:
+    """Say how many answers before the last are cut away; None where it is none, as in most reports."""
+    return f"{truncated['answers']:,}, {truncated['answer_tokens']:,} tokens" if truncated.get("answers") else None
 
 
 def _bars(lengths: Mapping[str, Any]) -> list[float]:

@@ -123,20 +123,21 @@ def _validated_here(path: Path, held_out: Path | None, arguments: argparse.Names
     declared = reading.to_json() if reading else None
     folder = Path(arguments.base_model).expanduser() if arguments.base_model else None
     limits = _limits_here(folder, arguments) if folder else {}
+    asked_for = _asked_for(arguments)
     task = _task_of(arguments.task, limits)
     verdicts: list[tuple[Path, Report]] = []
     for file in filter(None, (path, held_out)):
         with bytes_bar(file.name, is_shown=not arguments.json) as progress:
             verdicts.append((file, validate_dataset(file, file.name, reading, progress=progress)))
     if held_out is not None:
-        compare_files(verdicts[0][1], verdicts[1][1], path.name)
-    fit = fitted([(file.name, verdict.to_json()) for file, verdict in verdicts], task)
+        compare_files(verdicts[0][1], verdicts[1][1], path.name, task)
+    fit = fitted([(file.name, verdict.to_json()) for file, verdict in verdicts], task, asked_for)
     reports = []
     with TokenProcess() as process:
         for (file, _), found in zip(verdicts, fit, strict=True):
             if folder is not None:
                 named = {"base_model": arguments.base_model, "declared": declared}
-                found = with_tokens(found, file, process, folder, limits, **named, extraction=_asked_for(arguments))
+                found = with_tokens(found, file, process, folder, limits, **named, extraction=asked_for)
             reports.append(dataset_report(file.name, found))
     if held_out is not None:
         reports[0].validation = reports[-1]

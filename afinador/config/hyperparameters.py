@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from afinador.config.promotion import Condition
 from afinador.errors import ConfigurationError, InvalidRequestError, OutOfRangeError, UnknownFieldError, nearest
 from afinador.schemas.jobs import OTHER_NAMES, JobRequest
+from afinador.schemas.prompts import require_known_places
 from afinador.wording import complaint, shown
 
 DEFAULTS_OF = {"full": ("base", "full"), "lora": ("base", "lora"), "qlora": ("base", "lora", "qlora")}
@@ -274,6 +275,7 @@ def _check_together(values: Hyperparameters) -> None:
             "attention is 'flash_attention_2'. Leave out one of the two.",
             param="hyperparameters.packing",
         )
+    require_known_places(values.prompts, param="hyperparameters.prompts")
     if values.promote_if is not None:
         Condition.parse(values.promote_if)
 

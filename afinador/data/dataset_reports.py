@@ -10,6 +10,7 @@ from typing import Any
 from afinador.data.labels import HASH_CHARACTERS, LABEL_CHARACTERS
 from afinador.data.quoting import masked
 from afinador.data.records import Problem
+from afinador.data.task_fit import NO_PROMPT
 from afinador.data.token_process import TokenProcess
 from afinador.schemas.dataset_reports import DatasetReport
 
@@ -62,14 +63,16 @@ def with_tokens(
     """Return a report (``afinador.data.validation.Report.to_json``) with what a tokenizer makes of the usable records.
 
     Figures are under ``tokens``; faults stand beside the others. A file without a usable record is left as it is, and
-    so is one without labels where the task needs them (see ``afinador.data.task_fit``).
+    so is one without labels where the task needs them, or with documents that no prompt asks for (see
+    ``afinador.data.task_fit``).
 
     Raises:
         ModelError: The tokenizer cannot be used.
         ServiceUnavailableError: It has too much to do, or took too long.
     """
     needs_labels = limits["task"] == "sequence_classification"
-    if report["shape"] is None or (needs_labels and report["shape"] != "text_label"):
+    is_asked_for = all(error["code"] != NO_PROMPT for error in report["errors"])
+    if not is_asked_for or report["shape"] is None or (needs_labels and report["shape"] != "text_label"):
         return {**report, "tokens": None}
     reading = reading_of(path, report, declared, extraction)
     checked = process.check(tokenizer, reading, limits, every=every_of(report))
@@ -115,10 +118,10 @@ def dataset_report(name: str, found: Mapping[str, Any]) -> DatasetReport:
 
     Args:
         name: Of the file.
-        found: As ``afinador.data.validation.Report.to_json`` gives it; what only serves to compare files is left out,
-            and labels that look like personal data or a secret are masked.
+        found: As ``afinador.data.validation.Report.to_json`` gives it; what only serves to compare files or to ask for documents is left
+            out, and labels that look like personal data or a secret are masked.
     """
-    told = {key: value for key, value in found.items() if key != "fingerprints"}
+    told = {key: value for key, value in found.items() if key not in ("fingerprints", "types")}
     if told.get("labels"):
         told["labels"] = {**told["labels"], "counts": _masked_counts(told["labels"]["counts"])}
     return DatasetReport(file=name, valid=not found["errors"], **told)

@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from afinador.data.quoting import shortened
 from afinador.errors import DataError, nearest
+from afinador.schemas.prompts import PLACE
 
 if TYPE_CHECKING:
     from afinador.config.hyperparameters import Hyperparameters
 
 DEFAULT = "default"
 """Key of the prompt for documents without a type, or of a type that has no prompt of its own."""
+PARAM = "hyperparameters.prompts"
+TYPES_TOLD = 8
 DEFAULT_PROMPT = "Extract the metadata of the following document as JSON."
-PLACE = "{document}"
-"""Where a prompt wants the document; without it the document follows after a blank line."""
 
 
 @dataclass(frozen=True)
@@ -84,17 +85,43 @@ class Extraction:
         asked = prompt.replace(PLACE, document.text) if PLACE in prompt else f"{prompt}\n\n{document.text}"
         return asked, json.dumps(document.metadata, ensure_ascii=False)
 
+    def lacking(self, types: Mapping[str, int] | None) -> tuple[int, str]:
+        """Return how many documents have no prompt, and a sentence on their types; 0 and nothing where all have one.
+
+        Args:
+            types: How many documents there are of each type, "" being those without one; None: that is not known.
+        """
+        if self.mode == "schema" or not self.prompts or self.prompts.get(DEFAULT):
+            return 0, ""
+        without = [type for type in types or () if not self.prompts.get(type or DEFAULT)]
+        if not without or not types:
+            return 0, ""
+        named = [shortened(type) for type in without if type]
+        more = f" and {len(named) - TYPES_TOLD} more" if len(named) > TYPES_TOLD else ""
+        what = [f"the type{'s' if named[1:] else ''} {', '.join(named[:TYPES_TOLD])}{more}"] if named else []
+        what += ["documents without a type"] if "" in without else []
+        said = (
+            f"prompts has none for {' and for '.join(what)}, and no 'default'; there are: {', '.join(self.prompts)}."
+            f"{nearest(without[0] or DEFAULT, self.prompts)} Add {'them' if without[1:] else 'one'}."
+        )
+        return sum(types[type] for type in without), said
+
+    def require_prompts(self, types: Mapping[str, int] | None, name: str) -> None:
+        """Do nothing if there is a prompt for each type of document of a file, as far as they are known.
+
+        Raises:
+            DataError: There is none; says for which.
+        """
+        count, said = self.lacking(types)
+        if count:
+            raise DataError(f"{name}: {count} of its documents cannot be asked for: {said}", param=PARAM)
+
     def _prompt_for(self, document: Document) -> str:
         if not self.prompts:
             return DEFAULT_PROMPT
         found = self.prompts.get(document.type or DEFAULT) or self.prompts.get(DEFAULT)
         if found is None:
-            what = f"the type {shortened(document.type)}" if document.type else "documents without a type"
-            raise DataError(
-                f"prompts has none for {what}, and no 'default'; there are: {', '.join(self.prompts)}."
-                f"{nearest(document.type or DEFAULT, self.prompts)} Add one.",
-                param="hyperparameters.prompts",
-            )
+            raise DataError(self.lacking({document.type or "": 1})[1], param=PARAM)
         return found
 
 

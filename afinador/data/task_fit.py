@@ -1,4 +1,7 @@
-"""Whether a task can learn from a file whose records are right by themselves: a classifier needs labels to tell apart."""
+"""Whether a task can learn from a file whose records are right by themselves.
+
+A classifier needs labels to tell apart, and documents need a prompt that asks for them.
+"""
 
 from __future__ import annotations
 
@@ -6,23 +9,44 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from afinador.data.checks.conclusions import ONE_LABEL
+from afinador.data.extraction import Extraction
 from afinador.data.labels import LabelledFile, classes_of
 from afinador.data.records import Problem
 from afinador.errors import DataError
 from afinador.schemas.jobs import Task
 
 NO_CLASSES = "no_classes"
+NO_PROMPT = "no_prompt"
 
 
-def fitted(found: Sequence[tuple[str, Mapping[str, Any]]], task: Task | None) -> list[dict[str, Any]]:
-    """Return verdicts that say what a job of a task would say of the labels.
+def fitted(
+    found: Sequence[tuple[str, Mapping[str, Any]]], task: Task | None, asked_for: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    """Return verdicts that say what a job of a task would say of the labels, and of documents that no prompt asks for.
 
     Args:
         found: Name and verdict (``afinador.data.validation.Report.to_json``) of the training file, and of the
             validation file behind it where there is one.
         task: None where nobody told it: labels are then taken for classes where there is only one, for such a file is
             of use to no task but one that writes it.
+        asked_for: How documents are asked for: the fields of ``afinador.data.extraction.Extraction``.
     """
+    extraction = Extraction(**(asked_for or {}))
+    return [_with_prompts(report, extraction) for report in _with_classes(found, task)]
+
+
+def _with_prompts(report: dict[str, Any], extraction: Extraction) -> dict[str, Any]:
+    count, said = extraction.lacking(report.get("types"))
+    if not count:
+        return report
+    said = f"{count} of the documents cannot be asked for: {said}"
+    fault = Problem(NO_PROMPT, said, field="type").to_json()
+    summary = report["summary"] if report["errors"] else said
+    counts = {**report["counts"], NO_PROMPT: 1}
+    return {**report, "errors": [*report["errors"], fault], "counts": counts, "summary": summary}
+
+
+def _with_classes(found: Sequence[tuple[str, Mapping[str, Any]]], task: Task | None) -> list[dict[str, Any]]:
     reports = [dict(report) for _, report in found]
     if reports[0]["errors"] or task not in (None, "sequence_classification"):
         return reports

@@ -19,7 +19,7 @@ from afinador.data.quoting import shortened
 from afinador.data.records import Problem
 from afinador.data.special_tokens import pattern_of, special_tokens
 from afinador.data.templates import EncodedSegment, encode, template_name
-from afinador.data.tokenisation import TokenisedExample, count_cuts, count_targets, fitted
+from afinador.data.tokenisation import TokenisedExample, count_cuts, count_targets, cut_of, fitted, lost_answers
 from afinador.data.validation import Report
 from afinador.errors import DataError
 
@@ -33,6 +33,7 @@ MOST_UNKNOWN_SHARE = 0.01
 """A larger share of unknown tokens is worth a warning."""
 _SHORTEST_SPECIAL = 2
 _TOKENS_TOLD = 20
+_CUT = ("records", "prompts", "prompt_tokens", "ends", "end_tokens", "answers", "answer_tokens")
 
 
 @dataclass(frozen=True)
@@ -109,9 +110,7 @@ class TokenCheck:
                 "pieces": self._pieces,
                 "lengths": self._whole.to_json(),
                 "trained_lengths": None if is_classified else self._learnt.to_json(),
-                "truncated": {
-                    name: self._cut[name] for name in ("records", "prompts", "prompt_tokens", "ends", "end_tokens")
-                },
+                "truncated": {name: self._cut[name] for name in _CUT},
                 "unknown": unknown,
                 "special_tokens": dict(self._special.most_common(_TOKENS_TOLD)),
             },
@@ -127,14 +126,17 @@ class TokenCheck:
         self._look_at_beginning(example, whole)
         pieces = fitted(example, segments, self._tokenizer, self._limits.usable_length)
         self._learnt.add(sum(count_targets(piece) for piece in pieces))
-        self._keep(example, pieces)
+        lost = []
+        if example.text is None:
+            lost = lost_answers(segments, cut_of(segments, self._tokenizer, self._limits.usable_length))
+        self._keep(example, pieces, lost)
         if not pieces[-1].cut_after:
             self._look_at_ends(example, segments)
 
     def _classify(self, example: Example) -> None:
         whole, kept = text_to_classify(example, self._tokenizer, self._limits.usable_length)
         self._measure(example, whole)
-        self._keep(example, [TokenisedExample(kept, [0], cut_after=len(whole) - len(kept))])
+        self._keep(example, [TokenisedExample(kept, [0], cut_after=len(whole) - len(kept))], [])
 
     def _measure(self, example: Example, whole: list[int]) -> None:
         self._whole.add(len(whole))
@@ -146,11 +148,12 @@ class TokenCheck:
             said = f"Record at line {example.line} holds the special token {token!r} in its text; it {what}."
             self._warn("special_token_in_text", f"{said} Remove it, if it is left over from another format.", example)
 
-    def _keep(self, example: Example, pieces: list[TokenisedExample]) -> None:
+    def _keep(self, example: Example, pieces: list[TokenisedExample], lost: list[int]) -> None:
         self._pieces += len(pieces)
         self._kept_tokens += sum(len(piece.input_ids) for piece in pieces)
         cuts = count_cuts((piece.cut_before, piece.cut_after) for piece in pieces)
         self._cut.update({name: number for name, number in asdict(cuts).items() if number})
+        self._cut.update({"answers": len(lost), "answer_tokens": sum(lost)} if lost else {})
         if not cuts.records:
             return
         length, tokens = self._limits.usable_length, cuts.prompt_tokens + cuts.end_tokens
@@ -160,9 +163,21 @@ class TokenCheck:
         elif cuts.ends:
             said = f"{said}: its answer loses its last {cuts.end_tokens} tokens, and is never closed."
             self._warn("truncated_answer", f"{said} Raise max_length, or shorten the answer.", example)
-        else:
+        elif not lost:
             said = f"{said}: it loses {cuts.prompt_tokens} from the start of its prompt; the answer stays whole."
             self._warn("truncated_prompt", f"{said} Raise max_length, or shorten the prompt.", example)
+        if lost:
+            self._tell_lost(example, lost, tokens)
+
+    def _tell_lost(self, example: Example, lost: list[int], tokens: int) -> None:
+        answers = "1 of the assistant's answers is" if len(lost) == 1 else f"{len(lost)} of the assistant's answers are"
+        said = (
+            f"Record at line {example.line} is longer than {self._limits.usable_length} tokens, by {tokens}: {answers}"
+        )
+        remedy = "Raise max_length, or split the conversation into several records."
+        self._warn(
+            "lost_answers", f"{said} lost, in whole or in part ({sum(lost)} tokens to be learnt). {remedy}", example
+        )
 
     def _look_at_beginning(self, example: Example, whole: list[int]) -> None:
         begin = self._tokenizer.bos_token_id

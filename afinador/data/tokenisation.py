@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from afinador.data.templates import EncodedSegment, encode
@@ -120,6 +121,18 @@ def cut_of(segments: list[EncodedSegment], tokenizer: PreTrainedTokenizerBase, m
     head = int(first == tokenizer.bos_token_id)
     stop = min(head + excess, max(head, _start_of_last_answer(segments)))
     return Cut(head, stop, max_length + stop - head)
+
+
+def lost_answers(segments: list[EncodedSegment], cut: Cut) -> list[int]:
+    """Return of each answer before the last that is cut, in whole or in part, how many tokens it loses."""
+    lost, position = [], 0
+    for is_trained, run in groupby(segments, key=lambda segment: segment.trained):
+        length = sum(len(segment.ids) for segment in run)
+        tokens = min(position + length, cut.stop) - max(position, cut.start)
+        if is_trained and tokens > 0:
+            lost.append(tokens)
+        position += length
+    return lost
 
 
 def count_targets(example: TokenisedExample) -> int:

@@ -40,6 +40,7 @@ from afinador.schemas.dataset_formats import STORED_ONLY
 
 if TYPE_CHECKING:
     from afinador.schemas.datasets import DatasetReading
+    from afinador.schemas.jobs import Task
 
 __all__ = ["Problem", "Report", "compare_files", "load_examples", "overlap_of", "require_valid", "validate_dataset"]
 
@@ -146,6 +147,7 @@ def _added_up(report: Report, parts: Iterator[Findings]) -> Findings:
             report.add_warning(problem)
     report.sort()
     report.records, report.searched, report.lengths = whole.records, whole.searched, whole.lengths
+    report.types = whole.types
     report.labels = whole.labels if report.shape == "text_label" else None
     return whole
 
@@ -183,27 +185,36 @@ def _size_of(found: Record | Problem) -> int:
     )
 
 
-def compare_files(training: Report, validation: Report, name: str) -> None:
+def compare_files(training: Report, validation: Report, name: str, task: Task | None = None) -> None:
     """Add to the verdict on a validation file what the training file makes of it.
 
     Records that both hold, or nearly, are warnings. Labels that training never sees are an error where the labels of
-    the training file are classes, and otherwise nothing, for answers that are written may be new.
+    the training file are classes that the task has to tell apart, and otherwise nothing, for answers that are written
+    may be new.
 
     Args:
         training: The verdict on the training file.
         validation: The verdict on the validation file.
         name: The name of the training file.
+        task: Of the training that is meant; None where nobody told it: labels are then taken for classes.
     """
     for problem in validation.repetitions.shared_with(training.repetitions, name):
         validation.add_warning(problem)
-    if training.labels is None or validation.labels is None or not training.labels.are_classes:
+    if (
+        task not in (None, "sequence_classification")
+        or training.labels is None
+        or validation.labels is None
+        or not training.labels.are_classes
+    ):
         return
     known = training.labels.counts
+    remedy = "Remove these records, or add some with this label to the training file"
+    remedy += "." if task else "; a causal model may learn to write new ones (task causal_lm)."
     for label, count in validation.labels.counts.items():
         if label not in known:
             said = (
                 f"The label {some_of([label])} occurs {count} time{'s' if count != 1 else ''} and never in {name}: no "
-                "classifier can answer with it. Remove these records, or add some with this label to the training file."
+                f"classifier can answer with it. {remedy}"
             )
             validation.add_error(Problem("unknown_label", said, field="label"))
 

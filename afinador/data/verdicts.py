@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from afinador.data.checks.findings import Problems, firsts, with_count
+from afinador.data.checks.findings import LONGEST_TYPE, MOST_TYPES, Problems, firsts, with_count
 from afinador.data.checks.lengths import distribution
 from afinador.data.checks.repetitions import Repetitions
 from afinador.data.labels import LabelCounts
@@ -29,6 +29,7 @@ class Report:
         searched: Records that were searched for personal data and near duplicates: all of a small file, of a large one
             a part that is always the same.
         labels: How often each label occurs; of records of the shape ``text_label`` only.
+        types: How many documents there are of each type, "" being those without one.
         lengths: How many usable records have each length in characters.
         repetitions: What the records of another file can be compared with.
     """
@@ -39,6 +40,7 @@ class Report:
     bytes: int = 0
     searched: int = 0
     labels: LabelCounts | None = None
+    types: Counter[str] = field(default_factory=Counter)
     lengths: Counter[int] = field(default_factory=Counter)
     repetitions: Repetitions = field(default_factory=Repetitions, repr=False)
     _errors: Problems = field(default_factory=Problems, repr=False)
@@ -96,6 +98,7 @@ class Report:
             "notes": [problem.to_json() for problem in self.notes],
             "counts": self.counts,
             "labels": self.labels.to_json() if self.labels else None,
+            "types": self._types(),
             "lengths": distribution(self.lengths),
             "compared": {
                 "records": self.repetitions.compared,
@@ -105,6 +108,11 @@ class Report:
             "fingerprints": self.repetitions.sketch(),
             "summary": self.summary(),
         }
+
+    def _types(self) -> dict[str, int] | None:
+        """Return the types of documents, or None where there are none, or too many or too long ones to be kept."""
+        is_kept = 0 < len(self.types) <= MOST_TYPES and all(len(name) <= LONGEST_TYPE for name in self.types)
+        return dict(self.types) if is_kept else None
 
     def add_error(self, problem: Problem) -> None:
         """Count an error, and keep it if there are few of its code."""

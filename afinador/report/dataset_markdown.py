@@ -41,6 +41,7 @@ def _figures(report: DatasetReport) -> dict[str, str]:
         "tokens of a record: " + ", ".join(_FIGURES): ", ".join(str(lengths.get(name, "")) for name in _FIGURES),
         f"cut to {tokens['usable_length']:,} tokens at the beginning": f"{truncated['prompts']:,}",
         f"cut to {tokens['usable_length']:,} tokens at the end": f"{truncated['ends']:,}",
+        "answers that are lost": f"{truncated.get('answers', 0):,}",
     }
 
 

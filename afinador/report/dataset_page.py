@@ -61,6 +61,7 @@ def _header(report: DatasetReport) -> Markup:
         ),
         ("records that are cut", f"{truncated['records']:,}" if tokens else None),
         ("of these, at their end", f"{truncated['ends']:,}" if truncated.get("records") else None),
+        ("answers that are lost", f"{truncated['answers']:,}" if truncated.get("answers") else None),
     ]
     note = None if report.valid else element("div", visible(report.summary), class_="note")
     return element("header", top, note, tiles(told))
@@ -106,6 +107,7 @@ def _tokens(tokens: Mapping[str, Any]) -> Markup:
             ("looked at", _looked_at(tokens)),
             ("cut at its beginning", _cut(tokens["truncated"], "prompts", "prompt_tokens")),
             ("cut at its end", _cut(tokens["truncated"], "ends", "end_tokens")),
+            ("answers lost", _lost(tokens["truncated"])),
             ("pieces of texts", f"{tokens['pieces']:,}" if tokens["pieces"] > tokens["records"] else None),
             ("unknown tokens", _unknown(tokens.get("unknown"))),
             (
@@ -148,6 +150,12 @@ def _looked_at(tokens: Mapping[str, Any]) -> str:
 
 def _cut(truncated: Mapping[str, int], records: str, tokens: str) -> str:
     return f"{truncated[records]:,} records, {truncated[tokens]:,} tokens" if truncated[records] else "none"
+
+
+def _lost(truncated: Mapping[str, int]) -> str | None:
+    if not truncated.get("answers"):
+        return None
+    return f"{truncated['answers']:,} before the last of their record, {truncated['answer_tokens']:,} tokens"
 
 
 def _unknown(unknown: Mapping[str, Any] | None) -> str:

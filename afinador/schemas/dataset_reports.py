@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from afinador.schemas.base import Wire
 from afinador.schemas.jobs import Task
+from afinador.schemas.prompts import require_known_places
 
 MOST_PREVIEWED = 100
 
@@ -33,7 +34,12 @@ class DatasetRequest(BaseModel):
     extraction_schema: dict[str, Any] | None = Field(None, description="Fields that are wanted, as in a job.")
 
     def asked_for(self) -> dict[str, Any]:
-        """Return how documents are asked for, as ``afinador.data.extraction.Extraction`` takes it."""
+        """Return how documents are asked for, as ``afinador.data.extraction.Extraction`` takes it.
+
+        Raises:
+            InvalidRequestError: A prompt has a place that is not filled.
+        """
+        require_known_places(self.prompts, param="prompts")
         return {"mode": self.extraction, "prompts": self.prompts or {}, "schema": self.extraction_schema}
 
 

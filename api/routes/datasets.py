@@ -26,6 +26,7 @@ from afinador.schemas.dataset_reports import (
     ValidationRequest,
 )
 from afinador.schemas.datasets import DatasetReading
+from afinador.schemas.jobs import Task
 from api.bodies import JsonObject, describes_body, parsed
 from api.keys import CurrentOrganization
 from api.service import Service, TheService
@@ -56,6 +57,7 @@ def validate_dataset(
     by the task: that of the base model, or the one that is named; where neither is, one label for all records is an error.
     """
     asked = parsed(ValidationRequest, body)
+    asked_for = asked.asked_for()
     with ExitStack() as stack:
         named = {"file": asked.file, "validation_file": asked.validation_file}
         files = [
@@ -63,14 +65,14 @@ def validate_dataset(
             for param, reference in named.items()
             if reference is not None
         ]
-        found = [file.report for file in files] if len(files) == 1 else compared(files)
         tokenizer, task = None, asked.task
         if asked.base_model is not None:
             tokenizer = stack.enter_context(
                 data_at_hand.tokenizer_of(service.memory, organization.id, asked.base_model)
             )
             task = tokenizer.limits(asked.task, asked.max_length)["task"]
-        fit = fitted([(file.name, report) for file, report in zip(files, found, strict=True)], task)
+        found = [file.report for file in files] if len(files) == 1 else compared(files, task)
+        fit = fitted([(file.name, report) for file, report in zip(files, found, strict=True)], task, asked_for)
         reports = [_report(service, asked, tokenizer, *pair) for pair in zip(files, fit, strict=True)]
     report = reports[0]
     report.validation = reports[1] if len(reports) > 1 else None
@@ -109,12 +111,12 @@ def preview_dataset(
     return JSONResponse(preview.model_dump(mode="json"))
 
 
-def compared(files: Sequence[DatasetAtHand]) -> list[dict[str, Any]]:
+def compared(files: Sequence[DatasetAtHand], task: Task | None) -> list[dict[str, Any]]:
     """Return the verdicts on a training and a validation file, read once more, for they are held against each other."""
     training, validation = (
         check_dataset(file.path, file.name, DatasetReading.model_validate(file.declared or {})) for file in files
     )
-    compare_files(training, validation, files[0].name)
+    compare_files(training, validation, files[0].name, task)
     return [training.to_json(), validation.to_json()]
 
 

@@ -45,6 +45,9 @@ def test_the_status_tells_what_cannot_be_trained_on_and_the_report_is_the_answer
     member.upload("text,label\n" + "".join(f"question {n},card\n" for n in range(12)), "one.csv")
     for task, status in (({}, 422), ({"task": "causal_lm"}, 200), ({"base_model": base_model}, 200)):
         assert member.http.post("/v1/datasets/validate", json={"file": "one.csv", **task}).status_code == status
+    member.upload("text,label\n" + "".join(f"other {n},letter\n" for n in range(12)), "held.csv")
+    body = {"file": "one.csv", "validation_file": "held.csv", "base_model": base_model}
+    assert member.http.post("/v1/datasets/validate", json=body).status_code == 200
     tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
     rows = [CHAT] * 3 + [{**CHAT, "tools": [tool]}]
     member.upload("".join(f"{json.dumps(row)}\n" for row in rows), "tools.jsonl")

@@ -273,6 +273,18 @@ def test_labels_that_are_only_validated_are_refused_before_a_job_is_made(bert: W
     assert refusal.value.param == "validation_file"
 
 
+def test_documents_without_a_prompt_are_refused_before_a_job_is_made(ready: Workshop, acme: Organization) -> None:
+    document = {"document": "Emma", "metadata": {"year": 1815}}
+    ready.upload(acme, "books.jsonl", [{**document, "type": "libro"}, {**document, "type": "tesis"}, document])
+    with pytest.raises(
+        DataError, match=r"2 of its documents .* for the type 'tesis' and for documents without"
+    ) as caught:
+        ready.job(acme, training_file="books.jsonl", hyperparameters={"prompts": {"libro": "Libro:"}})
+    assert caught.value.param == "hyperparameters.prompts"
+    for given in ({"prompts": {"libro": "Libro:", "default": "Todo:"}}, {"extraction": "schema"}, {}):
+        assert ready.job(acme, training_file="books.jsonl", hyperparameters=given).status == "queued"
+
+
 def test_verdicts_without_labels_leave_the_judgement_to_the_run(bert: Workshop, acme: Organization) -> None:
     bert.upload(acme, "long.jsonl", [{"text": "a", "label": "long " * 500 + str(n)} for n in range(40)])
     assert bert.job(acme, model="bert-base-uncased", training_file="long.jsonl").status == "queued"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -14,6 +15,9 @@ from afinador.data.records import Problem
 
 PROBLEMS_KEPT_PER_CODE = 10
 NAMES_KEPT = 9
+MOST_TYPES = 100
+"""More different types of documents than these are not told apart."""
+LONGEST_TYPE = 100
 
 
 @dataclass
@@ -82,6 +86,7 @@ class Findings:
         ignored: Names of fields that are not used, the first few.
         labels: Of the shape ``text_label`` only.
         label_types: Names of the types that the labels are written in.
+        types: Of documents, "" being those without one; at most ``MOST_TYPES`` + 1 of them.
         lengths: How many of the usable records have each length in characters.
         lines: Of each usable record that is compared with the others, beside ``digests``.
         signatures: For near duplicates: the place in ``lines``, and the signature.
@@ -96,6 +101,7 @@ class Findings:
     ignored: dict[str, None] = field(default_factory=dict)
     labels: LabelCounts = field(default_factory=LabelCounts)
     label_types: set[str] = field(default_factory=set)
+    types: Counter[str] = field(default_factory=Counter)
     lengths: Counter[int] = field(default_factory=Counter)
     lines: array[int] = field(default_factory=lambda: array("Q"))
     digests: array[int] = field(default_factory=lambda: array("Q"))
@@ -134,6 +140,12 @@ class Findings:
         if len(self.ignored) < NAMES_KEPT:
             self.ignored.update(dict.fromkeys(names[:NAMES_KEPT]))
 
+    def add_types(self, types: Mapping[str, int]) -> None:
+        """Count types of documents."""
+        for name, count in types.items():
+            if name in self.types or len(self.types) <= MOST_TYPES:
+                self.types[name] += count
+
     def add_all(self, later: Findings) -> None:
         """Add what was found in a later part, but for what is compared between records."""
         self.records += later.records
@@ -143,5 +155,6 @@ class Findings:
         self.ignore(list(later.ignored))
         self.labels.add_all(later.labels)
         self.label_types |= later.label_types
+        self.add_types(later.types)
         self.lengths.update(later.lengths)
         self.searched += later.searched

@@ -75,6 +75,8 @@ class Judge:
         if self.shape == "text_label":
             findings.labels.add(example.completion or "")
             findings.label_types.add(type(found.fields["label"]).__name__)
+        if example.document is not None:
+            findings.add_types({example.document.type or "": 1})
         self._doubt(found, example, findings, closely)
 
     def example_of(self, record: Record) -> Example | Problem:

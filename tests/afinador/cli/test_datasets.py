@@ -54,6 +54,10 @@ def test_one_label_is_an_error_unless_it_is_to_be_written(afinador: Run, folder:
     for further in (("--task", "causal_lm"), ("-basemodel", folder)):
         ran = afinador(*words, *further)
         assert ran.code == 0 and "warning one_label" in ran.out
+    held_out = tmp_path / "held.csv"
+    held_out.write_text("text,label\n" + "".join(f"other {n},letter\n" for n in range(12)))
+    ran = afinador(*words, "--validation", held_out, "--task", "causal_lm")
+    assert ran.code == 0 and "unknown_label" not in ran.out
     ran = afinador(*words, "--task", "classify")
     assert ran.code == 2 and "'classify'" in ran.err and "sequence_classification" in ran.err
 
@@ -89,6 +93,12 @@ def test_documents_are_asked_for_as_in_a_job(afinador: Run, folder: Path, tmp_pa
     prompts.write_text("poem: 'Which year?'\n")
     ran = afinador("validate", "dataset", path, "--base-model", folder, "--prompts", prompts)
     assert ran.code == 1 and "prompts has none for the type 'book'" in ran.out + ran.err
+    ran = afinador("validate", "dataset", path, "--prompts", prompts)
+    assert ran.code == 1 and "no_prompt" in ran.out and "1 of the documents" in ran.out
+    prompts.write_text("book: 'Which year? {documnt}'\n")
+    for words in (("validate", "dataset", path), ("preview", "dataset", path, "--base-model", folder)):
+        ran = afinador(*words, "--prompts", prompts)
+        assert ran.code != 0 and "'{documnt}'; the only one that is filled is '{document}'" in ran.err
     prompts.write_text("book: {a: 1}\n")
     ran = afinador("validate", "dataset", path, "--base-model", folder, "--prompts", prompts)
     assert ran.code == 2 and "prompts.book" in ran.err and "Traceback" not in ran.err

@@ -76,6 +76,13 @@ def test_qlora_has_the_keys_of_lora_and_its_bits() -> None:
     assert limits_of("qlora")["lora_rank"] == limits_of("lora")["lora_rank"]
 
 
+def test_a_place_that_is_not_filled_is_refused_in_a_prompt() -> None:
+    with pytest.raises(InvalidRequestError, match=r"the place '\{documnt\}'; the only one .* '\{document\}'") as caught:
+        resolve(hyperparameters={"prompts": {"tesis": "De {document}:", "libro": "Extrae de {documnt}"}})
+    assert caught.value.param == "hyperparameters.prompts"
+    resolve(hyperparameters={"prompts": {"tesis": 'Como {"título": "…"} o {{autor}}: {document}'}})
+
+
 @pytest.mark.parametrize("task", ["sequence_classification", "seq2seq_lm"])
 def test_qlora_and_packing_need_a_causal_model(task: Any) -> None:
     _, plain, _ = resolve()

@@ -175,12 +175,21 @@ def test_records_of_the_training_file_are_told_in_the_validation_file(verdict):
     assert validation.is_valid and validation.counts == {"few_records": 1, "near_overlap": 1}
 
 
+@pytest.mark.parametrize(("task", "codes"), [("causal_lm", []), ("sequence_classification", ["unknown_label"])])
+def test_labels_are_judged_by_the_task(verdict, task, codes):
+    training = verdict([{"text": f"t{at}", "label": "ab"[at % 2]} for at in range(20)], "train.jsonl")
+    validation = verdict([{"text": f"v{at}", "label": "abc"[at % 3]} for at in range(12)], "valid.jsonl")
+    compare_files(training, validation, "train.jsonl", task)
+    assert [error.code for error in validation.errors] == codes
+
+
 def test_labels_that_training_never_sees_are_an_error(verdict):
     training = verdict([{"text": f"t{at}", "label": "ab"[at % 2]} for at in range(20)], "train.jsonl")
     validation = verdict([{"text": f"v{at}", "label": "abc"[at % 3]} for at in range(12)], "valid.jsonl")
     compare_files(training, validation, "train.jsonl")
     assert [error.code for error in validation.errors] == ["unknown_label"]
     assert "'c' occurs 4 times and never in train.jsonl" in validation.errors[0].message
+    assert "task causal_lm" in validation.errors[0].message
 
 
 @pytest.mark.parametrize(

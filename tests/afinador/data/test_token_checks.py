@@ -81,6 +81,23 @@ def test_cut_records_are_told_by_side(characters):
     assert [fault["line"] for fault in checked["warnings"]] == [2, 3]
 
 
+def test_answers_that_are_cut_away_are_counted_and_told(chatml):
+    turns = (*CHAT, *CHAT, *CHAT)
+    whole = check_tokens([Example(1, messages=turns)], chatml, LONG)["tokens"]
+    each = whole["trained_tokens"] // 3
+    one_turn = whole["tokens"] // 3
+    checked = check_tokens([Example(1, messages=turns)], chatml, Limits("causal_lm", whole["tokens"] - one_turn - 1))
+    assert (
+        codes(checked) == {"lost_answers": 1}
+        and "1 of the assistant's answers is lost" in checked["warnings"][0]["message"]
+    )
+    truncated = checked["tokens"]["truncated"]
+    assert (truncated["answers"], truncated["answer_tokens"], truncated["ends"]) == (1, each, 0)
+    checked = check_tokens([Example(1, messages=turns)], chatml, Limits("causal_lm", each - 1))
+    assert codes(checked) == {"truncated_answer": 1, "lost_answers": 1}
+    assert checked["tokens"]["truncated"]["answers"] == 2
+
+
 def test_the_context_of_the_model_counts_where_it_is_shorter(characters):
     examples = [Example(1, prompt="p" * 100, completion="answer")]
     checked = check_tokens(examples, characters, Limits("causal_lm", 2048, 40))
