@@ -101,7 +101,7 @@ class Pipeline:
             self.documents.append(step["documents"])
         self._steps.append(Step(kind, work, settings.part(self.parts)))
         if kind == "split":
-            self.parts = split.PARTS
+            self.parts = split.parts_of(settings)
 
     def _allow_split(self, settings: Settings) -> None:
         if self.parts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from afinador.data.preparation import STEPS, Means, Pipeline, Tally, patterns, prepare, run_to_file
+from afinador.data.preparation import STEPS, Means, Pipeline, Tally, patterns, prepare, prepare_file, run_to_file
 from afinador.data.readers import read_records
 from afinador.data.records import Problem, Record
 from afinador.data.saved_datasets import read_saved_dataset
@@ -156,7 +157,7 @@ def test_what_cannot_be_read_ends_the_preparation() -> None:
         ([{"type": "shuffle"}] * 101, "There are 101 steps; at most 100"),
         ([{"type": "split"}, {"type": "split"}], "Step 2 (split): a step before it has split"),
         ([{"type": "augment"}, {"type": "split"}], "Put augment behind it, with only: train"),
-        ([{"type": "split"}, {"type": "shuffle", "only": "training"}], "it must be one of: train, validation, test"),
+        ([{"type": "split"}, {"type": "shuffle", "only": "training"}], "it must be one of: train, validation"),
     ],
 )
 def test_what_is_no_pipeline_is_refused(steps: Any, said: str) -> None:
@@ -347,6 +348,25 @@ def test_every_step_says_what_it_did(tmp_path: Path) -> None:
     ]
     for file in prepared.files:
         assert len(file.path.read_text().splitlines()) == file.records and file.bytes == file.path.stat().st_size
+
+
+@pytest.mark.parametrize("there", ["made-train.jsonl", "made-validation.jsonl", "made.lineage.json"])
+def test_nothing_is_written_over_unless_it_is_said(there: str, tmp_path: Path) -> None:
+    source, steps = tmp_path / "rows.jsonl", [{"type": "split", "validation": 0.25}]
+    source.write_text("".join(json.dumps(row) + "\n" for row in NUMBERED[:8]))
+    (tmp_path / there).write_text("mine")
+    (tmp_path / "made-test.jsonl").write_text("of another part, which this split does not make")
+    with pytest.raises(InvalidRequestError, match=rf"{re.escape(there)} exists already.*--overwrite.*overwrite=True"):
+        prepare_file(source, steps, target=tmp_path / "made.jsonl")
+    assert (tmp_path / there).read_text() == "mine" and len(list(tmp_path.iterdir())) == 3
+    for _ in range(2):
+        prepare_file(source, steps, target=tmp_path / "made.jsonl", overwrite=True)
+    assert (tmp_path / there).read_text() != "mine"
+    with pytest.raises(InvalidRequestError, match=r"made-train\.jsonl and .*made\.lineage\.json exist already"):
+        prepare_file(source, steps, target=tmp_path / "made.jsonl")
+    source.rename(tmp_path / "made.lineage.json")
+    with pytest.raises(InvalidRequestError, match=r"made\.lineage\.json is the data set itself"):
+        prepare_file(tmp_path / "made.lineage.json", steps, target=tmp_path / "made.jsonl", overwrite=True)
 
 
 def test_every_step_and_key_is_described() -> None:

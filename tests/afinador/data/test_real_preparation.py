@@ -179,7 +179,7 @@ def test_language_of_real_texts_is_told(shared_data: Path, tmp_path: Path) -> No
     for name, language, share in (("es_don_quixote.txt", "es", 0.95), ("en_alice.txt", "en", 0.95)):
         steps = [{"type": "filter", "condition": "length > 300"}, {"type": "sample", "records": 100},
                  {"type": "filter", "condition": f"language == '{language}'"}]  # fmt: skip
-        told = prepare_file(shared_data / "books" / name, steps, target=tmp_path / "made.jsonl").to_json()
+        told = prepare_file(shared_data / "books" / name, steps, target=tmp_path / f"{name}.jsonl").to_json()
         assert told["steps"][2]["rows_out"] >= share * told["steps"][2]["rows_in"] > 50
 
 
