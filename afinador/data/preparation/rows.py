@@ -34,7 +34,7 @@ class Tally:
         changed: Of these, those that are not as they came.
         parts: Of a split: rows of each part.
         counts: Of a deduplication the ``exact`` and ``near`` repetitions that went; of ``tokenize`` the ``tokens``, and
-            how many rows were ``cut``.
+            how many rows were ``cut``; of ``transform`` the rows that are changed in each field.
     """
 
     type: str

@@ -13,9 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from afinador.data.preparation import STEPS, Means, Pipeline, Tally, patterns, prepare, prepare_file, run_to_file
+from afinador.data.preparation.texts import WRITTEN
 from afinador.data.readers import read_records
 from afinador.data.records import Problem, Record
 from afinador.data.saved_datasets import read_saved_dataset
+from afinador.data.shapes import SHAPES
 from afinador.data.writers import EXTENSIONS, write_records
 from afinador.errors import AfinadorError, DataError, InvalidRequestError
 
@@ -48,7 +50,7 @@ def run(rows: list[dict[str, Any]], *steps: dict[str, Any]) -> list[dict[str, An
 def test_each_step_does_what_its_name_says(step: dict[str, Any], expected: list[dict[str, Any]] | None) -> None:
     made = {
         "rename": {"prompt": "  The Cat\nsleeps ", "completion": "Yes"},
-        "lowercase": {"text": "  the cat\nsleeps ", "label": "yes"},
+        "lowercase": {"text": "  the cat\nsleeps ", "label": "Yes"},
         "collapse_spaces": {"text": "The Cat sleeps", "label": "Yes"},
     }
     found = run(ROWS, step)
@@ -172,7 +174,7 @@ def test_what_is_no_pipeline_is_refused(steps: Any, said: str) -> None:
         ({"operation": "nfkc"}, {"text": "ﬁn ①", "n": 3}, {"text": "fin 1", "n": 3}),
         ({"operation": "nfc"}, {"text": "e\u0301"}, {"text": "é"}),
         ({"operation": "replace", "pattern": "([0-9]+) kg", "replacement": "\\1 kilos"}, {"text": "5 kg"}, {"text": "5 kilos"}),
-        ({"operation": "replace", "pattern": "\\s+$"}, {"a": "x ", "b": "y"}, {"a": "x", "b": "y"}),
+        ({"operation": "replace", "pattern": "\\s+$"}, {"text": "x ", "b": "y "}, {"text": "x", "b": "y "}),
         ({"operation": "truncate", "characters": 3}, {"text": "abcdef"}, {"text": "abc"}),
         ({"operation": "truncate", "characters": 3, "keep": "end"}, {"text": "abcdef"}, {"text": "def"}),
         ({"operation": "truncate", "words": 2}, {"text": " one  two three"}, {"text": " one  two"}),
@@ -180,13 +182,45 @@ def test_what_is_no_pipeline_is_refused(steps: Any, said: str) -> None:
         ({"operation": "template", "field": "prompt", "template": "{{{q}}} {meta.year}"}, {"q": "Q", "meta": {"year": 5}}, {"q": "Q", "meta": {"year": 5}, "prompt": "{Q} 5"}),
         ({"operation": "rename", "fields": {"a": "b"}}, {"a": 1, "c": 2}, {"b": 1, "c": 2}),
         ({"operation": "uppercase"}, {"conversations": [{"from": "human", "value": "hi"}]}, {"conversations": [{"from": "human", "value": "HI"}]}),
-        ({"operation": "uppercase"}, {"distractors": ["a"], "metadata": {"title": "t", "year": 1}}, {"distractors": ["A"], "metadata": {"title": "T", "year": 1}}),
+        ({"operation": "uppercase"}, {"distractors": ["a"], "metadata": {"title": "t", "year": 1}}, {"distractors": ["A"], "metadata": {"title": "t", "year": 1}}),
+        ({"operation": "uppercase", "field": "metadata"}, {"text": "a", "metadata": {"title": "t", "year": 1}}, {"text": "a", "metadata": {"title": "T", "year": 1}}),
+        ({"operation": "uppercase"}, {"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}]}]}, {"messages": [{"role": "user", "content": [{"type": "text", "text": "A"}]}]}),
     ],
 )  # fmt: skip
 def test_each_operation_does_what_its_name_says(
     step: dict[str, Any], before: dict[str, Any], after: dict[str, Any]
 ) -> None:
     assert run([before], {"type": "transform", **step}) == [after]
+
+
+def test_only_what_people_wrote_is_changed_where_no_field_is_named() -> None:
+    call = {"id": "Call1", "type": "function", "function": {"name": "getWeather", "arguments": '{"cityName":"Lima"}'}}
+    declared = {"type": "function", "function": {"name": "getWeather", "parameters": {"required": ["cityName"]}}}
+    chat = {
+        "id": "A1",
+        "tools": [declared],
+        "messages": [
+            {"role": "user", "name": "Ana", "content": "How Is It?"},
+            {"role": "assistant", "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "Call1", "content": '{"Sky": "Blue"}'},
+            {"role": "assistant", "content": "Fine"},
+        ],
+    }
+    spoken = {"from": "function_call", "value": '{"name": "getWeather"}'}
+    shared = {"conversations": [{"from": "human", "value": "Sun?"}, spoken], "tools": '[{"name": "getWeather"}]'}
+    header = {"document": "Tesis", "type": "Tesis", "schema": {"type": "Object"}, "metadata": {"title": "T"}}
+    kept, tallies = tallied([chat, shared, header], {"type": "transform", "operation": "lowercase"})
+    said = chat["messages"]
+    assert kept == [
+        {**chat, "messages": [{**said[0], "content": "how is it?"}, *said[1:3], {**said[3], "content": "fine"}]},
+        {**shared, "conversations": [{"from": "human", "value": "sun?"}, spoken]},
+        {**header, "document": "tesis"},
+    ]
+    assert tallies[0].counts == {"messages": 1, "conversations": 1, "document": 1} and tallies[0].changed == 3
+    with pytest.raises(DataError, match=r"Record 1 has the fields 'body'; without 'field' only .* Name the field"):
+        tallied([{"body": "A"}], {"type": "transform", "operation": "lowercase"})
+    machine = {"label", "tools", "metadata", "type", "schema"}
+    assert {name for shape in SHAPES.values() for name in (*shape.fields, *shape.optional)} == {*WRITTEN} | machine
 
 
 def test_fields_are_left_out() -> None:
@@ -338,7 +372,7 @@ def test_every_step_says_what_it_did(tmp_path: Path) -> None:
     assert told["steps"] == [
         {"type": "deduplicate", "rows_in": 201, "rows_out": 200, "changed": 0, "counts": {"exact": 1}},
         {"type": "filter", "rows_in": 200, "rows_out": 200, "changed": 0},
-        {"type": "transform", "rows_in": 200, "rows_out": 200, "changed": 1},
+        {"type": "transform", "rows_in": 200, "rows_out": 200, "changed": 1, "counts": {"text": 1}},
         {"type": "split", "rows_in": 200, "rows_out": 200, "changed": 0, "parts": {"validation": 50, "train": 150}},
         {"type": "sample", "rows_in": 50, "rows_out": 10, "changed": 0},
     ]
