@@ -39,6 +39,10 @@ def preparation() -> Iterator[str]:
     yield ""
     yield "`tokens` in conditions and the step `tokenize` need a base model: `--base-model FOLDER` here, a registered one in the service (`base_model`"
     yield "of the request, `--base-model NAME`). Its tokenizer suffices; no weights are loaded."
+    yield ""
+    yield "What JSON has no form of is brought into one before the first step: dates and times are texts of ISO 8601 (`2024-01-02T03:04:05`), decimals"
+    yield "exact texts (`1.50`). Bytes and durations have none: `remove` such fields, or the preparation is refused where they would be written; so it is"
+    yield "with NaN and infinities, unless it writes Parquet or Arrow."
     yield from ("", "## Steps", "")
     for kind in STEPS.values():
         yield from (f"### {kind.name}", "", kind.description, "", "| key | |", "|---|---|")

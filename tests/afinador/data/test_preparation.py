@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import pyarrow
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet
 
 from afinador.data.preparation import STEPS, Means, Pipeline, Tally, patterns, prepare, prepare_file, run_to_file
 from afinador.data.preparation.texts import WRITTEN
@@ -341,7 +345,7 @@ def test_distractors_are_those_that_look_most_like_the_answer() -> None:
     with pytest.raises(DataError, match="there are 3 documents, too few for 3 distractors"):
         run(rows, {**step, "documents": None, "distractors": 3})
     made = run(rows * 40, {**step, "documents": None, "distractors": 1, "without_oracle": 0.25})
-    without = [row for row in made if row["oracle"] is None]
+    without = [row for row in made if "oracle" not in row]
     assert 15 < len(without) < 45 and all(len(row["distractors"]) == 2 for row in without)
 
 
@@ -422,6 +426,39 @@ def test_what_is_written_is_read_again(format: Any, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("format", ["jsonl", "parquet"])
+def test_everyday_values_of_tables_are_written(format: Any, tmp_path: Path) -> None:
+    row = {
+        "text": "a", "when": datetime(2024, 1, 2, 3, 4, 5, 6, tzinfo=UTC), "day": date(2024, 1, 2), "at": time(3, 4),
+        "price": Decimal("1.50"), "vector": [0.5, 2.0], "in": {"days": [date(2024, 1, 2)]}, "raw": b"\xff", "long": timedelta(1),
+    }  # fmt: skip
+    parquet.write_table(pyarrow.Table.from_pylist([row]), tmp_path / "rows.parquet")
+    steps = [
+        {"type": "filter", "condition": "when > '2024-01-01'"},
+        {"type": "remove", "fields": ["raw", "long"]},
+        {"type": "shuffle"},
+    ]
+    made = tmp_path / f"made{EXTENSIONS[format]}"
+    prepare_file(tmp_path / "rows.parquet", steps, target=made)
+    assert [record.fields for record in read_records(made, format) if isinstance(record, Record)] == [
+        {
+            "text": "a", "when": "2024-01-02T03:04:05.000006+00:00", "day": "2024-01-02", "at": "03:04:00", "price": "1.50",
+            "vector": [0.5, 2.0], "in": {"days": ["2024-01-02"]},
+        }
+    ]  # fmt: skip
+    with pytest.raises(DataError, match="Record 1: 'raw' holds what JSON cannot: bytes"):
+        prepare_file(tmp_path / "rows.parquet", steps[::2], target=made, overwrite=True)
+
+
+def test_records_without_oracle_go_into_a_table(tmp_path: Path) -> None:
+    rows = [{"question": f"q {n}", "document": f"d {n}", "answer": "a"} for n in range(9)]
+    found = (Record(number, row) for number, row in enumerate(rows, start=1))
+    steps = Pipeline([{"type": "raft", "distractors": 2, "without_oracle": 0.5}])
+    run_to_file(found, "rows", steps, tmp_path / "made.parquet", "parquet")
+    made = [found.fields for found in read_records(tmp_path / "made.parquet", "parquet") if isinstance(found, Record)]
+    assert len(made) == 9 and 0 < sum("oracle" in row for row in made) < 9
+
+
 def test_documents_are_parted_by_blank_lines(tmp_path: Path) -> None:
     documents = [{"text": "one\ntwo"}, {"text": "three"}]
     write_records(iter([Record(1, row) for row in documents]), tmp_path / "a.txt", "text")
@@ -437,8 +474,14 @@ def test_documents_are_parted_by_blank_lines(tmp_path: Path) -> None:
         ("csv", [{"messages": []}], "'messages' is a list of 0 values"),
         ("text", [{"text": "a", "label": "b"}], "plain text holds 'text' alone"),
         ("text", [{"text": "a\n\nb"}], "blank line"),
-        ("jsonl", [{"when": Path("x")}], "holds what JSON cannot"),
-        ("json", [{"x": float("nan")}], "holds what JSON cannot"),
+        (
+            "jsonl",
+            [{"at": {"when": Path("x")}}],
+            r"Line 1: 'at\.when' holds what JSON cannot: a value of the type PosixPath",
+        ),
+        ("jsonl", [{"raw": b"x"}], "'raw' holds what JSON cannot: bytes. Leave the field out by a step remove"),
+        ("parquet", [{"long": timedelta(1)}], "'long' is a duration; a table cannot hold that. Leave the field out"),
+        ("json", [{"x": [0.5, float("nan")]}], r"'x\.1' holds what JSON cannot: nan"),
         ("jsonl", [{"x": "\ud800"}], "half a surrogate pair"),
         ("jsonl", [], "No record is left"),
     ],
