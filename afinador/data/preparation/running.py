@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from afinador.data.compressed import is_compressed
 from afinador.data.detection import FORMATS_BY_EXTENSION, detect_format
+from afinador.data.formats import FORMATS
 from afinador.data.preparation.pipeline import Pipeline, required
 from afinador.data.preparation.rows import Means, Row, Tally
 from afinador.data.preparation.spool import Spool
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[Literal["reading", "writing"], int], None]
 """Is told on which line or record reading is, or how many rows have come through all steps."""
+WRITTEN_EXTENSIONS = tuple(extension for row in FORMATS.values() if row.is_written for extension in row.extensions)
 TOLD_EVERY = 100
 BLOCK_BYTES = 1 << 20
 
@@ -187,7 +189,7 @@ def format_of_name(name: str) -> Format:
     if format not in EXTENSIONS:
         raise InvalidRequestError(
             f"{name!r} has an extension that says no format which is written; give one of: "
-            f"{', '.join(EXTENSIONS.values())}.",
+            f"{', '.join(WRITTEN_EXTENSIONS)}.",
             param="output",
         )
     return format

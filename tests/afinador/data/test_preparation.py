@@ -10,13 +10,22 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import pyarrow
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from afinador.data.preparation import STEPS, Means, Pipeline, Tally, patterns, prepare, prepare_file, run_to_file
+from afinador.data.preparation import (
+    STEPS,
+    Means,
+    Pipeline,
+    Tally,
+    format_of_name,
+    patterns,
+    prepare,
+    prepare_file,
+    run_to_file,
+)
 from afinador.data.preparation.texts import WRITTEN
 from afinador.data.readers import read_records
 from afinador.data.records import Problem, Record
@@ -388,6 +397,13 @@ def test_every_step_says_what_it_did(tmp_path: Path) -> None:
         assert len(file.path.read_text().splitlines()) == file.records and file.bytes == file.path.stat().st_size
 
 
+def test_all_extensions_that_are_written_are_named() -> None:
+    with pytest.raises(
+        InvalidRequestError, match=r"give one of: \.jsonl, \.ndjson, \.json, \.csv, \.tsv, \.tab, \.txt"
+    ):
+        format_of_name("made.xlsx")
+
+
 @pytest.mark.parametrize("there", ["made-train.jsonl", "made-validation.jsonl", "made.lineage.json"])
 def test_nothing_is_written_over_unless_it_is_said(there: str, tmp_path: Path) -> None:
     source, steps = tmp_path / "rows.jsonl", [{"type": "split", "validation": 0.25}]
@@ -432,22 +448,22 @@ def test_everyday_values_of_tables_are_written(format: Any, tmp_path: Path) -> N
         "text": "a", "when": datetime(2024, 1, 2, 3, 4, 5, 6, tzinfo=UTC), "day": date(2024, 1, 2), "at": time(3, 4),
         "price": Decimal("1.50"), "vector": [0.5, 2.0], "in": {"days": [date(2024, 1, 2)]}, "raw": b"\xff", "long": timedelta(1),
     }  # fmt: skip
-    parquet.write_table(pyarrow.Table.from_pylist([row]), tmp_path / "rows.parquet")
     steps = [
         {"type": "filter", "condition": "when > '2024-01-01'"},
         {"type": "remove", "fields": ["raw", "long"]},
         {"type": "shuffle"},
     ]
     made = tmp_path / f"made{EXTENSIONS[format]}"
-    prepare_file(tmp_path / "rows.parquet", steps, target=made)
-    assert [record.fields for record in read_records(made, format) if isinstance(record, Record)] == [
+    run_to_file([Record(1, row)], "rows", Pipeline(steps), made, format)
+    found = parquet.read_table(made).to_pylist() if format == "parquet" else [json.loads(made.read_text())]
+    assert found == [
         {
             "text": "a", "when": "2024-01-02T03:04:05.000006+00:00", "day": "2024-01-02", "at": "03:04:00", "price": "1.50",
             "vector": [0.5, 2.0], "in": {"days": ["2024-01-02"]},
         }
     ]  # fmt: skip
-    with pytest.raises(DataError, match="Record 1: 'raw' holds what JSON cannot: bytes"):
-        prepare_file(tmp_path / "rows.parquet", steps[::2], target=made, overwrite=True)
+    with pytest.raises(DataError, match="Line 1: 'raw' holds what JSON cannot: bytes"):
+        run([row], *steps[::2])
 
 
 def test_records_without_oracle_go_into_a_table(tmp_path: Path) -> None:
@@ -455,8 +471,8 @@ def test_records_without_oracle_go_into_a_table(tmp_path: Path) -> None:
     found = (Record(number, row) for number, row in enumerate(rows, start=1))
     steps = Pipeline([{"type": "raft", "distractors": 2, "without_oracle": 0.5}])
     run_to_file(found, "rows", steps, tmp_path / "made.parquet", "parquet")
-    made = [found.fields for found in read_records(tmp_path / "made.parquet", "parquet") if isinstance(found, Record)]
-    assert len(made) == 9 and 0 < sum("oracle" in row for row in made) < 9
+    made = parquet.read_table(tmp_path / "made.parquet").to_pylist()
+    assert len(made) == 9 and 0 < sum(row["oracle"] is not None for row in made) < 9
 
 
 def test_documents_are_parted_by_blank_lines(tmp_path: Path) -> None:
@@ -539,6 +555,36 @@ def test_the_first_of_what_is_nearly_the_same_stays() -> None:
     ]
     assert tallied(half, {"type": "deduplicate", "fields": ["text"], "near": 0.9})[0] == half
     assert tallied(rows, {"type": "deduplicate"})[1][0].counts == {"exact": 100}
+
+
+def asked_of(context: str, question: str, answer: str) -> list[dict[str, Any]]:
+    """One record in three shapes."""
+    prompt = f"{context}\n{question}"
+    talk = [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]
+    return [{"prompt": prompt, "completion": answer}, {"messages": talk}, {"question": prompt, "answer": answer}]
+
+
+@pytest.mark.parametrize("shape", range(3))
+def test_what_is_nearly_the_same_has_nearly_the_same_answer(shape: int) -> None:
+    random = Random(5)
+    context, long = (" ".join(f"w{random.randrange(500)}" for _ in range(words)) for words in (300, 100))
+    rows = [asked_of(context, "Who won?", "Denver")[shape], asked_of(context, "Where?", "Lima")[shape]]
+    rows += [
+        asked_of(context, f"Why {number}?", f"{number} {' '.join(long.split()[number * 40 :])}")[shape]
+        for number in range(3)
+    ]
+    again = [asked_of(context, "Where then?", " lima")[shape], asked_of(context, "Why so?", f"0 {long} so")[shape]]
+    kept, tallies = tallied([*rows, *again], {"type": "deduplicate", "near": 0.8})
+    assert kept == rows and tallies[0].counts == {"exact": 0, "near": 2}
+
+
+def test_calls_of_tools_are_answers_too() -> None:
+    asked = {"role": "user", "content": " ".join(f"word {number}" for number in range(20))}
+    calls = [[{"function": {"name": "sky", "arguments": json.dumps({"city": city})}}] for city in ("Lima", "Quito")]
+    rows = [{"messages": [asked, {"role": "assistant", "tool_calls": each}]} for each in calls]
+    assert run(rows, {"type": "deduplicate", "near": 0.6}) == rows
+    labelled = [{"text": asked["content"], "label": label} for label in (1, 2)]
+    assert run(labelled, {"type": "deduplicate", "near": 0.6}) == labelled
 
 
 def test_more_than_can_be_compared_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
