@@ -24,6 +24,14 @@ afinador prepare dataset letters.csv --pipeline steps.yaml --output letters.json
 afinador prepare dataset file-7f3a19c2 --pipeline steps.yaml                        # a file of the service
 ```"""
 
+CONVERSATIONS = {"messages", "sharegpt"}
+_ONE_TURN = " (only one message of the user and one answer: no system text, no more turns, no tools)"
+WHERE = {"messages": _ONE_TURN, "sharegpt": _ONE_TURN, "alpaca": " (only records whose `input` is empty or missing)"}
+FLATTENED = {
+    "messages": "such messages with a weight, a name or tools, which are lost",
+    "alpaca": "records with an `input`, which is joined with the instruction",
+}
+
 
 def preparation() -> Iterator[str]:
     """Yield the lines of the reference."""
@@ -50,12 +58,21 @@ def preparation() -> Iterator[str]:
         yield ""
     yield from ("## Conditions", "", *_grammar(), "")
     yield from ("## Conversions of shapes", "")
-    yield "Without `flatten` a record is converted only if it comes back the same; what has no place in the other shape is refused by its name."
+    yield "Without `flatten` a record is converted only if it comes back with the same meaning; what has no place in the other shape is refused by its"
+    yield 'name. What comes back with the same meaning and written otherwise is converted, and counted: labels that are no text become text (`1` `"1"`,'
+    yield '`true` `"true"`); of ShareGPT speakers become `human` and `gpt`, a `system` the first turn, calls JSON without needless spaces, `tools` a list of'
+    yield 'OpenAI\'s objects (`{"type": "function", "function": …}`) where they were a JSON text or bare functions; an `input` that is missing becomes `""`;'
+    yield "what is null in messages is left out."
     yield from ("", "| shape | can become | with `flatten: true` also |", "|---|---|---|")
     for name in SHAPES:
         exact, flat = convertible_to(name), convertible_to(name, flatten=True)
         more = [other for other in flat if other not in exact]
-        yield f"| {name} | {', '.join(exact) or '—'} | {', '.join(more) or '—'} |"
+        whole = [other for other in exact if {name, other} <= CONVERSATIONS]
+        rest = [other for other in exact if other not in whole]
+        told = [", ".join(whole)] if whole else []
+        if rest:
+            told.append(", ".join(rest) + WHERE.get(name, ""))
+        yield f"| {name} | {'; '.join(told) or '—'} | {', '.join(more) or FLATTENED.get(name, '—')} |"
 
 
 def _grammar() -> Iterator[str]:

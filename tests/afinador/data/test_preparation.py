@@ -370,6 +370,13 @@ def test_shapes_are_converted_on_the_way() -> None:
         run([{"txt": "a"}], {"type": "convert", "to": "messages"})
 
 
+def test_a_conversion_says_what_it_writes_otherwise() -> None:
+    labels = [{"text": "a", "label": label} for label in (1, "1", 1.5)]
+    made, tallies = tallied(labels, {"type": "convert", "to": "messages"})
+    assert [row["messages"][1]["content"] for row in made] == ["1", "1", "1.5"]
+    assert (tallies[0].changed, tallies[0].counts) == (3, {"label_otherwise": 2})
+
+
 def test_every_step_says_what_it_did(tmp_path: Path) -> None:
     steps = [
         {"type": "deduplicate"},
