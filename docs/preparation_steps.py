@@ -24,12 +24,21 @@ afinador prepare dataset letters.csv --pipeline steps.yaml --output letters.json
 afinador prepare dataset file-7f3a19c2 --pipeline steps.yaml                        # a file of the service
 ```"""
 
+CONVERSATIONS = {"messages", "sharegpt"}
+_ONE_TURN = " (only one message of the user and one answer: no system text, no more turns, no tools)"
+WHERE = {"messages": _ONE_TURN, "sharegpt": _ONE_TURN, "alpaca": " (only records whose `input` is empty or missing)"}
+FLATTENED = {
+    "messages": "such messages with a weight, a name or tools, which are lost",
+    "alpaca": "records with an `input`, which is joined with the instruction",
+}
+
 
 def preparation() -> Iterator[str]:
     """Yield the lines of the reference."""
     yield from ("# Preparing data sets", "")
     yield "Steps are declared in YAML or JSON and taken in their order; for each it is told how many rows came, went on and were changed."
-    yield "Behind a `split` a step may have `only: train`. What is made is a new file, which knows its source; nothing is written over."
+    yield "Behind a `split` a step may have `only: train`. What is made is a new file, which knows its source; nothing is written"
+    yield "over: where a file is already that would be written (the output, its parts, its lineage), nothing is done, unless with `--overwrite`."
     yield from ("", EXAMPLE, "")
     yield 'The same in Python: `client.prepare_dataset(Path("letters.csv"), steps)` at a service, `prepare_dataset` of'
     yield "[`afinador.fine_tuning`](python.md#jobs-on-this-machine-without-a-service) here; over REST `POST /datasets/prepare`. Records go through one at a"
@@ -38,6 +47,10 @@ def preparation() -> Iterator[str]:
     yield ""
     yield "`tokens` in conditions and the step `tokenize` need a base model: `--base-model FOLDER` here, a registered one in the service (`base_model`"
     yield "of the request, `--base-model NAME`). Its tokenizer suffices; no weights are loaded."
+    yield ""
+    yield "What JSON has no form of is brought into one before the first step: dates and times are texts of ISO 8601 (`2024-01-02T03:04:05`), decimals"
+    yield "exact texts (`1.50`). Bytes and durations have none: `remove` such fields, or the preparation is refused where they would be written; so it is"
+    yield "with NaN and infinities, unless it writes Parquet or Arrow."
     yield from ("", "## Steps", "")
     for kind in STEPS.values():
         yield from (f"### {kind.name}", "", kind.description, "", "| key | |", "|---|---|")
@@ -45,12 +58,21 @@ def preparation() -> Iterator[str]:
         yield ""
     yield from ("## Conditions", "", *_grammar(), "")
     yield from ("## Conversions of shapes", "")
-    yield "Without `flatten` a record is converted only if it comes back the same; what has no place in the other shape is refused by its name."
+    yield "Without `flatten` a record is converted only if it comes back with the same meaning; what has no place in the other shape is refused by its"
+    yield 'name. What comes back with the same meaning and written otherwise is converted, and counted: labels that are no text become text (`1` `"1"`,'
+    yield '`true` `"true"`); of ShareGPT speakers become `human` and `gpt`, a `system` the first turn, calls JSON without needless spaces, `tools` a list of'
+    yield 'OpenAI\'s objects (`{"type": "function", "function": …}`) where they were a JSON text or bare functions; an `input` that is missing becomes `""`;'
+    yield "what is null in messages is left out."
     yield from ("", "| shape | can become | with `flatten: true` also |", "|---|---|---|")
     for name in SHAPES:
         exact, flat = convertible_to(name), convertible_to(name, flatten=True)
         more = [other for other in flat if other not in exact]
-        yield f"| {name} | {', '.join(exact) or '—'} | {', '.join(more) or '—'} |"
+        whole = [other for other in exact if {name, other} <= CONVERSATIONS]
+        rest = [other for other in exact if other not in whole]
+        told = [", ".join(whole)] if whole else []
+        if rest:
+            told.append(", ".join(rest) + WHERE.get(name, ""))
+        yield f"| {name} | {'; '.join(told) or '—'} | {', '.join(more) or FLATTENED.get(name, '—')} |"
 
 
 def _grammar() -> Iterator[str]:

@@ -38,7 +38,9 @@ def _prepare_here(path: Path, steps: Any, arguments: argparse.Namespace) -> int:
         _means_here(arguments.base_model) as means,
         rows_bar(lambda: lines_to_read(path, reading), is_shown=not arguments.json) as progress,
     ):
-        prepared = prepare_file(path, steps, target=target, means=means, reading=reading, progress=progress)
+        prepared = prepare_file(
+            path, steps, target=target, means=means, reading=reading, progress=progress, overwrite=arguments.overwrite
+        )
     told = prepared.to_json()
     if arguments.json:
         render.as_json(told)
@@ -75,6 +77,10 @@ def _ask_service(steps: Any, arguments: argparse.Namespace) -> int:
         raise UsageError(
             f"There is no local file {arguments.path!r}, and how a file of the service is read was declared at its upload. "
             "Leave these options out, or name a local file."
+        )
+    if arguments.overwrite:
+        raise UsageError(
+            f"There is no local file {arguments.path!r}, and the service makes a new file each time. Leave --overwrite out."
         )
     with connect() as connection:
         preparations = Preparations(connection)
@@ -120,6 +126,7 @@ def _add_prepare(parser: Parser) -> None:
         metavar="FILE",
         help="where to write it, in the format of the extension (default: NAME-prepared beside it)",
     )
+    parser.add_argument("--overwrite", action="store_true", help="replace files of this machine that are there already")
     parser.add_argument(
         "--base-model",
         metavar="NAME",

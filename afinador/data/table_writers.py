@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from afinador.data.plain_values import kind_of
 from afinador.data.quoting import shortened
 from afinador.data.records import Record
 from afinador.errors import DataError
@@ -51,8 +52,9 @@ class _Column:
         """
         kind = type(value)
         if kind not in _KINDS:
-            raise _refused(record, place, "null, which a table does not tell from a field that is left out"
-                           if value is None else f"a {kind.__name__}")  # fmt: skip
+            if value is None:
+                raise _refused(record, place, "null, which a table does not tell from a field that is left out")
+            raise _refused(record, place, kind_of(value), "Leave the field out by a step remove, or make it a text")
         if kind is int and not -_LARGEST_INTEGER <= value < _LARGEST_INTEGER:
             raise _refused(record, place, "a whole number of more than 64 bits")
         if kind is dict and not value:
@@ -116,10 +118,7 @@ def _gather(records: Iterator[Record], path: Path) -> dict[str, _Column]:
         for record in records:
             for name, value in record.fields.items():
                 columns.setdefault(name, _Column()).take(value, name, record)
-            try:
-                rows.write(json.dumps(record.fields, ensure_ascii=False, allow_nan=False) + "\n")
-            except ValueError as error:
-                raise DataError(f"{record.place} holds what JSON cannot: {error}. Make it a text.") from error
+            rows.write(json.dumps(record.fields, ensure_ascii=False) + "\n")
     if not columns and path.stat().st_size:
         raise DataError("The records have no fields, and a table without columns has no rows. Write JSONL.")
     return columns
@@ -129,5 +128,5 @@ def _fit(numbers: list[int]) -> bool:
     return min(numbers) >= -_LARGEST_INTEGER and max(numbers) < _LARGEST_INTEGER
 
 
-def _refused(record: Record, place: str, what: str) -> DataError:
-    return DataError(f"{record.place}: {shortened(place)} is {what}; a table cannot hold that. Write JSONL.")
+def _refused(record: Record, place: str, what: str, remedy: str = "Write JSONL") -> DataError:
+    return DataError(f"{record.place}: {shortened(place)} is {what}; a table cannot hold that. {remedy}.")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TextIO
 
 from afinador.data.formats import FORMATS, TAB_EXTENSIONS, extension_of
+from afinador.data.plain_values import refused_value
 from afinador.data.quoting import described, named, shortened
 from afinador.data.records import Format, Record
 from afinador.data.table_writers import write_table
@@ -93,7 +94,7 @@ def _json(record: Record) -> str:
     try:
         return json.dumps(record.fields, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise DataError(f"{record.place} holds what JSON cannot: {error}. Make it a text or a number.") from error
+        raise refused_value(record, error) from error
 
 
 def _write_csv(records: Iterator[Record], stream: TextIO, delimiter: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from afinador.config.resolve import slug
 from afinador.data.detection import detect_format
-from afinador.data.preparation import Pipeline, run_to_file
+from afinador.data.preparation import Pipeline, require_free, run_to_file, targets_of
 from afinador.data.readers import read_records
 from afinador.data.records import Format, Problem, Record
 from afinador.data.saved_datasets import read_saved_dataset
@@ -70,6 +70,7 @@ class ModelFineTuner:
         output_path: str | Path | None = None,
         loader: Loader | None = None,
         base_model: str | None = None,
+        overwrite: bool = False,
     ) -> str:
         """Take a data set through steps, write it in another format, and return where.
 
@@ -80,12 +81,14 @@ class ModelFineTuner:
             dataset_format: How it is written.
             output_format: How to write it: JSONL, JSON, CSV or TEXT.
             preprocessing_steps: See ``afinador.data.preparation``.
-            output_path: ``NAME-prepared.EXTENSION`` beside the data set if omitted; what is there is replaced.
+            output_path: ``NAME-prepared.EXTENSION`` beside the data set if omitted.
             loader: Reads a ``CUSTOM`` data set.
             base_model: Whose tokens steps count and make.
+            overwrite: Replace files that are there; the data set itself is never replaced.
 
         Raises:
-            InvalidRequestError: A format or a step is unknown, or does not fit.
+            InvalidRequestError: A format or a step is unknown, or does not fit, or there is a file where one would be
+                written.
             DataError: The data set cannot be read, a record does not fit, or none is left.
             StorageError: The file cannot be written.
         """
@@ -105,6 +108,7 @@ class ModelFineTuner:
         def work() -> Path:
             with TokenProcess() as process:
                 pipeline = Pipeline(preprocessing_steps, means_of_base_model(folder, process) if folder else None)
+                require_free(targets_of(target, pipeline.parts), source, overwrite=overwrite)
                 prepared = run_to_file(_read(source, kind, loader), source.name, pipeline, target, written)
             return prepared.files[0].path
 

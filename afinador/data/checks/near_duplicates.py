@@ -26,12 +26,12 @@ _ROWS = 8
 _SEED = 42
 
 
-def signature_of(parts: list[str]) -> bytes | None:
+def signature_of(parts: list[str], permutations: int = PERMUTATIONS) -> bytes | None:
     """Return the signature of a record; None where it has too few words to be compared."""
     words = " ".join(parts)[:_CHARACTERS_COMPARED].lower().split()
     if len(words) < FEWEST_WORDS:
         return None
-    sketch = RMinHash(PERMUTATIONS, _SEED)
+    sketch = RMinHash(permutations, _SEED)
     sketch.update(list(map("".join, zip(words, words[1:], words[2:], strict=False))))
     return array("I", sketch.digest()).tobytes()
 

@@ -29,6 +29,7 @@ from afinador.data.preparation.running import (
     reported,
     run_to_file,
 )
+from afinador.data.preparation.targets import require_free, targets_of
 from afinador.data.records import Problem, Record
 
 __all__ = [
@@ -45,7 +46,9 @@ __all__ = [
     "prepare",
     "prepare_file",
     "reported",
+    "require_free",
     "run_to_file",
+    "targets_of",
 ]
 
 

@@ -32,8 +32,10 @@ def _make(settings: Settings, means: Means) -> Work:
         for row in rows:
             shape = declared or _shape_of(row.record)
             made = converted(row.record, shape, target, flatten=flatten)
-            tally.changed += made is not row.record
-            yield Row(made, row.part)
+            tally.changed += made.record is not row.record
+            for name in made.otherwise:
+                tally.counts[f"{name}_otherwise"] = tally.counts.get(f"{name}_otherwise", 0) + 1
+            yield Row(made.record, row.part)
 
     return work
 
@@ -50,11 +52,12 @@ def _shape_of(record: Record) -> Shape:
 
 KIND = StepKind(
     name="convert",
-    description="Brings records into another shape; what that has no place for is refused by name.",
+    description="Brings records into another shape; what that has no place for is refused by name, and how many records would come back written "
+    "otherwise is told by field, as `FIELD_otherwise`; see [below](#conversions-of-shapes).",
     keys={
         "to": "the shape: " + ", ".join(f"`{name}`" for name, shape in SHAPES.items() if shape.from_messages),
         "from": "their shape; found by their fields if omitted",
-        "flatten": "`true`: take prompt and answer as training takes them, though they cannot be brought back",
+        "flatten": "`true`: take prompt and answer as training takes them (instruction and input joined), though they cannot be brought back",
     },
     make=_make,
 )

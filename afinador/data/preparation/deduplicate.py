@@ -6,14 +6,21 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from hashlib import blake2b
+from typing import Any
 
-from afinador.data.checks.near_duplicates import FEWEST_WORDS, signature_of
-from afinador.data.preparation.likeness import LOWEST, MOST_COMPARED, Likeness
+from afinador.data.checks.near_duplicates import FEWEST_WORDS
+from afinador.data.preparation.likeness import LOWEST, MOST_COMPARED, Likeness, Signature
 from afinador.data.preparation.rows import Means, Row, StepKind, Tally, Work
 from afinador.data.preparation.settings import Settings
-from afinador.data.preparation.texts import texts_of, value_of
+from afinador.data.preparation.texts import texts_in, value_of
 from afinador.data.records import Record
+from afinador.data.shapes import label_text
 from afinador.errors import InvalidRequestError
+
+LEARNT = ("completion", "output", "answer", "label", "target", "metadata", "chosen", "rejected")
+"""Fields that hold the answer of a record."""
+LEARNT_TURNS = ("assistant", "gpt", "chatgpt", "model", "bard", "function_call")
+"""Who speaks it in a conversation."""
 
 
 def digest_of(record: Record, fields: Sequence[str] = ()) -> bytes:
@@ -41,7 +48,7 @@ def _make(settings: Settings, means: Means) -> Work:
                 digest = digest_of(row.record, fields)
                 if digest in seen:
                     tally.counts["exact"] += 1
-                elif like is not None and _is_like_another(row.record, fields, like):
+                elif like is not None and like.is_known(_signature(row.record, fields)):
                     tally.counts["near"] += 1
                 else:
                     seen.add(digest)
@@ -61,10 +68,28 @@ def _fields(settings: Settings) -> list[str]:
     return [field] if field else []
 
 
-def _is_like_another(record: Record, fields: list[str], like: Likeness) -> bool:
-    texts = [text for name in fields for text in texts_of(record, name)] if fields else texts_of(record)
-    signature = signature_of(texts)
-    return signature is not None and like.is_known(signature)
+def _signature(record: Record, fields: list[str]) -> Signature | None:
+    values = {name: value_of(record, name) for name in fields} if fields else record.fields
+    given: list[str] = []
+    answer: list[str] = []
+    for name, value in values.items():
+        if name in LEARNT:
+            answer.extend([label_text(value)] if isinstance(value, bool | int | float) else texts_in(value))
+        elif name in ("messages", "conversations") and isinstance(value, list):
+            for turn in value:
+                (answer if _is_learnt(turn) else given).extend([*texts_in([turn]), *_calls_in(turn)])
+        else:
+            given.extend(texts_in(value))
+    return Signature.of(given, answer)
+
+
+def _is_learnt(turn: Any) -> bool:
+    return isinstance(turn, dict) and turn.get("role", turn.get("from")) in LEARNT_TURNS
+
+
+def _calls_in(turn: Any) -> list[str]:
+    calls = turn.get("tool_calls") if isinstance(turn, dict) else None
+    return [json.dumps(calls, default=str)] if calls else []
 
 
 KIND = StepKind(
@@ -74,8 +99,9 @@ KIND = StepKind(
         "field": "only this field is looked at; the whole record if omitted",
         "fields": "instead: only these fields, `[prompt, completion]`",
         "near": f"also drop what is like a record before it: the share of their runs of three words that both have, "
-        f"{LOWEST:g} to 1, such as `0.85` (MinHash, so about); texts of fewer than {FEWEST_WORDS} words are only held to be the "
-        f"same, and at most {MOST_COMPARED:,} different records are compared",
+        f"{LOWEST:g} to 1, such as `0.85` (MinHash, so about). The answer ({', '.join(f'`{name}`' for name in LEARNT)}, the "
+        "assistant's turns) has to be as alike as all the rest, each by itself. Texts of fewer than "
+        f"{FEWEST_WORDS} words are only held to be the same, and at most {MOST_COMPARED:,} different records are compared",
     },
     make=_make,
 )

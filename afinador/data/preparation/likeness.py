@@ -6,11 +6,14 @@ import mmap
 import os
 import tempfile
 from array import array
+from dataclasses import dataclass
+from hashlib import blake2b
+from operator import eq
 from types import TracebackType
 
 from xxhash import xxh3_64_intdigest
 
-from afinador.data.checks.near_duplicates import PERMUTATIONS, likeness
+from afinador.data.checks.near_duplicates import PERMUTATIONS, likeness, signature_of
 from afinador.errors import DataError, StorageError
 
 LOWEST = 0.5
@@ -21,11 +24,60 @@ _WORD_BYTES = array("I").itemsize
 _SIGNATURE_BYTES = PERMUTATIONS * _WORD_BYTES
 
 
+@dataclass(frozen=True)
+class Signature:
+    """By what a record is compared.
+
+    Attributes:
+        content: Of ``PERMUTATIONS`` numbers.
+        has_answer: Whether every second number is of the answer alone, and the others of all else.
+    """
+
+    content: bytes
+    has_answer: bool
+
+    @classmethod
+    def of(cls, given: list[str], answer: list[str]) -> Signature | None:
+        """Return the signature of a record.
+
+        Args:
+            given: Its texts, without those of the answer.
+            answer: What is learnt of it, which has to be alike by itself; empty where it is not told apart.
+
+        Returns:
+            None where there are too few words to be compared.
+        """
+        if not given or not answer:
+            whole = signature_of([*given, *answer])
+            return None if whole is None else cls(whole, has_answer=False)
+        halves = [signature_of(part, PERMUTATIONS // 2) for part in (given, answer)]
+        if halves == [None, None]:
+            return None
+        both = array("I", bytes(_SIGNATURE_BYTES))
+        for start, half, part in zip((0, 1), halves, (given, answer), strict=True):
+            both[start::2] = array("I", _of_few_words(part) if half is None else half)
+        return cls(both.tobytes(), has_answer=True)
+
+    def likeness_to(self, known: bytes) -> float:
+        """Return the share of runs of words that a record has in common with another one; of its parts the lesser."""
+        if not self.has_answer:
+            return likeness(self.content, known)
+        one, other = array("I", self.content), array("I", known)
+        return min(sum(map(eq, one[start::2], other[start::2])) for start in (0, 1)) / (PERMUTATIONS // 2)
+
+
+def _of_few_words(part: list[str]) -> bytes:
+    """Return numbers that only the same words have, in the place of a signature."""
+    words = " ".join(" ".join(part).lower().split())
+    return blake2b(words.encode("utf-8", errors="surrogatepass")).digest() * (_SIGNATURE_BYTES // 128)
+
+
 class Likeness:
     """The records taken up so far; a context manager, after which they are gone.
 
     Two records are compared if they agree in a band of their signatures, each with the first of that band only, as
-    ``afinador.data.checks.near_duplicates`` does.
+    ``afinador.data.checks.near_duplicates`` does. A band has numbers of the answer, too, so that the first of it is one
+    with a like answer: of many questions on one document not only the first is found again.
 
     Args:
         threshold: Records at least so alike are nearly the same, ``LOWEST`` to 1.
@@ -51,21 +103,23 @@ class Likeness:
         self._memory.close()
         self._signatures.close()
 
-    def is_known(self, signature: bytes) -> bool:
-        """Tell whether one like it was taken up before; if none was, take it up.
+    def is_known(self, signature: Signature | None) -> bool:
+        """Tell whether one like it was taken up before; if none was, take it up. What has no signature is like none.
 
         Raises:
             DataError: There are too many to be compared.
             StorageError: The disk is full.
         """
+        if signature is None:
+            return False
         free = []
         for start in range(0, _SIGNATURE_BYTES, self._band_bytes):
-            slot, known = self._find(signature, start)
+            slot, known = self._find(signature.content, start)
             if known is None:
                 free.append(slot)
-            elif likeness(signature, known) >= self._threshold:
+            elif signature.likeness_to(known) >= self._threshold:
                 return True
-        self._add(signature, free)
+        self._add(signature.content, free)
         return False
 
     def _find(self, signature: bytes, start: int) -> tuple[int, bytes | None]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from afinador.data.plain_values import with_plain_values
 from afinador.data.preparation import (
     augment,
     convert,
@@ -101,7 +102,7 @@ class Pipeline:
             self.documents.append(step["documents"])
         self._steps.append(Step(kind, work, settings.part(self.parts)))
         if kind == "split":
-            self.parts = split.PARTS
+            self.parts = split.parts_of(settings)
 
     def _allow_split(self, settings: Settings) -> None:
         if self.parts:
@@ -154,7 +155,7 @@ def _listed(steps: Any) -> Sequence[Any]:
 
 
 def required(found: Iterable[Record | Problem], name: str) -> Iterator[Record]:
-    """Yield what was read.
+    """Yield what was read, with values as JSON has them.
 
     Raises:
         DataError: Something cannot be read.
@@ -162,7 +163,7 @@ def required(found: Iterable[Record | Problem], name: str) -> Iterator[Record]:
     for record in found:
         if isinstance(record, Problem):
             raise DataError(f"{name}: {record.message}", problems=[record.message])
-        yield record
+        yield with_plain_values(record)
 
 
 def _run(step: Step, tally: Tally, rows: Iterator[Row]) -> Iterator[Row]:

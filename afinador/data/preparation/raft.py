@@ -84,14 +84,17 @@ class _Documents:
 
 
 def _made(row: Row, names: dict[str, str], ranked: list[str], count: int, *, has_oracle: bool) -> Row:
-    """Make one record; without its oracle it has one distractor more, so that all have as many documents."""
+    """Make one record; without its oracle it has one distractor more, so that all have as many documents.
+
+    The field is left out then, and not null, which no table holds.
+    """
     fields = row.record.fields
     oracle = _text(row.record, names["document"])
     others = [text for text in ranked if text != oracle]
     kept = {name: value for name, value in fields.items() if name not in (*names.values(), *_OWN)}
     made = {
         "question": _text(row.record, names["question"]),
-        "oracle": oracle if has_oracle else None,
+        **({"oracle": oracle} if has_oracle else {}),
         "distractors": others[: count if has_oracle else count + 1],
         "answer": _text(row.record, names["answer"]),
     }
@@ -114,7 +117,7 @@ KIND = StepKind(
         "document": "the field of the document that answers it; `document` if omitted",
         "answer": "the field of the answer; `answer` if omitted",
         "distractors": "how many, 1 to 50; 3 if omitted",
-        "without_oracle": "the share of records without the document that answers, 0 to 1; 0.2 if omitted",
+        "without_oracle": "the share of records without the document that answers, 0 to 1, which have no field `oracle`; 0.2 if omitted",
         "documents": "another data set, a path or a file of the service, whose documents may be distractors too",
         "documents_field": "its field; `text` if omitted",
         "seed": "of the draw of records without oracle; 0 if omitted",

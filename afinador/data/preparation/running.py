@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from afinador.data.compressed import is_compressed
 from afinador.data.detection import FORMATS_BY_EXTENSION, detect_format
+from afinador.data.formats import FORMATS
 from afinador.data.preparation.pipeline import Pipeline, required
 from afinador.data.preparation.rows import Means, Row, Tally
 from afinador.data.preparation.spool import Spool
+from afinador.data.preparation.targets import lineage_beside, path_of_part, require_free, targets_of
 from afinador.data.readers import read_records
 from afinador.data.records import Format, Problem, Record
 from afinador.data.writers import EXTENSIONS, write_records
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[Literal["reading", "writing"], int], None]
 """Is told on which line or record reading is, or how many rows have come through all steps."""
+WRITTEN_EXTENSIONS = tuple(extension for row in FORMATS.values() if row.is_written for extension in row.extensions)
 TOLD_EVERY = 100
 BLOCK_BYTES = 1 << 20
 
@@ -126,20 +129,22 @@ def prepare_file(
     means: Means | None = None,
     reading: DatasetReading | None = None,
     progress: Progress | None = None,
+    overwrite: bool = False,
 ) -> Prepared:
     """Prepare a file of this machine; what came of it is written beside the result, as ``NAME.lineage.json``.
 
     Args:
         source: The data set, a file or a folder.
         steps: See ``Pipeline``; other data sets that a step names are paths beside the source.
-        target: ``NAME-prepared.EXTENSION`` beside the source if omitted; what is there is replaced.
+        target: ``NAME-prepared.EXTENSION`` beside the source if omitted.
         format: How to write it; what the target's extension says, else as the source is, if omitted.
         means: What steps need beside the records.
         reading: What is declared of how the source is to be read.
         progress: Is told, now and then, how far it is.
+        overwrite: Replace files that are there; the data set itself is never replaced.
 
     Raises:
-        InvalidRequestError: A step is unknown or has a bad value.
+        InvalidRequestError: A step is unknown or has a bad value, or there is a file where one would be written.
         DataError: The data set cannot be read, a record does not fit, or none is left.
         StorageError: A file cannot be written.
     """
@@ -150,13 +155,11 @@ def prepare_file(
     if target.resolve() == source.resolve():
         raise InvalidRequestError("The output is the data set itself. Name another file.", param="output")
     pipeline = Pipeline(steps, replace(means or Means(), read_documents=lambda name: _documents(source, name)))
-    if source.resolve() in {path_of_part(target, part).resolve() for part in pipeline.parts or ()}:
-        raise InvalidRequestError(
-            "A part of the output would be the data set itself. Name another file.", param="output"
-        )
+    lineage = lineage_beside(target)
+    require_free([*targets_of(target, pipeline.parts), lineage], source, overwrite=overwrite)
     records = read_records(source, found, reading)
     prepared = run_to_file(records, source.name, pipeline, target, format, progress=progress)
-    write_lineage(prepared, _hash_of(source), steps, lineage_beside(target))
+    write_lineage(prepared, _hash_of(source), steps, lineage)
     return prepared
 
 
@@ -186,25 +189,15 @@ def format_of_name(name: str) -> Format:
     if format not in EXTENSIONS:
         raise InvalidRequestError(
             f"{name!r} has an extension that says no format which is written; give one of: "
-            f"{', '.join(EXTENSIONS.values())}.",
+            f"{', '.join(WRITTEN_EXTENSIONS)}.",
             param="output",
         )
     return format
 
 
-def lineage_beside(target: Path) -> Path:
-    """Return where the lineage of a prepared file is written down."""
-    return target.with_name(f"{target.stem}.lineage.json")
-
-
 def _documents(source: Path, name: str) -> Iterator[Record]:
     path = source.parent / Path(name).expanduser()
     return required(read_records(path, detect_format(path, path.name)), path.name)
-
-
-def path_of_part(target: Path, part: str) -> Path:
-    """Return where a part of a data set is written."""
-    return target.with_name(f"{target.stem}-{part}{target.suffix}")
 
 
 def _told(rows: Iterator[Row], progress: Progress | None) -> Iterator[Row]:

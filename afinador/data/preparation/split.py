@@ -66,6 +66,11 @@ def _make(settings: Settings, means: Means) -> Work:
     return work
 
 
+def parts_of(settings: Settings) -> tuple[str, ...]:
+    """Return the parts that the settings of a split make, in the order of ``PARTS``."""
+    return tuple(_shares(settings))
+
+
 def _shares(settings: Settings) -> dict[str, float]:
     given = {part: settings.number_of(part, 0, 1) for part in PARTS if settings.has(part)}
     shares = {"validation": 0.1} if not given else dict(given)

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import IO
 
+from afinador.data.plain_values import refused_value
 from afinador.data.preparation.rows import Row
 from afinador.data.records import Record
-from afinador.errors import DataError, StorageError
+from afinador.errors import StorageError
 
 
 class Spool:
@@ -55,7 +56,7 @@ class Spool:
         try:
             line = json.dumps([record.line, record.fields, record.unit, record.origin, row.part]) + "\n"
         except (TypeError, ValueError) as error:
-            raise DataError(f"{record.place} holds what JSON cannot: {error}. Make it a text or a number.") from error
+            raise refused_value(record, error) from error
         self._write(line)
 
     def deal_out(self, spools: Sequence[Spool], choose: Callable[[], int]) -> None:

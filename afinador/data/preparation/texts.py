@@ -1,7 +1,8 @@
 """The texts of a record, to be measured and to be changed.
 
-They are all fields that hold text, the ``content`` or ``value`` of turns of a conversation, the texts in lists, and
-the values of nested objects such as metadata.
+Measured are all fields that hold text, the ``content`` or ``value`` of turns of a conversation, the texts in lists, and
+the values of nested objects such as metadata. Changed are, unless a field is named, those alone that people wrote: a
+label, the name of a function or a schema in other letters would be another one.
 """
 
 from __future__ import annotations
@@ -15,7 +16,14 @@ from afinador.data.records import Record
 from afinador.errors import DataError, nearest
 
 NAMES_SHOWN = 20
+WRITTEN = (
+    "messages", "conversations", "system", "prompt", "completion", "chosen", "rejected", "text", "document", "instruction",
+    "input", "output", "question", "answer", "oracle", "distractors", "source", "target",
+)  # fmt: skip
+"""The fields of all shapes that hold what people wrote."""
 _TURN_TEXTS = ("content", "value")
+_PEOPLE = ("system", "developer", "user", "assistant", "human", "gpt", "chatgpt", "model", "bard")
+"""Whose turns people wrote, or the model that learns to write as they do; calls of tools and what came of them are neither."""
 
 
 def texts_of(record: Record, field: str | None = None) -> list[str]:
@@ -40,10 +48,19 @@ def texts_in(value: Any) -> list[str]:
 
 
 def _spoken(item: Any) -> Any:
-    """Of a turn only what is said: neither its role nor its calls."""
-    if not isinstance(item, dict) or not ("role" in item or "from" in item):
+    """Of a turn only what is said: neither its role nor its calls; of a part of that, such as an image, its text."""
+    if not _is_turn(item):
         return item
-    return {name: item[name] for name in _TURN_TEXTS if name in item}
+    said = [item[name] for name in _TURN_TEXTS if name in item]
+    return [[part.get("text") if isinstance(part, dict) else part for part in _listed(each)] for each in said]
+
+
+def _is_turn(item: Any) -> bool:
+    return isinstance(item, dict) and ("role" in item or "from" in item)
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def value_of(record: Record, field: str) -> Any:
@@ -80,39 +97,57 @@ def _no_field(record: Record, field: str) -> DataError:
 
 
 def changed_row(row: Row, change: Callable[[str], str], field: str | None = None) -> Row:
-    """Return a row with its texts changed, all or those of one field.
+    """Return a row with the texts that people wrote changed, or with all those of one field.
 
     Raises:
-        DataError: The record has no such field.
+        DataError: The record has no such field; or none is named, and it has none that people write.
     """
+    fields = row.record.fields
     if field is not None:
         require_field(row.record, field)
-    fields = row.record.fields
-    return with_fields(
-        row, {name: changed_in(value, change) if field in (None, name) else value for name, value in fields.items()}
-    )
+        return with_fields(row, {**fields, field: changed_in(fields[field], change)})
+    written = [name for name in fields if name in WRITTEN]
+    if not written:
+        there = ", ".join(map(shortened, list(fields)[:NAMES_SHOWN]))
+        raise DataError(
+            f"{row.record.place} has the fields {there}; without 'field' only those are changed that hold what people "
+            f"wrote: {', '.join(WRITTEN)}. Name the field that is meant."
+        )
+    changed = {
+        name: changed_in(fields[name], change, _PEOPLE) for name in written if not isinstance(fields[name], dict)
+    }
+    return with_fields(row, {**fields, **changed})
 
 
 def changed_in(value: Any, change: Callable[[str], str], roles: tuple[str, ...] | None = None) -> Any:
-    """Return a value with all its texts changed.
+    """Return a value with its texts changed.
 
     Args:
         value: Of a field.
         change: Gives another text for a text.
-        roles: Of a conversation, whose turns are changed; None: all.
+        roles: Of a conversation, whose turns are changed; objects that are no turns stay as they are. None: all.
     """
     if isinstance(value, str):
         return change(value)
     if isinstance(value, list):
         return [_changed_item(item, change, roles) for item in value]
-    if isinstance(value, dict):
-        return {name: changed_in(item, change, roles) for name, item in value.items()}
+    if isinstance(value, dict) and roles is None:
+        return {name: changed_in(item, change) for name, item in value.items()}
     return value
 
 
 def _changed_item(item: Any, change: Callable[[str], str], roles: tuple[str, ...] | None) -> Any:
-    if not isinstance(item, dict) or not ("role" in item or "from" in item):
+    if not _is_turn(item):
         return changed_in(item, change, roles)
     if roles is not None and item.get("role", item.get("from")) not in roles:
         return item
-    return {name: changed_in(part, change) if name in _TURN_TEXTS else part for name, part in item.items()}
+    return {name: _changed_saying(part, change) if name in _TURN_TEXTS else part for name, part in item.items()}
+
+
+def _changed_saying(value: Any, change: Callable[[str], str]) -> Any:
+    """Return what is said in a turn changed: a text, or the texts of parts such as ``{"type": "text", "text": "…"}``."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, dict) and isinstance(value.get("text"), str):
+        return {**value, "text": change(value["text"])}
+    return [_changed_saying(part, change) for part in value] if isinstance(value, list) else value

@@ -10,7 +10,7 @@ from afinador.data.preparation import rename
 from afinador.data.preparation.patterns import Pattern, require_room
 from afinador.data.preparation.rows import Means, Row, StepKind, Tally, Work, with_fields
 from afinador.data.preparation.settings import Settings
-from afinador.data.preparation.texts import changed_row, value_of
+from afinador.data.preparation.texts import WRITTEN, changed_row, value_of
 from afinador.data.shapes import label_text
 from afinador.errors import InvalidRequestError
 
@@ -39,7 +39,11 @@ def _make(settings: Settings, means: Means) -> Work:
     def work(rows: Iterator[Row], tally: Tally) -> Iterator[Row]:
         for row in rows:
             made = change(row)
-            tally.changed += made.record.fields != row.record.fields
+            before, after = row.record.fields, made.record.fields
+            touched = [name for name in after if name not in before or after[name] != before[name]]
+            tally.changed += bool(touched)
+            for name in touched:
+                tally.counts[name] = tally.counts.get(name, 0) + 1
             yield made
 
     return work
@@ -120,10 +124,12 @@ def _truncation(settings: Settings) -> Change:
 
 KIND = StepKind(
     name="transform",
-    description="Changes all texts of a record, or those of `field`, by `operation`.",
+    description="Changes what people wrote in a record, or the texts of `field`, by `operation`, and tells how many rows are changed in which fields.",
     keys={
         "operation": "`lowercase`, `uppercase`, `strip`, `collapse_spaces`, `nfc`, `nfkc`; `replace`, `truncate`, `template`, `rename`",
-        "field": "the field that is changed, or that a template sets; all texts if omitted",
+        "field": "the field that is changed, which may be any, or that a template sets. If omitted, what people wrote: "
+        f"{', '.join(f'`{name}`' for name in WRITTEN)}, of messages and turns what is said in them, but not by tools. Never without "
+        "being named: labels, types, roles, names, tools and their calls, metadata, schemas, ids, and fields of your own",
         "pattern": "of `replace`: a regular expression; no text may take longer than a second, all together half an hour",
         "replacement": "of `replace`: what stands there instead, with `\\1` for a group; nothing if omitted",
         "characters": "of `truncate`: how many are left",

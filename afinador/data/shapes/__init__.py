@@ -6,7 +6,7 @@ lies in ``examples/data/shapes``.
 
 from __future__ import annotations
 
-from afinador.data.shapes.conversion import converted, convertible_to, require_convertible
+from afinador.data.shapes.conversion import Converted, converted, convertible_to, require_convertible
 from afinador.data.shapes.example import Example
 from afinador.data.shapes.form import RecordShape, Shape
 from afinador.data.shapes.table import (
@@ -28,6 +28,7 @@ from afinador.data.shapes.text_label import label_text
 __all__ = [
     "OPTIONAL_FIELDS",
     "SHAPES",
+    "Converted",
     "Example",
     "RecordShape",
     "Shape",

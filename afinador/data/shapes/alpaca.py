@@ -22,6 +22,14 @@ def _prompt(fields: Fields) -> str:
     return f"{fields['instruction']}\n\n{given}" if given.strip() else str(fields["instruction"])
 
 
+def _to_messages(fields: Fields) -> Fields:
+    if (fields.get("input") or "").strip():
+        raise ValueError(
+            "an 'input' that is not empty beside its 'instruction', from which it could not be told any more"
+        )
+    return one_turn(_prompt(fields), fields["output"])
+
+
 def _from_messages(fields: Fields) -> Fields:
     return {"instruction": content_of(fields, "user"), "input": "", "output": content_of(fields, "assistant")}
 
@@ -34,7 +42,7 @@ SHAPE = RecordShape(
     read=_read,
     in_table=True,
     asked=("instruction", "input"),
-    to_messages=lambda fields: one_turn(_prompt(fields), fields["output"]),
+    to_messages=_to_messages,
     from_messages=_from_messages,
     normal=lambda fields: {**fields, "input": fields.get("input") or ""},
 )

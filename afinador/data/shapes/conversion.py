@@ -1,14 +1,15 @@
-"""Records brought from one shape into another, without losing anything.
+"""Records brought from one shape into another, without losing what they mean.
 
-Whatever is converted is converted back at once, and refused by name where it would not be the same again: a weight in
-a file of prompts and completions, an input that nobody could tell from the instruction any more. Fields that belong to
-no shape (an id) stay. ``flatten`` takes prompt and answer as training takes them, for good: the input of an instruction or
+Whatever is converted is converted back at once, and refused by name where it would not mean the same again: a weight in
+a file of prompts and completions, an input that nobody could tell from the instruction any more. What would mean the
+same and be written otherwise (a label 1 as "1", tools that were a JSON text as a list) is told. Fields that belong to no
+shape (an id) stay. ``flatten`` takes prompt and answer as training takes them, for good: the input of an instruction or
 the documents of a RAFT record are in the prompt then, and weights and names are lost.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from afinador.data.quoting import described, masked, shortened
@@ -17,6 +18,21 @@ from afinador.data.shapes.example import Example
 from afinador.data.shapes.form import Fields, RecordShape, Shape, one_turn
 from afinador.data.shapes.table import SHAPES, to_example
 from afinador.errors import DataError, InvalidRequestError
+
+_FLATTEN = " With flatten: true prompt and answer are taken as training takes them (instruction and input are joined), for good."
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A record in another shape.
+
+    Attributes:
+        otherwise: Its fields, as they were called, that brought back would mean the same and be written otherwise; none
+            are told of what is flattened, which cannot be brought back.
+    """
+
+    record: Record
+    otherwise: tuple[str, ...] = ()
 
 
 def convertible_to(shape: Shape, *, flatten: bool = False) -> tuple[Shape, ...]:
@@ -43,7 +59,7 @@ def require_convertible(shape: Shape, target: Shape, *, flatten: bool = False) -
     raise InvalidRequestError(f"The shape {shape} cannot become {target}; {remedy}.", param="to")
 
 
-def converted(record: Record, shape: Shape, target: Shape, *, flatten: bool = False) -> Record:
+def converted(record: Record, shape: Shape, target: Shape, *, flatten: bool = False) -> Converted:
     """Return a record in another shape.
 
     Args:
@@ -58,7 +74,7 @@ def converted(record: Record, shape: Shape, target: Shape, *, flatten: bool = Fa
     """
     require_convertible(shape, target, flatten=flatten)
     if shape == target:
-        return record
+        return Converted(record)
     source, wanted = SHAPES[shape], SHAPES[target]
     example = to_example(record, shape)
     if isinstance(example, Problem):
@@ -73,13 +89,28 @@ def converted(record: Record, shape: Shape, target: Shape, *, flatten: bool = Fa
     try:
         made = _made(_flattened(example) if flatten else _meaning(source, own), wanted, record)
         back = None if flatten else _made(_meaning(wanted, made), source, record)
+        missing = None if back is None else _first_difference(source.normal(own), source.normal(back))
     except ValueError as error:
-        raise _no_place(record, target, str(error), flatten) from error
-    if back is not None:
-        difference = _first_difference(source.normal(own), source.normal(back))
-        if difference is not None:
-            raise _no_place(record, target, difference, flatten)
-    return replace(record, fields={**others, **made})
+        missing = str(error)
+    if missing is not None:
+        remedy = "" if flatten or not _can_be_flattened(example, wanted, record) else _FLATTEN
+        raise DataError(
+            f"{record.place}: {target} has no place for {missing}. Change or remove the record, or take another shape.{remedy}"
+        )
+    otherwise = () if back is None else tuple(name for name in {**own, **back} if _differs(own, back, name))
+    return Converted(replace(record, fields={**others, **made}), otherwise)
+
+
+def _can_be_flattened(example: Example, wanted: RecordShape, record: Record) -> bool:
+    try:
+        _made(_flattened(example), wanted, record)
+    except (ValueError, DataError):
+        return False
+    return True
+
+
+def _differs(own: Fields, back: Fields, name: str) -> bool:
+    return name not in own or name not in back or own[name] != back[name] or type(own[name]) is not type(back[name])
 
 
 def _meaning(shape: RecordShape, fields: Fields) -> Fields:
@@ -101,13 +132,6 @@ def _flattened(example: Example) -> Fields:
         return one_turn(example.prompt or "", example.completion or "")
     tools = {"tools": list(example.tools)} if example.tools else {}
     return {"messages": [dict(message) for message in example.messages], **tools}
-
-
-def _no_place(record: Record, target: Shape, what: str, flatten: bool) -> DataError:
-    remedy = "" if flatten else " With flatten: true prompt and answer are taken as training takes them, for good."
-    return DataError(
-        f"{record.place}: {target} has no place for {what}. Change or remove the record, or take another shape.{remedy}"
-    )
 
 
 def _first_difference(one: Any, other: Any, path: str = "") -> str | None:

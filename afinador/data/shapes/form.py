@@ -45,7 +45,8 @@ class RecordShape:
         read: Makes an example of a record that has all fields, or says what is wrong with it.
         in_table: Whether a row of a CSV or another flat table can hold it.
         asked: The texts that are given to the model, not learnt: fields, or the roles of a conversation.
-        to_messages: Gives a record's meaning as the fields of ``messages``; None: there is no way, or it loses something.
+        to_messages: Gives a record's meaning as the fields of ``messages``; None: there is no way, or it loses something. Raises
+            ValueError for a record of which this is true, and says for what there is no place.
         from_messages: The opposite, of one turn or more.
         normal: Writes a record in the one way that ``from_messages`` writes it.
     """
@@ -110,13 +111,13 @@ def content_of(fields: Mapping[str, Any], role: str) -> str:
     """Return the text of the only message that a role has in a conversation of one question and one answer.
 
     Raises:
-        ValueError: There are more messages, or other ones; says which.
+        ValueError: There are more messages, or other ones; says which, as what the shape has no place for.
     """
     messages = fields["messages"]
     if [message.get("role") for message in messages] != ["user", "assistant"]:
         roles = ", ".join(named(message.get("role")) for message in messages[:6])
         more = ", …" if len(messages) > 6 else ""
-        raise ValueError(f"'messages' has the roles {roles}{more}; one message of the user and one answer fit")
+        raise ValueError(f"a conversation of the roles {roles}{more}: it holds one message of the user and one answer")
     return next(str(message["content"]) for message in messages if message["role"] == role)
 
 

@@ -138,7 +138,7 @@ def _from_messages(fields: Fields) -> Fields:
         if calls:
             if len(calls) > 1 or message.get("content"):
                 raise ValueError(
-                    f"messages[{index}] has several calls, or a text beside a call; a turn holds one of them"
+                    f"several calls, or a text beside a call, in messages[{index}]: a turn holds one of them"
                 )
             function = calls[0]["function"]
             call = {"name": function["name"], "arguments": json.loads(function["arguments"])}
@@ -146,9 +146,9 @@ def _from_messages(fields: Fields) -> Fields:
             continue
         role = "reply" if message["role"] == "tool" else message["role"]
         if role not in _SPEAKERS:
-            raise ValueError(f"messages[{index}].role is {named(role)}, which a turn cannot be from")
+            raise ValueError(f"the role {named(role)} of messages[{index}], which a turn cannot be from")
         if not isinstance(message.get("content"), str):
-            raise ValueError(f"messages[{index}].content is {described(message.get('content'))}; a turn holds text")
+            raise ValueError(f"messages[{index}].content ({described(message.get('content'))}): a turn holds text")
         turns.append({"from": _SPEAKERS[role], "value": message["content"]})
     return {"conversations": turns, **({"tools": fields["tools"]} if fields.get("tools") else {})}
 

@@ -91,6 +91,19 @@ def test_the_data_set_itself_is_not_written_over(afinador: Run, dataset: Path, p
     assert ran.code == 2 and "is the data set itself" in ran.err and dataset.read_bytes() == before
 
 
+def test_what_is_there_is_written_over_where_it_is_said(
+    afinador: Run, online: Run, dataset: Path, pipeline: Path, tmp_path: Path
+) -> None:
+    made = tmp_path / "made-validation.csv"
+    made.write_text("mine")
+    words = ("prepare", "dataset", dataset, "--pipeline", pipeline, "--output", tmp_path / "made.csv")
+    ran = afinador(*words)
+    assert ran.code == 2 and f"{made} exists already" in ran.err and made.read_text() == "mine"
+    assert afinador(*words, "--overwrite").code == 0 and made.read_text() != "mine"
+    ran = online("prepare", "dataset", "nowhere", "--pipeline", pipeline, "--overwrite")
+    assert ran.code == 2 and "Leave --overwrite out" in ran.err
+
+
 def test_what_is_no_local_file_is_asked_of_the_service(online: Run, pipeline: Path) -> None:
     ran = online("prepare", "dataset", "nowhere", "--pipeline", pipeline)
     assert ran.code == 3 and "There is no file 'nowhere' in this organization" in ran.err

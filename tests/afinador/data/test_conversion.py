@@ -42,14 +42,14 @@ def test_what_goes_comes_back_and_what_cannot_is_refused_by_name(shape: Shape, t
     held = 0
     for record in records:
         try:
-            there = converted(record, shape, target)
+            there = converted(record, shape, target).record
         except DataError as refusal:
-            assert refusal.message.startswith(f"Line {record.line}: {target} has no place for '")
+            assert refusal.message.startswith(f"Line {record.line}: {target} has no place for ")
             continue
         held += 1
         assert there.fields["id"] == record.line and set(SHAPES[target]) <= there.fields.keys()
         assert not isinstance(to_example(there, target), str)
-        assert converted(there, target, shape).fields == record.fields
+        assert converted(there, target, shape).record.fields == record.fields
     assert held == HELD.get((shape, target), len(records))
 
 
@@ -57,9 +57,9 @@ def test_what_goes_comes_back_and_what_cannot_is_refused_by_name(shape: Shape, t
     ("shape", "target", "fields", "said"),
     [
         ("messages", "prompt_completion", {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a", "weight": 1}]}, "no place for 'messages[1].weight' (1)"),
-        ("messages", "sharegpt", {"messages": [{"role": "developer", "content": "s"}, {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]}, "messages[0].role is 'developer'"),
-        ("messages", "alpaca", {"messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]}, "roles 'system', 'user', 'assistant'"),
-        ("alpaca", "text_label", {"instruction": "i", "input": "x", "output": "o"}, "no place for 'instruction' (a text of 1 character)"),
+        ("messages", "sharegpt", {"messages": [{"role": "developer", "content": "s"}, {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]}, "no place for the role 'developer' of messages[0]"),
+        ("messages", "alpaca", {"messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]}, "no place for a conversation of the roles 'system', 'user', 'assistant': it holds one message of the user and one answer. Change or remove the record, or take another shape."),
+        ("alpaca", "text_label", {"instruction": "i", "input": "x", "output": "o"}, "no place for an 'input' that is not empty beside its 'instruction'"),
         ("alpaca", "text_label", {"instruction": "i", "input": "x", "output": "o"}, "flatten: true"),
         ("prompt_completion", "messages", {"prompt": "", "completion": "c"}, "messages[0].content is empty"),
         ("prompt_completion", "text_label", {"prompt": "p", "completion": "c", "label": 3}, "field 'label', which means something else"),
@@ -72,16 +72,37 @@ def test_what_has_no_place_is_named(shape: Shape, target: Shape, fields: dict[st
     with pytest.raises(AfinadorError) as refusal:
         converted(Record(7, fields), shape, target)
     assert said in refusal.value.message and "\n" not in refusal.value.message
+    if "flatten: true prompt and answer" in refusal.value.message:
+        converted(Record(7, fields), shape, target, flatten=True)
 
 
 def test_labels_that_are_no_texts_become_the_text_that_is_learnt() -> None:
     made = converted(Record(1, {"text": "t", "label": True}), "text_label", "prompt_completion")
-    assert made.fields == {"prompt": "t", "completion": "true"}
+    assert made.record.fields == {"prompt": "t", "completion": "true"} and made.otherwise == ("label",)
+
+
+@pytest.mark.parametrize(
+    ("shape", "target", "fields", "otherwise"),
+    [
+        ("text_label", "messages", {"text": "t", "label": 1}, ("label",)),
+        ("text_label", "messages", {"text": "t", "label": "1"}, ()),
+        ("sharegpt", "messages", {"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}], "tools": '[{"name": "f", "parameters": {}}]'}, ("tools",)),
+        ("sharegpt", "messages", {"conversations": [{"from": "user", "value": "q"}, {"from": "gpt", "value": "a"}]}, ("conversations",)),
+        ("alpaca", "messages", {"instruction": "i", "output": "o"}, ("input",)),
+        ("messages", "sharegpt", {"messages": [{"role": "user", "content": "q", "name": None}, {"role": "assistant", "content": "a"}]}, ("messages",)),
+    ],
+)  # fmt: skip
+def test_what_would_come_back_written_otherwise_is_told(
+    shape: Shape, target: Shape, fields: dict[str, Any], otherwise: tuple[str, ...]
+) -> None:
+    made = converted(Record(1, fields), shape, target)
+    assert made.otherwise == otherwise
+    assert (converted(made.record, target, shape).record.fields == fields) is (not otherwise)
 
 
 def test_flattened_records_are_what_training_takes(root: Path) -> None:
     for shape in ("alpaca", "raft", "document_metadata"):
         for record in examples_of(shape, root):
-            made = converted(record, shape, "prompt_completion", flatten=True)
+            made = converted(record, shape, "prompt_completion", flatten=True).record
             example = to_example(record, shape)
             assert (made.fields["prompt"], made.fields["completion"]) == (example.prompt, example.completion)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -10,11 +13,24 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet
 
-from afinador.data.preparation import STEPS, Means, Pipeline, Tally, patterns, prepare, run_to_file
+from afinador.data.preparation import (
+    STEPS,
+    Means,
+    Pipeline,
+    Tally,
+    format_of_name,
+    patterns,
+    prepare,
+    prepare_file,
+    run_to_file,
+)
+from afinador.data.preparation.texts import WRITTEN
 from afinador.data.readers import read_records
 from afinador.data.records import Problem, Record
 from afinador.data.saved_datasets import read_saved_dataset
+from afinador.data.shapes import SHAPES
 from afinador.data.writers import EXTENSIONS, write_records
 from afinador.errors import AfinadorError, DataError, InvalidRequestError
 
@@ -47,7 +63,7 @@ def run(rows: list[dict[str, Any]], *steps: dict[str, Any]) -> list[dict[str, An
 def test_each_step_does_what_its_name_says(step: dict[str, Any], expected: list[dict[str, Any]] | None) -> None:
     made = {
         "rename": {"prompt": "  The Cat\nsleeps ", "completion": "Yes"},
-        "lowercase": {"text": "  the cat\nsleeps ", "label": "yes"},
+        "lowercase": {"text": "  the cat\nsleeps ", "label": "Yes"},
         "collapse_spaces": {"text": "The Cat sleeps", "label": "Yes"},
     }
     found = run(ROWS, step)
@@ -156,7 +172,7 @@ def test_what_cannot_be_read_ends_the_preparation() -> None:
         ([{"type": "shuffle"}] * 101, "There are 101 steps; at most 100"),
         ([{"type": "split"}, {"type": "split"}], "Step 2 (split): a step before it has split"),
         ([{"type": "augment"}, {"type": "split"}], "Put augment behind it, with only: train"),
-        ([{"type": "split"}, {"type": "shuffle", "only": "training"}], "it must be one of: train, validation, test"),
+        ([{"type": "split"}, {"type": "shuffle", "only": "training"}], "it must be one of: train, validation"),
     ],
 )
 def test_what_is_no_pipeline_is_refused(steps: Any, said: str) -> None:
@@ -171,7 +187,7 @@ def test_what_is_no_pipeline_is_refused(steps: Any, said: str) -> None:
         ({"operation": "nfkc"}, {"text": "ﬁn ①", "n": 3}, {"text": "fin 1", "n": 3}),
         ({"operation": "nfc"}, {"text": "e\u0301"}, {"text": "é"}),
         ({"operation": "replace", "pattern": "([0-9]+) kg", "replacement": "\\1 kilos"}, {"text": "5 kg"}, {"text": "5 kilos"}),
-        ({"operation": "replace", "pattern": "\\s+$"}, {"a": "x ", "b": "y"}, {"a": "x", "b": "y"}),
+        ({"operation": "replace", "pattern": "\\s+$"}, {"text": "x ", "b": "y "}, {"text": "x", "b": "y "}),
         ({"operation": "truncate", "characters": 3}, {"text": "abcdef"}, {"text": "abc"}),
         ({"operation": "truncate", "characters": 3, "keep": "end"}, {"text": "abcdef"}, {"text": "def"}),
         ({"operation": "truncate", "words": 2}, {"text": " one  two three"}, {"text": " one  two"}),
@@ -179,13 +195,45 @@ def test_what_is_no_pipeline_is_refused(steps: Any, said: str) -> None:
         ({"operation": "template", "field": "prompt", "template": "{{{q}}} {meta.year}"}, {"q": "Q", "meta": {"year": 5}}, {"q": "Q", "meta": {"year": 5}, "prompt": "{Q} 5"}),
         ({"operation": "rename", "fields": {"a": "b"}}, {"a": 1, "c": 2}, {"b": 1, "c": 2}),
         ({"operation": "uppercase"}, {"conversations": [{"from": "human", "value": "hi"}]}, {"conversations": [{"from": "human", "value": "HI"}]}),
-        ({"operation": "uppercase"}, {"distractors": ["a"], "metadata": {"title": "t", "year": 1}}, {"distractors": ["A"], "metadata": {"title": "T", "year": 1}}),
+        ({"operation": "uppercase"}, {"distractors": ["a"], "metadata": {"title": "t", "year": 1}}, {"distractors": ["A"], "metadata": {"title": "t", "year": 1}}),
+        ({"operation": "uppercase", "field": "metadata"}, {"text": "a", "metadata": {"title": "t", "year": 1}}, {"text": "a", "metadata": {"title": "T", "year": 1}}),
+        ({"operation": "uppercase"}, {"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}]}]}, {"messages": [{"role": "user", "content": [{"type": "text", "text": "A"}]}]}),
     ],
 )  # fmt: skip
 def test_each_operation_does_what_its_name_says(
     step: dict[str, Any], before: dict[str, Any], after: dict[str, Any]
 ) -> None:
     assert run([before], {"type": "transform", **step}) == [after]
+
+
+def test_only_what_people_wrote_is_changed_where_no_field_is_named() -> None:
+    call = {"id": "Call1", "type": "function", "function": {"name": "getWeather", "arguments": '{"cityName":"Lima"}'}}
+    declared = {"type": "function", "function": {"name": "getWeather", "parameters": {"required": ["cityName"]}}}
+    chat = {
+        "id": "A1",
+        "tools": [declared],
+        "messages": [
+            {"role": "user", "name": "Ana", "content": "How Is It?"},
+            {"role": "assistant", "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "Call1", "content": '{"Sky": "Blue"}'},
+            {"role": "assistant", "content": "Fine"},
+        ],
+    }
+    spoken = {"from": "function_call", "value": '{"name": "getWeather"}'}
+    shared = {"conversations": [{"from": "human", "value": "Sun?"}, spoken], "tools": '[{"name": "getWeather"}]'}
+    header = {"document": "Tesis", "type": "Tesis", "schema": {"type": "Object"}, "metadata": {"title": "T"}}
+    kept, tallies = tallied([chat, shared, header], {"type": "transform", "operation": "lowercase"})
+    said = chat["messages"]
+    assert kept == [
+        {**chat, "messages": [{**said[0], "content": "how is it?"}, *said[1:3], {**said[3], "content": "fine"}]},
+        {**shared, "conversations": [{"from": "human", "value": "sun?"}, spoken]},
+        {**header, "document": "tesis"},
+    ]
+    assert tallies[0].counts == {"messages": 1, "conversations": 1, "document": 1} and tallies[0].changed == 3
+    with pytest.raises(DataError, match=r"Record 1 has the fields 'body'; without 'field' only .* Name the field"):
+        tallied([{"body": "A"}], {"type": "transform", "operation": "lowercase"})
+    machine = {"label", "tools", "metadata", "type", "schema"}
+    assert {name for shape in SHAPES.values() for name in (*shape.fields, *shape.optional)} == {*WRITTEN} | machine
 
 
 def test_fields_are_left_out() -> None:
@@ -306,7 +354,7 @@ def test_distractors_are_those_that_look_most_like_the_answer() -> None:
     with pytest.raises(DataError, match="there are 3 documents, too few for 3 distractors"):
         run(rows, {**step, "documents": None, "distractors": 3})
     made = run(rows * 40, {**step, "documents": None, "distractors": 1, "without_oracle": 0.25})
-    without = [row for row in made if row["oracle"] is None]
+    without = [row for row in made if "oracle" not in row]
     assert 15 < len(without) < 45 and all(len(row["distractors"]) == 2 for row in without)
 
 
@@ -320,6 +368,13 @@ def test_shapes_are_converted_on_the_way() -> None:
     assert run(made, {"type": "convert", "to": "text_label"}) == ROWS[:1]
     with pytest.raises(DataError, match=r"Line 1 has the fields txt, which are of no known shape.*Did you mean 'text'"):
         run([{"txt": "a"}], {"type": "convert", "to": "messages"})
+
+
+def test_a_conversion_says_what_it_writes_otherwise() -> None:
+    labels = [{"text": "a", "label": label} for label in (1, "1", 1.5)]
+    made, tallies = tallied(labels, {"type": "convert", "to": "messages"})
+    assert [row["messages"][1]["content"] for row in made] == ["1", "1", "1.5"]
+    assert (tallies[0].changed, tallies[0].counts) == (3, {"label_otherwise": 2})
 
 
 def test_every_step_says_what_it_did(tmp_path: Path) -> None:
@@ -337,7 +392,7 @@ def test_every_step_says_what_it_did(tmp_path: Path) -> None:
     assert told["steps"] == [
         {"type": "deduplicate", "rows_in": 201, "rows_out": 200, "changed": 0, "counts": {"exact": 1}},
         {"type": "filter", "rows_in": 200, "rows_out": 200, "changed": 0},
-        {"type": "transform", "rows_in": 200, "rows_out": 200, "changed": 1},
+        {"type": "transform", "rows_in": 200, "rows_out": 200, "changed": 1, "counts": {"text": 1}},
         {"type": "split", "rows_in": 200, "rows_out": 200, "changed": 0, "parts": {"validation": 50, "train": 150}},
         {"type": "sample", "rows_in": 50, "rows_out": 10, "changed": 0},
     ]
@@ -347,6 +402,32 @@ def test_every_step_says_what_it_did(tmp_path: Path) -> None:
     ]
     for file in prepared.files:
         assert len(file.path.read_text().splitlines()) == file.records and file.bytes == file.path.stat().st_size
+
+
+def test_all_extensions_that_are_written_are_named() -> None:
+    with pytest.raises(
+        InvalidRequestError, match=r"give one of: \.jsonl, \.ndjson, \.json, \.csv, \.tsv, \.tab, \.txt"
+    ):
+        format_of_name("made.xlsx")
+
+
+@pytest.mark.parametrize("there", ["made-train.jsonl", "made-validation.jsonl", "made.lineage.json"])
+def test_nothing_is_written_over_unless_it_is_said(there: str, tmp_path: Path) -> None:
+    source, steps = tmp_path / "rows.jsonl", [{"type": "split", "validation": 0.25}]
+    source.write_text("".join(json.dumps(row) + "\n" for row in NUMBERED[:8]))
+    (tmp_path / there).write_text("mine")
+    (tmp_path / "made-test.jsonl").write_text("of another part, which this split does not make")
+    with pytest.raises(InvalidRequestError, match=rf"{re.escape(there)} exists already.*--overwrite.*overwrite=True"):
+        prepare_file(source, steps, target=tmp_path / "made.jsonl")
+    assert (tmp_path / there).read_text() == "mine" and len(list(tmp_path.iterdir())) == 3
+    for _ in range(2):
+        prepare_file(source, steps, target=tmp_path / "made.jsonl", overwrite=True)
+    assert (tmp_path / there).read_text() != "mine"
+    with pytest.raises(InvalidRequestError, match=r"made-train\.jsonl and .*made\.lineage\.json exist already"):
+        prepare_file(source, steps, target=tmp_path / "made.jsonl")
+    source.rename(tmp_path / "made.lineage.json")
+    with pytest.raises(InvalidRequestError, match=r"made\.lineage\.json is the data set itself"):
+        prepare_file(tmp_path / "made.lineage.json", steps, target=tmp_path / "made.jsonl", overwrite=True)
 
 
 def test_every_step_and_key_is_described() -> None:
@@ -368,6 +449,39 @@ def test_what_is_written_is_read_again(format: Any, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("format", ["jsonl", "parquet"])
+def test_everyday_values_of_tables_are_written(format: Any, tmp_path: Path) -> None:
+    row = {
+        "text": "a", "when": datetime(2024, 1, 2, 3, 4, 5, 6, tzinfo=UTC), "day": date(2024, 1, 2), "at": time(3, 4),
+        "price": Decimal("1.50"), "vector": [0.5, 2.0], "in": {"days": [date(2024, 1, 2)]}, "raw": b"\xff", "long": timedelta(1),
+    }  # fmt: skip
+    steps = [
+        {"type": "filter", "condition": "when > '2024-01-01'"},
+        {"type": "remove", "fields": ["raw", "long"]},
+        {"type": "shuffle"},
+    ]
+    made = tmp_path / f"made{EXTENSIONS[format]}"
+    run_to_file([Record(1, row)], "rows", Pipeline(steps), made, format)
+    found = parquet.read_table(made).to_pylist() if format == "parquet" else [json.loads(made.read_text())]
+    assert found == [
+        {
+            "text": "a", "when": "2024-01-02T03:04:05.000006+00:00", "day": "2024-01-02", "at": "03:04:00", "price": "1.50",
+            "vector": [0.5, 2.0], "in": {"days": ["2024-01-02"]},
+        }
+    ]  # fmt: skip
+    with pytest.raises(DataError, match="Line 1: 'raw' holds what JSON cannot: bytes"):
+        run([row], *steps[::2])
+
+
+def test_records_without_oracle_go_into_a_table(tmp_path: Path) -> None:
+    rows = [{"question": f"q {n}", "document": f"d {n}", "answer": "a"} for n in range(9)]
+    found = (Record(number, row) for number, row in enumerate(rows, start=1))
+    steps = Pipeline([{"type": "raft", "distractors": 2, "without_oracle": 0.5}])
+    run_to_file(found, "rows", steps, tmp_path / "made.parquet", "parquet")
+    made = parquet.read_table(tmp_path / "made.parquet").to_pylist()
+    assert len(made) == 9 and 0 < sum(row["oracle"] is not None for row in made) < 9
+
+
 def test_documents_are_parted_by_blank_lines(tmp_path: Path) -> None:
     documents = [{"text": "one\ntwo"}, {"text": "three"}]
     write_records(iter([Record(1, row) for row in documents]), tmp_path / "a.txt", "text")
@@ -383,8 +497,14 @@ def test_documents_are_parted_by_blank_lines(tmp_path: Path) -> None:
         ("csv", [{"messages": []}], "'messages' is a list of 0 values"),
         ("text", [{"text": "a", "label": "b"}], "plain text holds 'text' alone"),
         ("text", [{"text": "a\n\nb"}], "blank line"),
-        ("jsonl", [{"when": Path("x")}], "holds what JSON cannot"),
-        ("json", [{"x": float("nan")}], "holds what JSON cannot"),
+        (
+            "jsonl",
+            [{"at": {"when": Path("x")}}],
+            r"Line 1: 'at\.when' holds what JSON cannot: a value of the type PosixPath",
+        ),
+        ("jsonl", [{"raw": b"x"}], "'raw' holds what JSON cannot: bytes. Leave the field out by a step remove"),
+        ("parquet", [{"long": timedelta(1)}], "'long' is a duration; a table cannot hold that. Leave the field out"),
+        ("json", [{"x": [0.5, float("nan")]}], r"'x\.1' holds what JSON cannot: nan"),
         ("jsonl", [{"x": "\ud800"}], "half a surrogate pair"),
         ("jsonl", [], "No record is left"),
     ],
@@ -442,6 +562,36 @@ def test_the_first_of_what_is_nearly_the_same_stays() -> None:
     ]
     assert tallied(half, {"type": "deduplicate", "fields": ["text"], "near": 0.9})[0] == half
     assert tallied(rows, {"type": "deduplicate"})[1][0].counts == {"exact": 100}
+
+
+def asked_of(context: str, question: str, answer: str) -> list[dict[str, Any]]:
+    """One record in three shapes."""
+    prompt = f"{context}\n{question}"
+    talk = [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]
+    return [{"prompt": prompt, "completion": answer}, {"messages": talk}, {"question": prompt, "answer": answer}]
+
+
+@pytest.mark.parametrize("shape", range(3))
+def test_what_is_nearly_the_same_has_nearly_the_same_answer(shape: int) -> None:
+    random = Random(5)
+    context, long = (" ".join(f"w{random.randrange(500)}" for _ in range(words)) for words in (300, 100))
+    rows = [asked_of(context, "Who won?", "Denver")[shape], asked_of(context, "Where?", "Lima")[shape]]
+    rows += [
+        asked_of(context, f"Why {number}?", f"{number} {' '.join(long.split()[number * 40 :])}")[shape]
+        for number in range(3)
+    ]
+    again = [asked_of(context, "Where then?", " lima")[shape], asked_of(context, "Why so?", f"0 {long} so")[shape]]
+    kept, tallies = tallied([*rows, *again], {"type": "deduplicate", "near": 0.8})
+    assert kept == rows and tallies[0].counts == {"exact": 0, "near": 2}
+
+
+def test_calls_of_tools_are_answers_too() -> None:
+    asked = {"role": "user", "content": " ".join(f"word {number}" for number in range(20))}
+    calls = [[{"function": {"name": "sky", "arguments": json.dumps({"city": city})}}] for city in ("Lima", "Quito")]
+    rows = [{"messages": [asked, {"role": "assistant", "tool_calls": each}]} for each in calls]
+    assert run(rows, {"type": "deduplicate", "near": 0.6}) == rows
+    labelled = [{"text": asked["content"], "label": label} for label in (1, 2)]
+    assert run(labelled, {"type": "deduplicate", "near": 0.6}) == labelled
 
 
 def test_more_than_can_be_compared_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -221,6 +221,9 @@ def test_formats_are_converted_to_and_fro(prepare: Prepare) -> None:
     back = prepare(as_json, DatasetFormat.JSON, DatasetFormat.CSV, output_path="data/again.csv")
     with Path("data/raw_dataset.csv").open() as first, Path(back).open() as second:
         assert list(csv.reader(first)) == list(csv.reader(second))
+    with pytest.raises(InvalidRequestError, match=r"again\.csv exists already"):
+        prepare(as_json, DatasetFormat.JSON, DatasetFormat.CSV, output_path="data/again.csv")
+    assert prepare(as_json, "json", "csv", output_path="data/again.csv", overwrite=True) == back
     shorter = [{"type": "rename", "fields": {"text": "a"}}]
     with pytest.raises(DataError, match="'text' alone"):
         prepare("data/raw_dataset.csv", "csv", "text", shorter)
