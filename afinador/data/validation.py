@@ -137,6 +137,8 @@ def _added_up(report: Report, parts: Iterator[Findings]) -> Findings:
         report.repetitions.unit = found.unit
         for problem in report.repetitions.take(found):
             report.add_warning(problem)
+    if (contradictions := report.repetitions.contradictions()) is not None:
+        report.add_warning(contradictions)
     report.sort()
     report.records, report.searched, report.lengths = whole.records, whole.searched, whole.lengths
     report.types = whole.types

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from afinador.data.checks.contents import digest_of
+from afinador.data.checks.contents import digests_of
 from afinador.data.checks.near_duplicates import signature_of
 from afinador.data.labels import LabelCounts
 from afinador.data.records import Problem
@@ -88,7 +88,8 @@ class Findings:
         label_types: Names of the types that the labels are written in.
         types: Of documents, "" being those without one; at most ``MOST_TYPES`` + 1 of them.
         lengths: How many of the usable records have each length in characters.
-        lines: Of each usable record that is compared with the others, beside ``digests``.
+        lines: Of each usable record that is compared with the others, beside ``questions``, ``answers`` and ``written``,
+            which are its ``contents.Digests``.
         signatures: For near duplicates: the place in ``lines``, and the signature.
         searched: Records that were searched for personal data and near duplicates.
         unit: What ``lines`` count, as in ``Record``.
@@ -104,7 +105,9 @@ class Findings:
     types: Counter[str] = field(default_factory=Counter)
     lengths: Counter[int] = field(default_factory=Counter)
     lines: array[int] = field(default_factory=lambda: array("Q"))
-    digests: array[int] = field(default_factory=lambda: array("Q"))
+    questions: array[int] = field(default_factory=lambda: array("Q"))
+    answers: array[int] = field(default_factory=lambda: array("Q"))
+    written: array[int] = field(default_factory=lambda: array("B"))
     signatures: list[tuple[int, bytes]] = field(default_factory=list)
     searched: int = 0
     unit: str = "Line"
@@ -123,11 +126,18 @@ class Findings:
         if proven.label is not None:
             self.labels.add(proven.parts[1])
             self.label_types.add(type(proven.label).__name__)
-        self.lines.append(line)
-        self.digests.append(digest_of(proven.parts))
+        self.remember(line, proven.parts)
         if closely:
             self.searched += 1
             self.sign(proven.parts)
+
+    def remember(self, line: int, parts: list[str]) -> None:
+        """Add what a record is compared with the others by."""
+        question, answer, written = digests_of(parts)
+        self.lines.append(line)
+        self.questions.append(question)
+        self.answers.append(answer)
+        self.written.append(written)
 
     def sign(self, parts: list[str]) -> None:
         """Add the signature of the record that was added last, if it has enough words for one."""

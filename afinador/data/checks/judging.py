@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from afinador.data.checks.characters import strange_characters
-from afinador.data.checks.contents import digest_of, parts_of, texts_of
+from afinador.data.checks.contents import parts_of, texts_of
 from afinador.data.checks.findings import Findings
 from afinador.data.checks.personal_data import personal_data
 from afinador.data.quoting import shortened
@@ -84,8 +84,7 @@ class Judge:
             add(problem)
         parts = parts_of(example)
         if self.finds_repetitions:
-            findings.lines.append(record.line)
-            findings.digests.append(digest_of(parts))
+            findings.remember(record.line, parts)
         if closely:
             findings.searched += 1
             for problem in personal_data(record, texts):

@@ -138,7 +138,7 @@ def test_repeated_paragraphs_of_a_text_are_no_warning(verdict):
         ([{"text": f"t{at}", "label": "same"} for at in range(12)], "one_label"),
         ([{"text": f"t{at}", "label": at / 2} for at in range(12)], "label_types"),
         ([{"text": f"t{at}", "label": "a" if at % 2 else 1} for at in range(12)], "label_types"),
-        ([{"prompt": " " * at, "completion": "c"} for at in range(12)], "empty_prompt"),
+        ([{"prompt": " " * at, "completion": f"c{at}"} for at in range(12)], "empty_prompt"),
         ([{"prompt": f"{at}" * 100_001, "completion": "c"} for at in range(5, 17)], "long_record"),
         ([{"text": f"t{at}", "url": "u"} for at in range(12)], "ignored_fields"),
     ],
