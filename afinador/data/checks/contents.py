@@ -13,7 +13,8 @@ from afinador.data.shapes import Example
 FOLDED_CHARACTERS = 200
 """Questions and answers of at most so many are compared without regard to capitals and white space.
 
-Longer ones have enough words to be compared for near likeness, which tells the same of them."""
+Longer ones have enough words to be compared for near likeness, which tells the same of them. Of a question of one word
+capitals may be the whole meaning."""
 
 _SEED_OF_ANSWERS = 1
 _hash = xxhash.xxh3_64_intdigest
@@ -62,7 +63,8 @@ def digests_of(parts: list[str]) -> Digests:
     if not asked or asked.isspace():
         asked, answer = answer, ""
     is_short, has_short_answer = len(asked) <= FOLDED_CHARACTERS, len(answer) <= FOLDED_CHARACTERS
-    question = _digest(" ".join(asked.casefold().split()) if is_short else asked)
+    words = asked.casefold().split() if is_short else []
+    question = _digest(" ".join(words) if len(words) > 1 else asked)
     answered = 0
     if answer:
         answered = _digest(" ".join(answer.casefold().split()) if has_short_answer else answer, _SEED_OF_ANSWERS)

@@ -15,6 +15,8 @@ from afinador.data.records import Problem
 
 PROBLEMS_KEPT_PER_CODE = 10
 NAMES_KEPT = 9
+UNKNOWN_FIELDS = "unknown_fields"
+"""Of which one stands for all: where the first record has fields that nobody knows, so have the others."""
 MOST_TYPES = 100
 """More different types of documents than these are not told apart."""
 LONGEST_TYPE = 100
@@ -25,7 +27,7 @@ class Problems:
     """All faults or all doubts of a part.
 
     Attributes:
-        kept: In their order, the first ten of each code.
+        kept: In their order, the first ten of each code, or the first one.
         counts: How many there are of each code.
     """
 
@@ -35,15 +37,19 @@ class Problems:
     def add(self, problem: Problem) -> None:
         """Count a problem, and keep it if there are few of its code."""
         self.counts[problem.code] = self.counts.get(problem.code, 0) + 1
-        if self.counts[problem.code] <= PROBLEMS_KEPT_PER_CODE:
+        if self.counts[problem.code] <= self._most(problem.code):
             self.kept.append(problem)
+
+    @staticmethod
+    def _most(code: str) -> int:
+        return 1 if code == UNKNOWN_FIELDS else PROBLEMS_KEPT_PER_CODE
 
     def add_all(self, later: Problems) -> None:
         """Add what was found in a later part."""
         kept_here = dict(self.counts)
         for problem in later.kept:
             kept_here[problem.code] = kept_here.get(problem.code, 0) + 1
-            if kept_here[problem.code] <= PROBLEMS_KEPT_PER_CODE:
+            if kept_here[problem.code] <= self._most(problem.code):
                 self.kept.append(problem)
         for code, count in later.counts.items():
             self.counts[code] = self.counts.get(code, 0) + count
