@@ -21,8 +21,8 @@ _hash = xxhash.xxh3_64_intdigest
 
 
 Digests = tuple[int, int, int]
-"""What tells a record from others, in 17 bytes that are the same in every process: 64 bits of all but the answer (of a text
-alone, of that); 64 bits of the answer, 0 where there is none; and 8 bits of how both are written, where capitals and white
+"""What tells a record from others, in 18 bytes that are the same in every process: 64 bits of all but the answer (of a text
+alone, of that); 64 bits of the answer, 0 where there is none; and 16 bits of how both are written, where capitals and white
 space did not count, else 0."""
 
 
@@ -68,7 +68,7 @@ def digests_of(parts: list[str]) -> Digests:
     answered = 0
     if answer:
         answered = _digest(" ".join(answer.casefold().split()) if has_short_answer else answer, _SEED_OF_ANSWERS)
-    return question, answered, _digest(asked + answer) & 0xFF if is_short or (answer and has_short_answer) else 0
+    return question, answered, _digest(asked + answer) & 0xFFFF if is_short or (answer and has_short_answer) else 0
 
 
 def _digest(text: str, seed: int = 0) -> int:

@@ -113,7 +113,7 @@ class Findings:
     lines: array[int] = field(default_factory=lambda: array("Q"))
     questions: array[int] = field(default_factory=lambda: array("Q"))
     answers: array[int] = field(default_factory=lambda: array("Q"))
-    written: array[int] = field(default_factory=lambda: array("B"))
+    written: array[int] = field(default_factory=lambda: array("H"))
     signatures: list[tuple[int, bytes]] = field(default_factory=list)
     searched: int = 0
     unit: str = "Line"

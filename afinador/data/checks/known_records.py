@@ -9,8 +9,8 @@ from itertools import chain
 RECORDS_COMPARED = 1_000_000
 """So many records are remembered, which takes about 200 MB; later ones are not compared."""
 
-_LINE_BITS = 40
-_REST_AT = _LINE_BITS + 8
+_LINE_BITS, _WRITTEN_BITS = 40, 16
+_REST_AT = _LINE_BITS + _WRITTEN_BITS
 _LINE = (1 << _LINE_BITS) - 1
 
 
@@ -36,14 +36,14 @@ class KnownRecords:
 
     def add(self, line: int, question: int, answer: int, written: int) -> tuple[int, bool] | int | None:
         """Take a record up, if it is new, and return what ``find`` would have before."""
-        entry = (answer << 8 | written) << _LINE_BITS | line
+        entry = (answer << _WRITTEN_BITS | written) << _LINE_BITS | line
         first = self._first.setdefault(question, entry)
         if first is entry:
             return None
         first = abs(first)
         if first >> _REST_AT == answer:
             return _place_of(first, written)
-        entry = (question << 8 | written) << _LINE_BITS | line
+        entry = (question << _WRITTEN_BITS | written) << _LINE_BITS | line
         known = self._further.setdefault(question ^ answer, entry)
         return first & _LINE if known is entry else _place_of(known, written)
 
@@ -84,7 +84,7 @@ class KnownRecords:
 
 
 def _written(entry: int) -> int:
-    return entry >> _LINE_BITS & 0xFF
+    return entry >> _LINE_BITS & (1 << _WRITTEN_BITS) - 1
 
 
 def _place_of(entry: int, written: int) -> tuple[int, bool]:
