@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from afinador.cli.command import Parser
+from afinador.errors import InvalidRequestError
 
 if TYPE_CHECKING:
     from afinador.schemas.datasets import DatasetReading
@@ -42,10 +44,14 @@ def reading_of(arguments: argparse.Namespace) -> DatasetReading | None:
 
     given: dict[str, Any] = {name: getattr(arguments, name) for name in _OPTIONS}
     mapping = given["mapping"]
-    if mapping is not None and not mapping.lstrip().startswith("{"):
-        from afinador.config.documents import read_document
+    if mapping is not None:
+        from afinador.config.documents import read_document, read_value
 
-        given["mapping"] = read_document(Path(mapping).expanduser())
+        if not mapping.lstrip().startswith("{"):
+            given["mapping"] = read_document(Path(mapping).expanduser())
+        else:
+            with suppress(InvalidRequestError):  # what is neither is told by who reads JSON
+                given["mapping"] = read_value(mapping)
     return parse_reading(given)
 
 

@@ -191,5 +191,5 @@ def _syntax_problem(line: int, reason: str) -> Problem:
         said = "text follows a closing quote"
     else:
         said = reason
-    message = f'Line {line} is no CSV: {said}. Double the quotes inside of quoted values ("").'
+    message = f'Line {line} is no CSV: {said}. Double the quotes inside of quoted values (""), also where they are marked by a backslash (\\").'
     return Problem("csv_syntax", message, line)

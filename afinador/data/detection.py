@@ -49,6 +49,7 @@ _BEGINNINGS: dict[Format, tuple[bytes, ...]] = {
     "arrow": (b"ARROW1", b"\xff\xff\xff\xff"),
     "folder": (b"PK\x03\x04", b"PK\x05\x06"),
 }
+_SPREADSHEETS = (".xlsx", ".xlsm", ".xls", ".ods")
 _PICKLE = re.compile(rb"\x80[\x02-\x05]")
 _CONTROL_CHARACTER = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\ufffd]")
 _HIGHEST_BINARY_SHARE = 0.1
@@ -165,6 +166,10 @@ def _known_beginning(head: bytes) -> str | None:
 
 def _refuse_binary(head: bytes, text: str, name: str) -> None:
     found = _known_beginning(head)
+    if found is not None and extension_of(name) in _SPREADSHEETS:
+        raise DataError(
+            f"{name!r} is a spreadsheet. Save it as CSV, in UTF-8, with the names of the columns in its first line."
+        )
     if found is not None:
         raise DataError(f"{name!r} is {found}. Upload the data itself as {ALLOWED}, in UTF-8.")
     # NUL bytes that only fill the end are a damaged text file, whose bad line the reader can name.

@@ -79,7 +79,12 @@ class Decoder:
             # One character and no more: what is broken cannot be searched for what must not be told.
             near = repr(text[error.pos]) if error.pos < len(text) else "the end"
             reason = error.msg[0].lower() + error.msg[1:]
-            message = f"{reason} before {near}. Write it with a JSON library."
+            said = f"{reason} before {near}"
+            if error.msg.startswith("Unterminated string"):
+                said = "a text opens and is never closed: it is cut off, or a quote is missing"
+            elif near == "the end":
+                said += ": it is cut off, or a bracket is not closed"
+            message = f"{said}. Write it with a JSON library."
             raise BrokenJSONError(message, error.pos, may_go_on=True) from error
         except RecursionError as error:
             raise BrokenJSONError(

@@ -6,6 +6,7 @@ All are streamed, so that a file of 1 GB needs no memory to speak of.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ __all__ = ["Format", "Record", "detect_format", "read_records"]
 
 LONGEST_DOCUMENT_CHARACTERS = 64 * 2**20
 
+_LINES_BEFORE_FIRST = 100
 _DECODER = Decoder()
 
 
@@ -112,6 +114,14 @@ def _joined(lines: list[str]) -> str:
 
 
 def _read_json_lines(path: Path, encoding: Encoding | None) -> Iterator[Record | Problem]:
+    first = next((line for line in islice(lines_of(path, encoding), _LINES_BEFORE_FIRST) if line.text.strip()), None)
+    if first is not None and first.text.strip() == "{":
+        message = (
+            f"Line {first.number} opens an object that goes on in the next lines; JSON Lines has one object a line. Write "
+            "each without line breaks, or all of them as an array ([…, …]) into a file with the extension .json."
+        )
+        yield Problem("json_structure", message, first.number)
+        return
     if encoding_of(path, encoding) == "utf-8-sig":
         found = (record_of_raw_line(number, raw) for number, raw in raw_lines(path))
     else:
@@ -142,6 +152,9 @@ def record_of_json_line(line: Line) -> Record | Problem | None:
         value, end = _DECODER.decode_at(text, 0)
     except BrokenJSONError as error:
         return Problem("json_syntax", f"Line {line.number} is no JSON: {error}", line.number)
+    if text[end:].strip() == ",":
+        message = f"Line {line.number} has a comma behind its JSON object. Remove it: in JSON Lines only line breaks part objects."
+        return Problem("json_syntax", message, line.number)
     if end < len(text):
         message = (
             f"Line {line.number} goes on after its JSON object, at character {end + 1}. "

@@ -124,6 +124,9 @@ def _written_out(array: pyarrow.Array) -> int:
     """
     if pyarrow.types.is_struct(array.type):
         return sum(map(_written_out, array.flatten()))
+    if pyarrow.types.is_map(array.type):  # lists of pairs, which cannot be flattened as such
+        pair = pyarrow.struct([array.type.key_field, array.type.item_field])
+        return _written_out(array.cast(pyarrow.list_(pair)))
     if isinstance(array, _LISTS):
         inner = array.flatten()
         return len(inner) + _written_out(inner)

@@ -45,7 +45,11 @@ if TYPE_CHECKING:
 __all__ = ["Problem", "Report", "compare_files", "load_examples", "overlap_of", "require_valid", "validate_dataset"]
 
 RECORDS_THAT_DECIDE_THE_SHAPE = 100
+LINES_THAT_DECIDE_THE_SHAPE = 10_000
+"""The records are those among so many lines, of which the first may all be broken."""
 RECORDS_IN_BLOCK = 1000
+WORDS_OF_NAME = 4
+"""What has more words than these is hardly the name of a column."""
 
 Progress = Callable[[int, int], None]
 
@@ -145,6 +149,8 @@ def _added_up(report: Report, parts: Iterator[Findings]) -> Findings:
         report.repetitions.unit = found.unit
         for problem in report.repetitions.take(found):
             report.add_warning(problem)
+    if (contradictions := report.repetitions.contradictions()) is not None:
+        report.add_warning(contradictions)
     report.sort()
     report.records, report.searched, report.lengths = whole.records, whole.searched, whole.lengths
     report.types = whole.types
@@ -276,10 +282,11 @@ def _with_shape(
         shape = shape_of_columns(columns)
         return shape, iter([_unknown_columns(columns)]) if columns and shape is None else records
     # Read once more instead of held: each of the first records may be as long as the longest line.
-    first = islice(read_records(path, format, reading), RECORDS_THAT_DECIDE_THE_SHAPE)
+    found = islice(read_records(path, format, reading), LINES_THAT_DECIDE_THE_SHAPE)
+    first = islice((each for each in found if isinstance(each, Record)), RECORDS_THAT_DECIDE_THE_SHAPE)
     # What a mapping makes of columns may be of any shape.
     held = "jsonl" if reading is not None and reading.mapping else format
-    return commonest_shape((record for record in first if isinstance(record, Record)), held), records
+    return commonest_shape(first, held), records
 
 
 def _columns(path: Path, reading: DatasetReading | None) -> list[str]:
@@ -296,4 +303,6 @@ def _unknown_shape(name: str) -> Problem:
 
 def _unknown_columns(columns: list[str]) -> Problem:
     said = f"The header has the columns {some_of(columns)}; allowed are {fields_allowed('csv')}, or 'text' alone.{near_miss(columns)}"
+    if any(len(name.split()) > WORDS_OF_NAME or name.isdecimal() for name in columns):
+        said += " If this is a record already, name the columns: option --columns, or reading.columns."
     return Problem("unknown_columns", f"{said} Rename the columns, {mapping_for(columns, 'csv')}", 1)

@@ -1,4 +1,4 @@
-"""The texts of a record that is to be learnt from, and one number for all of them."""
+"""The texts of a record that is to be learnt from, and a few numbers for all of them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,21 @@ import orjson
 import xxhash
 
 from afinador.data.shapes import Example
+
+FOLDED_CHARACTERS = 200
+"""Questions and answers of at most so many are compared without regard to capitals and white space.
+
+Longer ones have enough words to be compared for near likeness, which tells the same of them. Of a question of one word
+capitals may be the whole meaning."""
+
+_SEED_OF_ANSWERS = 1
+_hash = xxhash.xxh3_64_intdigest
+
+
+Digests = tuple[int, int, int]
+"""What tells a record from others, in 18 bytes that are the same in every process: 64 bits of all but the answer (of a text
+alone, of that); 64 bits of the answer, 0 where there is none; and 16 bits of how both are written, where capitals and white
+space did not count, else 0."""
 
 
 def texts_of(example: Example) -> Iterator[tuple[str, str]]:
@@ -24,38 +39,41 @@ def texts_of(example: Example) -> Iterator[tuple[str, str]]:
 
 
 def parts_of(example: Example) -> list[str]:
-    """Return all that tells a record from another one; records with equal parts teach the same."""
+    """Return all that tells a record from another one, the answer last; records with equal parts teach the same."""
     if example.messages is None:
         return [text for text in (example.prompt, example.completion, example.text) if text is not None]
-    parts: list[str] = []
+    parts = [_written(list(example.tools))] if example.tools else []
     for message in example.messages:
-        parts += (message["role"], message["content"])
         others = {name: value for name, value in message.items() if name not in ("role", "content")}
         if others:
             parts.append(_written(others))
-    if example.tools:
-        parts.append(_written(list(example.tools)))
+        parts += (message["role"], message["content"])
     return parts
 
 
-def digest_of_written(written: bytes) -> int:
-    """Return what ``digest_of`` does, of what ``orjson`` writes of the parts."""
-    return xxhash.xxh3_64_intdigest(written)
+def digests_of(parts: list[str]) -> Digests:
+    """Return what is, but for a chance of one in billions, equal for records alone that ask and answer the same.
 
-
-def digest_of(parts: list[str]) -> int:
-    """Return 64 bits that are, but for a chance of one in billions, equal for equal parts alone.
-
-    They are the same in every process and version, for they are kept with verdicts.
+    A message and its answer are a prompt and its completion. The digests are the same in every process and version, for
+    they are kept with verdicts.
     """
-    return xxhash.xxh3_64_intdigest(_as_bytes(parts))
+    answer = parts[-1]
+    is_one_turn = len(parts) == 4 and parts[0] == "user" and parts[2] == "assistant"
+    asked = parts[1] if is_one_turn else "\x00".join(parts[:-1])
+    if not asked or asked.isspace():
+        asked, answer = answer, ""
+    is_short, has_short_answer = len(asked) <= FOLDED_CHARACTERS, len(answer) <= FOLDED_CHARACTERS
+    words = asked.casefold().split() if is_short else []
+    question = _digest(" ".join(words) if len(words) > 1 else asked)
+    answered = 0
+    if answer:
+        answered = _digest(" ".join(answer.casefold().split()) if has_short_answer else answer, _SEED_OF_ANSWERS)
+    return question, answered, _digest(asked + answer) & 0xFFFF if is_short or (answer and has_short_answer) else 0
 
 
-def _as_bytes(parts: list[str]) -> bytes:
-    try:
-        return orjson.dumps(parts)
-    except orjson.JSONEncodeError:  # half surrogates, which a reader has let through
-        return repr(parts).encode("utf-8", errors="surrogatepass")
+def _digest(text: str, seed: int = 0) -> int:
+    # A reader may have let half surrogates through.
+    return _hash(text.encode("utf-8", "surrogatepass"), seed)
 
 
 def _written(value: Any) -> str:

@@ -8,13 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from afinador.data.checks.contents import digest_of
+from afinador.data.checks.contents import digests_of
 from afinador.data.checks.near_duplicates import signature_of
 from afinador.data.labels import LabelCounts
 from afinador.data.records import Problem
 
 PROBLEMS_KEPT_PER_CODE = 10
 NAMES_KEPT = 9
+UNKNOWN_FIELDS = "unknown_fields"
+"""Of which one stands for all: where the first record has fields that nobody knows, so have the others."""
 MOST_TYPES = 100
 """More different types of documents than these are not told apart."""
 LONGEST_TYPE = 100
@@ -25,7 +27,7 @@ class Problems:
     """All faults or all doubts of a part.
 
     Attributes:
-        kept: In their order, the first ten of each code.
+        kept: In their order, the first ten of each code, or the first one.
         counts: How many there are of each code.
     """
 
@@ -35,15 +37,19 @@ class Problems:
     def add(self, problem: Problem) -> None:
         """Count a problem, and keep it if there are few of its code."""
         self.counts[problem.code] = self.counts.get(problem.code, 0) + 1
-        if self.counts[problem.code] <= PROBLEMS_KEPT_PER_CODE:
+        if self.counts[problem.code] <= self._most(problem.code):
             self.kept.append(problem)
+
+    @staticmethod
+    def _most(code: str) -> int:
+        return 1 if code == UNKNOWN_FIELDS else PROBLEMS_KEPT_PER_CODE
 
     def add_all(self, later: Problems) -> None:
         """Add what was found in a later part."""
         kept_here = dict(self.counts)
         for problem in later.kept:
             kept_here[problem.code] = kept_here.get(problem.code, 0) + 1
-            if kept_here[problem.code] <= PROBLEMS_KEPT_PER_CODE:
+            if kept_here[problem.code] <= self._most(problem.code):
                 self.kept.append(problem)
         for code, count in later.counts.items():
             self.counts[code] = self.counts.get(code, 0) + count
@@ -88,7 +94,8 @@ class Findings:
         label_types: Names of the types that the labels are written in.
         types: Of documents, "" being those without one; at most ``MOST_TYPES`` + 1 of them.
         lengths: How many of the usable records have each length in characters.
-        lines: Of each usable record that is compared with the others, beside ``digests``.
+        lines: Of each usable record that is compared with the others, beside ``questions``, ``answers`` and ``written``,
+            which are its ``contents.Digests``.
         signatures: For near duplicates: the place in ``lines``, and the signature.
         searched: Records that were searched for personal data and near duplicates.
         unit: What ``lines`` count, as in ``Record``.
@@ -104,7 +111,9 @@ class Findings:
     types: Counter[str] = field(default_factory=Counter)
     lengths: Counter[int] = field(default_factory=Counter)
     lines: array[int] = field(default_factory=lambda: array("Q"))
-    digests: array[int] = field(default_factory=lambda: array("Q"))
+    questions: array[int] = field(default_factory=lambda: array("Q"))
+    answers: array[int] = field(default_factory=lambda: array("Q"))
+    written: array[int] = field(default_factory=lambda: array("H"))
     signatures: list[tuple[int, bytes]] = field(default_factory=list)
     searched: int = 0
     unit: str = "Line"
@@ -123,11 +132,18 @@ class Findings:
         if proven.label is not None:
             self.labels.add(proven.parts[1])
             self.label_types.add(type(proven.label).__name__)
-        self.lines.append(line)
-        self.digests.append(digest_of(proven.parts))
+        self.remember(line, proven.parts)
         if closely:
             self.searched += 1
             self.sign(proven.parts)
+
+    def remember(self, line: int, parts: list[str]) -> None:
+        """Add what a record is compared with the others by."""
+        question, answer, written = digests_of(parts)
+        self.lines.append(line)
+        self.questions.append(question)
+        self.answers.append(answer)
+        self.written.append(written)
 
     def sign(self, parts: list[str]) -> None:
         """Add the signature of the record that was added last, if it has enough words for one."""

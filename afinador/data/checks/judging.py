@@ -6,13 +6,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from afinador.data.checks.characters import strange_characters
-from afinador.data.checks.contents import digest_of, parts_of, texts_of
-from afinador.data.checks.findings import Findings
+from afinador.data.checks.contents import parts_of, texts_of
+from afinador.data.checks.findings import UNKNOWN_FIELDS, Findings
 from afinador.data.checks.personal_data import personal_data
 from afinador.data.quoting import shortened
 from afinador.data.records import WHOLE_FILE_CODES, Problem, Record
 from afinador.data.schema_checks import DOUBTS, SchemaChecks
-from afinador.data.shapes import OPTIONAL_FIELDS, SHAPES, Example, Shape, fields_allowed, near_miss, to_example
+from afinador.data.shapes import (
+    OPTIONAL_FIELDS,
+    SHAPES,
+    Example,
+    Shape,
+    fields_allowed,
+    mapping_for,
+    near_miss,
+    to_example,
+)
 
 LONG_RECORD_CHARACTERS = 100_000
 NAMES_SHOWN = 8
@@ -84,8 +93,11 @@ class Judge:
         if self.shape is not None:
             return to_example(record, self.shape, is_declared=self.is_declared)
         names = some_of(list(record.fields))
-        said = f"{record.place} has the fields {names}; allowed are {fields_allowed('jsonl')}.{near_miss(record.fields)} Rename the fields."
-        return Problem("unknown_fields", said, record.line)
+        texts = [name for name, value in record.fields.items() if isinstance(value, str)]
+        said = (
+            f"{record.place} has the fields {names}; allowed are {fields_allowed('jsonl')}.{near_miss(record.fields)}"
+        )
+        return Problem(UNKNOWN_FIELDS, f"{said} Rename the fields, {mapping_for(texts, 'csv')}", record.line)
 
     def _doubt(self, record: Record, example: Example, findings: Findings, closely: bool) -> None:
         add: Callable[[Problem], None] = findings.warnings.add
@@ -104,8 +116,7 @@ class Judge:
             add(problem)
         parts = parts_of(example)
         if self.finds_repetitions:
-            findings.lines.append(record.line)
-            findings.digests.append(digest_of(parts))
+            findings.remember(record.line, parts)
         if closely:
             findings.searched += 1
             for problem in personal_data(record, texts):

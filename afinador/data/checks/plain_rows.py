@@ -1,7 +1,6 @@
 """Rows of a CSV that surely have no fault and no doubt, taken up without making a record of each.
 
-What is counted of a row is counted of its bytes: no text is written as JSON only to be told from others. Whatever is not
-as most rows are is left to those who look at it.
+Rows are parted on their bytes, by one pattern. Whatever is not as most rows are is left to those who look at it.
 """
 
 from __future__ import annotations
@@ -10,23 +9,11 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
-from afinador.data.checks.contents import digest_of_written
 from afinador.data.checks.findings import Findings
 from afinador.data.checks.judging import LONG_RECORD_CHARACTERS
 from afinador.data.delimited import Dialect
 
 MOST_COLUMNS = 50
-
-# How orjson writes what a text without stranger characters may hold; the backslash comes first, as all others have it.
-_ESCAPES = (
-    (b"\\", b"\\\\"),
-    (b'"', b'\\"'),
-    (b"\n", b"\\n"),
-    (b"\r", b"\\r"),
-    (b"\t", b"\\t"),
-    (b"\f", b"\\f"),
-    (b"\v", b"\\u000b"),
-)
 
 
 @dataclass(frozen=True)
@@ -60,7 +47,6 @@ class PlainRows:
         """
         quote, pair = self.dialect.quote.encode(), 2 * self.dialect.quote.encode()
         match = row_pattern(self.dialect, self.columns).match
-        escapes = [(character, escape) for character, escape in _ESCAPES if character in raw]
         one, other = 2 * self.first, 2 * self.second
         position, lengths = 0, []
         while row := match(raw, position):
@@ -80,8 +66,7 @@ class PlainRows:
                 raw[position:end].decode()
             if self.is_labelled:
                 found.labels.add(answer)
-            found.lines.append(line)
-            found.digests.append(digest_of_written(_written(first, second, escapes)))
+            found.remember(line, [text, answer])
             lengths.append(characters)
             line += 1 if raw.find(b"\n", position, end - 1) < 0 else raw.count(b"\n", position, end)
             position = end
@@ -90,16 +75,6 @@ class PlainRows:
         if lengths and self.is_labelled:
             found.label_types.add("str")
         return position, line
-
-
-def _written(first: bytes, second: bytes, escapes: list[tuple[bytes, bytes]]) -> bytes:
-    """Return two texts as orjson writes a list of them."""
-    for character, escape in escapes:
-        if character in first:
-            first = first.replace(character, escape)
-        if character in second:
-            second = second.replace(character, escape)
-    return b'["%b","%b"]' % (first, second)
 
 
 @cache

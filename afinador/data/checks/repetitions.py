@@ -1,4 +1,7 @@
-"""Records of a file that are the same, or nearly: compared with those before them, and with those of another file."""
+"""Records of a file that are the same, or nearly, or contradict each other.
+
+They are compared with those before them, and with those of another file.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,12 @@ from heapq import nsmallest
 from typing import Any
 
 from afinador.data.checks.findings import Findings
+from afinador.data.checks.known_records import KnownRecords
 from afinador.data.checks.near_duplicates import NearDuplicates
 from afinador.data.records import Problem
 
-RECORDS_COMPARED = 1_000_000
-"""So many records are remembered, which takes about 140 MB; later ones are not compared."""
-
 DIGESTS_IN_SKETCH = 512
+CONTRADICTIONS_TOLD = 3
 
 
 class Repetitions:
@@ -21,14 +23,18 @@ class Repetitions:
 
     Attributes:
         unit: What their places count: ``Line`` or ``Record``.
+        compared: How many records were compared with each other.
+        contradicted: How many questions have different answers; of the first few the lines of two.
     """
 
     def __init__(self) -> None:
         self.unit = "Line"
-        self._line_of: dict[int, int] = {}
+        self.compared = 0
+        self.contradicted = 0
+        self._contradictions: list[tuple[int, int]] = []
+        self._known = KnownRecords()
         self._near = NearDuplicates()
         self._near_lines: list[tuple[int, bytes]] = []
-        self.compared = 0
 
     @property
     def compared_nearly(self) -> int:
@@ -38,15 +44,19 @@ class Repetitions:
     def take(self, findings: Findings) -> Iterator[Problem]:
         """Remember the records of the next part of the file; yield a warning for each that there was before."""
         again: set[int] = set()
-        for place, (line, digest) in enumerate(zip(findings.lines, findings.digests, strict=True)):
-            if len(self._line_of) >= RECORDS_COMPARED:
+        columns = (findings.lines, findings.questions, findings.answers, findings.written)
+        for place, (line, *digests) in enumerate(zip(*columns, strict=True)):
+            if self._known.is_full:
                 break
             self.compared += 1
-            first = self._line_of.setdefault(digest, line)
-            if first != line:
+            found = self._known.add(line, *digests)
+            if found is None:
+                continue
+            if isinstance(found, int):
+                self._contradict(found, line, is_new=self._known.mark(digests[0]))
+            else:
                 again.add(place)
-                said = f"{self.unit} {line} repeats {self.unit.lower()} {first}. Remove one, unless it is meant to count twice."
-                yield Problem("duplicate", said, line)
+                yield self._again(line, *found)
         for place, signature in findings.signatures:
             if place in again or self._near.is_full:
                 continue
@@ -57,36 +67,78 @@ class Repetitions:
                 said = f"{self.unit} {line} is nearly the same as {self.unit.lower()} {like}. Remove one, if they teach the same."
                 yield Problem("near_duplicate", said, line)
 
+    def _again(self, line: int, first: int, is_written_alike: bool) -> Problem:
+        if is_written_alike:
+            said = f"{self.unit} {line} repeats {self.unit.lower()} {first}. Remove one, unless it is meant to count twice."
+            return Problem("duplicate", said, line)
+        said = f"{self.unit} {line} is {self.unit.lower()} {first} with other capitals or spaces. Remove one, if they teach the same."
+        return Problem("near_duplicate", said, line)
+
+    def _contradict(self, first: int, line: int, *, is_new: bool) -> None:
+        self.contradicted += is_new
+        if is_new and len(self._contradictions) < CONTRADICTIONS_TOLD:
+            self._contradictions.append((first, line))
+
+    def contradictions(self) -> Problem | None:
+        """Return the warning that questions have different answers; None where none has."""
+        if not self.contradicted:
+            return None
+        unit = self.unit.lower()
+        told = ", ".join(f"{unit}s {first} and {line}" for first, line in self._contradictions)
+        more = ", …" if self.contradicted > len(self._contradictions) else ""
+        what = "1 prompt has" if self.contradicted == 1 else f"{self.contradicted} prompts have"
+        said = f"{what} different answers ({told}{more}). Keep one answer of each, unless all of them are right."
+        return Problem("different_answers", said)
+
     def shared_with(self, training: Repetitions, name: str) -> Iterator[Problem]:
         """Yield a warning for each record that the file with the training data holds too, or nearly so.
+
+        The last is for all whose question it answers in another way.
 
         Args:
             training: The records of that file.
             name: Its name.
         """
         same: set[int] = set()
-        for digest, line in self._line_of.items():
-            other = training._line_of.get(digest)
-            if other is not None:
+        others: list[tuple[int, int]] = []
+        for line, *digests in self._known.records():
+            found = training._known.find(*digests)
+            if isinstance(found, int):
+                others.append((line, found))
+            elif found is not None:
                 same.add(line)
-                said = (
-                    f"{self.unit} {line} is also {training.unit.lower()} {other} of {name}: what was trained on measures "
-                    "nothing. Remove it from one of the two files."
-                )
-                yield Problem("overlap", said, line)
+                first, is_written_alike = found
+                yield self._shared(line, f"{training.unit.lower()} {first} of {name}", is_written_alike)
         for line, signature in self._near_lines:
             other = None if line in same else training._near.find(signature)
             if other is not None:
-                said = (
-                    f"{self.unit} {line} is nearly {training.unit.lower()} {other} of {name}: the measure will look better "
-                    "than it is. Remove it from one of the two files."
-                )
-                yield Problem("near_overlap", said, line)
+                yield self._nearly_shared(line, f"nearly {training.unit.lower()} {other} of {name}")
+        if others:
+            yield self._differing(others, training.unit.lower(), name)
+
+    def _shared(self, line: int, other: str, is_written_alike: bool) -> Problem:
+        if not is_written_alike:
+            return self._nearly_shared(line, f"{other} with other capitals or spaces")
+        said = f"{self.unit} {line} is also {other}: what was trained on measures nothing. Remove it from one of the two files."
+        return Problem("overlap", said, line)
+
+    def _nearly_shared(self, line: int, what: str) -> Problem:
+        said = f"{self.unit} {line} is {what}: the measure will look better than it is. Remove it from one of the two files."
+        return Problem("near_overlap", said, line)
+
+    def _differing(self, others: list[tuple[int, int]], unit: str, name: str) -> Problem:
+        told = ", ".join(
+            f"{self.unit.lower()} {line} here, {unit} {other} there" for line, other in others[:CONTRADICTIONS_TOLD]
+        )
+        more = "; …" if len(others) > CONTRADICTIONS_TOLD else ""
+        what = "1 prompt has" if len(others) == 1 else f"{len(others)} prompts have"
+        said = f"{what} another answer in {name} ({told}{more}): the measure is of what was trained otherwise. Keep each prompt in one of the two files."
+        return Problem("answered_otherwise", said)
 
     def sketch(self) -> dict[str, Any]:
         """Return the lowest digests as plain JSON values, a sample that is the same of the same records."""
-        lowest = nsmallest(DIGESTS_IN_SKETCH, self._line_of)
-        return {"distinct": len(self._line_of), "lowest": [f"{digest:016x}" for digest in lowest]}
+        lowest = nsmallest(DIGESTS_IN_SKETCH, self._known.wholes())
+        return {"distinct": len(self._known), "lowest": [f"{digest:016x}" for digest in lowest]}
 
 
 def overlap_of_sketches(training: Mapping[str, Any], validation: Mapping[str, Any]) -> tuple[int, int]:

@@ -80,6 +80,15 @@ def test_a_preview_is_marked_by_signs_or_listed_with_ids(
     assert ran.code == 1 and "causal_lm" in ran.err
 
 
+def test_a_mapping_may_be_written_as_yaml(afinador: Run, tmp_path: Path) -> None:
+    path = tmp_path / "tickets.csv"
+    path.write_text("text,category\n" + "".join(f"question {n},{'ab'[n % 2]}\n" for n in range(20)))
+    ran = afinador("validate", "dataset", path, "--mapping", "{text: text, label: category}")
+    assert ran.code == 0 and "text_label" in ran.out.replace(" ", "_"), ran.err
+    ran = afinador("validate", "dataset", path, "--mapping", "{text: [")
+    assert ran.code == 2 and "mapping is no JSON" in ran.err
+
+
 def test_documents_are_asked_for_as_in_a_job(afinador: Run, folder: Path, tmp_path: Path) -> None:
     path, prompts = tmp_path / "books.jsonl", tmp_path / "prompts.yaml"
     path.write_text('{"document": "Emma", "metadata": {"year": 1815}, "type": "book"}\n')

@@ -109,7 +109,7 @@ def test_nearly_equal_records_are_told_with_the_earlier_one(verdict):
     long = [f"{word}{at}" for at in range(4) for word in WORDS]
     changed = [*long[:20], "otra", *long[21:]]
     other = long[::-1]
-    records = [{"prompt": f"q{at}", "completion": " ".join(text)} for at, text in enumerate((long, other, changed))]
+    records = [{"prompt": f"r{at}", "completion": " ".join(text)} for at, text in enumerate((long, other, changed))]
     report = verdict([*pairs(20), *records])
     assert report.counts == {"near_duplicate": 1} and "Line 23 is nearly the same as line 21" in report.summary()
 
@@ -117,6 +117,42 @@ def test_nearly_equal_records_are_told_with_the_earlier_one(verdict):
 def test_equal_records_are_not_told_twice(verdict):
     record = {"prompt": "p", "completion": " ".join(WORDS)}
     assert verdict(pairs(20, record, record)).counts == {"duplicate": 1}
+
+
+def test_records_that_differ_in_capitals_and_spaces_alone_are_told(verdict):
+    rows = [{"prompt": f"how about {at}", "completion": f"a{at}"} for at in range(20)]
+    report = verdict(
+        [*rows, {"prompt": "How  about 3", "completion": "a3"}, rows[3], {"prompt": "NA", "completion": "x"}]
+    )
+    assert report.counts == {"near_duplicate": 1, "duplicate": 1}
+    assert "Line 21 is line 4 with other capitals or spaces" in report.summary()
+    other = verdict(
+        [{"prompt": " how about 5", "completion": "A5"}, {"prompt": "na", "completion": "x"}], "valid.jsonl"
+    )
+    compare_files(report, other, "train.jsonl")
+    assert other.counts == {"few_records": 1, "near_overlap": 1}
+
+
+def test_a_message_and_its_answer_are_a_prompt_and_its_completion(verdict):
+    chats = [
+        {"messages": [{"role": "user", "content": f"q{at}"}, {"role": "assistant", "content": f"a{at}", **further}]}
+        for at, further in enumerate([{}, {}, {"weight": 1}])
+    ]
+    validation = verdict(chats, "valid.jsonl")
+    compare_files(verdict(pairs(20), "train.jsonl"), validation, "train.jsonl")
+    assert validation.counts == {"few_records": 1, "overlap": 2}
+
+
+def test_prompts_with_different_answers_are_told(verdict):
+    further = [{"prompt": "q3", "completion": at} for at in ("x", "y", "y")] + [{"prompt": "q5", "completion": "x"}]
+    report = verdict(pairs(20, *further), "train.jsonl")
+    assert report.counts == {"different_answers": 1, "duplicate": 1}
+    assert "2 prompts have different answers (lines 4 and 21, lines 6 and 24)" in report.summary()
+    validation = verdict([{"prompt": "q1", "completion": "z"}, {"prompt": "q3", "completion": "y"}], "valid.jsonl")
+    compare_files(report, validation, "train.jsonl")
+    assert validation.counts == {"few_records": 1, "overlap": 1, "answered_otherwise": 1}
+    assert "1 prompt has another answer in train.jsonl (line 1 here, line 2 there)" in validation.summary()
+    assert verdict([{"prompt": " ", "completion": f"a{at}"} for at in range(12)]).counts == {"empty_prompt": 12}
 
 
 def test_a_million_like_records_take_a_step_each():
@@ -160,17 +196,17 @@ def test_lengths_are_those_of_the_records(verdict):
 def test_records_of_the_training_file_are_told_in_the_validation_file(verdict):
     text = " ".join(WORDS)
     training = verdict(pairs(20, {"prompt": "p", "completion": text}), "train.jsonl")
-    like = {"prompt": "p", "completion": f"{text} {text}".replace("abril", "mayo", 1)}
+    like = {"prompt": "o", "completion": f"{text} {text}".replace("abril", "mayo", 1)}
     validation = verdict(
         [{"completion": "a3", "prompt": "q3"}, {"prompt": "new", "completion": "one"}, like], "valid.jsonl"
     )
     said = overlap_of(training, validation, "train.jsonl")
     assert len(said) == 1 and "Line 1 is also line 4 of train.jsonl" in said[0]
-    validation = verdict([{"prompt": "p", "completion": text.replace("abril", "mayo", 1)}], "valid.jsonl")
+    validation = verdict([{"prompt": "o", "completion": text.replace("abril", "mayo", 1)}], "valid.jsonl")
     compare_files(training, validation, "train.jsonl")
     assert validation.counts == {"few_records": 1}
     training = verdict(pairs(20, {"prompt": "p", "completion": f"{text} {text[::-1]} {text.upper()}"}), "train.jsonl")
-    validation = verdict([{"prompt": "p", "completion": f"{text} {text[::-1]} {text.upper()} fin"}], "valid.jsonl")
+    validation = verdict([{"prompt": "o", "completion": f"{text} {text[::-1]} {text.upper()} fin"}], "valid.jsonl")
     compare_files(training, validation, "train.jsonl")
     assert validation.is_valid and validation.counts == {"few_records": 1, "near_overlap": 1}
 

@@ -357,6 +357,14 @@ def test_label_ids_become_names_and_nulls_are_left_out(tmp_path: Path) -> None:
     )
 
 
+def test_a_column_of_maps_is_read(tmp_path: Path) -> None:
+    maps = pa.array([[("a", 1)], None, [("b", 2), ("c", None)]], pa.map_(pa.string(), pa.int64()))
+    path = tmp_path / "a.parquet"
+    parquet.write_table(pa.table({"text": ["x", "y", "z"], "m": maps}), path)
+    first, second, third = (each.fields for each in read_records(path, "parquet"))  # type: ignore[union-attr]
+    assert (first["m"], second, third["m"]) == ([("a", 1)], {"text": "y"}, [("b", 2), ("c", None)])
+
+
 def test_table_of_another_name_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_bytes(CONTENTS[".parquet"])

@@ -112,6 +112,35 @@ def test_missing_file_is_an_error(tmp_path):
     assert "'gone.csv'" in validate_dataset(tmp_path / "gone.csv", "gone.csv").summary()
 
 
+def test_broken_lines_before_them_do_not_make_records_bad(verdict):
+    report = verdict("a.jsonl", "{bad\n" * 101 + lines(12))
+    assert (report.shape, report.counts) == ("text_label", {"json_syntax": 101})
+
+
+def test_other_fields_are_told_once_with_a_mapping_that_fits(verdict):
+    rows = [json.dumps({"question": f"q{at}", "answer": f"a{at}"}) for at in range(1100)]
+    report = verdict("a.jsonl", "\n".join(rows))
+    (error,) = report.errors
+    assert (error.line, report.counts) == (1, {"unknown_fields": 1100})
+    assert '--mapping, or reading.mapping) such as \'{"prompt": "question", "completion": "answer"}\'' in error.message
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.jsonl", '{\n  "text": "a"\n}\n{\n  "text": "b"\n}\n', "JSON Lines has one object a line"),
+        ("a.jsonl", lines(2).replace("}\n", "},\n"), "has a comma behind its JSON object. Remove it"),
+        ("a.jsonl", lines(2) + '{"text": "cut', "a text opens and is never closed: it is cut off"),
+        ("a.csv", 'text,label\n"he said \\"hi\\" to",a\n', "marked by a backslash"),
+        ("a.csv", "How do I cancel my order?,billing\nAnd when?,billing\n", "option --columns, or reading.columns"),
+        ("a.xlsx", b"PK\x03\x04 and more", "is a spreadsheet. Save it as CSV"),
+    ],
+)
+def test_the_remedy_is_told(verdict, name, content, said):
+    report = verdict(name, content)
+    assert said in report.errors[0].message
+
+
 def test_folder_is_an_error(tmp_path):
     assert not validate_dataset(tmp_path, "folder.csv").is_valid
 
@@ -138,7 +167,7 @@ def test_repeated_paragraphs_of_a_text_are_no_warning(verdict):
         ([{"text": f"t{at}", "label": "same"} for at in range(12)], "one_label"),
         ([{"text": f"t{at}", "label": at / 2} for at in range(12)], "label_types"),
         ([{"text": f"t{at}", "label": "a" if at % 2 else 1} for at in range(12)], "label_types"),
-        ([{"prompt": " " * at, "completion": "c"} for at in range(12)], "empty_prompt"),
+        ([{"prompt": " " * at, "completion": f"c{at}"} for at in range(12)], "empty_prompt"),
         ([{"prompt": f"{at}" * 100_001, "completion": "c"} for at in range(5, 17)], "long_record"),
         ([{"text": f"t{at}", "url": "u"} for at in range(12)], "ignored_fields"),
     ],
