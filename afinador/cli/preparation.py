@@ -13,16 +13,19 @@ from afinador.cli.command import Command, Parser, UsageError
 from afinador.cli.reading import add_reading_options, allowed_reading_of, reading_of
 from afinador.cli.service import connect
 from afinador.cli.transfer import rows_bar
+from afinador.errors import NotFoundError
 
 if TYPE_CHECKING:
+    from afinador.client.preparations import Preparations
+    from afinador.client.results import Preparation
     from afinador.data.preparation import Means
 
 
 def prepare(arguments: argparse.Namespace) -> int:
     """Prepare a data set, here where there is such a file or folder, else at the service."""
-    from afinador.config.documents import read_document
+    from afinador.config.documents import read_file
 
-    steps = read_document(Path(arguments.pipeline).expanduser())
+    steps = read_file(Path(arguments.pipeline).expanduser())
     path = Path(arguments.path).expanduser()
     if path.is_dir() and not arguments.output:
         raise UsageError(f"{arguments.path!r} is a folder; say with --output which file to make of it.")
@@ -71,6 +74,7 @@ def _means_here(base_model: str | None) -> Iterator[Means | None]:
 
 
 def _ask_service(steps: Any, arguments: argparse.Namespace) -> int:
+    from afinador.client.files import Files
     from afinador.client.preparations import Preparations
 
     if reading_of(arguments) is not None:
@@ -83,23 +87,39 @@ def _ask_service(steps: Any, arguments: argparse.Namespace) -> int:
             f"There is no local file {arguments.path!r}, and the service makes a new file each time. Leave --overwrite out."
         )
     with connect() as connection:
-        preparations = Preparations(connection)
-        asked = preparations.create(arguments.path, steps, output=arguments.output, base_model=arguments.base_model)
-        render.remark(f"{asked.id} is queued.")
-        try:
-            made = preparations.wait(asked)
-        except KeyboardInterrupt:
-            render.remark(f"It goes on as {asked.id}.")
-            raise
+        made = _made_by_service(Preparations(connection), steps, arguments)
+        files = [Files(connection).wait(file.id) for file in made.output_files]
+    checked = {file.id: {"status": file.status, "status_details": file.status_details} for file in files}
     if arguments.json:
-        render.as_json(made.model_dump(mode="json"))
+        told = made.model_dump(mode="json")
+        render.as_json({**told, "output_files": [{**file, **checked[file["id"]]} for file in told["output_files"]]})
     elif made.status == "succeeded":
         _show_steps(made.steps)
-        for file in made.output_files:
-            render.result(f"{file.filename} ({file.id}): {file.records} records")
+        for kept in made.output_files:
+            render.result(f"{kept.filename} ({kept.id}): {kept.records} records")
     else:
         render.remark((made.error or {}).get("message") or f"The preparation was {made.status}.")
-    return 0 if made.status == "succeeded" else 1
+    refused = [file for file in files if file.status == "error"]
+    for file in refused:
+        render.remark(f"{file.filename} cannot be trained on: {file.status_details}")
+    return 0 if made.status == "succeeded" and not refused else 1
+
+
+def _made_by_service(preparations: Preparations, steps: Any, arguments: argparse.Namespace) -> Preparation:
+    try:
+        asked = preparations.create(arguments.path, steps, output=arguments.output, base_model=arguments.base_model)
+    except NotFoundError as error:
+        if error.param == "file":
+            raise NotFoundError(
+                f"There is no local file {arguments.path!r}, nor one of the service: {error.message}", param="file"
+            ) from error
+        raise
+    render.remark(f"{asked.id} is queued.")
+    try:
+        return preparations.wait(asked)
+    except KeyboardInterrupt:
+        render.remark(f"It goes on as {asked.id}.")
+        raise
 
 
 def _show_steps(steps: list[dict[str, Any]]) -> None:

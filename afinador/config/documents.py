@@ -1,4 +1,4 @@
-"""YAML and JSON files that hold one object."""
+"""YAML and JSON files."""
 
 from __future__ import annotations
 
@@ -18,6 +18,18 @@ def read_document(path: Path) -> dict[str, Any]:
     Raises:
         InvalidRequestError: It cannot be read, is neither, holds something else, gives a key twice, or one that is no text.
     """
+    document = read_file(path)
+    if not isinstance(document, dict):
+        raise InvalidRequestError(f"{path} must hold an object (key: value); it holds {kind_of(document)}.")
+    return document
+
+
+def read_file(path: Path) -> Any:
+    """Read a YAML or JSON file, whatever it holds.
+
+    Raises:
+        InvalidRequestError: It cannot be read, is neither, gives a key twice, or one that is no text.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -26,16 +38,12 @@ def read_document(path: Path) -> dict[str, Any]:
         raise InvalidRequestError(f"Cannot read {path}: it is no UTF-8 text.") from error
     try:
         if path.suffix == ".json":
-            document = json.loads(text, object_pairs_hook=unique_keys)
-        else:
-            document = yaml.load(text, Loader=_UniqueKeysLoader)
+            return json.loads(text, object_pairs_hook=unique_keys)
+        return yaml.load(text, Loader=_UniqueKeysLoader)
     except InvalidRequestError as error:
         raise InvalidRequestError(f"{path}: {error.message}", param=error.param) from error
     except (json.JSONDecodeError, yaml.YAMLError) as error:
         raise InvalidRequestError(f"{path} is neither good YAML nor JSON: {error}") from error
-    if not isinstance(document, dict):
-        raise InvalidRequestError(f"{path} must hold an object (key: value); it holds {kind_of(document)}.")
-    return document
 
 
 def read_value(text: str) -> Any:

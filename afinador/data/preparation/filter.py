@@ -26,7 +26,8 @@ KIND = StepKind(
     name="filter",
     description="Keeps the records of which `condition` is true.",
     keys={
-        "condition": "such as `length > 10`, `words >= 3 and label in ('yes', 'no')`, `text matches '[0-9]+'`, `language == 'es'`, `tokens() < 2048`",
+        "condition": "such as `length > 10`, `words >= 3 and label in ('yes', 'no')`, `text matches '[0-9]+'`, `language == 'es'`, `tokens() < 2048`; "
+        "`words(completion) > 0` to keep answers that are more than blanks, which `length` counts, too",
         "field": "what `length`, `words`, `tokens` and `language` mean where they name no field; else the whole record",
     },
     make=_make,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from afinador.data.preparation import rename
 from afinador.data.preparation.patterns import Pattern, require_room
@@ -40,13 +41,19 @@ def _make(settings: Settings, means: Means) -> Work:
         for row in rows:
             made = change(row)
             before, after = row.record.fields, made.record.fields
-            touched = [name for name in after if name not in before or after[name] != before[name]]
+            touched = [
+                name for name, value in after.items() if name not in before or not _are_same(value, before[name])
+            ]
             tally.changed += bool(touched)
             for name in touched:
                 tally.counts[name] = tally.counts.get(name, 0) + 1
             yield made
 
     return work
+
+
+def _are_same(one: Any, other: Any) -> bool:
+    return one is other or one == other  # NaN is not equal to itself
 
 
 def _changes(settings: Settings, name: str) -> Change:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import io
 import json
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from afinador.cli.transfer import rows_bar
-from afinador.data.preparation import lines_to_read
+from afinador.data.preparation import Pipeline, lines_to_read, run_to_file
+from afinador.data.readers import read_records
+from registry import files, preparations
+from registry.tables import Preparation
 
 Run = Callable[..., Any]
 
@@ -73,7 +78,8 @@ def test_a_local_folder_is_prepared_into_the_file_that_is_named(
             "steps: [{type: filter, condition: 'length >'}]",
             "Step 1 (filter): the condition 'length >' is not understood",
         ),
-        ("- type: filter", "must hold an object"),
+        ("- type: filter", "Step 1 (filter): condition is missing"),
+        ("filter", "The steps are 'filter'; they must be a list of objects"),
         ("steps: [{type: filter, condition: 'size > 3'}]", "has no field 'size'"),
     ],
 )
@@ -106,7 +112,42 @@ def test_what_is_there_is_written_over_where_it_is_said(
 
 def test_what_is_no_local_file_is_asked_of_the_service(online: Run, pipeline: Path) -> None:
     ran = online("prepare", "dataset", "nowhere", "--pipeline", pipeline)
-    assert ran.code == 3 and "There is no file 'nowhere' in this organization" in ran.err
+    assert ran.code == 3 and "There is no local file 'nowhere', nor one of the service" in ran.err
+    assert "There is no file 'nowhere' in this organization" in ran.err
+
+
+def test_what_cannot_be_trained_on_is_said(
+    online: Run,
+    service: Any,
+    in_background: Run,
+    dataset: Path,
+    pipeline: Path,
+    tmp_path: Path,
+) -> None:
+    assert online("create", "file", dataset).code == 0
+    pipeline.write_text("- {type: remove, fields: [label]}\n- {type: rename, fields: {text: title}}\n")
+
+    def work() -> None:
+        memory, row = service.memory, None
+        while row is None:
+            with memory.database.session() as session:
+                queued = Preparation.organization_id == service.organization_id, Preparation.status == "queued"
+                row = session.scalars(select(Preparation).where(*queued)).first()
+                if row is not None:
+                    row.flow_run_id = "run-a"
+            time.sleep(0.01)
+        with memory.database.session() as session:
+            row = preparations.claim(session, row.id, "run-a", {})
+        steps, found = Pipeline(row.pipeline["steps"]), read_records(dataset, "jsonl")
+        prepared = run_to_file(found, dataset.name, steps, tmp_path / "made.jsonl", "jsonl")
+        for file in preparations.succeed(memory, row, prepared):
+            files.check(memory, file.id)
+
+    in_background(work)
+    ran = online("prepare", "dataset", "orders", "--pipeline", pipeline, "--json")
+    assert ran.code == 1 and "made.jsonl cannot be trained on: " in ran.err
+    told = json.loads(ran.out)["output_files"][0]
+    assert (told["status"], told["records"]) == ("error", 12) and "title" in told["status_details"]
 
 
 def test_a_base_model_of_this_machine_is_a_folder(afinador: Run, dataset: Path, pipeline: Path) -> None:

@@ -230,6 +230,8 @@ def test_only_what_people_wrote_is_changed_where_no_field_is_named() -> None:
         {**header, "document": "tesis"},
     ]
     assert tallies[0].counts == {"messages": 1, "conversations": 1, "document": 1} and tallies[0].changed == 3
+    counted = tallied([{"text": "A", "n": float("nan")}], {"type": "transform", "operation": "lowercase"})[1][0].counts
+    assert counted == {"text": 1}
     with pytest.raises(DataError, match=r"Record 1 has the fields 'body'; without 'field' only .* Name the field"):
         tallied([{"body": "A"}], {"type": "transform", "operation": "lowercase"})
     machine = {"label", "tools", "metadata", "type", "schema"}

@@ -121,7 +121,7 @@ def test_the_example_runs_with_only_its_import_changed(work: Path, capsys: pytes
     assert f"Registered fine-tuned model: {names['model_id']}\n" in said and again == names["model_id"]
 
     prepared = [json.loads(line) for line in Path("data/raw_dataset-prepared.jsonl").read_text().splitlines()]
-    assert prepared == [{"text": f"order number {n}", "label": f"item {n}"} for n in range(20)]
+    assert prepared == [{"text": f"order number {n}", "label": f"Item {n}"} for n in range(20)]
     path = names["job"].model_path
     assert path.is_relative_to(work / "models" / "fine_tuned")
     adapter = json.loads((path / "adapter_config.json").read_text())
