@@ -6,13 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as any_of
 
 from afinador.data import validation
-from afinador.data.checks import line_blocks, personal_data, plain_rows, row_blocks
+from afinador.data.checks import line_blocks, personal_data, row_blocks
 from afinador.data.checks.characters import _BYTES_OF_STRANGE, may_be_strange_text
 from afinador.data.checks.findings import Findings
 from afinador.data.checks.plain_rows import PlainRows
@@ -103,23 +102,6 @@ def test_plain_rows_are_judged_as_all_others(tmp_path: Path, monkeypatch: pytest
 
     check()
     assert sum(taken) > 100
-
-
-def test_digest_of_bytes_is_that_of_the_texts() -> None:
-    @settings(max_examples=40, deadline=None)
-    @given(any_of.text(), any_of.text())
-    def check(first: str, second: str) -> None:
-        try:
-            one, other = first.encode(), second.encode()
-        except UnicodeEncodeError:
-            return
-        if not may_be_strange_text(one + other):
-            escapes = [each for each in plain_rows._ESCAPES if each[0] in one + other]
-            assert plain_rows._written(one, other, escapes) == orjson.dumps([first, second])
-
-    check()
-    one, other = "\\\"\n\r\t\f\v'", '\\n"\\'
-    assert plain_rows._written(one.encode(), other.encode(), list(plain_rows._ESCAPES)) == orjson.dumps([one, other])
 
 
 @pytest.mark.parametrize("count", [0, 3, 1500])
