@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from afinador.data.blanks import is_blank
 from afinador.data.json_values import BrokenJSONError, decode_text, why_not_json
 from afinador.data.quoting import described, named, shortened
 
@@ -121,7 +122,7 @@ def _checked_content(message: dict[str, Any], has_calls: bool, field: str) -> st
     if not isinstance(content, str):
         found = f"is {described(content)}" if "content" in message else "is missing"
         raise BadMessagesError("bad_content", f"{field} {found}; it must be text.", field)
-    if not content.strip() and not has_calls and message["role"] != "tool":
+    if not has_calls and message["role"] != "tool" and is_blank(content):
         raise BadMessagesError("empty_content", f"{field} is empty. Write the text, or remove the record.", field)
     return content
 

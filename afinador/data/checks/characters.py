@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from afinador.data.blanks import is_missing
 from afinador.data.records import Problem, Record
 
 # White space, the next-line character and the line and paragraph separators are text; the rest of the control
@@ -16,14 +17,18 @@ _STRANGE = re.compile(f"[{_CONTROL}{_DIRECTION}{_BROKEN}]")
 
 # What the bytes of JSON in UTF-8 hold wherever the decoded text could hold one of these: an escape, or a byte that is
 # rare enough to be looked for alone before what follows it.
-_ESCAPE_OF_STRANGE = re.compile(rb"\\(?:[bf]|u(?:00[01789]|20[26]|[fF][dDeEfF]))")
+_ESCAPE_OF_STRANGE = re.compile(rb"\\(?:[bf]|u(?:00[01789]|00[cC][23]\\u00|00[eE]2\\u20[aA][cC]|20[26]|[fF][dDeEfF]))")
 _BYTES_OF_STRANGE = (
     (b"\xc2", re.compile(rb"\xc2[\x80-\x84\x86-\x9f]")),
     (b"\xe2", re.compile(rb"\xe2(?:\x80[\xaa-\xae]|\x81[\xa6-\xa9])")),
     (b"\xef", re.compile(rb"\xef[\xb7\xbb\xbf][\x90-\xbf]")),
+    (b"\x83", re.compile(rb"\xc3\x83\xc2[\xa0-\xbf]")),
+    (b"\x82", re.compile(rb"\xc3(?:\x82\xc2[\xa0-\xbf]|\xa2\xe2\x82\xac)")),
 )
 
 _FEW = 1000
+# What letters and signs of Western languages look like in UTF-8 that was read as Latin-1 or Windows-1252.
+_MISREAD = re.compile("\u00c3[\u00a0-\u00bf]|\u00c2[\u00a0-\u00bf]|\u00e2\u20ac[\u0080-\uffff]")
 
 _CONTROL_BYTES = [bytes([code]) for code in (*range(0x09), *range(0x0E, 0x20), 0x7F)]
 
@@ -62,7 +67,9 @@ def _holds(raw: bytes, first: bytes, pattern: re.Pattern[bytes]) -> bool:
 
 
 def strange_characters(record: Record, texts: Iterable[tuple[str, str]]) -> Iterator[Problem]:
-    """Yield one warning for a record, at its first such character."""
+    """Yield one warning for a record, at its first such character, and one at the first that was read in a wrong encoding."""
+    texts = list(texts)
+    yield from _misread(record, texts)
     for field, text in texts:
         found = _STRANGE.search(text)
         if found is None:
@@ -76,3 +83,27 @@ def strange_characters(record: Record, texts: Iterable[tuple[str, str]]) -> Iter
         said = f"{record.place}: {field} holds {name}, at position {found.start() + 1}. Remove it, unless it is meant to be learnt."
         yield Problem(code, said, record.line, field)
         return
+
+
+def _misread(record: Record, texts: list[tuple[str, str]]) -> Iterator[Problem]:
+    for field, text in texts:
+        for found in _MISREAD.finditer(text):
+            try:
+                meant = found[0].encode("cp1252").decode()
+            except UnicodeError:
+                continue
+            said = (
+                f"{record.place}: {field} holds {found[0]!r} where {meant!r} was meant, at position {found.start() + 1}: it "
+                "was UTF-8 and has been read in another encoding. Export it again, as UTF-8."
+            )
+            yield Problem("misread_encoding", said, record.line, field)
+            return
+
+
+def missing_answer(record: Record, texts: list[tuple[str, str]]) -> Problem | None:
+    """Return the warning that the last text of a record is what programs write where a value is missing."""
+    field, text = texts[-1]
+    if not is_missing(text):
+        return None
+    said = f"{record.place}: {field} is {text!r}, as programs write where a value is missing. Remove the record, unless it is meant to be learnt."
+    return Problem("missing_value", said, record.line, field)

@@ -6,6 +6,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 
+from afinador.data.blanks import MISSING
 from afinador.data.checks.findings import Findings
 from afinador.data.labels import LabelCounts
 from afinador.data.quoting import shortened
@@ -18,6 +19,7 @@ SMALL_RECORDS = 100
 FEW_CHARACTERS = 20_000
 LARGE_BYTES = 10**9
 IMBALANCE = 10
+LINES_OF_LONG_DOCUMENTS = 1000
 NAMES_TOLD = 8
 LABELS_TOLD = 5
 ONE_LABEL = "one_label"
@@ -35,6 +37,11 @@ def doubts_about_all(shape: Shape | None, found: Findings) -> Iterator[Problem]:
         if shape == "text":
             said += " If one of them is the answer to be learnt, name it 'label'."
         yield Problem("ignored_fields", said)
+    if found.text_lines >= LINES_OF_LONG_DOCUMENTS * max(found.usable, 1):
+        said = f"{found.usable} record{'s' if found.usable != 1 else ''} of {found.text_lines} lines: documents are parted by blank lines."
+        yield Problem(
+            "long_documents", f"{said} If each line is a record, declare it: --text-unit lines, or reading.text_unit."
+        )
     if shape == "text_label":
         yield from _doubts_about_labels(found.labels, found.label_types)
 
@@ -81,6 +88,11 @@ def _doubts_about_labels(labels: LabelCounts, types: set[str]) -> Iterator[Probl
         yield Problem(ONE_LABEL, said, field="label")
     if not labels.are_classes:
         return
+    missing = [label for label in counts if label in MISSING]
+    if 0 < len(missing) < len(counts):  # all of them are words of their own
+        records = sum(counts[label] for label in missing)
+        said = f"Labels that programs write where a value is missing: {_some_of(missing)}, in {records} record{'s' if records != 1 else ''}."
+        yield Problem("missing_value", f"{said} Remove these records, unless it is a class.", field="label")
     yield from _alike(counts)
     once = [label for label, count in counts.items() if count == 1]
     if once:

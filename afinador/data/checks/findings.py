@@ -89,6 +89,7 @@ class Findings:
     Attributes:
         records: Records found, usable or not.
         characters: Of whole texts (the shape ``text``).
+        text_lines: Of the format TEXT only.
         ignored: Names of fields that are not used, the first few.
         labels: Of the shape ``text_label`` only.
         label_types: Names of the types that the labels are written in.
@@ -105,6 +106,7 @@ class Findings:
     errors: Problems = field(default_factory=Problems)
     warnings: Problems = field(default_factory=Problems)
     characters: int = 0
+    text_lines: int = 0
     ignored: dict[str, None] = field(default_factory=dict)
     labels: LabelCounts = field(default_factory=LabelCounts)
     label_types: set[str] = field(default_factory=set)
@@ -168,6 +170,7 @@ class Findings:
         self.errors.add_all(later.errors)
         self.warnings.add_all(later.warnings)
         self.characters += later.characters
+        self.text_lines += later.text_lines
         self.ignore(list(later.ignored))
         self.labels.add_all(later.labels)
         self.label_types |= later.label_types

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from afinador.data.checks.characters import strange_characters
+from afinador.data.blanks import is_blank
+from afinador.data.checks.characters import missing_answer, strange_characters
 from afinador.data.checks.contents import parts_of, texts_of
 from afinador.data.checks.findings import UNKNOWN_FIELDS, Findings
 from afinador.data.checks.personal_data import personal_data
@@ -106,7 +107,9 @@ class Judge:
         findings.lengths[characters] += 1
         if example.text is not None:
             findings.characters += characters
-        if example.prompt is not None and not example.prompt.strip():
+            if not self.finds_repetitions:  # running text
+                findings.text_lines += example.text.count("\n") + 1
+        if example.prompt is not None and is_blank(example.prompt):
             said = f"{record.place}: the prompt is empty; the answer is learnt without a question."
             add(Problem("empty_prompt", said, record.line, "prompt"))
         if self.shape != "text" and characters > LONG_RECORD_CHARACTERS:
@@ -114,6 +117,8 @@ class Judge:
             add(Problem("long_record", said, record.line))
         for problem in strange_characters(record, texts):
             add(problem)
+        if self.shape != "text_label" and (missing := missing_answer(record, texts)) is not None:
+            add(missing)
         parts = parts_of(example)
         if self.finds_repetitions:
             findings.remember(record.line, parts)

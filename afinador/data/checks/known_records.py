@@ -18,8 +18,8 @@ class KnownRecords:
     """Which records there were, and on which lines; ``contents.Digests`` says by what they are known.
 
     The first with a question is found by this, all with another answer to it by both. An entry is one number: the digest
-    that the key does not hold, how the record is written, and its line. It is negative
-    for questions that have several answers.
+    that the key does not hold, how the record is written, and its line. It is negative for
+    questions that have several answers.
     """
 
     def __init__(self) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 import orjson
 
+from afinador.data.blanks import is_missing, may_be_blank
 from afinador.data.checks.characters import may_be_strange
 from afinador.data.checks.findings import Proven
 from afinador.data.checks.judging import LONG_RECORD_CHARACTERS, used_fields
@@ -103,8 +104,8 @@ def _chat(fields: dict[str, Any]) -> Proven | None:
         or not _PLAIN_ROLES.issuperset(roles)
         or set(map(len, messages)) != {2}
         or set(map(type, texts)) != {str}
-        or "" in texts
-        or any(map(str.isspace, texts))
+        or any(map(may_be_blank, texts))
+        or is_missing(texts[-1])
     ):
         return None
     return Proven(parts, sum(map(len, texts)), [])
@@ -112,7 +113,7 @@ def _chat(fields: dict[str, Any]) -> Proven | None:
 
 def _prompt_completion(fields: dict[str, Any]) -> Proven | None:
     prompt, completion = fields["prompt"], fields["completion"]
-    if not _is_text(prompt) or not _is_text(completion):
+    if not _is_text(prompt) or not _is_text(completion) or is_missing(completion):
         return None
     return Proven([prompt, completion], len(prompt) + len(completion), [])
 
@@ -130,7 +131,7 @@ def _text(fields: dict[str, Any]) -> Proven | None:
 
 
 def _is_text(value: Any) -> bool:
-    return type(value) is str and value != "" and not value.isspace()
+    return type(value) is str and not may_be_blank(value)
 
 
 _PROVERS: dict[Shape, Callable[[dict[str, Any]], Proven | None]] = {

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
+from afinador.data.blanks import is_missing, may_be_blank
 from afinador.data.checks.characters import may_be_strange_text
 from afinador.data.checks.findings import Findings, Proven
 from afinador.data.checks.judging import LONG_RECORD_CHARACTERS, Judge
@@ -163,6 +164,8 @@ def _proven(
         return None
     first, second = row[places[0]], row[places[1]]
     characters = len(first) + len(second)
-    if not first or not second or first.isspace() or second.isspace() or characters > LONG_RECORD_CHARACTERS:
+    if may_be_blank(first) or may_be_blank(second) or characters > LONG_RECORD_CHARACTERS:
+        return None
+    if not is_labelled and is_missing(second):
         return None
     return Proven([first, second], characters, ignored, second if is_labelled else None)

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from itertools import islice
 from typing import Any, Literal
 
+from afinador.data.blanks import is_blank
 from afinador.data.quoting import described, named, shortened
 from afinador.data.records import Problem, Record
 from afinador.data.shapes.example import Example
@@ -96,7 +97,7 @@ def unusable_text(record: Record, name: str, *, may_be_empty: bool = False) -> P
     if not isinstance(value, str):
         said = f"{record.place}: {name!r} is {described(value)}, but must be text."
         return Problem("wrong_type", said, record.line, name)
-    if not value.strip() and not may_be_empty:
+    if not may_be_empty and is_blank(value):
         said = f"{record.place}: {name!r} is empty. Write a value, or remove the record."
         return Problem("empty_field", said, record.line, name)
     return None

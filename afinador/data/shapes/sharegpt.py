@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from afinador.data.blanks import is_blank
 from afinador.data.json_values import BrokenJSONError, decode_text
 from afinador.data.messages import BadMessagesError, checked_messages, checked_tools
 from afinador.data.quoting import described, named
@@ -78,7 +79,7 @@ def _check_value(turn: dict[str, Any], field: str) -> None:
         if not isinstance(call, dict) or not isinstance(call.get("name"), str):
             said = f'{field} is {described(value)}{_why_no_json(value)}; a call is written as {{"name": "…", "arguments": {{…}}}}.'
             raise BadMessagesError("bad_tool_call", said, field)
-    elif not value.strip() and role != "reply":
+    elif role != "reply" and is_blank(value):
         raise BadMessagesError("empty_content", f"{field} is empty. Write the text, or remove the record.", field)
 
 

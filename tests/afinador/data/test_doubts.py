@@ -9,6 +9,7 @@ from afinador.data.checks.personal_data import personal_data
 from afinador.data.checks.repetitions import overlap_of_sketches
 from afinador.data.records import Record
 from afinador.data.validation import compare_files, overlap_of, validate_dataset
+from afinador.schemas.datasets import DatasetReading
 
 WORDS = [
     "la",
@@ -98,6 +99,46 @@ def test_strange_characters_are_told_with_their_place(verdict, code, character):
     report = verdict(pairs(11, {"prompt": "p", "completion": f"ab{character}c"}))
     assert report.counts == {code: 1} and "position 3" in report.warnings[0].message
     assert report.warnings[0].line == 12 and character not in report.warnings[0].message
+
+
+@pytest.mark.parametrize("escaped", [True, False])
+@pytest.mark.parametrize("text", ["caf\u00e9", "\u00bfqu\u00e9?", "it\u2019s"])
+def test_utf_8_that_was_read_otherwise_is_told(tmp_path, text, escaped):
+    misread = text.encode().decode("cp1252")
+    for name, rows in (
+        ("a.jsonl", [json.dumps({"prompt": f"p{n}", "completion": misread}, ensure_ascii=escaped) for n in range(12)]),
+        ("a.csv", ["prompt,completion", *(f"p{n},{misread}" for n in range(12))]),
+    ):
+        path = tmp_path / name
+        path.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
+        report = validate_dataset(path, name)
+        assert report.counts == {"misread_encoding": 12} and report.warnings[0].field == "completion"
+
+
+@pytest.mark.parametrize("word", ["NaN", "None", "NULL", "#N/A", "#REF!"])
+def test_words_for_missing_values_are_told(verdict, word):
+    assert verdict(pairs(20, {"prompt": "p", "completion": word})).counts == {"missing_value": 1}
+    chat = [{"role": "user", "content": "q"}, {"role": "assistant", "content": word}]
+    chats = [{"messages": [{"role": "user", "content": f"q{n}"}, chat[1]]} for n in range(12)]
+    assert verdict(chats).counts == {"missing_value": 12}
+    labelled = [{"text": f"t{n}", "label": ["a", "b", word][n % 3]} for n in range(12)]
+    assert verdict(labelled).counts == {"missing_value": 1}
+    assert verdict([{"text": f"t{n}", "label": [word, "NA"][n % 2]} for n in range(12)]).is_valid
+
+
+@pytest.mark.parametrize("blank", ["\u00a0\u200b", "\u200b", " \u2060 \ufeff"])
+def test_what_nobody_sees_is_empty(verdict, blank):
+    assert verdict(pairs(20, {"prompt": "p", "completion": blank})).counts == {"empty_field": 1}
+    chat = [{"role": "user", "content": "q"}, {"role": "assistant", "content": blank}]
+    assert "empty_content" in verdict([{"messages": chat}] * 2).counts
+
+
+def test_a_text_of_many_lines_in_one_record_is_told(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("one line\n" * 1000)
+    report = validate_dataset(path, path.name)
+    assert report.counts["long_documents"] == 1 and "--text-unit lines" in report.summary()
+    assert "long_documents" not in validate_dataset(path, path.name, DatasetReading(text_unit="lines")).counts
 
 
 def test_text_of_any_language_holds_no_strange_characters(verdict):
