@@ -106,10 +106,11 @@ def test_plain_rows_are_judged_as_all_others(tmp_path: Path, monkeypatch: pytest
 
 @pytest.mark.parametrize("count", [0, 3, 1500])
 def test_strange_bytes_are_found_after_any_number_of_their_like(count: int) -> None:
-    for like, strange in [("«", "\x9b"), ("—", "\u202e"), ("ﬁ", "\ufffd")]:
+    misread = [("Ä", "Ã©"), ("ł", "Â»"), ("€", "â€œ")]
+    for like, strange in [("«", "\x9b"), ("—", "\u202e"), ("ﬁ", "\ufffd"), *misread]:
         assert not may_be_strange_text((like * count).encode())
         assert may_be_strange_text((like * count + strange + like).encode())
-    assert len(_BYTES_OF_STRANGE) == 3
+    assert len(_BYTES_OF_STRANGE) == 5
 
 
 def test_each_hint_of_personal_data_is_looked_for() -> None:
