@@ -30,6 +30,7 @@ def prepare_dataset(preparation_id: str) -> State:
         prepared = preparation.take_steps(work, source, file)
         return Completed(message=preparation.keep(work, prepared))
     except IllegalTransitionError as error:
+        preparation.given_up(work)
         return Cancelled(message=error.message)
     except Exception as error:
         return Failed(message=preparation.failed(work, ending.explained(error)))

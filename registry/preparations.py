@@ -113,6 +113,24 @@ def list_page(
     return page(session, query, [Preparation.created_at, Preparation.id], key=Preparation.id, after=after, limit=limit)
 
 
+def cancel(session: Session, organization_id: str, preparation: str) -> Preparation:
+    """Cancel a preparation; its process sees it within seconds, and nothing of it is kept. Asking twice is as good as once.
+
+    Raises:
+        NotFoundError: The organisation has no such one.
+        IllegalTransitionError: It has succeeded or failed.
+    """
+    row = find(session, organization_id, preparation)
+    finish(session, row.id, "cancelled")
+    session.refresh(row)
+    if row.status != "cancelled":
+        raise IllegalTransitionError(
+            f"{row.id} has {row.status}; a preparation can be cancelled while it is queued or running.",
+            param="preparation",
+        )
+    return row
+
+
 def to_wire(session: Session, row: Preparation) -> wire.Preparation:
     """Return a preparation as it is answered."""
     report = row.report or {}
@@ -168,7 +186,7 @@ def succeed(memory: Memory, row: Preparation, prepared: Prepared) -> list[File]:
     The bytes are copied before the transaction begins, so that large files hold nobody up; they go if it fails.
 
     Raises:
-        IllegalTransitionError: The preparation is no longer the caller's; nothing is kept.
+        IllegalTransitionError: The preparation was cancelled, or is no longer the caller's; nothing is kept.
         StorageError: The storage refuses or does not answer.
     """
     with memory.database.reading() as session:
@@ -197,7 +215,9 @@ def _end_with(session: Session, row: Preparation, prepared: Prepared, made: Mapp
     ended = {"status": "succeeded", "finished_at": time.time(), "report": report}
     outputs = {file.id: part for file, part in made.items()}
     if not changes(session, update(Preparation).where(*_mine(row)).values(**ended, outputs=outputs)):
-        raise IllegalTransitionError(f"{row.id} is prepared by another run by now; nothing of this one is kept.")
+        raise IllegalTransitionError(
+            f"{row.id} was cancelled, or is prepared by another run by now; nothing of this one is kept."
+        )
 
 
 def finish(session: Session, preparation_id: str, status: End, error: Mapping[str, Any] | None = None) -> bool:

@@ -73,7 +73,7 @@ class Work:
             logger.warning("The ledger does not answer; going on.", exc_info=True)
             return
         if not is_mine:
-            raise IllegalTransitionError(f"{self.row.id} is prepared by another run by now.")
+            raise IllegalTransitionError(f"{self.row.id} was cancelled, or is prepared by another run by now.")
 
 
 def claim(preparation_id: str, flow_run_id: str) -> Work | None:
@@ -110,7 +110,7 @@ def take_steps(work: Work, source: Path, file: File) -> Prepared:
 
     Raises:
         DataError: Something cannot be read, a record does not fit a step or the format, or none is left.
-        IllegalTransitionError: The preparation is another run's by now.
+        IllegalTransitionError: The preparation was cancelled, or is another run's by now.
         ModelError: The base model's tokenizer cannot be used.
         NotFoundError: The base model is gone.
     """
@@ -154,6 +154,14 @@ def failed(work: Work, error: AfinadorError) -> str:
         preparations.finish(session, work.row.id, "failed", told)
     shutil.rmtree(work.folder, ignore_errors=True)
     return error.message
+
+
+def given_up(work: Work) -> None:
+    """Remove what lies here of a preparation that was cancelled; of any other the run that has it by now uses the folder."""
+    with work.memory.database.reading() as session:
+        is_cancelled = session.get_one(Preparation, work.row.id).status == "cancelled"
+    if is_cancelled:
+        shutil.rmtree(work.folder, ignore_errors=True)
 
 
 def interrupted(work: Work) -> None:

@@ -168,9 +168,10 @@ def get_file(arguments: argparse.Namespace) -> None:
         "reading",
     )
     facts = [(name.replace("_", " "), file.get(name)) for name in shown]
-    render.result(
-        render.fields([*facts, ("size", render.size(file["bytes"])), ("created", render.moment(file["created_at"]))])
-    )
+    facts += [("size", render.size(file["bytes"])), ("created", render.moment(file["created_at"]))]
+    if made_of := file.get("lineage"):
+        facts.append(("made of", f"{made_of['filename']} ({made_of['file_id']}) by {made_of['preparation']}"))
+    render.result(render.fields(facts))
 
 
 def _fetch(connection: Connection, file: dict[str, Any], target: Path) -> None:

@@ -19,6 +19,7 @@ SPELLINGS: dict[str, tuple[str, ...]] = {
     "checkpoint": (),
     "event": (),
     "dataset": ("data-set",),
+    "preparation": (),
     "upgrade": (),
     "resume": (),
 }

@@ -1,4 +1,4 @@
-"""``prepare dataset``: steps of a file, taken here with a local data set or by the service with one of its files."""
+"""Preparations of data sets: steps of a file, taken here with a local data set or by the service with one of its files."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from afinador.cli import render
 from afinador.cli.command import Command, Parser, UsageError
 from afinador.cli.reading import add_reading_options, allowed_reading_of, reading_of
-from afinador.cli.service import connect
+from afinador.cli.service import add_list_options, ask, ask_list, connect
 from afinador.cli.transfer import rows_bar
+from afinador.client import preparation_calls
 from afinador.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -118,8 +119,43 @@ def _made_by_service(preparations: Preparations, steps: Any, arguments: argparse
     try:
         return preparations.wait(asked)
     except KeyboardInterrupt:
-        render.remark(f"It goes on as {asked.id}.")
+        render.remark(f"It goes on as {asked.id}; afinador cancel preparation {asked.id} ends it.")
         raise
+
+
+def list_preparations(arguments: argparse.Namespace) -> None:
+    """Show the newest preparations of the service."""
+    found, has_more = ask_list(preparation_calls.list_preparations(), arguments)
+    render.listing(
+        found, has_more, arguments.json, ("id", "data set", "output", "status", "records", "created"),
+        lambda each: (
+            each["id"], each["filename"], each["output"], each["status"], each.get("records"),
+            render.moment(each["created_at"]),
+        ),
+    )  # fmt: skip
+
+
+def get_preparation(arguments: argparse.Namespace) -> None:
+    """Show one preparation: how it stands, what each step did, and what it has made."""
+    _show(ask(preparation_calls.get_preparation(arguments.preparation)), arguments.json)
+
+
+def cancel_preparation(arguments: argparse.Namespace) -> None:
+    """Cancel a preparation."""
+    _show(ask(preparation_calls.cancel_preparation(arguments.preparation)), arguments.json)
+
+
+def _show(told: dict[str, Any], is_json: bool) -> None:
+    if is_json:
+        render.as_json(told)
+        return
+    shown = ("id", "status", "filename", "output", "base_model", "records", "run_url")
+    made = ", ".join(f"{file['filename']} ({file['id']}, {file['records']} records)" for file in told["output_files"])
+    facts = [(name.replace("_", " "), told.get(name)) for name in shown]
+    error = (told.get("error") or {}).get("message")
+    moments = [(name, render.moment(told.get(f"{name}_at"))) for name in ("created", "finished")]
+    render.result(render.fields([*facts, ("made", made or None), *moments, ("error", error)]))
+    _show_steps(told["steps"])
 
 
 def _show_steps(steps: list[dict[str, Any]]) -> None:
@@ -155,6 +191,10 @@ def _add_prepare(parser: Parser) -> None:
     add_reading_options(parser)
 
 
+def _add_preparation(parser: Parser) -> None:
+    parser.add_argument("preparation", metavar="ID", help="such as preparation_7f3a19c2")
+
+
 COMMANDS = (
     Command(
         ("prepare", "dataset"), "Take a data set through declared steps", prepare, _add_prepare,
@@ -164,5 +204,17 @@ COMMANDS = (
         ),
         details="The steps and their keys: docs/preparation.md. A local data set needs no service. What was done is told step by step, and\n"
         "written beside the result as NAME.lineage.json; a data set that is split becomes NAME-train, NAME-validation and so on.",
+    ),
+    Command(
+        ("list", "preparation"), "List the service's preparations of data sets, newest first", list_preparations,
+        add_list_options, examples=("afinador list preparation",),
+    ),
+    Command(
+        ("get", "preparation"), "Show a preparation: what each step did, and what it has made", get_preparation,
+        _add_preparation, examples=("afinador get preparation preparation_7f3a19c2",),
+    ),
+    Command(
+        ("cancel", "preparation"), "Cancel a preparation; no file comes of it", cancel_preparation, _add_preparation,
+        examples=("afinador cancel preparation preparation_7f3a19c2",),
     ),
 )  # fmt: skip

@@ -26,3 +26,8 @@ def list_preparations() -> Call:
 def get_preparation(preparation: Named) -> Call:
     """Get one preparation, by id."""
     return Call("GET", f"/datasets/preparations/{quote(id_of(preparation), safe='')}")
+
+
+def cancel_preparation(preparation: Named) -> Call:
+    """Cancel one preparation, by id."""
+    return Call("POST", f"/datasets/preparations/{quote(id_of(preparation), safe='')}/cancel")

@@ -38,6 +38,13 @@ def list_preparations(
         return page([preparations.to_wire(session, row) for row in rows], has_more=has_more)
 
 
+@router.post("/preparations/{preparation}/cancel", summary="Cancel a preparation")
+def cancel_preparation(preparation: str, organization: CurrentOrganization, service: TheService) -> Preparation:
+    """Cancel a preparation that is queued or running: it stops within seconds, and no file comes of it."""
+    with service.memory.database.session() as session:
+        return preparations.to_wire(session, preparations.cancel(session, organization.id, preparation))
+
+
 @router.get("/preparations/{preparation}", summary="Get a preparation")
 def retrieve_preparation(preparation: str, organization: CurrentOrganization, service: TheService) -> Preparation:
     """Get a preparation: how it stands, what each step did, and the files that it has made."""

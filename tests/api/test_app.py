@@ -24,6 +24,7 @@ ROUTES = {
     "/v1/datasets/prepare": "post",
     "/v1/datasets/preparations": "get",
     "/v1/datasets/preparations/{preparation}": "get",
+    "/v1/datasets/preparations/{preparation}/cancel": "post",
     "/v1/datasets/validate": "post",
     "/v1/datasets/preview": "post",
     "/v1/fine_tuning/jobs": "get post",

@@ -12,6 +12,7 @@ BY_THING = [
     ("GET", "/files/{file}/content"),
     ("DELETE", "/files/{file}"),
     ("GET", "/datasets/preparations/{preparation}"),
+    ("POST", "/datasets/preparations/{preparation}/cancel"),
     ("GET", "/fine_tuning/jobs/{job}"),
     ("GET", "/fine_tuning/jobs/{job_name}"),
     ("GET", "/fine_tuning/jobs/{job}/events"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from registry import preparations
+
 STEPS = [{"type": "filter", "condition": "length > 5"}]
 
 
@@ -18,6 +20,20 @@ def test_a_preparation_is_queued_listed_and_got(member):
     listed = member.http.get("/v1/datasets/preparations", params={"limit": 1}).json()
     assert ([each["id"] for each in listed["data"]], listed["has_more"]) == ([second["id"]], True)
     assert member.http.get(f"/v1/datasets/preparations/{asked['id']}").json() == asked
+
+
+def test_a_preparation_is_cancelled_once_and_for_all(member, running):
+    asked = member.http.post("/v1/datasets/prepare", json={"file": member.upload()["id"], "steps": STEPS}).json()
+    cancel = f"/v1/datasets/preparations/{asked['id']}/cancel"
+    for _ in range(2):
+        answer = member.http.post(cancel)
+        assert (answer.status_code, answer.json()["status"]) == (200, "cancelled"), answer.text
+    other = member.http.post("/v1/datasets/prepare", json={"file": asked["file"], "steps": STEPS}).json()
+    with running.memory.database.session() as session:
+        preparations.finish(session, other["id"], "succeeded")
+    answer = member.http.post(f"/v1/datasets/preparations/{other['id']}/cancel")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "illegal_transition")
+    assert f"{other['id']} has succeeded; a preparation can be cancelled while" in answer.json()["error"]["message"]
 
 
 @pytest.mark.parametrize(

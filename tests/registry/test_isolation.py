@@ -240,6 +240,7 @@ class Belongings:
                 lambda s, o: preparations.create(s, memory, o, PrepareRequest(file=file.id, steps=[])),
             ],
             "preparations.find": [lambda s, o: preparations.find(s, o, preparation.id)],
+            "preparations.cancel": [lambda s, o: preparations.cancel(s, o, preparation.id)],
             "preparations.list_page": [lambda s, o: preparations.list_page(s, o, after=preparation.id)],
             # A row of somebody else is no place from which to go on, either.
             "files.list_page": [lambda s, o: files.list_page(s, o, after=file.id)],

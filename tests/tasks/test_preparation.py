@@ -100,6 +100,24 @@ def test_a_preparation_fails_with_its_reason_and_stops_when_it_is_another_run_s(
     assert told.status == "failed" and told.error is not None and "'size'" in told.error["message"]
 
 
+def test_what_is_cancelled_is_neither_kept_nor_left_behind(memory: Memory, create: Callable[..., Job]) -> None:
+    job = create()
+    row = asked(memory, job)
+    work = preparation.claim(row.id, "run-a")
+    assert work is not None
+    prepared = preparation.take_steps.fn(work, *preparation.fetch.fn(work))
+    preparation.given_up(work)
+    assert work.folder.exists()
+    with memory.database.session() as session:
+        assert preparations.cancel(session, job.organization_id, row.id).status == "cancelled"
+    with pytest.raises(IllegalTransitionError, match="was cancelled, or"):
+        preparation.keep.fn(work, prepared)
+    preparation.given_up(work)
+    assert not work.folder.exists()
+    with memory.database.reading() as session:
+        assert [file.filename for file in files.list_page(session, job.organization_id)[0]] == ["train.jsonl"]
+
+
 def test_a_pipeline_makes_the_same_here_and_in_a_flow(
     memory: Memory,
     create: Callable[..., Job],

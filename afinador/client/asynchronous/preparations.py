@@ -56,6 +56,14 @@ class AsyncPreparations(AsyncNoun):
         """Get a preparation as it is now."""
         return await self._ask(preparation_calls.get_preparation(preparation), results.Preparation)
 
+    async def cancel(self, preparation: results.Preparation | str) -> results.Preparation:
+        """Cancel a preparation that is queued or running; no file comes of it.
+
+        Raises:
+            IllegalTransitionError: It has succeeded or failed.
+        """
+        return await self._ask(preparation_calls.cancel_preparation(preparation), results.Preparation)
+
     async def wait(
         self,
         preparation: results.Preparation | str,

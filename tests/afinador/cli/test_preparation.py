@@ -148,6 +148,16 @@ def test_what_cannot_be_trained_on_is_said(
     assert ran.code == 1 and "made.jsonl cannot be trained on: " in ran.err
     told = json.loads(ran.out)["output_files"][0]
     assert (told["status"], told["records"]) == ("error", 12) and "title" in told["status_details"]
+    made_by = json.loads(ran.out)["id"]
+    assert (
+        f"made of         orders.jsonl ({json.loads(ran.out)['file']}) by {made_by}"
+        in online("get", "file", told["id"]).out
+    )
+    shown = online("get", "preparation", made_by).out
+    assert "succeeded" in shown and f"made.jsonl ({told['id']}, 12 records)" in shown and "rename" in shown
+    assert made_by in online("list", "preparations").out
+    ran = online("cancel", "preparation", made_by)
+    assert ran.code == 1 and f"{made_by} has succeeded; a preparation can be cancelled while" in ran.err
 
 
 def test_a_base_model_of_this_machine_is_a_folder(afinador: Run, dataset: Path, pipeline: Path) -> None:
