@@ -62,18 +62,30 @@ def digests_of(parts: list[str]) -> Digests:
     asked = parts[1] if is_one_turn else "\x00".join(parts[:-1])
     if not asked or asked.isspace():
         asked, answer = answer, ""
+    return digests_of_pair(asked, answer, _encoded(asked), _encoded(answer))
+
+
+def digests_of_pair(asked: str, answer: str, asked_bytes: bytes, answer_bytes: bytes) -> Digests:
+    """Return the digests of a question that is no blank and its answer, which may be empty; both also as UTF-8."""
     is_short, has_short_answer = len(asked) <= FOLDED_CHARACTERS, len(answer) <= FOLDED_CHARACTERS
-    words = asked.casefold().split() if is_short else []
-    question = _digest(" ".join(words) if len(words) > 1 else asked)
-    answered = 0
+    question = answered = written = 0
+    if is_short and len(words := asked.casefold().split()) > 1:
+        question = _hash(_encoded(" ".join(words)))
+    else:
+        question = _hash(asked_bytes)
     if answer:
-        answered = _digest(" ".join(answer.casefold().split()) if has_short_answer else answer, _SEED_OF_ANSWERS)
-    return question, answered, _digest(asked + answer) & 0xFFFF if is_short or (answer and has_short_answer) else 0
+        folded = _encoded(" ".join(answer.casefold().split())) if has_short_answer else answer_bytes
+        answered = _hash(folded, _SEED_OF_ANSWERS)
+    if is_short or (answer and has_short_answer):
+        written = _hash(asked_bytes + answer_bytes) & 0xFFFF
+    return question, answered, written
 
 
-def _digest(text: str, seed: int = 0) -> int:
-    # A reader may have let half surrogates through.
-    return _hash(text.encode("utf-8", "surrogatepass"), seed)
+def _encoded(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:  # a reader may have let half surrogates through
+        return text.encode("utf-8", "surrogatepass")
 
 
 def _written(value: Any) -> str:

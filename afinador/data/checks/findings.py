@@ -141,7 +141,10 @@ class Findings:
 
     def remember(self, line: int, parts: list[str]) -> None:
         """Add what a record is compared with the others by."""
-        question, answer, written = digests_of(parts)
+        self.remember_digests(line, *digests_of(parts))
+
+    def remember_digests(self, line: int, question: int, answer: int, written: int) -> None:
+        """Add the digests of a record."""
         self.lines.append(line)
         self.questions.append(question)
         self.answers.append(answer)

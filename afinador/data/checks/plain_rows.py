@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
+from afinador.data.checks.contents import digests_of_pair
 from afinador.data.checks.findings import Findings
 from afinador.data.checks.judging import LONG_RECORD_CHARACTERS
 from afinador.data.delimited import Dialect
@@ -66,7 +67,7 @@ class PlainRows:
                 raw[position:end].decode()
             if self.is_labelled:
                 found.labels.add(answer)
-            found.remember(line, [text, answer])
+            found.remember_digests(line, *digests_of_pair(text, answer, first, second))
             lengths.append(characters)
             line += 1 if raw.find(b"\n", position, end - 1) < 0 else raw.count(b"\n", position, end)
             position = end

@@ -45,15 +45,16 @@ class Repetitions:
         """Remember the records of the next part of the file; yield a warning for each that there was before."""
         again: set[int] = set()
         columns = (findings.lines, findings.questions, findings.answers, findings.written)
-        for place, (line, *digests) in enumerate(zip(*columns, strict=True)):
-            if self._known.is_full:
+        known = self._known
+        for place, (line, question, answer, written) in enumerate(zip(*columns, strict=True)):
+            if known.is_full:
                 break
             self.compared += 1
-            found = self._known.add(line, *digests)
+            found = known.add(line, question, answer, written)
             if found is None:
                 continue
             if isinstance(found, int):
-                self._contradict(found, line, is_new=self._known.mark(digests[0]))
+                self._contradict(found, line, is_new=known.mark(question))
             else:
                 again.add(place)
                 yield self._again(line, *found)
