@@ -121,7 +121,9 @@ def _checked_content(message: dict[str, Any], has_calls: bool, field: str) -> st
         content = "".join(_text_of_part(part, f"{field}[{index}]") for index, part in enumerate(content))
     if not isinstance(content, str):
         found = f"is {described(content)}" if "content" in message else "is missing"
-        raise BadMessagesError("bad_content", f"{field} {found}; it must be text.", field)
+        raise BadMessagesError(
+            "bad_content", f"{field} {found}; it must be text. Write it, or remove the record.", field
+        )
     if not has_calls and message["role"] != "tool" and is_blank(content):
         raise BadMessagesError("empty_content", f"{field} is empty. Write the text, or remove the record.", field)
     return content
@@ -143,7 +145,9 @@ def _check_weight(message: dict[str, Any], field: str) -> None:
     weight = message["weight"]
     if message["role"] != "assistant":
         raise BadMessagesError(
-            "bad_weight", f"{field} has a weight; only the assistant's messages are trained on.", f"{field}.weight"
+            "bad_weight",
+            f"{field} has a weight; only the assistant's messages are trained on. Remove it.",
+            f"{field}.weight",
         )
     if isinstance(weight, bool) or not isinstance(weight, int) or weight not in (0, 1):
         raise BadMessagesError(
@@ -153,7 +157,9 @@ def _check_weight(message: dict[str, Any], field: str) -> None:
 
 def _checked_calls(calls: Any, role: str, field: str) -> list[dict[str, Any]]:
     if role != "assistant":
-        raise BadMessagesError("bad_tool_call", f"{field}: only the assistant calls tools, not the {role}.", field)
+        raise BadMessagesError(
+            "bad_tool_call", f"{field}: only the assistant calls tools, not the {role}. Remove it.", field
+        )
     if not isinstance(calls, list):
         raise BadMessagesError("bad_tool_call", f"{field} is {described(calls)}, but must be a list.", field)
     checked = [_checked_call(call, f"{field}[{index}]") for index, call in enumerate(calls)]
@@ -200,16 +206,20 @@ def _check_turns(messages: tuple[dict[str, Any], ...]) -> None:
     last = messages[-1]
     if last["role"] != "assistant":
         raise BadMessagesError(
-            "no_answer_at_end", f"the last message is the {last['role']}'s; it must be the assistant's.", "messages"
+            "no_answer_at_end",
+            f"the last message is the {last['role']}'s; it must be the assistant's. Add the answer, or remove the record.",
+            "messages",
         )
     if messages[0]["role"] == "assistant":
         raise BadMessagesError(
-            "no_question", "the first message is the assistant's; something must come before it to answer.", "messages"
+            "no_question",
+            "the first message is the assistant's; something must come before it to answer. Add it, or remove the record.",
+            "messages",
         )
     if all(message.get("weight") == 0 for message in messages if message["role"] == "assistant"):
         raise BadMessagesError(
             "nothing_to_train",
-            "all of the assistant's messages have weight 0, so there is nothing to learn.",
+            "all of the assistant's messages have weight 0, so there is nothing to learn. Give one of them weight 1, or remove the record.",
             "messages",
         )
 
