@@ -14,6 +14,7 @@ from afinador.cli.reading import add_reading_options, allowed_reading_of, readin
 from afinador.cli.service import connect
 from afinador.cli.transfer import rows_bar
 from afinador.errors import NotFoundError
+from afinador.figures import counted
 
 if TYPE_CHECKING:
     from afinador.client.preparations import Preparations
@@ -50,7 +51,7 @@ def _prepare_here(path: Path, steps: Any, arguments: argparse.Namespace) -> int:
         return 0
     _show_steps(told["steps"])
     for file in told["files"]:
-        render.result(f"{file['path']}: {file['records']} records")
+        render.result(f"{file['path']}: {counted(file['records'], 'record')}")
     return 0
 
 
@@ -96,7 +97,7 @@ def _ask_service(steps: Any, arguments: argparse.Namespace) -> int:
     elif made.status == "succeeded":
         _show_steps(made.steps)
         for kept in made.output_files:
-            render.result(f"{kept.filename} ({kept.id}): {kept.records} records")
+            render.result(f"{kept.filename} ({kept.id}): {counted(kept.records or 0, 'record')}")
     else:
         render.remark((made.error or {}).get("message") or f"The preparation was {made.status}.")
     refused = [file for file in files if file.status == "error"]
