@@ -101,10 +101,10 @@ def _tiles(report: DatasetReport) -> Markup:
     told = [
         (report.records, "record", "records"),
         (tokens.get("tokens"), "token", "tokens"),
-        (tokens.get("trained_tokens"), "token that is learnt", "tokens that are learnt"),
-        (cut.get("records"), "record that is cut", "records that are cut"),
+        (tokens.get("trained_tokens"), "token learnt", "tokens learnt"),
+        (cut.get("records"), "record cut", "records cut"),
         (cut.get("ends") or None, "of these, at its end", "of these, at their end"),
-        (cut.get("answers") or None, "answer that is lost", "answers that are lost"),
+        (cut.get("answers") or None, "answer lost", "answers lost"),
     ]
     return tiles([(one if number == 1 else many, f"{number:,}") for number, one, many in told if number is not None])
 

@@ -80,7 +80,8 @@ class DatasetReport(Wire):
         counts: How many there are of each code of errors and warnings.
         lengths: Of the usable records, in characters: quantiles, and a ``histogram`` of bins without a gap, each with
             the length that it begins ``from``, the last one that it holds (``to``) and its ``records``. Bins are equally
-            wide, but where a few records are far longer than all others: the last bin is then wider, and holds these.
+            wide, the last one perhaps narrower; where a few records are far longer than all others, it is wider, and
+            holds these.
         labels: How often each label occurs (``counts``), and how many records have one.
         types: How many documents there are of each type, "" being those without one; None where no document has one,
             or they are too many.

@@ -72,7 +72,7 @@ def test_head_counts_what_was_found_and_tells_the_verdict_on_what_is_held_out() 
     assert '<a href="#held-out">Held out: held.jsonl</a> <span class="badge valid">can be trained on</span>' in head
     assert "at their end" not in head and "jsonl · text label · 1.2 kB" in head
     assert "<b>600</b><span>records</span>" in head and "<b>1</b><span>record</span>" in page
-    assert "<b>1</b><span>record that is cut</span>" in head and "1 record, 20 tokens" in page
+    assert "<b>1</b><span>record cut</span>" in head and "1 record, 20 tokens" in page
 
 
 @pytest.mark.parametrize("page", [dataset_page(report(validation=report())), preview_page(preview())])
