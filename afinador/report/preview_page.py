@@ -101,4 +101,7 @@ def _are(number: int) -> str:
 
 def _token(token: PreviewedToken) -> Markup:
     shown = visible(token.text).replace("\n", "⏎\n") or "·"
-    return element("span", shown, class_=f"t {token.state}", title=f"{token.id} {token.state}", data_id=token.id)
+    # A line that ends with the token ends behind its id.
+    told, end = (shown[:-1], "\n") if shown.endswith("\n") else (shown, None)
+    drawn = element("span", told, class_=f"t {token.state}", title=f"{token.id} {token.state}", data_id=token.id)
+    return joined([drawn, end])

@@ -82,6 +82,7 @@ details { margin: .6rem 0 } summary { cursor: pointer; color: var(--soft) }
 .t.cut { color: var(--bad); text-decoration: line-through; background: color-mix(in srgb, var(--bad) 8%, transparent) }
 .tokens summary { font: 13px/1.6 system-ui, sans-serif; text-decoration: underline dotted } .tokens details { margin: .2rem 0 }
 .t:hover { outline: 2px solid var(--busy) }
+body:has(#ids:checked) .t { white-space: pre } body:has(#ids:checked) .tokens { overflow-x: auto }
 body:has(#ids:checked) .t::after { content: attr(data-id); font-size: .68em; vertical-align: super; font-weight: 400;
   color: var(--soft); margin: 0 .35em 0 .1em; display: inline-block; text-decoration: none }
 .signs { display: flex; flex-wrap: wrap; gap: .3rem 1.4rem; margin: 1.2rem 0 0; align-items: baseline }

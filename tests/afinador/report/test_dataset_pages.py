@@ -100,6 +100,7 @@ def test_preview_tells_states_without_colour_and_has_ids() -> None:
     for state in ("trained", "masked", "cut"):
         assert re.search(rf'<span class="t {state}" title="5 {state}" data-id="5">a⏎\nb␛</span>', page)
         assert f'<span class="t {state}">{state}</span>' in page
+    assert 'data-id="5">a⏎</span>\n<span class="t masked"' in preview_page(preview("a\n")), "its id is on its line"
     assert "And 7 more tokens" in page and "Piece 2" in page and "<details" not in page
 
 
