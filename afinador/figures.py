@@ -59,6 +59,16 @@ def count(number: int | None) -> str:
     return str(number)
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, ``1 record`` or ``1,234 records``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def span(least: int, most: int) -> str:
+    """Return two ends of what numbers lie between, ``7 to 1,234``; one number where they are the same."""
+    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
+
+
 def visible(text: str) -> str:
     """Return a text whose control characters are signs: none of them may steer a terminal, or turn a line around."""
     return _INVISIBLE.sub(lambda match: _sign_of(match[0]), text)

@@ -24,6 +24,7 @@ from afinador.data.readers import read_records
 from afinador.data.records import Problem, Record
 from afinador.data.token_process import TokenProcess
 from afinador.errors import AfinadorError, IllegalTransitionError
+from afinador.figures import counted
 from afinador.models.preparation_tokens import means_of_base_model
 from afinador.schemas.datasets import DatasetReading
 from afinador.settings import read_settings
@@ -142,9 +143,10 @@ def keep(work: Work, prepared: Prepared) -> str:
         files.check(work.memory, file.id)
     shutil.rmtree(work.folder, ignore_errors=True)
     named = ", ".join(
-        f"{file.filename} ({file.id}, {each.records} records)" for file, each in zip(made, prepared.files, strict=True)
+        f"{file.filename} ({file.id}, {counted(each.records, 'record')})"
+        for file, each in zip(made, prepared.files, strict=True)
     )
-    return f"Made of {prepared.read} records: {named}."
+    return f"Made of {counted(prepared.read, 'record')}: {named}."
 
 
 def failed(work: Work, error: AfinadorError) -> str:

@@ -17,6 +17,7 @@ from afinador.data.shapes import require_trainable
 from afinador.data.validation import overlap_of
 from afinador.data.validation import validate_dataset as check_dataset
 from afinador.data.verdicts import Report
+from afinador.figures import counted
 from registry import jobs
 from tasks.attempt import Attempt
 from tasks.base_model import local_base
@@ -97,4 +98,4 @@ def require_usable(attempt: Attempt, spec: FineTuningSpec, reports: Sequence[Rep
     for field, (file, report) in named.items():
         require_trainable(report.shape, file.name, param=field)
         extraction_of(spec.hyperparameters).require_prompts(report.types, file.name)
-        attempt.say(f"{file.name}: {report.records} records, all usable.", key=f"validated:{file.sha256}")
+        attempt.say(f"{file.name}: {counted(report.records, 'record')}, all usable.", key=f"validated:{file.sha256}")

@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from afinador.cli import render
-from afinador.figures import visible
+from afinador.figures import counted, span, visible
 
 if TYPE_CHECKING:
     from afinador.schemas.dataset_reports import DatasetPreview, PreviewedRecord, PreviewedToken
@@ -18,6 +18,10 @@ _COLOURS = {"trained": "\x1b[1;4;32m", "masked": "\x1b[2m", "cut": "\x1b[9;31m"}
 _PLAIN = "\x1b[0m"
 _SIGNS = {"trained": ("{+", "+}"), "masked": ("", ""), "cut": ("[-", "-]")}
 _MEANINGS = (("trained", "learnt"), ("masked", "only read"), ("cut", "never seen"))
+MOST_NAMES = 10
+_LONGEST_NAME = 40
+_BAR = 20
+"""Characters."""
 _PERCENTILES = ("min", "mean", "p50", "p90", "p95", "p99", "max")
 
 
@@ -37,8 +41,8 @@ def tokens_text(tokens: Mapping[str, Any]) -> str:
             ("tokens", f"{tokens['tokens']:,}"),
             ("at most", f"{tokens['usable_length']:,} a record"),
             ("template", tokens["template"].replace("_", " ")),
-            ("cut at its beginning", f"{truncated['prompts']:,} records, {truncated['prompt_tokens']:,} tokens"),
-            ("cut at its end", f"{truncated['ends']:,} records, {truncated['end_tokens']:,} tokens"),
+            ("cut at its beginning", _cut(truncated["prompts"], truncated["prompt_tokens"])),
+            ("cut at its end", _cut(truncated["ends"], truncated["end_tokens"])),
             ("answers lost", _lost(truncated)),
             ("unknown tokens", None if unknown is None else f"{unknown['tokens']:,} ({unknown['share']:.2%})"),
         ]
@@ -46,29 +50,70 @@ def tokens_text(tokens: Mapping[str, Any]) -> str:
     return "\n".join(["", render.table(header, rows), "", told])
 
 
+def _cut(records: int, tokens: int) -> str:
+    return f"{counted(records, 'record')}, {counted(tokens, 'token')}" if records else "none"
+
+
 def _lost(truncated: Mapping[str, int]) -> str | None:
     """Say how many answers before the last are cut away; None where it is none, as in most reports."""
-    return f"{truncated['answers']:,}, {truncated['answer_tokens']:,} tokens" if truncated.get("answers") else None
+    if not truncated.get("answers"):
+        return None
+    return f"{truncated['answers']:,}, {counted(truncated['answer_tokens'], 'token')}"
 
 
 def _bars(lengths: Mapping[str, Any]) -> list[float]:
     return [float(each["records"]) for each in lengths["histogram"]]
 
 
+def counts_text(name: str, counts: Mapping[str, int]) -> str:
+    """Return how often each of several names occurs: the most frequent ones with their shares, and what is left.
+
+    Args:
+        name: What is counted.
+        counts: How many records have each; "" stands for those without one.
+    """
+    ordered = sorted(counts.items(), key=lambda pair: -pair[1])
+    whole, most = sum(counts.values()), ordered[0][1]
+    rows = [
+        (_one_line(each) or "(none)", number, f"{number / whole:>6.1%}", "█" * max(1, round(_BAR * number / most)))
+        for each, number in ordered[:MOST_NAMES]
+    ]
+    lines = ["", render.table((name, "records", "share", ""), rows)]
+    rest = ordered[MOST_NAMES:]
+    if rest:
+        records = counted(sum(number for _, number in rest), "record")
+        lines.append(f"And {counted(len(rest), f'more {name}')} in {records}, {span(rest[-1][1], rest[0][1])} each.")
+    return "\n".join(lines)
+
+
+def _one_line(name: str) -> str:
+    shown = " ".join(visible(name).split())
+    return shown if len(shown) <= _LONGEST_NAME else f"{shown[: _LONGEST_NAME - 1]}…"
+
+
 def preview_text(preview: DatasetPreview, *, with_ids: bool) -> str:
     """Return records with each token marked: by colour and stroke on a terminal, by signs elsewhere."""
     is_coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     legend = "  ".join(f"{_marked(state, state, is_coloured)} {meaning}" for state, meaning in _MEANINGS)
-    said = f"{preview.file} as {preview.base_model} sees it; at most {preview.usable_length} tokens. Signs: {legend}"
+    came = f"{preview.file} as {preview.base_model} sees it; at most {counted(preview.usable_length, 'token')}."
+    said = f"{came} {_summary(preview)} Signs: {legend}"
     shown = [_record(record, with_ids=with_ids, is_coloured=is_coloured) for record in preview.records]
     return "\n\n".join([said, *shown]) if shown else f"{said}\n\nThere is no record that can be shown."
+
+
+def _summary(preview: DatasetPreview) -> str:
+    """Say how much of the file is shown, and what becomes of its tokens."""
+    of_all = "" if preview.total_records is None else f" of {preview.total_records:,}"
+    tokens = preview.totals()
+    states = ", ".join(f"{number:,} {state}" for state, number in tokens.items())
+    return f"Shown: {len(preview.records):,}{of_all} records, {counted(sum(tokens.values()), 'token')} ({states})."
 
 
 def _record(record: PreviewedRecord, *, with_ids: bool, is_coloured: bool) -> str:
     if record.problem is not None:
         return f"line {record.line}: {visible(record.problem)}"
-    counts = ", ".join(f"{number} {state}" for state, number in record.counts.items() if number)
-    lines = [f"line {record.line}: {counts} tokens"]
+    states = ", ".join(f"{number:,} {state}" for state, number in record.counts.items() if number)
+    lines = [f"line {record.line}: {counted(sum(record.counts.values()), 'token')}: {states}"]
     if record.learns_class is not None:
         lines[0] += f"; learnt is the class {visible(record.learns_class)!r}"
     for number, piece in enumerate(record.pieces, start=1):
@@ -76,7 +121,7 @@ def _record(record: PreviewedRecord, *, with_ids: bool, is_coloured: bool) -> st
             lines.append(f"piece {number}:")
         lines.append(_listed(piece) if with_ids else _running(piece, is_coloured))
     if record.tokens_hidden:
-        lines.append(f"And {record.tokens_hidden} more tokens.")
+        lines.append(f"And {counted(record.tokens_hidden, 'more token')}.")
     return "\n".join(lines)
 
 

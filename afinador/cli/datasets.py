@@ -161,7 +161,7 @@ def _previewed_here(path: Path, arguments: argparse.Namespace) -> DatasetPreview
     with TokenProcess() as process:
         read_as = reading_of(path, found, reading.to_json() if reading else None, _asked_for(arguments))
         shown = process.preview(folder, read_as, limits, records=arguments.records)
-    return DatasetPreview(file=path.name, base_model=arguments.base_model, **shown)
+    return DatasetPreview(file=path.name, base_model=arguments.base_model, total_records=found["records"], **shown)
 
 
 def _validated_there(path: Path | str, held_out: Path | str | None, arguments: argparse.Namespace) -> DatasetReport:

@@ -15,6 +15,7 @@ from afinador.cli.service import add_list_options, ask, ask_list, connect
 from afinador.cli.transfer import rows_bar
 from afinador.client import preparation_calls
 from afinador.errors import NotFoundError
+from afinador.figures import counted
 
 if TYPE_CHECKING:
     from afinador.client.preparations import Preparations
@@ -51,7 +52,7 @@ def _prepare_here(path: Path, steps: Any, arguments: argparse.Namespace) -> int:
         return 0
     _show_steps(told["steps"])
     for file in told["files"]:
-        render.result(f"{file['path']}: {file['records']} records")
+        render.result(f"{file['path']}: {counted(file['records'], 'record')}")
     return 0
 
 
@@ -97,7 +98,7 @@ def _ask_service(steps: Any, arguments: argparse.Namespace) -> int:
     elif made.status == "succeeded":
         _show_steps(made.steps)
         for kept in made.output_files:
-            render.result(f"{kept.filename} ({kept.id}): {kept.records} records")
+            render.result(f"{kept.filename} ({kept.id}): {counted(kept.records or 0, 'record')}")
     else:
         render.remark((made.error or {}).get("message") or f"The preparation was {made.status}.")
     refused = [file for file in files if file.status == "error"]

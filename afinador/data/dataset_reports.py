@@ -12,6 +12,7 @@ from afinador.data.quoting import masked
 from afinador.data.records import Problem
 from afinador.data.task_fit import NO_PROMPT
 from afinador.data.token_process import TokenProcess
+from afinador.figures import counted
 from afinador.schemas.dataset_reports import DatasetReport
 
 SAMPLE_RECORDS = 20_000
@@ -86,7 +87,8 @@ def merged(report: Mapping[str, Any], checked: Mapping[str, Any], base_model: st
     said = str(report["summary"])
     if checked["errors"] and not report["errors"]:
         number = checked["counts"][checked["errors"][0]["code"]]
-        said = f"{number} of {report['records']} records cannot be used: {checked['errors'][0]['message']}"
+        records = counted(report["records"], "record")
+        said = f"{number:,} of {records} cannot be used: {checked['errors'][0]['message']}"
     elif not errors:
         firsts = {problem["code"]: problem["message"] for problem in reversed(checked["warnings"])}
         said = " ".join([said, *reversed(firsts.values())])
@@ -107,8 +109,8 @@ def _notes_on(tokens: Mapping[str, Any], records: int) -> list[dict[str, Any]]:
     if tokens["every"] == 1:
         return []
     said = (
-        f"Token lengths, and faults that only a tokenizer shows, are those of {tokens['records']} of {records} records: "
-        f"one in {tokens['every']}, always the same ones. Training looks at all of them."
+        f"Token lengths, and faults that only a tokenizer shows, are those of {tokens['records']:,} of {records:,} records: "
+        f"one in {tokens['every']:,}, always the same ones. Training looks at all of them."
     )
     return [Problem("tokens_in_part", said).to_json()]
 
@@ -118,10 +120,12 @@ def dataset_report(name: str, found: Mapping[str, Any]) -> DatasetReport:
 
     Args:
         name: Of the file.
-        found: As ``afinador.data.validation.Report.to_json`` gives it; what only serves to compare files or to ask for documents is left
-            out, and labels that look like personal data or a secret are masked.
+        found: As ``afinador.data.validation.Report.to_json`` gives it; what only serves to compare files is left out,
+            and labels and types that look like personal data or a secret are masked.
     """
-    told = {key: value for key, value in found.items() if key not in ("fingerprints", "types")}
+    told = {key: value for key, value in found.items() if key != "fingerprints"}
+    types = found.get("types") or {}
+    told["types"] = _masked_counts(types) if any(types) else None
     if told.get("labels"):
         told["labels"] = {**told["labels"], "counts": _masked_counts(told["labels"]["counts"])}
     return DatasetReport(file=name, valid=not found["errors"], **told)

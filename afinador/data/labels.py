@@ -14,6 +14,7 @@ from typing import Any
 
 from afinador.data.quoting import shortened
 from afinador.errors import DataError
+from afinador.figures import counted
 
 MAX_CLASSES = 1000
 """More different labels than these are not told apart, and are no classes."""
@@ -159,8 +160,8 @@ def _require_known(file: LabelledFile, classes: Sequence[str]) -> None:
     if unknown:
         records = sum(counts[label] for label in unknown)
         raise DataError(
-            f"{file.name} has {_counted(len(unknown), 'label')} that the training file does not have: "
-            f"{_some_of(unknown)}, in {_counted(records, 'record')}. Trained are: {_some_of(classes)}. "
+            f"{file.name} has {counted(len(unknown), 'label')} that the training file does not have: "
+            f"{_some_of(unknown)}, in {counted(records, 'record')}. Trained are: {_some_of(classes)}. "
             "Remove these records, or add some with these labels to the training file.",
             param="validation_file",
         )
@@ -169,7 +170,3 @@ def _require_known(file: LabelledFile, classes: Sequence[str]) -> None:
 def _some_of(labels: Sequence[str]) -> str:
     more = f" and {len(labels) - LABELS_SHOWN} more" if len(labels) > LABELS_SHOWN else ""
     return ", ".join(map(shortened, labels[:LABELS_SHOWN])) + more
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' if number != 1 else ''}"

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
+from collections.abc import Mapping
+from itertools import accumulate
 from typing import Any
 
 BINS = 24
 PERCENTILES = (50, 90, 95, 99)
+_FAR = 10
+"""So many times as far from the least length as the median is, lengths may be outliers."""
 
 
 class Lengths:
@@ -24,7 +29,7 @@ class Lengths:
         self.sum += length
 
     def to_json(self) -> dict[str, Any] | None:
-        """Return least, mean, most, percentiles and at most ``BINS`` bins of equal width; None where nothing was counted.
+        """Return least, mean, most, percentiles and ``histogram_of`` them; None where nothing was counted.
 
         The p-th percentile is the smallest length that at least p % of all do not exceed.
         """
@@ -35,7 +40,7 @@ class Lengths:
             "mean": round(self.sum / self.count, 2),
             **{f"p{percent}": self._percentile(percent) for percent in PERCENTILES},
             "max": max(self._counts),
-            "histogram": self._histogram(),
+            "histogram": histogram_of(self._counts, BINS),
         }
 
     def _percentile(self, percent: int) -> int:
@@ -46,14 +51,34 @@ class Lengths:
                 return length
         raise AssertionError("the ranks go up to the number of records")
 
-    def _histogram(self) -> list[dict[str, int]]:
-        """Return the bins from the least to the most; both ends belong to a bin."""
-        low, high = min(self._counts), max(self._counts)
-        width = -(-(high - low + 1) // BINS)
-        bins = Counter({(length - low) // width: 0 for length in range(low, high + 1, width)})
-        for length, records in self._counts.items():
-            bins[(length - low) // width] += records
-        return [
-            {"from": low + place * width, "to": min(low + (place + 1) * width - 1, high), "records": bins[place]}
-            for place in sorted(bins)
-        ]
+
+def histogram_of(counted: Mapping[int, int], most_bins: int) -> list[dict[str, int]]:
+    """Return bins ``from`` a length ``to`` another one with their ``records``, from the least to the most, without a gap.
+
+    They are equally wide, and the last one perhaps narrower. Where at most a tenth of all are so long that the others
+    would share less than half of the width, the last bin is wider than all others together, and holds these few.
+
+    Args:
+        counted: How many records have each length; not empty.
+        most_bins: At least 2.
+    """
+    low, high = min(counted), max(counted)
+    end = _end_of_most(counted) if high - low >= most_bins else high
+    width = -(-(end - low + 1) // (most_bins - (end < high)))
+    bins = [{"from": begin, "to": min(begin + width - 1, end), "records": 0} for begin in range(low, end + 1, width)]
+    if end < high:
+        bins.append({"from": end + 1, "to": high, "records": 0})
+    for length, records in counted.items():
+        bins[(length - low) // width if length <= end else -1]["records"] += records
+    return bins
+
+
+def _end_of_most(counted: Mapping[int, int]) -> int:
+    """Return the length above which there are only outliers; the longest where there are none."""
+    lengths = sorted(counted)
+    up_to = list(accumulate(counted[length] for length in lengths))
+    low, high = lengths[0], lengths[-1]
+    median, most = (lengths[bisect_left(up_to, share * up_to[-1])] for share in (0.5, 0.9))
+    fence = max(most, low + _FAR * (median - low + 1))
+    end = max(length for length in lengths if length <= fence)
+    return end if high - end > end - low else high

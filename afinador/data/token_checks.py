@@ -22,6 +22,7 @@ from afinador.data.templates import EncodedSegment, encode, template_name
 from afinador.data.tokenisation import TokenisedExample, count_cuts, count_targets, cut_of, fitted, lost_answers
 from afinador.data.validation import Report
 from afinador.errors import DataError
+from afinador.figures import counted
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -157,26 +158,26 @@ class TokenCheck:
         if not cuts.records:
             return
         length, tokens = self._limits.usable_length, cuts.prompt_tokens + cuts.end_tokens
-        said = f"Record at line {example.line} is longer than {length} tokens, by {tokens}"
+        said = f"Record at line {example.line} is longer than {length:,} tokens, by {tokens:,}"
         if self._limits.task == "sequence_classification":
             self._warn("truncated_text", f"{said}; its end is cut. Raise max_length, or shorten it.", example)
         elif cuts.ends:
-            said = f"{said}: its answer loses its last {cuts.end_tokens} tokens, and is never closed."
+            said = f"{said}: its answer loses its last {counted(cuts.end_tokens, 'token')}, and is never closed."
             self._warn("truncated_answer", f"{said} Raise max_length, or shorten the answer.", example)
         elif not lost:
-            said = f"{said}: it loses {cuts.prompt_tokens} from the start of its prompt; the answer stays whole."
+            said = f"{said}: it loses {cuts.prompt_tokens:,} from the start of its prompt; the answer stays whole."
             self._warn("truncated_prompt", f"{said} Raise max_length, or shorten the prompt.", example)
         if lost:
             self._tell_lost(example, lost, tokens)
 
     def _tell_lost(self, example: Example, lost: list[int], tokens: int) -> None:
         answers = "1 of the assistant's answers is" if len(lost) == 1 else f"{len(lost)} of the assistant's answers are"
-        said = (
-            f"Record at line {example.line} is longer than {self._limits.usable_length} tokens, by {tokens}: {answers}"
-        )
+        said = f"Record at line {example.line} is longer than {self._limits.usable_length:,} tokens, by {tokens:,}: {answers}"
         remedy = "Raise max_length, or split the conversation into several records."
         self._warn(
-            "lost_answers", f"{said} lost, in whole or in part ({sum(lost)} tokens to be learnt). {remedy}", example
+            "lost_answers",
+            f"{said} lost, in whole or in part ({counted(sum(lost), 'token')} to be learnt). {remedy}",
+            example,
         )
 
     def _look_at_beginning(self, example: Example, whole: list[int]) -> None:

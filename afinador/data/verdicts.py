@@ -12,6 +12,7 @@ from afinador.data.checks.repetitions import Repetitions
 from afinador.data.labels import LabelCounts
 from afinador.data.records import Format, Problem
 from afinador.data.shapes import Shape
+from afinador.figures import counted
 from afinador.schemas.dataset_formats import STORED_ONLY
 
 CODES_IN_SUMMARY = 3
@@ -75,15 +76,16 @@ class Report:
     def summary(self) -> str:
         """Say in a few sentences what was found: of each kind the first, and how many more."""
         if self.is_valid:
-            said = f"{_counted(self.records)} of the shape {self.shape}."
+            said = f"{counted(self.records, 'record')} of the shape {self.shape}."
             stored = [note.message for note in self.notes if note.code == STORED_ONLY]
             return " ".join([said, *stored, *(with_count(problem, self.counts) for problem in firsts(self.warnings))])
         kinds = firsts(self.errors)
         unusable = sum(self._errors.counts.values())
-        parts = [f"{min(unusable, self.records)} of {_counted(self.records)} cannot be used:"] if self.records else []
+        records = counted(self.records, "record")
+        parts = [f"{min(unusable, self.records):,} of {records} cannot be used:"] if self.records else []
         parts += [with_count(problem, self.counts) for problem in kinds[:CODES_IN_SUMMARY]]
         if len(kinds) > CODES_IN_SUMMARY:
-            parts.append(f"And {len(kinds) - CODES_IN_SUMMARY} other kinds of fault.")
+            parts.append(f"And {counted(len(kinds) - CODES_IN_SUMMARY, 'other kind')} of fault.")
         return " ".join(parts)
 
     def to_json(self) -> dict[str, Any]:
@@ -135,7 +137,3 @@ class Report:
         """Add all that was found in the next part of the file."""
         self._errors.add_all(errors)
         self._warnings.add_all(warnings)
-
-
-def _counted(records: int) -> str:
-    return f"{records} record{'s' if records != 1 else ''}"

@@ -1,4 +1,7 @@
-"""Curves and bars as inline SVG, coloured by the page's stylesheet."""
+"""Curves and bars as inline SVG, coloured by the page's stylesheet.
+
+Over the width all places are in percent, for words and strokes shall be of one size however wide a chart is.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,11 @@ from dataclasses import dataclass
 from afinador.figures import text
 from afinador.report.markup import Markup, element
 
-WIDTH, HEIGHT = 560, 220
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 12, 30
+HEIGHT = 220
+"""Of a chart, in pixels."""
+_TOP, _BOTTOM = 12, 30
+_WIDE = 1000
+"""A path knows no percent: so many units are the whole width."""
 MAX_POINTS = 300
 """Of a curve; a longer one is thinned, its first and last point stay."""
 _MARKED_POINTS = 40
@@ -57,7 +63,7 @@ def chart(
     drawn += [_drawn(curve, number, frame, x_name, shown) for number, curve in enumerate(kept, start=1)]
     legend = [element("span", curve.name, class_=f"key c{number}") for number, curve in enumerate(kept, start=1)]
     said = f"{title}: " + "; ".join(f"{curve.name} ends at {shown(_numbers(curve)[-1][1])}" for curve in kept)
-    picture = element("svg", *drawn, viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", aria_label=said)
+    picture = element("svg", *drawn, height=HEIGHT, role="img", aria_label=said, class_="plot")
     told = element("span", *legend, class_="legend") if len(kept) > 1 else None
     return element("figure", element("figcaption", element("b", title), told), picture)
 
@@ -86,6 +92,12 @@ def shares(parts: Sequence[tuple[str, float]], shown: Callable[[float], str]) ->
     return element("figure", picture, element("figcaption", element("span", *legend, class_="legend")))
 
 
+def share(part: float) -> Markup:
+    """Draw a part of a whole, from 0 to 1, beside the figure that tells it."""
+    bar = element("rect", x=0, y=0, width=percent(100 * part), height="100%", class_="f1")
+    return element("svg", bar, class_="share", aria_hidden="true")
+
+
 @dataclass(frozen=True)
 class _Frame:
     """Where values lie on the paper."""
@@ -97,8 +109,9 @@ class _Frame:
     is_logarithmic: bool
 
     def x(self, value: float) -> float:
+        """Return the place over the width, from 0 to 1."""
         span = self.last_x - self.first_x or 1.0
-        return round(_LEFT + (value - self.first_x) / span * (WIDTH - _LEFT - _RIGHT), 1)
+        return (value - self.first_x) / span
 
     def y(self, value: float) -> float:
         low, high, at = (math.log10(each) if self.is_logarithmic else each for each in (self.low, self.high, value))
@@ -107,26 +120,30 @@ class _Frame:
 
 def _drawn(curve: Curve, number: int, frame: _Frame, x_name: str, shown: Callable[[float], str]) -> Markup:
     points = _numbers(curve)
-    way = " ".join(f"{'M' if at == 0 else 'L'}{frame.x(x)} {frame.y(y)}" for at, (x, y) in enumerate(points))
+    way = " ".join(f"{'L' if at else 'M'}{frame.x(x) * _WIDE:.1f} {frame.y(y)}" for at, (x, y) in enumerate(points))
     radius = 2.5 if len(points) <= _MARKED_POINTS else 0
     dots = [
         element(
             "g",
             element("title", f"{x_name} {text(x)}: {curve.name} {shown(y)}"),
-            element("circle", cx=frame.x(x), cy=frame.y(y), r=7, class_="hit"),
-            element("circle", cx=frame.x(x), cy=frame.y(y), r=radius, class_=f"f{number}") if radius else None,
+            element("circle", cx=percent(100 * frame.x(x)), cy=frame.y(y), r=7, class_="hit"),
+            element("circle", cx=percent(100 * frame.x(x)), cy=frame.y(y), r=radius, class_=f"f{number}")
+            if radius
+            else None,
         )
         for x, y in points
     ]
-    return element("g", element("path", d=way, class_=f"line s{number}"), *dots)
+    path = element("path", d=way, class_=f"line s{number}")
+    box = f"0 0 {_WIDE} {HEIGHT}"
+    return element("g", element("svg", path, viewBox=box, height=HEIGHT, preserveAspectRatio="none"), *dots)
 
 
 def _grid(frame: _Frame, ticks: Sequence[float], shown: Callable[[float], str]) -> Markup:
     lines = []
     for value in ticks:
         y = frame.y(value)
-        lines.append(element("line", x1=_LEFT, y1=y, x2=WIDTH - _RIGHT, y2=y, class_="grid"))
-        lines.append(element("text", shown(value), x=_LEFT - 8, y=y + 4, text_anchor="end"))
+        lines.append(element("line", x1=0, y1=y, x2="100%", y2=y, class_="grid"))
+        lines.append(element("text", shown(value), x=-8, y=y + 4, text_anchor="end"))
     return element("g", *lines)
 
 
@@ -135,10 +152,15 @@ def _x_axis(frame: _Frame, x_name: str) -> Markup:
     first, last = text(round(frame.first_x, 1)), text(round(frame.last_x, 1))
     return element(
         "g",
-        element("text", first, x=_LEFT, y=y),
-        element("text", x_name, x=(WIDTH + _LEFT) / 2, y=y, text_anchor="middle"),
-        element("text", last, x=WIDTH - _RIGHT, y=y, text_anchor="end") if last != first else None,
+        element("text", first, x=0, y=y),
+        element("text", x_name, x="50%", y=y, text_anchor="middle"),
+        element("text", last, x="100%", y=y, text_anchor="end") if last != first else None,
     )
+
+
+def percent(share: float) -> str:
+    """Return a length as attributes of SVG take it."""
+    return f"{round(share, 2):g}%"
 
 
 def _ticks(values: Sequence[float]) -> list[float]:

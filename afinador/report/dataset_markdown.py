@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from afinador.figures import size, visible
+from afinador.figures import counted, size, visible
+from afinador.schemas.dataset_formats import fitness
 from afinador.schemas.dataset_reports import DatasetReport
 
 _MARKS = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$])")
@@ -24,23 +25,31 @@ def dataset_markdown(report: DatasetReport) -> str:
             lines += ["", f"**{_escaped(each.file)}**", ""]
             firsts = {fault.code: fault for fault in reversed(faults)}
             lines += [
-                f"- `{code}` {each.counts.get(code, 1)}: {_escaped(fault.message)}" for code, fault in firsts.items()
+                f"- `{code}` {each.counts.get(code, 1):,}: {_escaped(fault.message)}" for code, fault in firsts.items()
             ][::-1]
     return "\n".join(lines)
 
 
 def _figures(report: DatasetReport) -> dict[str, str]:
-    told = {"records": f"{report.records:,}", "size": size(report.bytes), "shape": str(report.shape).replace("_", " ")}
+    found = ", ".join(counted(number, severity) for severity, number in report.found().items() if number)
+    told = {
+        "verdict": fitness(report.errors, [note.code for note in report.notes]),
+        "found": found or "nothing",
+        "records": f"{report.records:,}",
+        "size": size(report.bytes),
+        "shape": str(report.shape).replace("_", " "),
+    }
     tokens: dict[str, Any] = report.tokens or {}
     if not tokens:
         return told
     every, truncated, lengths = tokens.get("every", 1), tokens["truncated"], tokens["lengths"] or {}
+    most = counted(tokens["usable_length"], "token")
     return told | {
-        "looked at by the tokenizer": "every record" if every == 1 else f"one record in {every}",
+        "looked at by the tokenizer": "every record" if every == 1 else f"one record in {every:,}",
         "tokens": f"{tokens['tokens']:,}",
         "tokens of a record: " + ", ".join(_FIGURES): ", ".join(str(lengths.get(name, "")) for name in _FIGURES),
-        f"cut to {tokens['usable_length']:,} tokens at the beginning": f"{truncated['prompts']:,}",
-        f"cut to {tokens['usable_length']:,} tokens at the end": f"{truncated['ends']:,}",
+        f"cut to {most} at the beginning": f"{truncated['prompts']:,}",
+        f"cut to {most} at the end": f"{truncated['ends']:,}",
         "answers that are lost": f"{truncated.get('answers', 0):,}",
     }
 

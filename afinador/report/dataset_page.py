@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from afinador.figures import size, text, visible
+from afinador.figures import counted, size, span, visible
+from afinador.report.charts import share
 from afinador.report.document import document, tiles
 from afinador.report.histograms import histogram
 from afinador.report.markup import Content, Markup, code, element, facts, joined, table
@@ -16,62 +17,99 @@ MOST_LABELS = 60
 OPEN_FAULTS = 3
 """So many of each kind stand open; more of them are folded."""
 _PERCENTILES = ("min", "mean", "p50", "p90", "p95", "p99", "max")
+_HELD_OUT = "held-out"
 
 
 def dataset_page(report: DatasetReport) -> str:
     """Return the page of a report, with that of the file that is held out below it."""
-    parts = [_file(report)]
+    parts = _sections(report, 2, "")
     if report.validation is not None:
-        parts.append(element("h2", "Held out"))
-        parts.append(_file(report.validation))
+        parts.append(_held_out(report.validation))
     foot = element("footer", "Written by Afinador. Figures of tokens are those of the code that training uses.")
-    return document(f"{report.file}: {_verdict(report)}", *parts, foot)
+    return document(f"{report.file}: {_verdict(report)}", _header(report), element("main", *parts), foot)
 
 
-def _file(report: DatasetReport) -> Markup:
+def _sections(report: DatasetReport, level: int, prefix: str) -> list[Markup]:
+    """Return what is told of a file, part by part.
+
+    Args:
+        report: On the file.
+        level: Of the headings.
+        prefix: Of the names that links lead to.
+    """
     parts = [
-        ("Errors", _faults(report.errors, report.counts)),
-        ("Tokens", _tokens(report.tokens) if report.tokens else None),
-        ("Warnings", _faults(report.warnings, report.counts)),
-        ("Notes", _faults(report.notes, {})),
+        ("Errors", _faults(report.errors, report.counts, level + 1)),
+        ("Tokens", _tokens(report.tokens, level + 1) if report.tokens else None),
+        ("Warnings", _faults(report.warnings, report.counts, level + 1)),
+        ("Notes", _faults(report.notes, {}, level + 1)),
         ("Characters", _characters(report.lengths)),
-        ("Labels", _labels(report.labels, report.records)),
+        ("Labels", counts_table("label", report.labels["counts"]) if report.labels else None),
+        ("Types of documents", counts_table("type", report.types) if report.types else None),
     ]
-    body = [element("section", element("h2", title), part) for title, part in parts if part]
-    return joined([_header(report), element("main", *body)])
+    return [
+        element("section", element(f"h{level}", title), part, id=f"{prefix}{title.lower().replace(' ', '-')}")
+        for title, part in parts
+        if part
+    ]
+
+
+def _held_out(report: DatasetReport) -> Markup:
+    heading = element("h2", "Held out: ", visible(report.file), " ", _badge(report), class_="file")
+    told = [_kind(report), _found(report, f"{_HELD_OUT}-"), _note(report), _tiles(report)]
+    return element("section", heading, *told, *_sections(report, 3, f"{_HELD_OUT}-"), id=_HELD_OUT)
+
+
+def _header(report: DatasetReport) -> Markup:
+    top = element("div", element("h1", visible(report.file)), _badge(report), class_="top")
+    held_out = None
+    if report.validation is not None:
+        link = element("a", f"Held out: {visible(report.validation.file)}", href=f"#{_HELD_OUT}")
+        held_out = element("p", link, " ", _badge(report.validation))
+    return element("header", top, _kind(report), _found(report, ""), held_out, _note(report), _tiles(report))
 
 
 def _verdict(report: DatasetReport) -> str:
     return fitness(report.errors, [note.code for note in report.notes])
 
 
-def _header(report: DatasetReport) -> Markup:
-    badge = element("span", _verdict(report), class_=f"badge {'valid' if report.valid else 'refused'}")
-    top = element("div", element("h1", visible(report.file)), badge, class_="top")
+def _badge(report: DatasetReport) -> Markup:
+    return element("span", _verdict(report), class_=f"badge {'valid' if report.valid else 'refused'}")
+
+
+def _kind(report: DatasetReport) -> Markup:
+    told = [name.replace("_", " ") for name in (report.format, report.shape) if name]
+    return element("p", " · ".join([*told, size(report.bytes)]), class_="soft")
+
+
+def _found(report: DatasetReport, prefix: str) -> Markup:
+    """Say how much was found of each severity, and lead to it."""
+    words: list[Content] = []
+    for severity, number in report.found().items():
+        said = counted(number, severity) if number else f"no {severity}s"
+        linked = element("a", said, href=f"#{prefix}{severity}s", class_=severity) if number else said
+        words += [" · ", linked] if words else [linked]
+    return element("p", *words)
+
+
+def _note(report: DatasetReport) -> Markup | None:
+    return None if report.valid else element("div", visible(report.summary), class_="note")
+
+
+def _tiles(report: DatasetReport) -> Markup:
     tokens = report.tokens or {}
-    truncated = tokens.get("truncated") or {}
+    cut = tokens.get("truncated") or {}
     told = [
-        ("records", f"{report.records:,}"),
-        ("format and shape", _words(report.format, report.shape)),
-        ("size", size(report.bytes)),
-        ("tokens", f"{tokens['tokens']:,}" if tokens else None),
-        (
-            "tokens that are learnt",
-            f"{tokens['trained_tokens']:,}" if tokens.get("trained_tokens") is not None else None,
-        ),
-        ("records that are cut", f"{truncated['records']:,}" if tokens else None),
-        ("of these, at their end", f"{truncated['ends']:,}" if truncated.get("records") else None),
-        ("answers that are lost", f"{truncated['answers']:,}" if truncated.get("answers") else None),
+        (report.records, "record", "records"),
+        (tokens.get("tokens"), "token", "tokens"),
+        (tokens.get("trained_tokens"), "token learnt", "tokens learnt"),
+        (cut.get("records"), "record cut", "records cut"),
+        (cut.get("ends") or None, "of these, at its end", "of these, at their end"),
+        (cut.get("answers") or None, "answer lost", "answers lost"),
     ]
-    note = None if report.valid else element("div", visible(report.summary), class_="note")
-    return element("header", top, note, tiles(told))
+    return tiles([(one if number == 1 else many, f"{number:,}") for number, one, many in told if number is not None])
 
 
-def _words(*names: str | None) -> str:
-    return " · ".join(name.replace("_", " ") for name in names if name)
-
-
-def _faults(faults: Sequence[Fault], counts: Mapping[str, int]) -> Markup | None:
+def _faults(faults: Sequence[Fault], counts: Mapping[str, int], level: int) -> Markup | None:
     codes = list(dict.fromkeys(fault.code for fault in faults))
     groups = []
     for name in codes:
@@ -82,19 +120,24 @@ def _faults(faults: Sequence[Fault], counts: Mapping[str, int]) -> Markup | None
         folded = element(
             "details", element("summary", f"{len(rest)}{told_all} more"), element("ul", *rest, class_="faults")
         )
-        groups.append(element("h3", code(name), element("span", f" {number:,}", class_="soft")))
+        groups.append(element(f"h{level}", code(name), element("span", f" {number:,}", class_="soft")))
         groups.append(joined([element("ul", *first, class_="faults"), folded if rest else None]))
     return joined(groups) if groups else None
 
 
-def _tokens(tokens: Mapping[str, Any]) -> Markup:
+def _tokens(tokens: Mapping[str, Any], level: int) -> Markup:
     limit = tokens["usable_length"]
+    limit_name = "max_length" if limit == tokens["max_length"] else "context"
     charts = [
-        _chart("Tokens of each record", tokens.get("lengths"), limit),
-        _chart("Tokens that are learnt of each record", tokens.get("trained_lengths"), None),
+        histogram(title, lengths["histogram"], x_name="tokens", limit=most, limit_name=limit_name)
+        for title, lengths, most in (
+            ("Tokens of each record", tokens.get("lengths"), limit),
+            ("Tokens that are learnt of each record", tokens.get("trained_lengths"), None),
+        )
+        if lengths
     ]
     rows = [
-        [name, *(text(lengths[each]) for each in _PERCENTILES)]
+        [name, *(lengths[each] for each in _PERCENTILES)]
         for name, lengths in (("record", tokens.get("lengths")), ("learnt", tokens.get("trained_lengths")))
         if lengths
     ]
@@ -117,20 +160,18 @@ def _tokens(tokens: Mapping[str, Any]) -> Markup:
         ]
     )
     percentiles = table(("tokens", "least", "mean", "50 %", "90 %", "95 %", "99 %", "most"), rows) if rows else None
-    return joined([element("div", *charts, class_="columns"), percentiles, element("h3", "How it is read"), told])
-
-
-def _chart(title: str, lengths: Mapping[str, Any] | None, limit: int | None) -> Markup | None:
-    return histogram(title, lengths["histogram"], x_name="tokens", limit=limit) if lengths else None
+    return joined(
+        [element("div", *charts, class_="columns"), percentiles, element(f"h{level}", "How it is read"), told]
+    )
 
 
 def _characters(lengths: Mapping[str, Any] | None) -> Markup | None:
     if not lengths:
         return None
     names = ("minimum", "median", "p90", "p99", "maximum", "mean")
-    chart = histogram("Characters of each record", lengths["histogram"], x_name="characters", limit=None)
-    figures = table(("least", "50 %", "90 %", "99 %", "most", "mean"), [[text(lengths[name]) for name in names]])
-    return joined([element("div", chart, class_="columns"), figures])
+    chart = histogram("Characters of each record", lengths["histogram"], x_name="characters")
+    figures = table(("least", "50 %", "90 %", "99 %", "most", "mean"), [[lengths[name] for name in names]])
+    return element("div", chart, figures, class_="columns")
 
 
 def _limits(tokens: Mapping[str, Any]) -> str:
@@ -145,17 +186,20 @@ def _looked_at(tokens: Mapping[str, Any]) -> str:
     every = tokens.get("every", 1)
     if every == 1:
         return "every record"
-    return f"a sample: one record in {every:,}, evenly over the file ({tokens['records']:,} records); all figures are its own"
+    looked_at = counted(tokens["records"], "record")
+    return f"a sample: one record in {every:,}, evenly over the file ({looked_at}); all figures are its own"
 
 
 def _cut(truncated: Mapping[str, int], records: str, tokens: str) -> str:
-    return f"{truncated[records]:,} records, {truncated[tokens]:,} tokens" if truncated[records] else "none"
+    if not truncated[records]:
+        return "none"
+    return f"{counted(truncated[records], 'record')}, {counted(truncated[tokens], 'token')}"
 
 
 def _lost(truncated: Mapping[str, int]) -> str | None:
     if not truncated.get("answers"):
         return None
-    return f"{truncated['answers']:,} before the last of their record, {truncated['answer_tokens']:,} tokens"
+    return f"{truncated['answers']:,} before the last of their record, {counted(truncated['answer_tokens'], 'token')}"
 
 
 def _unknown(unknown: Mapping[str, Any] | None) -> str:
@@ -164,11 +208,27 @@ def _unknown(unknown: Mapping[str, Any] | None) -> str:
     return f"{unknown['tokens']:,} ({unknown['share']:.2%})"
 
 
-def _labels(labels: Mapping[str, Any] | None, records: int) -> Markup | None:
-    if not labels:
-        return None
-    ordered = sorted(labels["counts"].items(), key=lambda pair: -pair[1])
-    rows: list[list[Content]] = [[visible(name), number, f"{number / max(records, 1):.1%}"] for name, number in ordered]
+def counts_table(name: str, counts: Mapping[str, int]) -> Markup:
+    """Return how often each of several names occurs, the most frequent first, with its share as a bar.
+
+    Args:
+        name: What is counted.
+        counts: How many records have each; "" stands for those without one.
+    """
+    whole, most = sum(counts.values()), max(counts.values(), default=0)
+    ordered = sorted(counts.items(), key=lambda pair: -pair[1])
+    rows: list[list[Content]] = [
+        [
+            element("span", visible(each) or "(none)", class_="name"),
+            number,
+            joined([share(number / most), f"{number / whole:.1%}"]),
+        ]
+        for each, number in ordered
+    ]
+    header = (name, "records", "share")
     shown, more = rows[:MOST_LABELS], rows[MOST_LABELS:]
-    folded = element("details", element("summary", f"{len(more)} more"), table(("label", "records", "share"), more))
-    return joined([table(("label", "records", "share"), shown), folded if more else None])
+    folded = element("details", element("summary", f"{len(more)} more"), table(header, more))
+    named = [number for each, number in ordered if each] or [most]
+    each_has = f"{span(named[-1], named[0])} record{'' if named[0] == 1 else 's'}"
+    told = element("p", f"{counted(len(named), name)}, of {each_has} each.", class_="soft") if len(named) > 1 else None
+    return joined([told, table(header, shown), folded if more else None])

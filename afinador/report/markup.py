@@ -42,10 +42,17 @@ def joined(content: Iterable[Content]) -> Markup:
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Content]], *, class_: str | None = None) -> Markup:
     """Return a table that may be scrolled where it is wider than the page; numbers stand to the right."""
-    head = element("tr", *(element("th", word, scope="col") for word in header))
+    rows = [*rows]
+    columns = [rows and all(_is_number(row[place]) for row in rows) for place in range(len(header))]
+    head = [
+        element("th", word, scope="col", class_="number" if is_number else None)
+        for word, is_number in zip(header, columns, strict=True)
+    ]
     body = [element("tr", *(_cell(value) for value in row)) for row in rows]
     return element(
-        "div", element("table", element("thead", head), element("tbody", *body), class_=class_), class_="scroll"
+        "div",
+        element("table", element("thead", element("tr", *head)), element("tbody", *body), class_=class_),
+        class_="scroll",
     )
 
 
@@ -62,8 +69,13 @@ def code(value: str | None) -> Markup | None:
 
 
 def _cell(value: Content, number_class: str = "number") -> Markup:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return element("td", value, class_=number_class or None if is_number else None)
+    if _is_number(value):
+        return element("td", f"{value:,}", class_=number_class or None)
+    return element("td", value)
+
+
+def _is_number(value: Content) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _escaped(value: Content) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from afinador.figures import count, duration, size, text
+from afinador.figures import count, counted, duration, size, text
 from afinador.report.charts import COLOURS, shares
 from afinador.report.markup import Content, Markup, code, element, facts, joined, table
 from afinador.report.record import JobRecord
@@ -61,7 +61,7 @@ def asked(record: JobRecord) -> Markup:
 
     header = ("hyperparameter", "value", "chosen by")
     shown = table(header, rows(chosen)) if chosen else element("p", "All hyperparameters are defaults.", class_="soft")
-    hidden = element("details", element("summary", f"{len(rest)} defaults"), table(header, rows(rest)))
+    hidden = element("details", element("summary", counted(len(rest), "default")), table(header, rows(rest)))
     return joined([given, shown, hidden if rest else None])
 
 
@@ -214,5 +214,5 @@ def events(record: JobRecord) -> Markup | None:
     left_out = f"{record.older_events} earlier ones are left out." if record.older_events else None
     whole = element("div", element("table", element("tbody", *rows)), class_="scroll")
     if len(rows) > OPEN_EVENTS:
-        whole = element("details", element("summary", f"{len(rows)} events"), whole, open="")
+        whole = element("details", element("summary", counted(len(rows), "event")), whole, open="")
     return joined([element("p", left_out, class_="soft") if left_out else None, whole])

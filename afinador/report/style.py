@@ -13,18 +13,21 @@ STYLE = """
   --line: #333843; --c1: #4c94ea; --c2: #ee7f49; --c3: #35b884; --c4: #b27fe6; --c5: #d9b02c; --c6: #e86892;
   --c7: #57bcd2; --c8: #98a1b0; --good: #41c191; --bad: #f0746d; --busy: #6aa9f2; --wait: #dcae3c } }
 * { box-sizing: border-box }
-body { margin: 0 auto; max-width: 74rem; padding: 2rem 1.5rem 4rem; background: var(--paper); color: var(--ink);
+body { margin: 0 auto; max-width: 74rem; padding: 2rem 1.5rem 4rem; background: var(--paper); color: var(--ink); overflow-wrap: break-word;
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif }
-h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 .6rem 0 0; overflow-wrap: anywhere }
+h1 { font-size: 1.7rem; line-height: 1.2; margin: 0; overflow-wrap: anywhere }
 h2 { font-size: 1.1rem; margin: 2.4rem 0 .7rem; padding-bottom: .3rem; border-bottom: 1px solid var(--line) }
-h3 { font-size: .95rem; margin: 1.3rem 0 .4rem }
+h3, h4 { font-size: .95rem; margin: 1.3rem 0 .4rem; overflow-wrap: anywhere }
+h2.file { font-size: 1.4rem; margin-top: 3.6rem; overflow-wrap: anywhere } h2.file .badge { font-size: .85rem }
+section > section > h3 { font-size: 1.1rem; margin: 2rem 0 .7rem; padding-bottom: .3rem; border-bottom: 1px solid var(--line) }
+a { color: var(--busy) } a.error { color: var(--bad) } a.warning { color: var(--wait) }
 p { margin: .4rem 0 }
-header .top { display: flex; flex-wrap: wrap; align-items: center }
+header .top { display: flex; flex-wrap: wrap; align-items: center; gap: .4rem .6rem }
 .soft { color: var(--soft) }
-.badge { border: 1.5px solid currentColor; border-radius: 99px; padding: .05rem .7rem; font-weight: 600; font-size: .85rem }
+.badge { display: inline-block; border: 1.5px solid currentColor; border-radius: 99px; padding: .05rem .7rem; font-weight: 600; font-size: .85rem }
 .succeeded { color: var(--good) } .failed { color: var(--bad) } .cancelled { color: var(--soft) }
 .running, .pausing { color: var(--busy) } .queued, .paused, .validating_files { color: var(--wait) }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .7rem; margin: 1.3rem 0 0 }
+.tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)); gap: .7rem; margin: 1.3rem 0 0 }
 .tile { background: var(--card); border-radius: 8px; padding: .7rem .9rem }
 .tile b { display: block; font-size: 1.25rem; font-weight: 650; line-height: 1.3; overflow-wrap: anywhere }
 .tile span { color: var(--soft); font-size: .82rem }
@@ -35,9 +38,12 @@ header .top { display: flex; flex-wrap: wrap; align-items: center }
   align-items: start }
 figure { margin: .3rem 0 1rem }
 figcaption { display: flex; flex-wrap: wrap; gap: .2rem 1rem; align-items: baseline; font-size: .9rem }
-svg { width: 100%; height: auto; display: block } svg.bar { height: 22px; border-radius: 4px; margin-bottom: .5rem }
+svg { display: block } svg.bar { width: 100%; height: 22px; border-radius: 4px; margin-bottom: .5rem }
+svg.plot { margin: .4rem .75rem 0 4rem; width: calc(100% - 4.75rem); overflow: visible }
+svg.bars { margin-left: 3.2rem; width: calc(100% - 3.95rem) }
+svg.share { display: inline-block; width: min(9rem, 13vw); height: .6rem; margin-right: .7rem; background: var(--card); border-radius: 2px }
 svg text { fill: var(--soft); font-size: 11.5px; font-variant-numeric: tabular-nums }
-.grid { stroke: var(--line); stroke-width: 1 } .line { fill: none; stroke-width: 2; stroke-linejoin: round }
+.grid { stroke: var(--line); stroke-width: 1 } .line { fill: none; stroke-width: 2; stroke-linejoin: round; vector-effect: non-scaling-stroke }
 .hit { fill: transparent } g:hover > .hit { fill: var(--line) }
 .s1 { stroke: var(--c1) } .s2 { stroke: var(--c2) } .s3 { stroke: var(--c3) } .s4 { stroke: var(--c4) }
 .f1 { fill: var(--c1) } .f2 { fill: var(--c2) } .f3 { fill: var(--c3) } .f4 { fill: var(--c4) }
@@ -57,22 +63,26 @@ td.number, th.number { text-align: right }
 td.warn { color: var(--wait); font-weight: 600 } td.error { color: var(--bad); font-weight: 600 }
 code { font: .86em ui-monospace, "SF Mono", Menlo, Consolas, monospace }
 table:not(.facts) td { white-space: nowrap } table td.wrap { white-space: normal; overflow-wrap: anywhere }
+.name { display: inline-block; max-width: min(28rem, 38vw); white-space: normal; overflow-wrap: break-word }
 .facts code { overflow-wrap: anywhere } .scroll + .scroll { margin-top: 1rem }
 details { margin: .6rem 0 } summary { cursor: pointer; color: var(--soft) }
 .sample { background: var(--card); border-radius: 8px; padding: .7rem .9rem; margin: .6rem 0 }
 .sample p { white-space: pre-wrap; overflow-wrap: anywhere }
 .sample .facts td { white-space: pre-wrap }
-.bars rect { fill: var(--c1) } .bars rect.over { fill: var(--c2) } .bars .limit { stroke: var(--ink); stroke-dasharray: 4 3 }
+.bars rect { fill: var(--c1) } .bars rect.over { fill: var(--c2) }
+.bars .limit { stroke: var(--ink); stroke-dasharray: 4 3 }
 .bars rect:hover { opacity: .75 }
 .faults li { margin: .35rem 0; overflow-wrap: anywhere } .faults { padding-left: 1.2rem; margin: .3rem 0 }
 .valid { color: var(--good) } .refused { color: var(--bad) }
 .tokens { background: var(--card); border-radius: 8px; padding: .8rem 1rem; margin: .6rem 0; white-space: pre-wrap;
   overflow-wrap: anywhere; font: 14px/2 ui-monospace, "SF Mono", Menlo, Consolas, monospace }
 .t { border-radius: 3px; padding: .1em 0; box-shadow: inset -1px 0 0 var(--line) }
-.t.trained { background: color-mix(in srgb, var(--good) 22%, transparent); border-bottom: 2px solid var(--good); font-weight: 600 }
+.t.trained { background: color-mix(in srgb, var(--good) 15%, transparent); border-bottom: 2px solid var(--good); font-weight: 600 }
 .t.masked { color: var(--soft) }
-.t.cut { color: var(--bad); text-decoration: line-through; background: color-mix(in srgb, var(--bad) 12%, transparent) }
+.t.cut { color: var(--bad); text-decoration: line-through; background: color-mix(in srgb, var(--bad) 8%, transparent) }
+.tokens summary { font: 13px/1.6 system-ui, sans-serif; text-decoration: underline dotted } .tokens details { margin: .2rem 0 }
 .t:hover { outline: 2px solid var(--busy) }
+body:has(#ids:checked) .t { white-space: pre } body:has(#ids:checked) .tokens { overflow-x: auto }
 body:has(#ids:checked) .t::after { content: attr(data-id); font-size: .68em; vertical-align: super; font-weight: 400;
   color: var(--soft); margin: 0 .35em 0 .1em; display: inline-block; text-decoration: none }
 .signs { display: flex; flex-wrap: wrap; gap: .3rem 1.4rem; margin: 1.2rem 0 0; align-items: baseline }

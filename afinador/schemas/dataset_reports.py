@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, Literal, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -77,8 +78,14 @@ class DatasetReport(Wire):
         warnings: What a person should know; at most ten of each code.
         notes: What a person may like to know; nothing needs to be done about it.
         counts: How many there are of each code of errors and warnings.
-        lengths: Of the usable records, in characters: quantiles and a histogram.
-        tokens: What the base model's tokenizer makes of it; None where none was asked.
+        lengths: Of the usable records, in characters: quantiles, and a ``histogram`` of bins without a gap, each with
+            the length that it begins ``from``, the last one that it holds (``to``) and its ``records``. Bins are equally
+            wide, the last one perhaps narrower; where a few records are far longer than all others, it is wider, and
+            holds these.
+        labels: How often each label occurs (``counts``), and how many records have one.
+        types: How many documents there are of each type, "" being those without one; None where no document has one,
+            or they are too many.
+        tokens: What the base model's tokenizer makes of it, with histograms as above; None where none was asked.
         validation: The report on the file that is held out, if one was named.
     """
 
@@ -97,9 +104,23 @@ class DatasetReport(Wire):
     notes: list[Fault] = Field(default_factory=list)
     counts: dict[str, int] = Field(default_factory=dict)
     labels: dict[str, Any] | None = None
+    types: dict[str, int] | None = None
     lengths: dict[str, Any] | None = None
     tokens: dict[str, Any] | None = None
     validation: DatasetReport | None = None
+
+    def found(self) -> dict[str, int]:
+        """Return how many errors, warnings and notes there are, also those that are not told one by one."""
+        return {
+            "error": _all_of(self.errors, self.counts),
+            "warning": _all_of(self.warnings, self.counts),
+            "note": len(self.notes),
+        }
+
+
+def _all_of(faults: list[Fault], counts: dict[str, int]) -> int:
+    told = Counter(fault.code for fault in faults)
+    return sum(counts.get(code, number) for code, number in told.items())
 
 
 class PreviewedToken(Wire):
@@ -131,7 +152,11 @@ class PreviewedRecord(Wire):
 
 
 class DatasetPreview(Wire):
-    """The first records of a data set as a model will see them."""
+    """The first records of a data set as a model will see them.
+
+    Attributes:
+        total_records: How many the file holds, also those that cannot be used.
+    """
 
     object: Literal["dataset.preview"] = "dataset.preview"
     file: str
@@ -141,4 +166,12 @@ class DatasetPreview(Wire):
     max_length: int
     context_length: int | None = None
     usable_length: int
+    total_records: int | None = None
     records: list[PreviewedRecord]
+
+    def totals(self) -> dict[str, int]:
+        """Return how many tokens of all these records are in each state, also those that are not shown."""
+        told: Counter[str] = Counter(dict.fromkeys(("trained", "masked", "cut"), 0))
+        for record in self.records:
+            told.update(record.counts)
+        return dict(told)

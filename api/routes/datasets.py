@@ -105,7 +105,7 @@ def preview_dataset(
         limits = tokenizer.limits(asked.task, asked.max_length)
         reading = reading_of(file.path, file.report, file.declared, asked.asked_for())
         shown = service.tokens.preview(tokenizer.path, reading, limits, records=asked.records)
-    preview = DatasetPreview(file=file.name, base_model=asked.base_model, **shown)
+    preview = DatasetPreview(file=file.name, base_model=asked.base_model, total_records=file.report["records"], **shown)
     if "text/html" in accept:
         return _page(preview_page(preview), 200)
     return JSONResponse(preview.model_dump(mode="json"))

@@ -61,7 +61,7 @@ def test_a_preview_shows_tokens(member, base_model):
     member.upload()
     body = {"file": "orders.jsonl", "base_model": base_model, "records": 2}
     preview = member.http.post("/v1/datasets/preview", json=body).json()
-    assert len(preview["records"]) == 2 and preview["usable_length"] == 512
+    assert len(preview["records"]) == 2 and preview["usable_length"] == 512 and preview["total_records"] == 12
     tokens = preview["records"][0]["pieces"][0]
     assert "".join(token["text"] for token in tokens) == "Human: Question 0?\nAssistant: Answer 0.</s>"
     trained = [token["text"] for token in tokens if token["state"] == "trained"]

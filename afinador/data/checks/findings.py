@@ -63,7 +63,7 @@ def firsts(problems: list[Problem]) -> list[Problem]:
 def with_count(problem: Problem, counts: dict[str, int]) -> str:
     """Return what a problem says, and how many more there are of its code."""
     more = counts[problem.code] - 1
-    return problem.message + (f" And {more} more like it." if more else "")
+    return problem.message + (f" And {more:,} more like it." if more else "")
 
 
 class Proven(NamedTuple):

@@ -7,6 +7,8 @@ from collections import Counter
 from itertools import accumulate
 from typing import Any
 
+from afinador.data.lengths import histogram_of
+
 BARS = 20
 
 
@@ -18,8 +20,8 @@ def distribution(counted: Counter[int]) -> dict[str, Any] | None:
             are few different ones however many records there are.
 
     Returns:
-        ``minimum``, ``median``, ``p90``, ``p99``, ``maximum``, ``mean``, and a ``histogram`` of up to twenty equally
-        wide bars, each with the length that it begins ``from``, the last one that it holds (``to``) and its ``records``.
+        ``minimum``, ``median``, ``p90``, ``p99``, ``maximum``, ``mean``, and a ``histogram`` (see
+        ``afinador.data.lengths.histogram_of``).
     """
     if not counted:
         return None
@@ -38,16 +40,5 @@ def distribution(counted: Counter[int]) -> dict[str, Any] | None:
         "p99": quantile(0.99),
         "maximum": lengths[-1],
         "mean": round(sum(length * counted[length] for length in lengths) / records, 1),
-        "histogram": _histogram(counted, lengths[0], lengths[-1]),
+        "histogram": histogram_of(counted, BARS),
     }
-
-
-def _histogram(counted: Counter[int], shortest: int, longest: int) -> list[dict[str, int]]:
-    width = max(1, -(-(longest - shortest + 1) // BARS))
-    bars: Counter[int] = Counter()
-    for length, records in counted.items():
-        bars[(length - shortest) // width] += records
-    return [
-        {"from": shortest + bar * width, "to": shortest + (bar + 1) * width - 1, "records": bars[bar]}
-        for bar in range((longest - shortest) // width + 1)
-    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from afinador.cli.dataset_text import counts_text
 from afinador.data import token_process
 
 Run = Callable[..., Any]
@@ -54,6 +56,8 @@ def test_one_label_is_an_error_unless_it_is_to_be_written(afinador: Run, folder:
     for further in (("--task", "causal_lm"), ("-basemodel", folder)):
         ran = afinador(*words, *further)
         assert ran.code == 0 and "warning one_label" in ran.out
+        assert "can be trained on: 20 records of the shape text_label" in ran.out and "1 warning, 1 note." in ran.out
+        assert re.search("^LABEL  RECORDS  SHARE\ncard        20  100.0%  █{20}$", ran.out, re.MULTILINE)
     held_out = tmp_path / "held.csv"
     held_out.write_text("text,label\n" + "".join(f"other {n},letter\n" for n in range(12)))
     ran = afinador(*words, "--validation", held_out, "--task", "causal_lm")
@@ -62,12 +66,23 @@ def test_one_label_is_an_error_unless_it_is_to_be_written(afinador: Run, folder:
     assert ran.code == 2 and "'classify'" in ran.err and "sequence_classification" in ran.err
 
 
+def test_labels_are_told_the_most_frequent_first_and_few_of_them() -> None:
+    counts = {f"class {number}": number for number in range(1, 13)} | {"\u202ea\nb" + "x" * 90: 50, "": 30}
+    first, header, *rows, rest = counts_text("label", counts).split("\n")
+    assert first == "" and header.split() == ["LABEL", "RECORDS", "SHARE"] and len(rows) == 10
+    assert rows[0].startswith("⟨U+202E⟩a b") and "…" in rows[0] and rows[0].endswith("█" * 20)
+    assert rows[1].startswith("(none)") and rows[2].startswith("class 12") and max(map(len, rows)) < 80
+    assert rest == "And 4 more labels in 10 records, 1 to 4 each."
+    assert "more" not in counts_text("type", {"thesis": 1})
+
+
 def test_a_preview_is_marked_by_signs_or_listed_with_ids(
     afinador: Run, dataset: Path, folder: Path, tmp_path: Path
 ) -> None:
     ran = afinador("preview", "dataset", dataset, "--base-model", folder, "--records", 1)
     assert ran.code == 0 and "Human: Question 0?\nAssistant:{+ Answer 0.</s>+}" in ran.out
     assert "line 2" not in ran.out
+    assert "Shown: 1 of 12 records, " in ran.out
     listed = afinador("preview", "dataset", dataset, "--base-model", folder, "--records", 1, "--ids").out
     assert "trained  '</s>'" in listed and " masked   '" in listed
     page = tmp_path / "preview.html"

@@ -68,6 +68,7 @@ RECORDS: dict[str, Callable[[str], Any]] = {
     "call of a turn": lambda it: {"conversations": [{"from": "human", "value": "a"}, {"from": "function_call", "value": it}]},
     "metadata": lambda it: {"document": "a", "metadata": it},
     "type": lambda it: {"document": "a", "metadata": {"a": 1}, "type": [it]},
+    "type that is told": lambda it: {"document": "a", "metadata": {"a": 1}, "type": it},
     "distractors": lambda it: {"question": "a", "oracle": "b", "distractors": it, "answer": "c"},
     "distractor": lambda it: {"question": "a", "oracle": "b", "distractors": [[it]], "answer": "c"},
     "label": lambda it: {"text": "a", "label": it},

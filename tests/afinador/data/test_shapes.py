@@ -4,7 +4,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from afinador.cli.dataset_reports import show
+from afinador.cli.dataset_reports import show_report
+from afinador.data.dataset_reports import dataset_report
 from afinador.data.readers import read_records
 from afinador.data.records import Problem, Record
 from afinador.data.shapes import (
@@ -270,6 +271,6 @@ def test_verdict_on_pairs_says_that_they_are_stored_only(root: Path, capsys: pyt
     report = validate_dataset(path, path.name)
     assert report.is_valid and "no training method takes it yet" in report.summary()
     assert [note.code for note in report.notes if note.code == "stored_only"] == ["stored_only"]
-    show(path.name, report.to_json())
+    show_report(dataset_report(path.name, report.to_json()))
     said = capsys.readouterr().out
     assert "is checked and stored; no training method takes it yet" in said and "can be trained on" not in said

@@ -13,7 +13,7 @@ from transformers import AutoTokenizer
 
 from afinador.data import chat
 from afinador.data.dataset_reports import every_of, merged, reading_of, with_tokens
-from afinador.data.lengths import BINS, Lengths
+from afinador.data.lengths import BINS, Lengths, histogram_of
 from afinador.data.preview import preview, token_texts
 from afinador.data.shapes import Example
 from afinador.data.token_checks import Limits, check_tokens
@@ -62,6 +62,18 @@ def test_lengths_are_those_of_a_sorted_list():
     for each in bins:
         assert each["records"] == sum(each["from"] <= length <= each["to"] for length in lengths)
     assert Lengths().to_json() is None
+
+
+def test_a_few_outliers_share_the_last_bin_of_a_histogram():
+    counted = {length: 3 for length in range(60, 141)}
+    [*others, last] = histogram_of(counted | {5000: 1, 40_000: 1}, BINS)
+    assert last == {"from": 141, "to": 40_000, "records": 2} and len(others) < BINS
+    assert {each["to"] - each["from"] + 1 for each in others[:-1]} == {4} and others[-1]["to"] == 140
+    assert sum(each["records"] for each in others) == 3 * 81
+    assert all(after["from"] == before["to"] + 1 for before, after in pairwise([*others, last]))
+    two_heaps = histogram_of({10: 70, 10_000: 30}, BINS)
+    assert len(two_heaps) <= BINS and (two_heaps[0]["records"], two_heaps[-1]["records"]) == (70, 30)
+    assert histogram_of({7: 5}, BINS) == [{"from": 7, "to": 7, "records": 5}]
 
 
 def test_cut_records_are_told_by_side(characters):

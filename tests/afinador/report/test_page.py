@@ -130,7 +130,7 @@ def whole(words: str) -> JobRecord:
 def test_everything_that_is_known_stands_on_the_page() -> None:
     text = page(whole("orders"))
     for told in (
-        "6.5 → 0.5", "22,649", "1 min 00 s", "request", "1 defaults", "b" * 64, "a" * 64, "c" * 64, "models:/orders/3",
+        "6.5 → 0.5", "22,649", "1 min 00 s", "request", ">1 default<", "b" * 64, "a" * 64, "c" * 64, "models:/orders/3",
         "equal to the bit", "lost", "version 3", "400", "96.2 kB", "afinador 1.2.3", "4.5 Wh", "2 min 06 s",
         "orders-early", "the checkpoint after step 40",
     ):  # fmt: skip
