@@ -127,7 +127,7 @@ class Judge:
             for problem in personal_data(record, texts):
                 add(problem)
             if self.finds_repetitions:
-                findings.sign(parts)
+                findings.sign(parts, is_call=bool(example.messages and example.messages[-1].get("tool_calls")))
 
 
 def used_fields(shape: Shape | None) -> frozenset[str]:

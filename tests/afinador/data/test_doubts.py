@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from afinador.data.checks.near_duplicates import NearDuplicates, signature_of
+from afinador.data.checks.near_duplicates import NearDuplicates, Signature
 from afinador.data.checks.personal_data import personal_data
 from afinador.data.checks.repetitions import overlap_of_sketches
+from afinador.data.preparation import Pipeline
 from afinador.data.records import Record
 from afinador.data.validation import compare_files, overlap_of, validate_dataset
 from afinador.schemas.datasets import DatasetReading
@@ -63,7 +64,6 @@ def kinds_in(text):
         ("secret_token", "export KEY=sk-proj-abcdefghijklmnopqrstuvwx"),
         ("secret_token", "AKIAIOSFODNN7EXAMPLE"),
         ("secret_token", "ghp_" + "a1" * 18),
-    ],
         ("secret_token", "sk-ant-" + "api03-" + "aB3_-" * 10),
         ("secret_token", "sk_" + "test_" + "4eC39HqLyjWDarjtT1zdp7dc"),
         ("secret_token", "ya29." + "a0AfH6SMBx1y2z3w4v5u6t7s8"),
@@ -98,14 +98,15 @@ def kinds_in(text):
         ("personal_passport", "pasaporte número AAB123456"),
         ("personal_passport", "Passport No. 123456789"),
         ("personal_ip_address", "from the IP address 83.45.127.201 at noon"),
+    ],
 )
 def test_personal_data_and_secrets_are_told_and_never_shown(verdict, code, text):
     assert code in kinds_in(text)
     report = verdict(pairs(11, {"prompt": "p", "completion": text}))
     (warning,) = [warning for warning in report.warnings if warning.code == code]
     assert report.is_valid and (warning.line, warning.field) == (12, "completion")
-    told = json.dumps(report.to_json(), ensure_ascii=False)
     assert [found for found in report.counts if found.startswith(("personal_", "secret_"))] == [code]
+    told = json.dumps(report.to_json(), ensure_ascii=False)
     assert not any(word in told for word in text.split() if sum(map(str.isdigit, word)) > 2 or "@" in word)
 
 
@@ -115,7 +116,6 @@ def test_personal_data_and_secrets_are_told_and_never_shown(verdict, code, text)
         "a@b", "user@example.com", "@name and 3@4", "2026-11-22 10:15:30.123456", "1,234,567,890 people", "3.14159265358979",
         "ES91 2100 0418 4502 0005 1333", "4111 1111 1111 1112", "0000 0000 0000 0000", "192.168.100.200:8080", "sk-learn is fine",
         "ISBN 978-3-16-148410-0", "1234567890123456", "100 200 300 400", "begin PRIVATE KEYS", "12 345 678 euros",
-    ],
         "password=<your password>", "password=$PASSWORD", "password: ${DB_PASSWORD1}", "password = ********", "pwd=xxxxxxx1", "password=changeme1",
         "password: password123", "password = get_password1(user)", "password=form['a1b2c3']", "pwd: /home/user1", "the password is base64-encoded",
         "password: string", '"password": "Contraseña"', "The password is required!", "passwords: at least 8 characters", "password: self.password2",
@@ -124,6 +124,7 @@ def test_personal_data_and_secrets_are_told_and_never_shown(verdict, code, text)
         "postgres://user:pass@host/db", "postgres://user:${PASSWORD}@host/db", "https://example.com:8080/@scope", "12345678A", "X1234567A",
         "000-12-3456", "666-12-3456", "900-12-3456", "123-00-4567", "HEGG560427MVZRRL05", "XAXX010101000", "ABCD123456EFG", "passport 42",
         "IP 192.168.100.200", "IP ranges: 83.45.127.0/24", "IP 203.0.113.195", "version 10.20.30.401", "chapter IP: 2020.10.300.1", "ACCESS TASK", "SG.1", "K9 V8",
+    ],
 )  # fmt: skip
 def test_what_only_looks_a_little_like_it_is_left_alone(text):
     assert kinds_in(text) == set()
@@ -196,9 +197,46 @@ def test_nearly_equal_records_are_told_with_the_earlier_one(verdict):
     long = [f"{word}{at}" for at in range(4) for word in WORDS]
     changed = [*long[:20], "otra", *long[21:]]
     other = long[::-1]
-    records = [{"prompt": f"r{at}", "completion": " ".join(text)} for at, text in enumerate((long, other, changed))]
-    report = verdict([*pairs(20), *records])
-    assert report.counts == {"near_duplicate": 1} and "Line 23 is nearly the same as line 21" in report.summary()
+    records = [{"prompt": "r", "completion": " ".join(text)} for text in (long, other, changed)]
+    report = verdict([*pairs(20), *records, {**records[2], "prompt": "Another question"}])
+    assert report.counts == {"different_answers": 1, "near_duplicate": 1}
+    assert "Line 23 is nearly the same as line 21" in report.summary()
+
+
+def in_shape(shape, asked, answer):
+    if shape == "messages":
+        return {"messages": [{"role": "user", "content": asked}, {"role": "assistant", "content": answer}]}
+    if shape == "calls":
+        call = {"id": "a", "type": "function", "function": {"name": "f", "arguments": json.dumps({"a": answer})}}
+        return {"messages": [{"role": "user", "content": asked}, {"role": "assistant", "tool_calls": [call]}]}
+    names = {
+        "prompt_completion": ("prompt", "completion"),
+        "text_label": ("text", "label"),
+        "alpaca": ("instruction", "output"),
+    }
+    return dict(zip(names[shape], (asked, answer), strict=True))
+
+
+@pytest.mark.parametrize("shape", ["messages", "calls", "prompt_completion", "text_label", "alpaca"])
+def test_what_is_nearly_the_same_has_nearly_the_same_answer(verdict, tmp_path, shape):
+    context = " ".join(f"{word}{at}" for at in range(8) for word in WORDS)
+    asked = [
+        (f"{context} Who won?", "Denver"),
+        (f"{context} Where was it?", "Lima"),
+        (f"{context} Why?", "Since it rained"),
+    ]
+    records = [in_shape(shape, *each) for each in [*asked, (f"{context} Where then?", "Lima"), (f"{context}", "Quito")]]
+    report = verdict(records, "train.jsonl")
+    near = [problem.line for problem in report.warnings if problem.code == "near_duplicate"]
+    assert near == [4] and "Line 4 is nearly the same as line 2" in report.summary()
+    rows = [Record(line, record) for line, record in enumerate(records, 1)]
+    steps = Pipeline([{"type": "deduplicate", "near": 0.8}])
+    assert [row.record.line for row in steps.run(iter(rows), "train.jsonl")] == [1, 2, 3, 5]
+    validation = verdict(
+        [in_shape(shape, f"{context} Whom?", answer) for answer in ("Denver", "Bogot\u00e1")], "valid.jsonl"
+    )
+    compare_files(report, validation, "train.jsonl", "causal_lm")
+    assert [problem.line for problem in validation.warnings if problem.code == "near_overlap"] == [1]
 
 
 def test_equal_records_are_not_told_twice(verdict):
@@ -244,7 +282,7 @@ def test_prompts_with_different_answers_are_told(verdict):
 
 def test_a_million_like_records_take_a_step_each():
     near = NearDuplicates()
-    signature = signature_of([" ".join(WORDS)])
+    signature = Signature.of([], [" ".join(WORDS)])
     assert near.add(1, signature) is None
     assert all(near.add(line, signature) == 1 for line in range(2, 3000))
 
@@ -289,13 +327,13 @@ def test_records_of_the_training_file_are_told_in_the_validation_file(verdict):
     )
     said = overlap_of(training, validation, "train.jsonl")
     assert len(said) == 1 and "Line 1 is also line 4 of train.jsonl" in said[0]
-    validation = verdict([{"prompt": "o", "completion": text.replace("abril", "mayo", 1)}], "valid.jsonl")
+    validation = verdict([{"prompt": "o", "completion": text}], "valid.jsonl")
     compare_files(training, validation, "train.jsonl")
     assert validation.counts == {"few_records": 1}
     training = verdict(pairs(20, {"prompt": "p", "completion": f"{text} {text[::-1]} {text.upper()}"}), "train.jsonl")
-    validation = verdict([{"prompt": "o", "completion": f"{text} {text[::-1]} {text.upper()} fin"}], "valid.jsonl")
+    validation = verdict([{"prompt": "P ", "completion": f"{text} {text[::-1]} {text.upper()} fin"}], "valid.jsonl")
     compare_files(training, validation, "train.jsonl")
-    assert validation.is_valid and validation.counts == {"few_records": 1, "near_overlap": 1}
+    assert validation.is_valid and validation.counts["near_overlap"] == 1
 
 
 @pytest.mark.parametrize(("task", "codes"), [("causal_lm", []), ("sequence_classification", ["unknown_label"])])
