@@ -106,26 +106,28 @@ _IS = r"[ \t]{1,3}(?i:is|es|was|era)[ \t:]{1,3}[\"'`]?"
 _A_PASSWORD = "a password"
 _A_TOKEN = "an access token or API key"
 _A_NATIONAL_ID = "a national identity number"
+# What is behind the first character is looked at after it: a search is faster from one character of a few to the next.
 _KINDS_WITH_DIGITS = (
-    _Kind("secret_token", _A_TOKEN, re.compile(r"(?<![A-Za-z0-9])[0-9]{8,10}:AA[A-Za-z0-9_-]{33}"), (":AA",)),
-    _Kind("personal_iban", "a bank account number (IBAN)", re.compile(r"\b[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?\b"), holds=is_iban),
-    _Kind("personal_card", "a payment card number", re.compile(r"(?<![\d.,-])(?:3[47][0-9]{2}([ -]?)[0-9]{6}\1[0-9]{5}|[2-6][0-9]{3}([ -]?)[0-9]{4}\2[0-9]{4}\2[0-9]{4}(?:\2[0-9]{3})?)(?![\d.,-]?\d)"), holds=is_card_number),
-    _Kind("personal_passport", "a passport number", re.compile(r"(?i:passport|pasaporte)(?:[ \t.:#=º°-]{1,3}(?i:number|num|nº|no|número|numero|is|es|de|card)){0,3}[ \t.:#=º°\"-]{1,4}(?P<one>[A-Z]{0,3}[0-9]{6,9}[A-Z]?)(?!\w)")),
-    _Kind("personal_national_id", _A_NATIONAL_ID, re.compile(r"(?<![\w.-])(?:[0-9]{8}|[0-9]{2}\.[0-9]{3}\.[0-9]{3}|[XYZ]-?[0-9]{7})-?[A-Z](?![\w-])"), holds=is_spanish_identity),
-    _Kind("personal_national_id", _A_NATIONAL_ID, re.compile(r"(?<![\w.-])(?!000|666|9)[0-9]{3}-(?!00)[0-9]{2}-(?!0000)[0-9]{4}(?![\w-])")),
+    _Kind("secret_token", _A_TOKEN, re.compile(r"[0-9](?<![A-Za-z0-9].)[0-9]{7,9}:AA[A-Za-z0-9_-]{33}"), (":AA",)),
+    _Kind("personal_iban", "a bank account number (IBAN)", re.compile(r"[A-Z](?<!\w.)[A-Z][0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?\b"), holds=is_iban),
+    _Kind("personal_card", "a payment card number", re.compile(r"[2-6](?<![\d.,-].)(?:(?<=3)[47][0-9]{2}([ -]?)[0-9]{6}\1[0-9]{5}|[0-9]{3}([ -]?)[0-9]{4}\2[0-9]{4}\2[0-9]{4}(?:\2[0-9]{3})?)(?![\d.,-]?\d)"), holds=is_card_number),
+    _Kind("personal_passport", "a passport number", re.compile(r"(?i:passport|pasaporte)(?:[ \t.:#=º°-]{1,3}(?i:number|num|nº|no|número|numero|is|es|de|card)){0,3}[ \t.:#=º°\"-]{1,4}(?P<one>[A-Z]{0,3}[0-9]{6,9}[A-Z]?)(?!\w)"),
+          ("assport", "asaporte", "ASSPORT", "ASAPORTE")),
+    _Kind("personal_national_id", _A_NATIONAL_ID, re.compile(r"[0-9XYZ](?<![\w.-].)(?:(?<=[0-9])(?:[0-9]{7}|[0-9]\.[0-9]{3}\.[0-9]{3})|(?<=[XYZ])-?[0-9]{7})-?[A-Z](?![\w-])"), holds=is_spanish_identity),
+    _Kind("personal_national_id", _A_NATIONAL_ID, re.compile(r"[0-8](?<![\w.-].)(?<!0(?=00))(?<!6(?=66))[0-9]{2}-(?!00)[0-9]{2}-(?!0000)[0-9]{4}(?![\w-])")),
     _Kind("personal_national_id", _A_NATIONAL_ID, re.compile(
-        r"(?<!\w)[A-Z][AEIOUX][A-Z]{2}[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])[HMX]"
+        r"[A-Z](?<!\w.)[AEIOUX][A-Z]{2}[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])[HMX]"
         r"(?:AS|B[CS]|C[CHLMS]|D[FG]|G[RT]|HG|JC|M[CNS]|N[ELT]|OC|PL|Q[RT]|S[LPR]|T[CLS]|VZ|YN|ZS)[B-DF-HJ-NP-TV-ZX]{3}[A-Z0-9][0-9](?!\w)"
     ), holds=is_curp),
     _Kind("personal_national_id", "a taxpayer's number (RFC)", re.compile(
-        r"(?<!\w)[A-ZÑ&][AEIOUX][A-ZÑ&]{2}-?[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])-?[A-Z0-9]{2}[0-9A](?!\w)"
+        r"[A-ZÑ&](?<!\w.)[AEIOUX][A-ZÑ&]{2}-?[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])-?[A-Z0-9]{2}[0-9A](?!\w)"
     ), holds=is_rfc_of_person),
-    _Kind("personal_ip_address", "an IP address", re.compile(r"(?<![A-Za-z0-9])(?i:ip)(?:v4)?(?![A-Za-z0-9])[^0-9\n]{1,24}(?P<one>[0-9]{1,3}(?:\.[0-9]{1,3}){3})(?!\.?[0-9]|/[0-9])"), holds=is_public_address),
-    _Kind("personal_phone", "a telephone number", re.compile(r"(?<![\w.+])(?:\+[1-9][0-9]{0,2}[ .-]?(?:\([0-9]{1,4}\)[ .-]?)?[0-9]{2,4}(?:[ .-]?[0-9]{2,4}){1,4}|\([0-9]{3}\) ?[0-9]{3}-[0-9]{4}|[0-9]{3}[-.][0-9]{3}[-.][0-9]{4}|[6-9][0-9]{2}(?: [0-9]{2}){3}|[6-9][0-9]{2}(?: [0-9]{3}){2})(?![\w-])"), holds=is_phone_number),
+    _Kind("personal_ip_address", "an IP address", re.compile(r"(?:IP|ip|Ip)(?<![A-Za-z0-9]..)(?:v4)?(?![A-Za-z0-9])[^0-9\n]{1,24}(?P<one>[0-9]{1,3}(?:\.[0-9]{1,3}){3})(?!\.?[0-9]|/[0-9])"), holds=is_public_address),
+    _Kind("personal_phone", "a telephone number", re.compile(r"[+(0-9](?<![\w.+].)(?:(?<=\+)[1-9][0-9]{0,2}[ .-]?(?:\([0-9]{1,4}\)[ .-]?)?[0-9]{2,4}(?:[ .-]?[0-9]{2,4}){1,4}|(?<=\()[0-9]{3}\) ?[0-9]{3}-[0-9]{4}|(?<=[0-9])[0-9]{2}[-.][0-9]{3}[-.][0-9]{4}|(?<=[6-9])[0-9]{2}(?:(?: [0-9]{2}){3}|(?: [0-9]{3}){2}))(?![\w-])"), holds=is_phone_number),
 )  # fmt: skip
 _KINDS = (
     _Kind("secret_private_key", "a private key", re.compile(r"-----BEGIN (?:[A-Z0-9]{1,16} ){0,3}PRIVATE KEY(?: BLOCK)?-----"), ("PRIVATE KEY",)),
-    _Kind("secret_password", _A_PASSWORD, re.compile(r"[a-z0-9+]{2,20}://[^\s/:@\"'<>]{0,64}:(?P<one>[^\s/:@\"'`<>{}()\[\]$%*][^\s/@\"'<>{}]{0,100})@(?=[\w.-])"), ("@",), is_password_of_address),
+    _Kind("secret_password", _A_PASSWORD, re.compile(r"://[^\s/:@\"'<>]{0,64}:(?P<one>[^\s/:@\"'`<>{}()\[\]$%*][^\s/@\"'<>{}]{0,100})@(?=[\w.-])"), ("@",), is_password_of_address),
     _Kind("secret_token", _A_TOKEN, re.compile(
         r"(?<![A-Za-z0-9])(?:sk-(?:[a-z]{2,12}-){0,2}[A-Za-z0-9_]{20,200}|sk-(?:ant-[a-z]{2,8}[0-9]{2}|proj|svcacct|admin)-[A-Za-z0-9_-]{20,250}"
         r"|[sr]k_(?:live|test)_[A-Za-z0-9]{16,200}|whsec_[A-Za-z0-9+/]{24,100}|hf_[A-Za-z0-9]{30,60}|gh[pos]_[A-Za-z0-9]{36,255}"
