@@ -280,6 +280,75 @@ def test_prompts_with_different_answers_are_told(verdict):
     assert verdict([{"prompt": " ", "completion": f"a{at}"} for at in range(12)]).counts == {"empty_prompt": 12}
 
 
+def called(*ids):
+    calls = [{"id": each, "type": "function", "function": {"name": "f", "arguments": "{}"}} for each in ids]
+    return {"role": "assistant", "content": None, "tool_calls": calls}
+
+
+def replied(call_id):
+    return {"role": "tool", "tool_call_id": call_id, "content": "ok"}
+
+
+ASKED, ANSWERED = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
+
+
+@pytest.mark.parametrize(
+    ("messages", "told"),
+    [
+        ([ASKED, called("a", "b"), replied("b"), replied("a"), ANSWERED], None),
+        ([ASKED, called("a"), replied("a"), ANSWERED, ASKED, called("a", "b")], None),
+        ([ASKED, called("a"), ANSWERED], "messages[1] calls a tool ('a')"),
+        ([ASKED, called("a", "b"), replied("a"), ANSWERED], "messages[1] calls a tool ('b')"),
+        ([ASKED, called("a"), ASKED, replied("a"), ANSWERED], "messages[1] calls a tool ('a')"),
+    ],
+)
+def test_calls_that_nobody_replies_to_are_told(verdict, messages, told):
+    report = verdict([{"messages": messages}])
+    assert report.is_valid and report.counts.get("unreplied_call", 0) == (told is not None)
+    assert told is None or any(told in warning.message for warning in report.warnings)
+
+
+def test_turns_without_a_reply_are_told_by_their_own_place(verdict):
+    turns = [
+        {"from": "human", "value": "q"},
+        {"from": "function_call", "value": '{"name": "f"}'},
+        {"from": "gpt", "value": "a"},
+    ]
+    report = verdict([{"conversations": turns, "system": "Help."}])
+    assert report.is_valid and "Line 1: conversations[1] calls a tool" in report.summary()
+
+
+@pytest.mark.parametrize(
+    ("schema", "told"),
+    [
+        ({"type": "object", "properties": {"type": {"type": ["string", "null"], "enum": ["objet"]}}}, None),
+        ({"type": "objet"}, "'tools[0].function.parameters.type' is 'objet', but must be one of: string, "),
+        (
+            {"properties": {"a": {"items": {"type": ["null", "strng"]}}}},
+            "parameters.properties.a.items.type' is 'strng'",
+        ),
+        ({"anyOf": [{}, {"additionalProperties": {"type": "interger"}}]}, "Did you mean 'integer'?"),
+    ],
+)
+def test_types_of_a_schema_that_there_are_none_of_are_told(verdict, schema, told):
+    tool = {"type": "function", "function": {"name": "f", "parameters": schema}}
+    report = verdict([{"messages": [ASKED, ANSWERED], "tools": [tool]}])
+    assert report.is_valid and report.counts.get("unknown_schema_type", 0) == (told is not None)
+    assert told is None or told in report.summary()
+
+
+def test_a_schema_of_metadata_with_a_misspelt_type_is_told(verdict):
+    schema = {"type": "objet", "properties": {"year": {"type": "integer"}}}
+    report = verdict([{"document": "d", "metadata": {"year": 1}, "schema": schema}])
+    assert report.is_valid and "schema.type is 'objet', which no JSON Schema has" in report.summary()
+    inner = {"type": "object", "properties": {"year": {"type": "interger"}}}
+    report = verdict([{"document": "d", "metadata": {"year": 1}, "schema": inner}])
+    assert not report.is_valid and "'schema.properties.year.type' is 'interger'" in report.summary()
+    assert "Did you mean 'integer'?" in report.summary()
+    wanted = {"type": "", "properties": {"rooms": ""}}
+    assert "unknown_schema_type" not in verdict([{"document": "d", "metadata": {"type": "a"}, "schema": wanted}]).counts
+
+
 def test_a_million_like_records_take_a_step_each():
     near = NearDuplicates()
     signature = Signature.of([], [" ".join(WORDS)])
