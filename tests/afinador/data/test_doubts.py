@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from afinador.data.blanks import count_words
 from afinador.data.checks.near_duplicates import NearDuplicates, Signature
 from afinador.data.checks.personal_data import personal_data
 from afinador.data.checks.repetitions import overlap_of_sketches
@@ -173,9 +174,12 @@ def test_words_for_missing_values_are_told(verdict, word):
     assert verdict([{"text": f"t{n}", "label": [word, "NA"][n % 2]} for n in range(12)]).is_valid
 
 
-@pytest.mark.parametrize("blank", ["\u00a0\u200b", "\u200b", " \u2060 \ufeff"])
+@pytest.mark.parametrize(
+    "blank", ["\u00a0\u200b", "\u200b", " \u2060 \ufeff", "\u2800\u3164", "\u200e\ufe0f", "\U000e0041"]
+)
 def test_what_nobody_sees_is_empty(verdict, blank):
     assert verdict(pairs(20, {"prompt": "p", "completion": blank})).counts == {"empty_field": 1}
+    assert count_words(f"a {blank} b\u200b") == 2 and count_words(blank) == 0
     chat = [{"role": "user", "content": "q"}, {"role": "assistant", "content": blank}]
     assert "empty_content" in verdict([{"messages": chat}] * 2).counts
 
