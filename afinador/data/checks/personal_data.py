@@ -87,13 +87,15 @@ def _any_case(*words: str) -> str:
     return "|".join(each for word in words for each in (word, word.capitalize(), word.upper()))
 
 
-_NAME_OF_PASSWORD = rf"(?:{_any_case('passw')})(?i:or[dt]|d)|{_any_case('pwd', 'passphrase')}|(?:{_any_case('contrase')})(?i:ñ|n\u0303?)[aA]"
+_NAME_OF_PASSWORD = (
+    rf"(?:{_any_case('passw')})(?i:or[dt]|d)|{_any_case('pwd')}|(?:{_any_case('contrase')})(?i:ñ|n\u0303?)[aA]"
+)
 _BEFORE_KEY = "|".join(
     rf"(?<={word}{between}key)"
     for word in ("api", "access", "account", "auth", "encryption", "private", "secret", "signing")
     for between in ("", "[_ -]")
 )
-_PASSWORD = rf"(?:{_any_case('passw')})(?i:or[dt]|d)|{_any_case('pwd', 'passphrase')}|(?:{_any_case('contrase')})(?i:ñ|n\u0303?)[aA]"
+_PASSWORD = rf"(?:{_any_case('passw')})(?i:or[dt]|d)|{_any_case('pwd')}|(?:{_any_case('contrase')})(?i:ñ|n\u0303?)[aA]"
 _BEFORE_KEY = "|".join(
     rf"(?<={word}{between}key)"
     for word in ("api", "access", "account", "auth", "encryption", "private", "secret", "signing")
@@ -106,19 +108,21 @@ _IS = r"[ \t]{1,3}(?i:is|es|was|era)[ \t:]{1,3}[\"'`]?"
 _A_PASSWORD = "a password"
 _A_TOKEN = "an access token or API key"
 _A_NATIONAL_ID = "a national identity number"
+_REST_OF_CURP = (
+    r"[AEIOUX][A-Z]{2}[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])[HMX]"
+    r"(?:AS|B[CS]|C[CHLMS]|D[FG]|G[RT]|HG|JC|M[CNS]|N[ELT]|OC|PL|Q[RT]|S[LPR]|T[CLS]|VZ|YN|ZS)[B-DF-HJ-NP-TV-ZX]{3}[A-Z0-9][0-9](?!\w)"
+)
 # What is behind the first character is looked at after it: a search is faster from one character of a few to the next.
 _KINDS_WITH_DIGITS = (
-    _Kind("secret_token", _A_TOKEN, re.compile(r"[0-9](?<![A-Za-z0-9].)[0-9]{7,9}:AA[A-Za-z0-9_-]{33}"), (":AA",)),
+    _Kind("secret_token", _A_TOKEN, re.compile(r"[0-9](?<![A-Za-z0-9].)[0-9]{7,9}:AA[A-Za-z0-9_-]{30,35}"), (":AA",)),
     _Kind("personal_iban", "a bank account number (IBAN)", re.compile(r"[A-Z](?<!\w.)[A-Z][0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?\b"), holds=is_iban),
     _Kind("personal_card", "a payment card number", re.compile(r"[2-6](?<![\d.,-].)(?:(?<=3)[47][0-9]{2}([ -]?)[0-9]{6}\1[0-9]{5}|[0-9]{3}([ -]?)[0-9]{4}\2[0-9]{4}\2[0-9]{4}(?:\2[0-9]{3})?)(?![\d.,-]?\d)"), holds=is_card_number),
     _Kind("personal_passport", "a passport number", re.compile(r"(?i:passport|pasaporte)(?:[ \t.:#=º°-]{1,3}(?i:number|num|nº|no|número|numero|is|es|de|card)){0,3}[ \t.:#=º°\"-]{1,4}(?P<one>[A-Z]{0,3}[0-9]{6,9}[A-Z]?)(?!\w)"),
           ("assport", "asaporte", "ASSPORT", "ASAPORTE")),
     _Kind("personal_national_id", _A_NATIONAL_ID, re.compile(r"[0-9XYZ](?<![\w.-].)(?:(?<=[0-9])(?:[0-9]{7}|[0-9]\.[0-9]{3}\.[0-9]{3})|(?<=[XYZ])-?[0-9]{7})-?[A-Z](?![\w-])"), holds=is_spanish_identity),
     _Kind("personal_national_id", _A_NATIONAL_ID, re.compile(r"[0-8](?<![\w.-].)(?<!0(?=00))(?<!6(?=66))[0-9]{2}-(?!00)[0-9]{2}-(?!0000)[0-9]{4}(?![\w-])")),
-    _Kind("personal_national_id", _A_NATIONAL_ID, re.compile(
-        r"[A-Z](?<!\w.)[AEIOUX][A-Z]{2}[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])[HMX]"
-        r"(?:AS|B[CS]|C[CHLMS]|D[FG]|G[RT]|HG|JC|M[CNS]|N[ELT]|OC|PL|Q[RT]|S[LPR]|T[CLS]|VZ|YN|ZS)[B-DF-HJ-NP-TV-ZX]{3}[A-Z0-9][0-9](?!\w)"
-    ), holds=is_curp),
+    _Kind("personal_national_id", _A_NATIONAL_ID, re.compile(rf"[A-Z](?<!\w.){_REST_OF_CURP}"), holds=is_curp),
+    _Kind("personal_national_id", _A_NATIONAL_ID, re.compile(rf"(?:CURP|Curp|curp)\W{{1,4}}(?:es\W{{1,3}})?(?P<one>[A-Z]{_REST_OF_CURP})")),
     _Kind("personal_national_id", "a taxpayer's number (RFC)", re.compile(
         r"[A-ZÑ&](?<!\w.)[AEIOUX][A-ZÑ&]{2}-?[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])-?[A-Z0-9]{2}[0-9A](?!\w)"
     ), holds=is_rfc_of_person),
@@ -144,8 +148,9 @@ _KINDS_BY_NAME = (
     _Kind("secret_token", _A_TOKEN, re.compile(rf"(?:{_any_case('secret', 'token')}){_GIVEN}{_KEY}"), ("ecret", "ECRET", "oken", "OKEN"), is_key),
     _Kind("secret_token", _A_TOKEN, re.compile(rf"(?:Bearer|Basic)[ \t]{{1,3}}{_KEY}"), ("Bearer", "Basic"), is_key),
     _Kind("secret_password", _A_PASSWORD, re.compile(rf"(?:{_NAME_OF_PASSWORD})(?:[ \t][\w-]{{1,15}}){{0,4}}(?:{_GIVEN}|{_IS}){_PASSWORD}"),
-          ("asswor", "ASSWOR", "wd", "WD", "assphrase", "ASSPHRASE", "ontrase", "CONTRASE"), is_password),
-    _Kind("secret_password", _A_PASSWORD, re.compile(rf"(?:{_any_case('secret')}){_GIVEN}{_PASSWORD}"), ("ecret", "ECRET"), is_password),
+          ("asswor", "ASSWOR", "wd", "WD", "ontrase", "CONTRASE"), is_password),
+    _Kind("secret_password", _A_PASSWORD, re.compile(rf"(?:{_any_case('secret')}|(?<![A-Za-z])(?:{_any_case('pass')})){_GIVEN}{_PASSWORD}"),
+          ("ecret", "ECRET", "pass", "Pass", "PASS"), is_password),
 )  # fmt: skip
 # Of a key that is quoted the secret is what follows its first line.
 _WHOLE_PRIVATE_KEY = re.compile(
@@ -165,7 +170,7 @@ _SQUEEZED = bytes.maketrans(b"123456789=ABCDEFGHIJKLMNOPQRSTUVWXYZ", b"000000000
 _LEFT_OUT = b" ().-_\"'`\\]\t"
 _SIX_DIGITS = b"000000"
 _NAMES_IN_SENTENCES = (b"passwor", b"contrase")
-_NAMES = (b"key:", b"token:", b"secret:", b"wd:", b"passphrase:", b"bearer", b":basic")
+_NAMES = (b"key:", b"token:", b"secret:", b"wd:", b"pass:", b"bearer", b":basic")
 # Nothing that is searched for by its digits has fewer of them in a row: seven, spaces and the like between them aside, or six.
 _MANY_DIGITS = re.compile(r"[0-9]" + 5 * r"[ ().-]{0,2}+[0-9]" + r"(?:[ ().-]{0,2}+[0-9]|(?<=[0-9]{6}))")
 

@@ -8,6 +8,7 @@ from afinador.data.blanks import count_words
 from afinador.data.checks.near_duplicates import NearDuplicates, Signature
 from afinador.data.checks.personal_data import personal_data
 from afinador.data.checks.repetitions import overlap_of_sketches
+from afinador.data.extraction import Document, Extraction
 from afinador.data.preparation import Pipeline
 from afinador.data.records import Record
 from afinador.data.validation import compare_files, overlap_of, validate_dataset
@@ -89,12 +90,14 @@ def kinds_in(text):
         ("secret_password", "contraseña: Girasol99"),
         ("secret_password", "La contraseña del wifi es Girasol#rojo"),
         ("secret_password", "The password is hunter2!x"),
+        ("secret_password", "user: ana, pass: Girasol99"),
         ("secret_password", '{"user": "ana", "secret": "tr0ub4dor&3"}'),
         ("secret_password", "postgres://ana:hunter@db.internal:5432/prod"),
         ("personal_national_id", "DNI 12345678Z"),
         ("personal_national_id", "con NIE X1234567L."),
         ("personal_national_id", "SSN: 536-90-4399"),
-        ("personal_national_id", "CURP HEGG560427MVZRRL04"),
+        ("personal_national_id", "es HEGG560427MVZRRL04"),
+        ("personal_national_id", "CURP: HEGG560427MVZRRL05"),
         ("personal_national_id", "su RFC es GODE561231GR8"),
         ("personal_passport", "pasaporte número AAB123456"),
         ("personal_passport", "Passport No. 123456789"),
@@ -119,7 +122,7 @@ def test_personal_data_and_secrets_are_told_and_never_shown(verdict, code, text)
         "ISBN 978-3-16-148410-0", "1234567890123456", "100 200 300 400", "begin PRIVATE KEYS", "12 345 678 euros",
         "password=<your password>", "password=$PASSWORD", "password: ${DB_PASSWORD1}", "password = ********", "pwd=xxxxxxx1", "password=changeme1",
         "password: password123", "password = get_password1(user)", "password=form['a1b2c3']", "pwd: /home/user1", "the password is base64-encoded",
-        "password: string", '"password": "Contraseña"', "The password is required!", "passwords: at least 8 characters", "password: self.password2",
+        "password: string", '"password": "Contraseña"', "The password is required!", "passed: 12/15a tests", "bypass: route66x", "passwords: at least 8 characters", "password: self.password2",
         "api_key=your-api-key-0123456789", 'api_key=os.environ["OPENAI_API_KEY_2"]', "secret: db-credentials-v2", "token: tokenizers/mistral-v3-small",
         "token=0xdAC17F958D2ee523a2206206994597C13D831ec7", "the bearer of the news", "Bearer <token>", "secret_key: models/2024/checkpoints/best",
         "postgres://user:pass@host/db", "postgres://user:${PASSWORD}@host/db", "https://example.com:8080/@scope", "12345678A", "X1234567A",
@@ -190,6 +193,18 @@ def test_a_text_of_many_lines_in_one_record_is_told(tmp_path):
     report = validate_dataset(path, path.name)
     assert report.counts["long_documents"] == 1 and "--text-unit lines" in report.summary()
     assert "long_documents" not in validate_dataset(path, path.name, DatasetReading(text_unit="lines")).counts
+
+
+@pytest.mark.parametrize("shape", ["messages", "prompt_completion", "text_label", "alpaca", "documents"])
+def test_braces_in_a_record_are_text(verdict, shape):
+    text = "In Python f'{name}' and {{twice}} are filled, {document} and {text} here are not, nor is a lone } or {"
+    if shape == "documents":
+        records = [{"document": f"{text} {at}", "metadata": {"title": text, "n": at}} for at in range(12)]
+    else:
+        records = [in_shape(shape, f"{text} {at}", f"{text} {at}") for at in range(12)]
+    assert set(verdict(records).counts) <= {"rare_label", "near_duplicate"}
+    asked, answer = Extraction(prompts={"default": "Which title? {document}"}).request(Document(text, {"title": text}))
+    assert asked == f"Which title? {text}" and text in answer
 
 
 def test_text_of_any_language_holds_no_strange_characters(verdict):
