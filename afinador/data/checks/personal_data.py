@@ -122,7 +122,7 @@ _KINDS_WITH_DIGITS = (
     _Kind("personal_national_id", _A_NATIONAL_ID, re.compile(r"[0-9XYZ](?<![\w.-].)(?:(?<=[0-9])(?:[0-9]{7}|[0-9]\.[0-9]{3}\.[0-9]{3})|(?<=[XYZ])-?[0-9]{7})-?[A-Z](?![\w-])"), holds=is_spanish_identity),
     _Kind("personal_national_id", _A_NATIONAL_ID, re.compile(r"[0-8](?<![\w.-].)(?<!0(?=00))(?<!6(?=66))[0-9]{2}-(?!00)[0-9]{2}-(?!0000)[0-9]{4}(?![\w-])")),
     _Kind("personal_national_id", _A_NATIONAL_ID, re.compile(rf"[A-Z](?<!\w.){_REST_OF_CURP}"), holds=is_curp),
-    _Kind("personal_national_id", _A_NATIONAL_ID, re.compile(rf"(?:CURP|Curp|curp)\W{{1,4}}(?:es\W{{1,3}})?(?P<one>[A-Z]{_REST_OF_CURP})")),
+    _Kind("personal_national_id", _A_NATIONAL_ID, re.compile(rf"(?:CURP|Curp|curp)[^\w\n]{{1,4}}(?:es[^\w\n]{{1,3}})?(?P<one>[A-Z]{_REST_OF_CURP})")),
     _Kind("personal_national_id", "a taxpayer's number (RFC)", re.compile(
         r"[A-ZÑ&](?<!\w.)[AEIOUX][A-ZÑ&]{2}-?[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])-?[A-Z0-9]{2}[0-9A](?!\w)"
     ), holds=is_rfc_of_person),
