@@ -56,13 +56,13 @@ class Signature(NamedTuple):
         """
         if not given or not answer:
             whole = _sketch_of([*given, *answer], PERMUTATIONS)
-            return None if whole is None else cls(whole, has_answer=False)
+            return None if whole is None else cls(whole.tobytes(), has_answer=False)
         halves = [_sketch_of(part, PERMUTATIONS // 2) for part in (given, answer)]
         if halves == [None, None]:
             return None
         both = array("I", bytes(SIGNATURE_BYTES))
         for start, half, part in zip((0, 1), halves, (given, answer), strict=True):
-            both[start::2] = array("I", _of_few_words(part) if half is None else half)
+            both[start::2] = _of_few_words(part) if half is None else half
         return cls(both.tobytes(), has_answer=True)
 
     def likeness_to(self, known: bytes) -> float:
@@ -77,19 +77,19 @@ class Signature(NamedTuple):
         return min(sum(map(eq, one[start::2], other[start::2])) for start in (0, 1)) / (PERMUTATIONS // 2)
 
 
-def _sketch_of(part: list[str], permutations: int) -> bytes | None:
+def _sketch_of(part: list[str], permutations: int) -> array[int] | None:
     words = " ".join(part)[:_CHARACTERS_COMPARED].lower().split()
     if len(words) < FEWEST_WORDS:
         return None
     sketch = RMinHash(permutations, _SEED)
     sketch.update(list(map("".join, zip(words, words[1:], words[2:], strict=False))))
-    return array("I", sketch.digest()).tobytes()
+    return array("I", sketch.digest())
 
 
-def _of_few_words(part: list[str]) -> bytes:
+def _of_few_words(part: list[str]) -> array[int]:
     """Return numbers that only the same words have, in the place of a sketch."""
     words = " ".join(" ".join(part).lower().split())
-    return blake2b(words.encode("utf-8", errors="surrogatepass")).digest() * (SIGNATURE_BYTES // 128)
+    return array("I", blake2b(words.encode("utf-8", errors="surrogatepass")).digest() * (SIGNATURE_BYTES // 128))
 
 
 class NearDuplicates:
