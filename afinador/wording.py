@@ -8,6 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from afinador.errors import InvalidRequestError
+
 SHOWN_CHARACTERS = 200
 
 _JSON_NAMES = {
@@ -130,3 +132,17 @@ def without_paths(reason: str) -> str:
 def first_line(error: Exception) -> str:
     """Return the first line of what an error of a library says, or else its name; without a full stop."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+
+
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object of its pairs; the ``object_pairs_hook`` of ``json.loads``, which would take the last silently.
+
+    Raises:
+        InvalidRequestError: A key stands there twice.
+    """
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise InvalidRequestError(f"The key {key!r} is given twice; keep one of them.", param=key)
+        found[key] = value
+    return found

@@ -8,9 +8,8 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Depends, Request
 from pydantic import BaseModel, ValidationError
 
-from afinador.config.documents import unique_keys
 from afinador.errors import InvalidRequestError, OutOfRangeError, RequestTooLargeError, UnknownFieldError, nearest
-from afinador.wording import complaint, kind_of
+from afinador.wording import complaint, kind_of, unique_keys
 
 MAX_BODY_BYTES = 4_000_000
 LARGEST_INTEGER = 2**63 - 1

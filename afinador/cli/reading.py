@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from contextlib import suppress
+import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ _OPTIONS = {
     "split": ("NAME", "of a folder, an archive or a data set of the Hugging Face Hub (default: train)"),
     "loader": ("MODULE:FUNCTION", "of a module that the operator has allowed"),
 }
+_EXAMPLE = "'{prompt: question, completion: answer}'"
 
 
 def add_reading_options(parser: Parser) -> None:
@@ -43,16 +45,46 @@ def reading_of(arguments: argparse.Namespace) -> DatasetReading | None:
     from afinador.schemas.datasets import parse_reading
 
     given: dict[str, Any] = {name: getattr(arguments, name) for name in _OPTIONS}
-    mapping = given["mapping"]
-    if mapping is not None:
-        from afinador.config.documents import read_document, read_value
-
-        if not mapping.lstrip().startswith("{"):
-            given["mapping"] = read_document(Path(mapping).expanduser())
-        else:
-            with suppress(InvalidRequestError):  # what is neither is told by who reads JSON
-                given["mapping"] = read_value(mapping)
+    if given["mapping"] is not None:
+        given["mapping"] = _mapping_of(given["mapping"])
     return parse_reading(given)
+
+
+def _mapping_of(given: str) -> Any:
+    """Return the mapping that is given as a file, or as YAML or JSON; what is none of them as it is, for who reads JSON."""
+    from afinador.config.documents import read_document
+
+    if given.lstrip().startswith("{"):
+        return _written(given) or given
+    if not os.path.isfile(Path(given).expanduser()) and re.search(r":(?:\s|\Z)", given):
+        found = _written(given) or _written(f"{{{given}}}")
+        if found is None:
+            raise InvalidRequestError(
+                f"--mapping {given[:100]!r} is neither a file nor a mapping. Write it as {_EXAMPLE}, and templates between "
+                "quotes of their own.",
+                param="mapping",
+            )
+        return found
+    try:
+        return read_document(Path(given).expanduser())
+    except InvalidRequestError as error:
+        if not os.path.exists(Path(given).expanduser()):
+            error.message += f" If it is meant as the mapping itself, write it as {_EXAMPLE}."
+            error.args = (error.message,)
+        raise
+
+
+def _written(text: str) -> dict[str, Any] | None:
+    """Return the object that a text is; None if it is none."""
+    from afinador.config.documents import read_value
+
+    try:
+        found = read_value(text)
+    except InvalidRequestError as error:
+        if error.param is None:  # no YAML
+            return None
+        raise InvalidRequestError(f"--mapping: {error.message}", param="mapping") from error
+    return found if isinstance(found, dict) else None
 
 
 def allowed_reading_of(arguments: argparse.Namespace) -> DatasetReading | None:

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from afinador.errors import InvalidRequestError
-from afinador.wording import kind_of
+from afinador.wording import kind_of, unique_keys
 
 
 def read_document(path: Path) -> dict[str, Any]:
@@ -56,20 +56,6 @@ def read_value(text: str) -> Any:
         return yaml.load(text, Loader=_UniqueKeysLoader)
     except yaml.YAMLError as error:
         raise InvalidRequestError(f"{text!r} is not good YAML") from error
-
-
-def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Make an object of its pairs; the ``object_pairs_hook`` of ``json.loads``, which would take the last silently.
-
-    Raises:
-        InvalidRequestError: A key stands there twice.
-    """
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise InvalidRequestError(f"The key {key!r} is given twice; keep one of them.", param=key)
-        found[key] = value
-    return found
 
 
 class _UniqueKeysLoader(yaml.SafeLoader):

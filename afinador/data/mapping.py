@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from afinador.data.compressed import BYTES_WITHOUT_RATIO, MAX_RATIO
-from afinador.data.quoting import masked, shortened
+from afinador.data.places import MISSING, PLACE, there_instead, value_at, written
+from afinador.data.quoting import shortened
 from afinador.data.records import Problem, Record
-from afinador.errors import nearest
 
 MOST_CHARACTERS = 16 * 2**20
 """So many may be made of one record by templates; all records of a file become as many times longer as packed bytes may."""
 
-_PARTS = re.compile(r"(\{\{|\}\})|\{([^{}]*)\}")
-_MISSING = object()
+_PARTS = re.compile(PLACE)
 _SHORTER = "Name each column once, or shorten the templates."
 
 
@@ -70,8 +68,8 @@ class _Filling:
         return Record(record.line, fields, record.unit, record.origin)
 
     def _taken(self, source: str) -> Any:
-        value = _value(self._fields, source)
-        if value is not _MISSING:
+        value = value_at(self._fields, source)
+        if value is not MISSING:
             return value
         if _PARTS.search(source):
             return self._filled(source)
@@ -96,10 +94,10 @@ class _Filling:
         return "".join(filled)
 
     def _text(self, column: str) -> str:
-        value = _value(self._fields, column)
-        if value is _MISSING or value is None:
+        value = value_at(self._fields, column)
+        if value is MISSING or value is None:
             raise _Gap(column, is_null=value is None)
-        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+        return written(value)
 
     def _counted(self, text: str) -> str:
         self.characters += len(text)
@@ -130,32 +128,14 @@ def _characters_in(value: Any) -> int:
     return 1
 
 
-def _value(fields: Mapping[str, Any], path: str) -> Any:
-    """Return what a column holds, or what a path leads to; a column of just this name comes first."""
-    if path in fields:
-        return fields[path]
-    value: Any = fields
-    for step in path.split("."):
-        if isinstance(value, Mapping) and step in value:
-            value = value[step]
-        elif (
-            isinstance(value, list) and step.isascii() and step.isdigit() and len(step) <= 9 and int(step) < len(value)
-        ):
-            value = value[int(step)]
-        else:
-            return _MISSING
-    return value
-
-
 def _missing(record: Record, field: str, gap: _Gap) -> Problem:
     if gap.is_null:
         said = (
             f"{record.place}: {shortened(gap.column)} is null, and a template of the mapping takes {field!r} from it."
         )
         return Problem("unmapped_column", f"{said} Write a value, or remove the record.", record.line, field)
-    found = ", ".join(shortened(name) for name in list(record.fields)[:8]) or "none"
     message = (
-        f"{record.place} has no column {shortened(gap.column)}, from which the mapping takes {field!r} (found: {found})."
-        f"{nearest(gap.column, map(masked, record.fields))} Correct the mapping, or the record."
+        f"{record.place} has no column {shortened(gap.column)}, from which the mapping takes {field!r}; "
+        f"{there_instead(record.fields, gap.column)} Correct the mapping, or the record."
     )
     return Problem("unmapped_column", message, record.line, field)

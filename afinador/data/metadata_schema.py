@@ -18,6 +18,7 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, Literal
 
 from afinador.data.quoting import described, shortened
+from afinador.data.schema_types import unknown_type
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -107,7 +108,8 @@ def _validator(schema: bytes) -> Validator:
     try:
         known.check_schema(parsed)
     except SchemaError as error:
-        said = f"its 'schema' is no JSON Schema of the draft {declared}: {shortened(error.message, 120)}"
+        why = unknown_type(parsed, "schema") or shortened(error.message, 120)
+        said = f"its 'schema' is no JSON Schema of the draft {declared}: {why.rstrip('.')}"
         raise _UnusableError(_mismatch(said)) from error
     # The stock keyword forgets which property it was that a schema "false" forbids.
     extended = extend(known, {"properties": _properties}) if "properties" in known.VALIDATORS else known

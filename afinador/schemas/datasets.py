@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from afinador.errors import InvalidRequestError, UnknownFieldError, nearest
 from afinador.schemas.dataset_formats import Encoding, Format
-from afinador.wording import complaint
+from afinador.wording import complaint, unique_keys
 
 MOST_FIELDS = 50
 LONGEST_TEMPLATE = 10_000
@@ -164,7 +164,9 @@ def _from_text(name: str, text: str) -> Any:
     if name == "columns" and not text.lstrip().startswith("["):
         return [part.strip() for part in text.split(",")]
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=unique_keys)
+    except InvalidRequestError as error:
+        raise InvalidRequestError(f"{name}: {error.message}", param=name) from error
     except (ValueError, RecursionError) as error:
         raise InvalidRequestError(
             f'{name} is no JSON: {str(error)[:100]}. Write it like {{"prompt": "question", "completion": "answer"}}.',

@@ -51,6 +51,12 @@ def parts_of(example: Example) -> list[str]:
     return parts
 
 
+def asked_of(parts: list[str]) -> list[str]:
+    """Return the parts before the answer; of a message and its answer that message alone, as of a prompt."""
+    is_one_turn = len(parts) == 4 and parts[0] == "user" and parts[2] == "assistant"
+    return parts[1:2] if is_one_turn else parts[:-1]
+
+
 def digests_of(parts: list[str]) -> Digests:
     """Return what is, but for a chance of one in billions, equal for records alone that ask and answer the same.
 
@@ -58,8 +64,7 @@ def digests_of(parts: list[str]) -> Digests:
     they are kept with verdicts.
     """
     answer = parts[-1]
-    is_one_turn = len(parts) == 4 and parts[0] == "user" and parts[2] == "assistant"
-    asked = parts[1] if is_one_turn else "\x00".join(parts[:-1])
+    asked = "\x00".join(asked_of(parts))
     if not asked or asked.isspace():
         asked, answer = answer, ""
     return digests_of_pair(asked, answer, _encoded(asked), _encoded(answer))

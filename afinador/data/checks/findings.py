@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from afinador.data.checks.contents import digests_of
-from afinador.data.checks.near_duplicates import signature_of
+from afinador.data.checks.contents import asked_of, digests_of
+from afinador.data.checks.near_duplicates import Signature
 from afinador.data.labels import LabelCounts
 from afinador.data.records import Problem
 
@@ -116,7 +116,7 @@ class Findings:
     questions: array[int] = field(default_factory=lambda: array("Q"))
     answers: array[int] = field(default_factory=lambda: array("Q"))
     written: array[int] = field(default_factory=lambda: array("H"))
-    signatures: list[tuple[int, bytes]] = field(default_factory=list)
+    signatures: list[tuple[int, Signature]] = field(default_factory=list)
     searched: int = 0
     unit: str = "Line"
 
@@ -150,9 +150,15 @@ class Findings:
         self.answers.append(answer)
         self.written.append(written)
 
-    def sign(self, parts: list[str]) -> None:
-        """Add the signature of the record that was added last, if it has enough words for one."""
-        signature = signature_of(parts)
+    def sign(self, parts: list[str], *, is_call: bool = False) -> None:
+        """Add the signature of the record that was added last, if it has enough words for one.
+
+        Args:
+            parts: As ``contents.parts_of`` gives them.
+            is_call: Whether its answer calls tools: they are of the part before its last role.
+        """
+        answer = [parts[-3], parts[-1]] if is_call else parts[-1:]
+        signature = Signature.of(parts[:-3] if is_call else asked_of(parts), answer)
         if signature is not None:
             self.signatures.append((len(self.lines) - 1, signature))
 

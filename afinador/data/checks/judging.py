@@ -10,6 +10,7 @@ from afinador.data.checks.characters import missing_answer, strange_characters
 from afinador.data.checks.contents import parts_of, texts_of
 from afinador.data.checks.findings import UNKNOWN_FIELDS, Findings
 from afinador.data.checks.personal_data import personal_data
+from afinador.data.checks.tool_use import doubts_about_tools
 from afinador.data.quoting import shortened
 from afinador.data.records import WHOLE_FILE_CODES, Problem, Record
 from afinador.data.schema_checks import DOUBTS, SchemaChecks
@@ -119,6 +120,8 @@ class Judge:
             add(problem)
         if self.shape != "text_label" and (missing := missing_answer(record, texts)) is not None:
             add(missing)
+        for problem in doubts_about_tools(record, example):
+            add(problem)
         parts = parts_of(example)
         if self.finds_repetitions:
             findings.remember(record.line, parts)
@@ -127,7 +130,7 @@ class Judge:
             for problem in personal_data(record, texts):
                 add(problem)
             if self.finds_repetitions:
-                findings.sign(parts)
+                findings.sign(parts, is_call=bool(example.messages and example.messages[-1].get("tool_calls")))
 
 
 def used_fields(shape: Shape | None) -> frozenset[str]:

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
+from afinador.data.blanks import BLANKS, MISSING, may_be_blank
 from afinador.data.checks.contents import digests_of_pair
 from afinador.data.checks.findings import Findings
 from afinador.data.checks.judging import LONG_RECORD_CHARACTERS
@@ -61,7 +62,11 @@ class PlainRows:
                 second = second.replace(pair, quote)
             text, answer = first.decode(), second.decode()
             characters = len(text) + len(answer)
-            if not text or not answer or text.isspace() or answer.isspace() or characters > LONG_RECORD_CHARACTERS:
+            if not text or not answer or characters > LONG_RECORD_CHARACTERS:
+                break
+            if (text[0] in BLANKS and may_be_blank(text)) or (answer[0] in BLANKS and may_be_blank(answer)):
+                break
+            if not self.is_labelled and answer in MISSING:
                 break
             if self.columns > 2:
                 raw[position:end].decode()

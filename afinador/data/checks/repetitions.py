@@ -11,7 +11,7 @@ from typing import Any
 
 from afinador.data.checks.findings import Findings
 from afinador.data.checks.known_records import KnownRecords
-from afinador.data.checks.near_duplicates import NearDuplicates
+from afinador.data.checks.near_duplicates import NearDuplicates, Signature
 from afinador.data.records import Problem
 
 DIGESTS_IN_SKETCH = 512
@@ -34,7 +34,7 @@ class Repetitions:
         self._contradictions: list[tuple[int, int]] = []
         self._known = KnownRecords()
         self._near = NearDuplicates()
-        self._near_lines: list[tuple[int, bytes]] = []
+        self._near_lines: list[tuple[int, Signature]] = []
 
     @property
     def compared_nearly(self) -> int:

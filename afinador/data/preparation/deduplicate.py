@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from hashlib import blake2b
 from typing import Any
 
-from afinador.data.checks.near_duplicates import FEWEST_WORDS
-from afinador.data.preparation.likeness import LOWEST, MOST_COMPARED, Likeness, Signature
+from afinador.data.checks.near_duplicates import FEWEST_WORDS, Signature
+from afinador.data.preparation.likeness import LOWEST, MOST_COMPARED, Likeness
 from afinador.data.preparation.rows import Means, Row, StepKind, Tally, Work
 from afinador.data.preparation.settings import Settings
 from afinador.data.preparation.texts import texts_in, value_of

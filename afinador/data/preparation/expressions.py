@@ -11,8 +11,8 @@ r"""The conditions of ``filter``: parsed by the grammar below, never executed as
     operand     = NUMBER | TEXT | true | false | null | FIELD | measure [ "(" [ FIELD ] ")" ]
     measure     = "length" | "words" | "tokens" | "language"
 
-``length`` are characters, blanks among them, and ``words`` those parted by white space, of all texts of a record together or
-of one field: ``length(answer) > 0`` keeps an answer of blanks alone, ``words(answer) > 0`` does not;
+``length`` are characters, blanks among them, and ``words`` those parted by white space in which a character is seen, of
+all texts of a record together or of one field: ``length(answer) > 0`` keeps an answer of blanks alone, ``words(answer) > 0`` does not;
 ``tokens`` are those of a base model that is named, ``language`` is ``es``, ``en`` and so on. A FIELD is a name, with
 dots into objects (``metadata.year``); \`in backquotes\` it may be any, also one that is called like a measure.
 ``contains`` looks for a part of a text or for an item of a list, ``matches`` for a regular expression anywhere in it.
@@ -25,6 +25,7 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from afinador.data.blanks import count_words
 from afinador.data.preparation.languages import known_languages, language_of
 from afinador.data.preparation.patterns import Pattern
 from afinador.data.preparation.rows import Means
@@ -218,7 +219,7 @@ class _Parser:
         if measure == "length":
             return lambda record: sum(map(len, texts_of(record, field)))
         if measure == "words":
-            return lambda record: sum(len(text.split()) for text in texts_of(record, field))
+            return lambda record: sum(map(count_words, texts_of(record, field)))
         if measure == "language":
             return lambda record: language_of(texts_of(record, field))
         count = self._means.count_tokens

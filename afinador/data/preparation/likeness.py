@@ -6,14 +6,11 @@ import mmap
 import os
 import tempfile
 from array import array
-from dataclasses import dataclass
-from hashlib import blake2b
-from operator import eq
 from types import TracebackType
 
 from xxhash import xxh3_64_intdigest
 
-from afinador.data.checks.near_duplicates import PERMUTATIONS, likeness, signature_of
+from afinador.data.checks.near_duplicates import SIGNATURE_BYTES, Signature
 from afinador.errors import DataError, StorageError
 
 LOWEST = 0.5
@@ -21,55 +18,6 @@ MOST_COMPARED = 1_000_000
 """So many take 0.5 GB of disk, and 128 MB of memory, or twice that below a likeness of 0.8."""
 
 _WORD_BYTES = array("I").itemsize
-_SIGNATURE_BYTES = PERMUTATIONS * _WORD_BYTES
-
-
-@dataclass(frozen=True)
-class Signature:
-    """By what a record is compared.
-
-    Attributes:
-        content: Of ``PERMUTATIONS`` numbers.
-        has_answer: Whether every second number is of the answer alone, and the others of all else.
-    """
-
-    content: bytes
-    has_answer: bool
-
-    @classmethod
-    def of(cls, given: list[str], answer: list[str]) -> Signature | None:
-        """Return the signature of a record.
-
-        Args:
-            given: Its texts, without those of the answer.
-            answer: What is learnt of it, which has to be alike by itself; empty where it is not told apart.
-
-        Returns:
-            None where there are too few words to be compared.
-        """
-        if not given or not answer:
-            whole = signature_of([*given, *answer])
-            return None if whole is None else cls(whole, has_answer=False)
-        halves = [signature_of(part, PERMUTATIONS // 2) for part in (given, answer)]
-        if halves == [None, None]:
-            return None
-        both = array("I", bytes(_SIGNATURE_BYTES))
-        for start, half, part in zip((0, 1), halves, (given, answer), strict=True):
-            both[start::2] = array("I", _of_few_words(part) if half is None else half)
-        return cls(both.tobytes(), has_answer=True)
-
-    def likeness_to(self, known: bytes) -> float:
-        """Return the share of runs of words that a record has in common with another one; of its parts the lesser."""
-        if not self.has_answer:
-            return likeness(self.content, known)
-        one, other = array("I", self.content), array("I", known)
-        return min(sum(map(eq, one[start::2], other[start::2])) for start in (0, 1)) / (PERMUTATIONS // 2)
-
-
-def _of_few_words(part: list[str]) -> bytes:
-    """Return numbers that only the same words have, in the place of a signature."""
-    words = " ".join(" ".join(part).lower().split())
-    return blake2b(words.encode("utf-8", errors="surrogatepass")).digest() * (_SIGNATURE_BYTES // 128)
 
 
 class Likeness:
@@ -89,7 +37,7 @@ class Likeness:
         # Narrow bands find what is less alike, and compare more for it.
         self._band_bytes = (8 if threshold >= 0.8 else 4) * _WORD_BYTES
         # Twice as many slots as bands, so that the way to a free one is short; untouched ones take no memory.
-        self._slots = 2 * MOST_COMPARED * (_SIGNATURE_BYTES // self._band_bytes)
+        self._slots = 2 * MOST_COMPARED * (SIGNATURE_BYTES // self._band_bytes)
         self._memory = mmap.mmap(-1, self._slots * _WORD_BYTES)
         self._first_with = memoryview(self._memory).cast("I")
         self._signatures = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
@@ -113,7 +61,7 @@ class Likeness:
         if signature is None:
             return False
         free = []
-        for start in range(0, _SIGNATURE_BYTES, self._band_bytes):
+        for start in range(0, SIGNATURE_BYTES, self._band_bytes):
             slot, known = self._find(signature.content, start)
             if known is None:
                 free.append(slot)
@@ -128,7 +76,7 @@ class Likeness:
         band = signature[start:end]
         slot = xxh3_64_intdigest(band, seed=start) % self._slots
         while number := self._first_with[slot]:
-            known = os.pread(self._signatures.fileno(), _SIGNATURE_BYTES, (number - 1) * _SIGNATURE_BYTES)
+            known = os.pread(self._signatures.fileno(), SIGNATURE_BYTES, (number - 1) * SIGNATURE_BYTES)
             if known[start:end] == band:
                 return slot, known
             slot = (slot + 1) % self._slots

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from afinador.data.places import MISSING, NAMES_SHOWN, there_instead, value_at
 from afinador.data.preparation.rows import Row, with_fields
-from afinador.data.quoting import masked, shortened
+from afinador.data.quoting import shortened
 from afinador.data.records import Record
-from afinador.errors import DataError, nearest
+from afinador.errors import DataError
 
-NAMES_SHOWN = 20
 WRITTEN = (
     "messages", "conversations", "system", "prompt", "completion", "chosen", "rejected", "text", "document", "instruction",
     "input", "output", "question", "answer", "oracle", "distractors", "source", "target",
@@ -64,18 +64,14 @@ def _listed(value: Any) -> list[Any]:
 
 
 def value_of(record: Record, field: str) -> Any:
-    """Return the value of a field, or with dots of one inside: ``metadata.year``.
+    """Return the value of a field, or with dots of one inside: ``metadata.year``, ``messages.0.content``.
 
     Raises:
         DataError: There is none; names the nearest.
     """
-    if field in record.fields:
-        return record.fields[field]
-    value: Any = record.fields
-    for name in field.split("."):
-        if not isinstance(value, dict) or name not in value:
-            raise _no_field(record, field)
-        value = value[name]
+    value = value_at(record.fields, field)
+    if value is MISSING:
+        raise _no_field(record, field)
     return value
 
 
@@ -90,10 +86,7 @@ def require_field(record: Record, field: str) -> None:
 
 
 def _no_field(record: Record, field: str) -> DataError:
-    there = ", ".join(map(shortened, list(record.fields)[:NAMES_SHOWN]))
-    return DataError(
-        f"{record.place} has no field {field!r}; it has: {there}.{nearest(field, map(masked, record.fields))}"
-    )
+    return DataError(f"{record.place} has no field {shortened(field)}; {there_instead(record.fields, field)}")
 
 
 def changed_row(row: Row, change: Callable[[str], str], field: str | None = None) -> Row:

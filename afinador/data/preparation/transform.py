@@ -7,13 +7,15 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from afinador.data.places import PLACE, written
 from afinador.data.preparation import rename
 from afinador.data.preparation.patterns import Pattern, require_room
 from afinador.data.preparation.rows import Means, Row, StepKind, Tally, Work, with_fields
 from afinador.data.preparation.settings import Settings
 from afinador.data.preparation.texts import WRITTEN, changed_row, value_of
-from afinador.data.shapes import label_text
-from afinador.errors import InvalidRequestError
+from afinador.data.quoting import shortened
+from afinador.data.records import Record
+from afinador.errors import DataError, InvalidRequestError
 
 Change = Callable[[Row], Row]
 
@@ -28,7 +30,7 @@ OPERATIONS: dict[str, Callable[[str], str]] = {
 """What is done with each text by itself."""
 
 _FURTHER = ("template", "rename", "replace", "truncate")
-_PLACE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+_PLACE = re.compile(rf"{PLACE}|[{{}}]")
 
 
 def _make(settings: Settings, means: Means) -> Work:
@@ -71,9 +73,9 @@ def _changes(settings: Settings, name: str) -> Change:
 def _template(settings: Settings) -> Change:
     settings.allow(("operation", "field", "template"))
     field = settings.text("field", "the name of the field that is set")
-    template = settings.text("template", "a text with the names of fields in braces, such as '{question}\\n{context}'")
+    template = settings.text("template", "a text with fields in braces, such as '{question}\\n{metadata.title}'")
     for found in _PLACE.finditer(template):
-        if found[0] in ("{", "}") or found[1] == "":
+        if found[0] in ("{", "}") or (found[2] is not None and not found[2].strip()):
             raise InvalidRequestError(
                 f"{settings.place}: the template {template!r} has a brace at character {found.start() + 1} that belongs "
                 "to no name. Write {name} for a field, {{ and }} for the braces themselves.",
@@ -85,7 +87,7 @@ def _template(settings: Settings) -> Change:
 
         def value(found: re.Match[str]) -> str:
             nonlocal made
-            piece = label_text(value_of(row.record, found[1])) if found[1] else found[0][0]
+            piece = found[1][0] if found[1] else _written(row.record, found[2].strip(), settings.place)
             made += len(piece)
             require_room(made, settings.place, row.record)
             return piece
@@ -93,6 +95,16 @@ def _template(settings: Settings) -> Change:
         return with_fields(row, {**row.record.fields, field: _PLACE.sub(value, template)})
 
     return filled
+
+
+def _written(record: Record, name: str, place: str) -> str:
+    value = value_of(record, name)
+    if value is None:
+        raise DataError(
+            f"{record.place}: {shortened(name)} is null, and the template of {place} puts it into a text. Write a value, or "
+            f"filter such records out first: has({name})."
+        )
+    return written(value)
 
 
 def _replacement(settings: Settings) -> Change:
@@ -142,7 +154,7 @@ KIND = StepKind(
         "characters": "of `truncate`: how many are left",
         "words": "of `truncate`: how many are left",
         "keep": "of `truncate`: `start` (default) or `end`",
-        "template": "of `template`: a text with fields in braces: `{question}\\n{context}`; what comes of it has 64 Mi characters at most",
+        "template": "of `template`: a text with fields in braces: `{question}\\n{metadata.title}`, `{messages.0.content}`; what comes of it has 64 Mi characters at most",
         "fields": "of `rename`: as of the step of that name",
     },
     make=_make,

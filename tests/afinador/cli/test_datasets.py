@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,10 @@ from typing import Any
 import pytest
 
 from afinador.cli.dataset_text import counts_text
+from afinador.cli.reading import reading_of
 from afinador.data import token_process
+from afinador.errors import InvalidRequestError
+from afinador.schemas.datasets import DatasetReading, parse_reading
 
 Run = Callable[..., Any]
 
@@ -102,6 +106,31 @@ def test_a_mapping_may_be_written_as_yaml(afinador: Run, tmp_path: Path) -> None
     assert ran.code == 0 and "text_label" in ran.out.replace(" ", "_"), ran.err
     ran = afinador("validate", "dataset", path, "--mapping", "{text: [")
     assert ran.code == 2 and "mapping is no JSON" in ran.err
+
+
+def test_a_mapping_may_be_written_without_braces_and_names_each_field_once() -> None:
+    nothing = dict.fromkeys(DatasetReading.model_fields)
+    for written in (
+        "text: text, label: category",
+        "text: text\nlabel: category",
+        "text: 'Read {text}', label: category",
+    ):
+        assert reading_of(Namespace(**{**nothing, "mapping": written})).mapping.keys() == {"text", "label"}
+    assert reading_of(Namespace(**{**nothing, "mapping": "text: Read {text}"})).mapping == {"text": "Read {text}"}
+    for wrong, said in (
+        ('{"text": "text", "text": "category"}', "--mapping: The key 'text' is given twice"),
+        ("text: a, text: b", "--mapping: The key 'text' is given twice"),
+        ("text: Read: {text}, please, label: a", "is neither a file nor a mapping. Write it as '{prompt: question"),
+        (
+            "no-file.yaml",
+            "No such file or directory. If it is meant as the mapping itself, write it as '{prompt: question",
+        ),
+    ):
+        with pytest.raises(InvalidRequestError) as refused:
+            reading_of(Namespace(**{**nothing, "mapping": wrong}))
+        assert said in refused.value.message
+    with pytest.raises(InvalidRequestError, match="mapping: The key 'a' is given twice"):
+        parse_reading({"mapping": '{"a": "b", "a": "c"}'})
 
 
 def test_documents_are_asked_for_as_in_a_job(afinador: Run, folder: Path, tmp_path: Path) -> None:

@@ -4,9 +4,12 @@ import json
 
 import pytest
 
-from afinador.data.checks.near_duplicates import NearDuplicates, signature_of
+from afinador.data.blanks import count_words
+from afinador.data.checks.near_duplicates import NearDuplicates, Signature
 from afinador.data.checks.personal_data import personal_data
 from afinador.data.checks.repetitions import overlap_of_sketches
+from afinador.data.extraction import Document, Extraction
+from afinador.data.preparation import Pipeline
 from afinador.data.records import Record
 from afinador.data.validation import compare_files, overlap_of, validate_dataset
 from afinador.schemas.datasets import DatasetReading
@@ -63,6 +66,42 @@ def kinds_in(text):
         ("secret_token", "export KEY=sk-proj-abcdefghijklmnopqrstuvwx"),
         ("secret_token", "AKIAIOSFODNN7EXAMPLE"),
         ("secret_token", "ghp_" + "a1" * 18),
+        ("secret_token", "sk-ant-" + "api03-" + "aB3_-" * 10),
+        ("secret_token", "sk_" + "test_" + "4eC39HqLyjWDarjtT1zdp7dc"),
+        ("secret_token", "ya29." + "a0AfH6SMBx1y2z3w4v5u6t7s8"),
+        ("secret_token", "SG." + "ngeVfQFYQlKU0ufo8x5d1A" + "." + "TwL2iGABf9DHoTf-09kqeF8tAmbihYzrnopKc-1s5cr"),
+        ("secret_token", "post to https://hooks.slack.com/" + "services/T0123ABCD/B0123ABCD/abcdEFGH1234ijklMNOP5678"),
+        ("secret_token", "sid: SK" + "0a1b2c3d" * 4),
+        ("secret_token", "123456789:AA" + "Hk3f9_" * 5 + "abc"),
+        ("secret_token", "Authorization: Bearer 9f86d081884c7d659a2feaa0c55ad015"),
+        ("secret_token", 'headers["Authorization"] = "Basic YWRtaW46aHVudGVyMiF4"'),
+        ("secret_token", "api_key=9f86d081884c7d659a2feaa0c55ad015"),
+        ("secret_token", 'config["apiKey"] = "abcdef1234567890ABCD"'),
+        ("secret_token", '{\\"client_secret\\": \\"q8Q~3kL9_mN2pR5tV7xZ1bD4fG6hJ\\"}'),
+        ("secret_token", "AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
+        (
+            "secret_token",
+            "AccountName=a;AccountKey="
+            + "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==",
+        ),
+        ("secret_token", "my API key: 9f86d081884c7d659a2feaa0c55ad015."),
+        ("secret_password", "password=Sunshine42"),
+        ("secret_password", "DB_PASSWORD: 's3cr3t!pass'"),
+        ("secret_password", "contraseña: Girasol99"),
+        ("secret_password", "La contraseña del wifi es Girasol#rojo"),
+        ("secret_password", "The password is hunter2!x"),
+        ("secret_password", "user: ana, pass: Girasol99"),
+        ("secret_password", '{"user": "ana", "secret": "tr0ub4dor&3"}'),
+        ("secret_password", "postgres://ana:hunter@db.internal:5432/prod"),
+        ("personal_national_id", "DNI 12345678Z"),
+        ("personal_national_id", "con NIE X1234567L."),
+        ("personal_national_id", "SSN: 536-90-4399"),
+        ("personal_national_id", "es HEGG560427MVZRRL04"),
+        ("personal_national_id", "CURP: HEGG560427MVZRRL05"),
+        ("personal_national_id", "su RFC es GODE561231GR8"),
+        ("personal_passport", "pasaporte número AAB123456"),
+        ("personal_passport", "Passport No. 123456789"),
+        ("personal_ip_address", "from the IP address 83.45.127.201 at noon"),
     ],
 )
 def test_personal_data_and_secrets_are_told_and_never_shown(verdict, code, text):
@@ -70,6 +109,7 @@ def test_personal_data_and_secrets_are_told_and_never_shown(verdict, code, text)
     report = verdict(pairs(11, {"prompt": "p", "completion": text}))
     (warning,) = [warning for warning in report.warnings if warning.code == code]
     assert report.is_valid and (warning.line, warning.field) == (12, "completion")
+    assert [found for found in report.counts if found.startswith(("personal_", "secret_"))] == [code]
     told = json.dumps(report.to_json(), ensure_ascii=False)
     assert not any(word in told for word in text.split() if sum(map(str.isdigit, word)) > 2 or "@" in word)
 
@@ -80,13 +120,24 @@ def test_personal_data_and_secrets_are_told_and_never_shown(verdict, code, text)
         "a@b", "user@example.com", "@name and 3@4", "2026-11-22 10:15:30.123456", "1,234,567,890 people", "3.14159265358979",
         "ES91 2100 0418 4502 0005 1333", "4111 1111 1111 1112", "0000 0000 0000 0000", "192.168.100.200:8080", "sk-learn is fine",
         "ISBN 978-3-16-148410-0", "1234567890123456", "100 200 300 400", "begin PRIVATE KEYS", "12 345 678 euros",
+        "password=<your password>", "password=$PASSWORD", "password: ${DB_PASSWORD1}", "password = ********", "pwd=xxxxxxx1", "password=changeme1",
+        "password: password123", "password = get_password1(user)", "password=form['a1b2c3']", "pwd: /home/user1", "the password is base64-encoded",
+        "password: string", '"password": "Contraseña"', "The password is required!", "passed: 12/15a tests", "bypass: route66x", "passwords: at least 8 characters", "password: self.password2",
+        "api_key=your-api-key-0123456789", 'api_key=os.environ["OPENAI_API_KEY_2"]', "secret: db-credentials-v2", "token: tokenizers/mistral-v3-small",
+        "token=0xdAC17F958D2ee523a2206206994597C13D831ec7", "the bearer of the news", "Bearer <token>", "secret_key: models/2024/checkpoints/best",
+        "postgres://user:pass@host/db", "postgres://user:${PASSWORD}@host/db", "https://example.com:8080/@scope", "12345678A", "X1234567A",
+        "000-12-3456", "666-12-3456", "900-12-3456", "123-00-4567", "HEGG560427MVZRRL05", "XAXX010101000", "ABCD123456EFG", "passport 42",
+        "IP 192.168.100.200", "IP ranges: 83.45.127.0/24", "IP 203.0.113.195", "version 10.20.30.401", "chapter IP: 2020.10.300.1", "ACCESS TASK", "SG.1", "K9 V8",
     ],
 )  # fmt: skip
 def test_what_only_looks_a_little_like_it_is_left_alone(text):
     assert kinds_in(text) == set()
 
 
-@pytest.mark.parametrize("text", ["a" * 10**6, "1 " * 500_000, "a@" * 300_000, "+1" * 400_000, "ES" + "21" * 400_000])
+@pytest.mark.parametrize("text", ["a" * 10**6, "1 " * 500_000, "a@" * 300_000, "+1" * 400_000, "ES" + "21" * 400_000,
+    "password: " * 100_000, "password=" + "a1" * 500_000, "secret " * 140_000, "token=" + "a1b2" * 250_000, "a" * 10 + "://" + "a:" * 400_000 + "@",
+    "IP " + "a" * 10**6 + "1.1.1.1", "ip 1." * 200_000, "passport " * 100_000 + "123456", "12345678" * 100_000, "AAAA000101" * 100_000,
+    "password a b c d " * 60_000, "api_key " * 125_000, "x" * 60 + "://a" * 250_000, "bearer " * 140_000, "AC" * 10 + "0a" * 500_000])  # fmt: skip
 def test_search_takes_no_longer_than_the_text(text):
     kinds_in(text)  # the time limit of the tests is the test: anything quadratic takes hours
 
@@ -126,9 +177,12 @@ def test_words_for_missing_values_are_told(verdict, word):
     assert verdict([{"text": f"t{n}", "label": [word, "NA"][n % 2]} for n in range(12)]).is_valid
 
 
-@pytest.mark.parametrize("blank", ["\u00a0\u200b", "\u200b", " \u2060 \ufeff"])
+@pytest.mark.parametrize(
+    "blank", ["\u00a0\u200b", "\u200b", " \u2060 \ufeff", "\u2800\u3164", "\u200e\ufe0f", "\U000e0041"]
+)
 def test_what_nobody_sees_is_empty(verdict, blank):
     assert verdict(pairs(20, {"prompt": "p", "completion": blank})).counts == {"empty_field": 1}
+    assert count_words(f"a {blank} b\u200b") == 2 and count_words(blank) == 0
     chat = [{"role": "user", "content": "q"}, {"role": "assistant", "content": blank}]
     assert "empty_content" in verdict([{"messages": chat}] * 2).counts
 
@@ -141,6 +195,18 @@ def test_a_text_of_many_lines_in_one_record_is_told(tmp_path):
     assert "long_documents" not in validate_dataset(path, path.name, DatasetReading(text_unit="lines")).counts
 
 
+@pytest.mark.parametrize("shape", ["messages", "prompt_completion", "text_label", "alpaca", "documents"])
+def test_braces_in_a_record_are_text(verdict, shape):
+    text = "In Python f'{name}' and {{twice}} are filled, {document} and {text} here are not, nor is a lone } or {"
+    if shape == "documents":
+        records = [{"document": f"{text} {at}", "metadata": {"title": text, "n": at}} for at in range(12)]
+    else:
+        records = [in_shape(shape, f"{text} {at}", f"{text} {at}") for at in range(12)]
+    assert set(verdict(records).counts) <= {"rare_label", "near_duplicate"}
+    asked, answer = Extraction(prompts={"default": "Which title? {document}"}).request(Document(text, {"title": text}))
+    assert asked == f"Which title? {text}" and text in answer
+
+
 def test_text_of_any_language_holds_no_strange_characters(verdict):
     text = "á ñ ¿ « “ ” — … \u200b\u200d \u0085 \u2028 \u2029 \t\r\n 👩🏽‍🚀 مرحبا"
     assert verdict(pairs(11, {"prompt": "p", "completion": text})).counts == {}
@@ -150,9 +216,46 @@ def test_nearly_equal_records_are_told_with_the_earlier_one(verdict):
     long = [f"{word}{at}" for at in range(4) for word in WORDS]
     changed = [*long[:20], "otra", *long[21:]]
     other = long[::-1]
-    records = [{"prompt": f"r{at}", "completion": " ".join(text)} for at, text in enumerate((long, other, changed))]
-    report = verdict([*pairs(20), *records])
-    assert report.counts == {"near_duplicate": 1} and "Line 23 is nearly the same as line 21" in report.summary()
+    records = [{"prompt": "r", "completion": " ".join(text)} for text in (long, other, changed)]
+    report = verdict([*pairs(20), *records, {**records[2], "prompt": "Another question"}])
+    assert report.counts == {"different_answers": 1, "near_duplicate": 1}
+    assert "Line 23 is nearly the same as line 21" in report.summary()
+
+
+def in_shape(shape, asked, answer):
+    if shape == "messages":
+        return {"messages": [{"role": "user", "content": asked}, {"role": "assistant", "content": answer}]}
+    if shape == "calls":
+        call = {"id": "a", "type": "function", "function": {"name": "f", "arguments": json.dumps({"a": answer})}}
+        return {"messages": [{"role": "user", "content": asked}, {"role": "assistant", "tool_calls": [call]}]}
+    names = {
+        "prompt_completion": ("prompt", "completion"),
+        "text_label": ("text", "label"),
+        "alpaca": ("instruction", "output"),
+    }
+    return dict(zip(names[shape], (asked, answer), strict=True))
+
+
+@pytest.mark.parametrize("shape", ["messages", "calls", "prompt_completion", "text_label", "alpaca"])
+def test_what_is_nearly_the_same_has_nearly_the_same_answer(verdict, tmp_path, shape):
+    context = " ".join(f"{word}{at}" for at in range(8) for word in WORDS)
+    asked = [
+        (f"{context} Who won?", "Denver"),
+        (f"{context} Where was it?", "Lima"),
+        (f"{context} Why?", "Since it rained"),
+    ]
+    records = [in_shape(shape, *each) for each in [*asked, (f"{context} Where then?", "Lima"), (f"{context}", "Quito")]]
+    report = verdict(records, "train.jsonl")
+    near = [problem.line for problem in report.warnings if problem.code == "near_duplicate"]
+    assert near == [4] and "Line 4 is nearly the same as line 2" in report.summary()
+    rows = [Record(line, record) for line, record in enumerate(records, 1)]
+    steps = Pipeline([{"type": "deduplicate", "near": 0.8}])
+    assert [row.record.line for row in steps.run(iter(rows), "train.jsonl")] == [1, 2, 3, 5]
+    validation = verdict(
+        [in_shape(shape, f"{context} Whom?", answer) for answer in ("Denver", "Bogot\u00e1")], "valid.jsonl"
+    )
+    compare_files(report, validation, "train.jsonl", "causal_lm")
+    assert [problem.line for problem in validation.warnings if problem.code == "near_overlap"] == [1]
 
 
 def test_equal_records_are_not_told_twice(verdict):
@@ -196,9 +299,78 @@ def test_prompts_with_different_answers_are_told(verdict):
     assert verdict([{"prompt": " ", "completion": f"a{at}"} for at in range(12)]).counts == {"empty_prompt": 12}
 
 
+def called(*ids):
+    calls = [{"id": each, "type": "function", "function": {"name": "f", "arguments": "{}"}} for each in ids]
+    return {"role": "assistant", "content": None, "tool_calls": calls}
+
+
+def replied(call_id):
+    return {"role": "tool", "tool_call_id": call_id, "content": "ok"}
+
+
+ASKED, ANSWERED = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
+
+
+@pytest.mark.parametrize(
+    ("messages", "told"),
+    [
+        ([ASKED, called("a", "b"), replied("b"), replied("a"), ANSWERED], None),
+        ([ASKED, called("a"), replied("a"), ANSWERED, ASKED, called("a", "b")], None),
+        ([ASKED, called("a"), ANSWERED], "messages[1] calls a tool ('a')"),
+        ([ASKED, called("a", "b"), replied("a"), ANSWERED], "messages[1] calls a tool ('b')"),
+        ([ASKED, called("a"), ASKED, replied("a"), ANSWERED], "messages[1] calls a tool ('a')"),
+    ],
+)
+def test_calls_that_nobody_replies_to_are_told(verdict, messages, told):
+    report = verdict([{"messages": messages}])
+    assert report.is_valid and report.counts.get("unreplied_call", 0) == (told is not None)
+    assert told is None or any(told in warning.message for warning in report.warnings)
+
+
+def test_turns_without_a_reply_are_told_by_their_own_place(verdict):
+    turns = [
+        {"from": "human", "value": "q"},
+        {"from": "function_call", "value": '{"name": "f"}'},
+        {"from": "gpt", "value": "a"},
+    ]
+    report = verdict([{"conversations": turns, "system": "Help."}])
+    assert report.is_valid and "Line 1: conversations[1] calls a tool" in report.summary()
+
+
+@pytest.mark.parametrize(
+    ("schema", "told"),
+    [
+        ({"type": "object", "properties": {"type": {"type": ["string", "null"], "enum": ["objet"]}}}, None),
+        ({"type": "objet"}, "'tools[0].function.parameters.type' is 'objet', but must be one of: string, "),
+        (
+            {"properties": {"a": {"items": {"type": ["null", "strng"]}}}},
+            "parameters.properties.a.items.type' is 'strng'",
+        ),
+        ({"anyOf": [{}, {"additionalProperties": {"type": "interger"}}]}, "Did you mean 'integer'?"),
+    ],
+)
+def test_types_of_a_schema_that_there_are_none_of_are_told(verdict, schema, told):
+    tool = {"type": "function", "function": {"name": "f", "parameters": schema}}
+    report = verdict([{"messages": [ASKED, ANSWERED], "tools": [tool]}])
+    assert report.is_valid and report.counts.get("unknown_schema_type", 0) == (told is not None)
+    assert told is None or told in report.summary()
+
+
+def test_a_schema_of_metadata_with_a_misspelt_type_is_told(verdict):
+    schema = {"type": "objet", "properties": {"year": {"type": "integer"}}}
+    report = verdict([{"document": "d", "metadata": {"year": 1}, "schema": schema}])
+    assert report.is_valid and "schema.type is 'objet', which no JSON Schema has" in report.summary()
+    inner = {"type": "object", "properties": {"year": {"type": "interger"}}}
+    report = verdict([{"document": "d", "metadata": {"year": 1}, "schema": inner}])
+    assert not report.is_valid and "'schema.properties.year.type' is 'interger'" in report.summary()
+    assert "Did you mean 'integer'?" in report.summary()
+    wanted = {"type": "", "properties": {"rooms": ""}}
+    assert "unknown_schema_type" not in verdict([{"document": "d", "metadata": {"type": "a"}, "schema": wanted}]).counts
+
+
 def test_a_million_like_records_take_a_step_each():
     near = NearDuplicates()
-    signature = signature_of([" ".join(WORDS)])
+    signature = Signature.of([], [" ".join(WORDS)])
     assert near.add(1, signature) is None
     assert all(near.add(line, signature) == 1 for line in range(2, 3000))
 
@@ -243,13 +415,13 @@ def test_records_of_the_training_file_are_told_in_the_validation_file(verdict):
     )
     said = overlap_of(training, validation, "train.jsonl")
     assert len(said) == 1 and "Line 1 is also line 4 of train.jsonl" in said[0]
-    validation = verdict([{"prompt": "o", "completion": text.replace("abril", "mayo", 1)}], "valid.jsonl")
+    validation = verdict([{"prompt": "o", "completion": text}], "valid.jsonl")
     compare_files(training, validation, "train.jsonl")
     assert validation.counts == {"few_records": 1}
     training = verdict(pairs(20, {"prompt": "p", "completion": f"{text} {text[::-1]} {text.upper()}"}), "train.jsonl")
-    validation = verdict([{"prompt": "o", "completion": f"{text} {text[::-1]} {text.upper()} fin"}], "valid.jsonl")
+    validation = verdict([{"prompt": "P ", "completion": f"{text} {text[::-1]} {text.upper()} fin"}], "valid.jsonl")
     compare_files(training, validation, "train.jsonl")
-    assert validation.is_valid and validation.counts == {"few_records": 1, "near_overlap": 1}
+    assert validation.is_valid and validation.counts["near_overlap"] == 1
 
 
 @pytest.mark.parametrize(("task", "codes"), [("causal_lm", []), ("sequence_classification", ["unknown_label"])])

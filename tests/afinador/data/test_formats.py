@@ -242,7 +242,7 @@ def test_mapping_takes_fields_from_columns_paths_and_templates(tmp_path: Path) -
     first, second = read(path, DatasetReading(mapping=mapping))
     assert isinstance(first, Record) and first.fields == {"prompt": "{2+2?} true", "completion": "4", "label": 1}
     assert isinstance(second, Problem) and second.code == "unmapped_column" and second.line == 2
-    assert "no column 'n.x.1', from which the mapping takes 'prompt' (found: 'q')" in second.message
+    assert "no column 'n.x.1', from which the mapping takes 'prompt'; it has: 'q'." in second.message
 
 
 def test_mapping_makes_conversations_of_columns(tmp_path: Path) -> None:

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from afinador.data.mapping import MOST_CHARACTERS, mapped
+from afinador.data.preparation import Pipeline
 from afinador.data.records import Problem, Record
 from afinador.data.validation import validate_dataset
+from afinador.errors import DataError
 from afinador.schemas.datasets import DatasetReading
 
 
@@ -47,3 +49,49 @@ def test_null_is_a_gap_of_a_template_and_no_text(tmp_path: Path) -> None:
     assert isinstance(second, Record) and isinstance(third, Record)
     report = validate_dataset(path, path.name, DatasetReading(mapping={"text": "{q.x}"}))
     assert [error.line for error in report.errors] == [1, 2, 3]
+
+
+DEEP = {
+    "metadata": {"title": "Emma", "year": None, "parts": []},
+    "messages": [{"content": "Hi"}],
+    "ok": True,
+    "a.b": "dotted",
+}
+
+
+def prepared(template: str) -> str:
+    step = {"type": "transform", "operation": "template", "field": "text", "template": template}
+    (row,) = Pipeline([step]).run([Record(3, DEEP)], "a.jsonl")
+    return str(row.record.fields["text"])
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ("{{{metadata.title}}}: { messages.0.content }", "{Emma}: Hi"),
+        ("{a.b} {ok} {messages}", 'dotted true [{"content": "Hi"}]'),
+    ],
+)
+def test_templates_of_mappings_and_of_preparation_are_filled_alike(template: str, text: str) -> None:
+    (record,) = mapped(iter([Record(3, DEEP)]), {"text": template})
+    assert isinstance(record, Record) and record.fields == {"text": text} == {"text": prepared(template)}
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("titel", "'titel'"),
+        ("metadata.titel", "'metadata' has: 'title', 'year', 'parts'. Did you mean 'title'?"),
+        ("messages.1.content", "'messages' has values 0 to 0."),
+        ("messages.first", "'messages' has values 0 to 0."),
+        ("metadata.parts.0", "'metadata.parts' has no value."),
+        ("metadata.title.0", "'metadata.title' is a text of 4 characters."),
+        ("metadata.year", "'metadata.year' is null, and "),
+    ],
+)
+def test_places_that_lead_nowhere_are_told_alike(place: str, said: str) -> None:
+    (problem,) = mapped(iter([Record(3, DEEP)]), {"text": f"{{{place}}}"})
+    assert isinstance(problem, Problem) and "Line 3" in problem.message and said in problem.message
+    with pytest.raises(DataError) as refused:
+        prepared(f"{{{place}}}")
+    assert "Line 3" in refused.value.message and said in refused.value.message

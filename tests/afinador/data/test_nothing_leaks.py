@@ -29,10 +29,11 @@ PRIVATE = {
     "key": "sk-proj-A1b2C3d4E5f6G7h8I9j0K1l2",
     "iban": "ES91 2100 0418 4502 0005 1332",
     "card": "4111 1111 1111 1111",
+    "password": "the password is Girasol99#rojo",
     "private_key": "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA7\n-----END RSA PRIVATE KEY-----",
 }
 # Of each the part by which a reader would know it.
-TELLING = ("maria.perez", "1234 5678", "A1b2C3d4", "2100 0418", "1111 1111", "MIIEpAIB")
+TELLING = ("maria.perez", "1234 5678", "A1b2C3d4", "2100 0418", "1111 1111", "Girasol99", "MIIEpAIB")
 
 
 def chat(*messages: dict[str, Any], **more: Any) -> dict[str, Any]:

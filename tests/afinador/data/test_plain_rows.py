@@ -22,6 +22,8 @@ PIECES = [
     b"\n", b"\r\n", b"\r", b"\x85", b"\xc2\x85", b"\xc2\x9b", b"\xe2\x80\xa8", b"\xef\xbb\xbf", b"\xff", b"\xed\xa0\x80", b"\x1b", b"\x7f", b"0",
 ]  # fmt: skip
 PLAIN = [piece for piece in PIECES if not set(piece) & set(b"\"',;|\r\n\xff\xed\x1b\x7f\x9b\xef\x85")]
+# Values that hold nothing, by themselves.
+EMPTY = [b"", b" ", b"NaN", b"null", b"\xe2\x80\x8b", b" \xe2\x81\xa0", b"\xe3\x85\xa4", b"\xe3\x80\x80"]
 HEADERS = [
     "prompt,completion",
     '"text","label"',
@@ -60,6 +62,8 @@ def tables(draw: Any) -> bytes:
             )
             for _ in range(columns)
         ]
+        if kind == 2:
+            values[draw(any_of.integers(0, columns - 1))] = draw(any_of.sampled_from(EMPTY))
         rows.append(delimiter.join(values[: -1 if kind == 1 else None]))
     mark = draw(any_of.sampled_from([b"", b"", b"\xef\xbb\xbf"]))
     return mark + line_end.join([header, *rows]) + draw(any_of.sampled_from([b"", line_end]))

@@ -1,0 +1,59 @@
+"""What is doubtful about tools in a record: calls that nobody replies to, and types of parameters that there are none of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from afinador.data.quoting import shortened
+from afinador.data.records import Problem, Record
+from afinador.data.schema_types import misspelt_object, unknown_type
+from afinador.data.shapes import Example
+
+UNKNOWN_TYPE = "unknown_schema_type"
+
+
+def doubts_about_tools(record: Record, example: Example) -> Iterator[Problem]:
+    """Yield the warnings about the tools of a record, and about a schema that is hardly meant as it is."""
+    left = _without_reply(example.messages or ())
+    if left is not None:
+        index, call_id = left
+        turns = record.fields.get("conversations")
+        # A conversation of turns may have its system text elsewhere.
+        place = (
+            f"messages[{index}]"
+            if turns is None
+            else f"conversations[{index - len(example.messages or ()) + len(turns)}]"
+        )
+        said = (
+            f"{record.place}: {place} calls a tool ({shortened(call_id)}), and no reply of a tool follows before the next "
+            "turn: OpenAI's format asks for one to each call, unless the record ends with it. Add it, or end the record there."
+        )
+        yield Problem("unreplied_call", said, record.line, place)
+    for index, tool in enumerate(example.tools or ()):
+        place = f"tools[{index}].function.parameters"
+        told = unknown_type(tool["function"].get("parameters") or {}, place)
+        if told is not None:
+            yield Problem(UNKNOWN_TYPE, f"{record.place}: {told} Correct it.", record.line, place)
+            break
+    schema = example.document.schema if example.document is not None else None
+    if schema is not None and (type := misspelt_object(schema)) is not None:
+        said = (
+            f"{record.place}: schema.type is {shortened(type)}, which no JSON Schema has, though it has 'properties': it is taken for a "
+            "template of the fields that are wanted, and the metadata are not held against it. Write 'object', if a JSON Schema is meant."
+        )
+        yield Problem(UNKNOWN_TYPE, said, record.line, "schema")
+
+
+def _without_reply(messages: tuple[dict[str, Any], ...]) -> tuple[int, str] | None:
+    """Return message and id of the first call without a reply before the next turn; the last message needs none."""
+    waiting: dict[str, int] = {}
+    for index, message in enumerate(messages):
+        if message["role"] == "tool":
+            waiting.pop(message["tool_call_id"], None)
+            continue
+        if waiting:
+            call_id, called = next(iter(waiting.items()))
+            return called, call_id
+        waiting = {call["id"]: index for call in message.get("tool_calls", ())}
+    return None
