@@ -231,6 +231,6 @@ def _check_tool_replies(messages: tuple[dict[str, Any], ...]) -> None:
         if message["role"] == "tool" and message["tool_call_id"] not in called:
             raise BadMessagesError(
                 "bad_tool_reply",
-                f"messages[{index}] replies to {shortened(message['tool_call_id'])}, which no call before it has.",
+                f"messages[{index}] replies to {shortened(message['tool_call_id'])}, which no call before it has. Add the call, or remove the reply.",
                 f"messages[{index}].tool_call_id",
             )

@@ -53,7 +53,7 @@ DECIDED = {file: verdict for verdict, files in _DECIDED.items() for file in file
 # Either half of a mixed file may be the wrong one; records of an array are counted, not lines.
 COUNTED_OTHERWISE = ("mixed_text_then_chat.jsonl", "json_array_")
 # A small file is worth a word, but is no verdict.
-REMEDY = re.compile(r"\. [A-Z]|must |; |, but |, so there is nothing| only the |, which no ")
+REMEDY = re.compile(r"\. [A-Z]|must |; ")
 NO_VERDICT = {"few_records"}
 
 
