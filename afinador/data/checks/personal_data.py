@@ -95,13 +95,6 @@ _BEFORE_KEY = "|".join(
     for word in ("api", "access", "account", "auth", "encryption", "private", "secret", "signing")
     for between in ("", "[_ -]")
 )
-_PASSWORD = rf"(?:{_any_case('passw')})(?i:or[dt]|d)|{_any_case('pwd')}|(?:{_any_case('contrase')})(?i:ñ|n\u0303?)[aA]"
-_BEFORE_KEY = "|".join(
-    rf"(?<={word}{between}key)"
-    for word in ("api", "access", "account", "auth", "encryption", "private", "secret", "signing")
-    for between in ("", "[_ -]")
-)
-_NAME_OF_KEY = rf"(?:{_any_case('key')})(?i:{_BEFORE_KEY})|{_any_case('secret', 'token')}"
 _PASSWORD = rf"""(?P<one>[^\s"'`<>(){{}}\[\],;\\$%*|!/~.][^\s"'`<>(){{}}\[\],;\\]{{{FEWEST_CHARACTERS - 1},100}}+)(?![(\[{{<])"""
 _KEY = rf"(?P<one>[A-Za-z0-9+/_.~-]{{{FEWEST_CHARACTERS_OF_KEY},2000}}+=*)(?![(\[{{<])"
 _IS = r"[ \t]{1,3}(?i:is|es|was|era)[ \t:]{1,3}[\"'`]?"
