@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from multiprocessing.connection import Connection, Pipe, wait
 from typing import Any, Generic, TypeVar
 
@@ -19,6 +19,7 @@ MOST_PROCESSES = 4
 """More are of no use: the one that adds up is busy then."""
 
 _SECONDS_TO_END = 5
+_SECONDS_TO_WAIT = 1.0
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
@@ -32,8 +33,13 @@ def processors() -> int:
 
 
 def in_order(
-    work: Callable[[Part], Result], parts: Iterable[Part], processes: int, *, ahead: int = 1
-) -> Iterator[tuple[Part, Result]]:
+    work: Callable[[Part], Result],
+    parts: Iterable[Part],
+    processes: int,
+    *,
+    ahead: int = 1,
+    waiting: Callable[[], None] | None = None,
+) -> Generator[tuple[Part, Result]]:
     """Yield parts with what became of each, in their order; no more of them are held than the processes work on.
 
     Args:
@@ -44,6 +50,7 @@ def in_order(
             was ended, this one does.
         ahead: How many parts each is given at once. More than one only of parts that are small: a process that sends a
             large result and one that sends it a large part would wait for each other.
+        waiting: Is called about once a second while nothing comes.
     """
     if processes == 1:
         for part in parts:
@@ -51,14 +58,18 @@ def in_order(
         return
     workers: list[_Worker[Part, Result]] = [_Worker(work) for _ in range(processes)]
     try:
-        yield from _shared(work, iter(parts), workers, ahead)
+        yield from _shared(work, iter(parts), workers, ahead, waiting)
     finally:
         for worker in workers:
             worker.end()
 
 
 def _shared(
-    work: Callable[[Part], Result], parts: Iterator[Part], workers: list[_Worker[Part, Result]], ahead: int
+    work: Callable[[Part], Result],
+    parts: Iterator[Part],
+    workers: list[_Worker[Part, Result]],
+    ahead: int,
+    waiting: Callable[[], None] | None,
 ) -> Iterator[tuple[Part, Result]]:
     order: deque[tuple[int, Part]] = deque()
     done: dict[int, Result] = {}
@@ -81,7 +92,10 @@ def _shared(
             if is_last:
                 return
             continue
-        for worker in _answering(workers):
+        answering = _answering(workers)
+        if not answering and waiting is not None:
+            waiting()
+        for worker in answering:
             done.update(worker.answer())
         for lost, part in [given for worker in workers for given in worker.lost()]:
             done[lost] = work(part)
@@ -89,7 +103,8 @@ def _shared(
 
 def _answering(workers: list[_Worker[Part, Result]]) -> list[_Worker[Part, Result]]:
     by_connection = {worker.connection: worker for worker in workers if worker.given}
-    return [by_connection[connection] for connection in wait(list(by_connection)) if isinstance(connection, Connection)]
+    ready = wait(list(by_connection), _SECONDS_TO_WAIT)
+    return [by_connection[connection] for connection in ready if isinstance(connection, Connection)]
 
 
 class _Worker(Generic[Part, Result]):
