@@ -47,7 +47,7 @@ def in_order(
             part itself.
         parts: Asked for one by one.
         processes: 1 for this one alone; else so many others do the work. What one of them leaves undone because it
-            was ended, this one does.
+            was ended, or could not do for an error, this one does in its turn.
         ahead: How many parts each is given at once. More than one only of parts that are small: a process that sends a
             large result and one that sends it a large part would wait for each other.
         waiting: Is called about once a second while nothing comes.
@@ -73,6 +73,7 @@ def _shared(
 ) -> Iterator[tuple[Part, Result]]:
     order: deque[tuple[int, Part]] = deque()
     done: dict[int, Result] = {}
+    lost: set[int] = set()
     number, is_last = 0, False
     while True:
         for worker in workers:
@@ -85,9 +86,9 @@ def _shared(
                 order.append((number, part))
                 worker.give(number, part)
                 number += 1
-        while order and order[0][0] in done:
+        while order and (order[0][0] in done or order[0][0] in lost):
             first, part = order.popleft()
-            yield part, done.pop(first)
+            yield part, done.pop(first) if first in done else work(part)
         if not order:
             if is_last:
                 return
@@ -97,8 +98,7 @@ def _shared(
             waiting()
         for worker in answering:
             done.update(worker.answer())
-        for lost, part in [given for worker in workers for given in worker.lost()]:
-            done[lost] = work(part)
+        lost.update(number for worker in workers for number in worker.lost())
 
 
 def _answering(workers: list[_Worker[Part, Result]]) -> list[_Worker[Part, Result]]:
@@ -108,11 +108,11 @@ def _answering(workers: list[_Worker[Part, Result]]) -> list[_Worker[Part, Resul
 
 
 class _Worker(Generic[Part, Result]):
-    """One process, and the parts that it was given and has not answered yet."""
+    """One process, and the numbers of the parts that it was given and has not answered yet."""
 
     def __init__(self, work: Callable[[Part], Result]) -> None:
         self.connection, others = Pipe()
-        self.given: deque[tuple[int, Part]] = deque()
+        self.given: deque[int] = deque()
         self._is_lost = False
         self._process = subprocess.Popen(
             [sys.executable, "-m", __name__, str(others.fileno())], pass_fds=[others.fileno()], stdin=subprocess.DEVNULL
@@ -121,7 +121,7 @@ class _Worker(Generic[Part, Result]):
         self._send(work)
 
     def give(self, number: int, part: Part) -> None:
-        self.given.append((number, part))
+        self.given.append(number)
         self._send(part)
 
     def answer(self) -> dict[int, Result]:
@@ -130,16 +130,15 @@ class _Worker(Generic[Part, Result]):
         except (EOFError, OSError):
             self._is_lost = True
             return {}
-        number, _ = self.given.popleft()
-        return {number: result}
+        return {self.given.popleft(): result}
 
-    def lost(self) -> list[tuple[int, Part]]:
-        """Return the parts that will not be answered any more."""
+    def lost(self) -> list[int]:
+        """Return the numbers of the parts that will not be answered any more."""
         if not self._is_lost:
             return []
-        parts = list(self.given)
+        numbers = list(self.given)
         self.given.clear()
-        return parts
+        return numbers
 
     def end(self) -> None:
         self.connection.close()

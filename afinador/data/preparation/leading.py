@@ -5,18 +5,15 @@ Who cannot bring a part to its end, for a record that is refused or for what bec
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from afinador.data.lines import Part
 from afinador.data.preparation.pipeline import Pipeline
 from afinador.data.preparation.rows import Row, Tally
-from afinador.data.preparation.sources import records_of_part
-from afinador.data.records import Record
+from afinador.data.preparation.sources import AnyPart, packed, records_of_part, size_of
 from afinador.data.writers import json_line
 from afinador.errors import AfinadorError
 
@@ -43,10 +40,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Leading:
-    """Takes parts of a file of JSON Lines in UTF-8 through steps that look at each row by itself.
+    """Takes parts of a data set through steps that look at each row by itself.
 
     Attributes:
-        path: Of the file.
+        path: Of its file.
         name: The data set's.
         steps: As they were written.
         makes_lines: Whether nothing follows but that rows are written, as JSON Lines.
@@ -57,12 +54,12 @@ class Leading:
     steps: list[Any]
     makes_lines: bool
 
-    def __call__(self, part: Part) -> Outcome:
+    def __call__(self, part: AnyPart) -> Outcome:
         """Return what became of a part."""
         rows = self._pipeline.run(records_of_part(self.path, part), self.name)
         made: list[bytes] | None = None
         try:
-            if part.size <= MOST_BYTES:
+            if size_of(part) <= MOST_BYTES:
                 made = self._made(rows)
         except (AfinadorError, UnicodeEncodeError):
             pass  # said by who takes the part next, once all before it is done
@@ -82,13 +79,3 @@ class Leading:
             if size > MOST_BYTES:
                 return None
         return made
-
-
-def packed(record: Record) -> bytes:
-    """Return a record as bytes, which take a fraction of its memory."""
-    return pickle.dumps((record.line, record.fields, record.unit, record.origin))
-
-
-def unpacked(made: bytes) -> Row:
-    """Return the row of a record that ``packed`` has made into bytes, in a process of ours."""
-    return Row(Record(*pickle.loads(made)))

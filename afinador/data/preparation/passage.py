@@ -12,12 +12,11 @@ from contextlib import ExitStack, closing
 from types import TracebackType
 from typing import Literal, TypeVar
 
-from afinador.data.lines import parts_of
 from afinador.data.preparation import patterns
-from afinador.data.preparation.leading import Leading, Outcome, unpacked
+from afinador.data.preparation.leading import Leading, Outcome
 from afinador.data.preparation.pipeline import Pipeline
 from afinador.data.preparation.rows import Row
-from afinador.data.preparation.sources import Source, records_of_part
+from afinador.data.preparation.sources import Source, line_of, records_of_part, unpacked
 from afinador.data.processes import in_order, processors
 from afinador.data.records import Problem, Record
 
@@ -31,10 +30,11 @@ Progress = Callable[[Literal["reading", "writing"], int], None]
 """Is told on which line or record reading is, or how many rows have come through all steps."""
 
 
-def processes_for(source: Source) -> int:
+def processes_for(source: Source, pipeline: Pipeline) -> int:
     """Return how many processes are worth their start for a data set; 1 means none but this one."""
     is_large = source.path.is_file() and source.path.stat().st_size >= BYTES_WORTH_A_START
-    return processors() if is_large else 1
+    # What has no lines is read here and handed over.
+    return processors() if is_large and (pipeline.leads_heavily or source.has_lines()) else 1
 
 
 class Passage:
@@ -45,7 +45,7 @@ class Passage:
         name: The data set's, for messages.
         pipeline: The steps.
         processes: How many take the leading steps, 1 for this one alone; by default as many as are worth their start.
-            What is no ``Source`` that has parts is taken by this one.
+            What is no ``Source`` is taken by this one.
         progress: Is told, now and then, how far it is.
         watch: Is called with every record or part, and about once a second while there is none.
 
@@ -78,7 +78,7 @@ class Passage:
     def rows(self) -> Iterator[Row]:
         """Yield what comes through all steps; errors as of ``Pipeline.run``."""
         led = self._led(makes_lines=False)
-        rows = (unpacked(each) if isinstance(each, bytes) else each for each in led)
+        rows = (Row(unpacked(each)) if isinstance(each, bytes) else each for each in led)
         return self._told(self._pipeline.follow(rows))
 
     def lines(self) -> Iterator[Record | bytes]:
@@ -91,15 +91,15 @@ class Passage:
     def _led(self, *, makes_lines: bool) -> Iterator[Row | bytes]:
         source = self._found
         if isinstance(source, Source) and self._pipeline.leading:
-            processes = self._processes or processes_for(source)
-            if processes > 1 and source.has_parts():
+            processes = self._processes or processes_for(source, self._pipeline)
+            if processes > 1:
                 return self._shared(source, processes, makes_lines)
         return self._pipeline.lead(self._counted(source), self._name)
 
     def _shared(self, source: Source, processes: int, makes_lines: bool) -> Iterator[Row | bytes]:
         leading = Leading(source.path, self._name, self._pipeline.leading, makes_lines)
-        parts = parts_of(source.path, PART_BYTES)
-        outcomes = in_order(leading, parts, processes, ahead=2, waiting=self._watch)
+        ahead = 2 if source.has_lines() else 1
+        outcomes = in_order(leading, source.parts(PART_BYTES), processes, ahead=ahead, waiting=self._watch)
         for part, outcome in self._stack.enter_context(closing(outcomes)):
             if self._watch is not None:
                 self._watch()
@@ -108,7 +108,7 @@ class Passage:
                 found = self._counted(records_of_part(source.path, part))
                 yield from self._pipeline.lead(found, self._name)
             else:
-                self._tell("reading", part.first_line)
+                self._tell("reading", line_of(part))
                 yield from made
 
     def _accepted(self, outcome: Outcome) -> list[bytes] | None:

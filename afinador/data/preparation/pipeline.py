@@ -158,6 +158,11 @@ class Pipeline:
         return rows
 
     @property
+    def leads_heavily(self) -> bool:
+        """Whether a leading step is heavy."""
+        return any(STEPS[step.type].is_heavy for step in self._steps[: len(self.leading)])
+
+    @property
     def leads_through(self) -> bool:
         """Whether all steps are leading ones."""
         return len(self.leading) == len(self._steps)

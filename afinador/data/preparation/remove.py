@@ -27,4 +27,5 @@ KIND = StepKind(
     keys={"fields": "their names: `[id, url]`"},
     make=_make,
     is_by_row=True,
+    is_heavy=False,
 )

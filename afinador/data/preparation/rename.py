@@ -41,4 +41,5 @@ KIND = StepKind(
     keys={"fields": "old and new names: `{question: prompt, answer: completion}`"},
     make=_make,
     is_by_row=True,
+    is_heavy=False,
 )

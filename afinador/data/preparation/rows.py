@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from afinador.data.preparation.settings import Settings
@@ -89,6 +89,7 @@ class StepKind:
         description: One sentence.
         make: Reads the settings of one step, at once, and gives what does the work.
         is_by_row: Whether it looks at each row by itself, so that rows may be shared among processes.
+        is_heavy: Whether it takes longer than to hand a row to another process and back.
     """
 
     name: str
@@ -96,8 +97,10 @@ class StepKind:
     keys: Mapping[str, str]
     make: Callable[[Settings, Means], Work]
     is_by_row: bool = False
+    is_heavy: bool = True
 
 
 def with_fields(row: Row, fields: dict[str, Any]) -> Row:
     """Return a row with other fields."""
-    return Row(replace(row.record, fields=fields), row.part)
+    record = row.record
+    return Row(Record(record.line, fields, record.unit, record.origin), row.part)

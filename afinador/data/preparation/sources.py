@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from afinador.data.compressed import is_compressed
 from afinador.data.detection import encoding_of
-from afinador.data.lines import Part, raw_lines_of
+from afinador.data.lines import Part, parts_of, raw_lines_of
 from afinador.data.readers import read_records, record_of_raw_line
 from afinador.data.records import Format, Problem, Record
 
 if TYPE_CHECKING:
     from afinador.schemas.datasets import DatasetReading
+
+AnyPart = Part | list[bytes]
+"""Of a data set: lines of its file, or packed what was read of it."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,11 @@ class Source:
         """Read it; see ``read_records``."""
         return read_records(self.path, self.format, self.reading)
 
-    def has_parts(self) -> bool:
+    def parts(self, part_bytes: int) -> Iterator[AnyPart]:
+        """Yield parts of about so many bytes, in order; only what ``has_lines`` is not read here for that."""
+        return parts_of(self.path, part_bytes) if self.has_lines() else _batches(self, part_bytes // 4)
+
+    def has_lines(self) -> bool:
         """Tell whether it is a file of JSON Lines in UTF-8, taken as they are, whose parts are read as the whole is."""
         if self.format != "jsonl" or is_compressed(self.path) or (self.reading is not None and self.reading.mapping):
             return False
@@ -44,7 +52,42 @@ class Source:
         return encoding_of(self.path, self.reading.encoding if self.reading else None) == "utf-8-sig"
 
 
-def records_of_part(path: Path, part: Part) -> Iterator[Record | Problem]:
-    """Yield what is in a part of a file of JSON Lines in UTF-8."""
+def records_of_part(path: Path, part: AnyPart) -> Iterator[Record | Problem]:
+    """Yield what is in a part of a data set, whose file it is."""
+    if isinstance(part, list):
+        return map(unpacked, part)
     found = (record_of_raw_line(number, raw) for number, raw in raw_lines_of(path, part))
     return (record for record in found if record is not None)
+
+
+def size_of(part: AnyPart) -> int:
+    """Return how many bytes a part has."""
+    return sum(map(len, part)) if isinstance(part, list) else part.size
+
+
+def line_of(part: AnyPart) -> int:
+    """Return a line on which a part is, or a number of a record in it."""
+    return unpacked(part[-1]).line if isinstance(part, list) else part.first_line
+
+
+def packed(found: Record | Problem) -> bytes:
+    """Return it as bytes, for a process of ours; they take a fraction of its memory."""
+    return pickle.dumps(found)
+
+
+def unpacked(made: bytes) -> Any:
+    """Return what ``packed`` has made into bytes."""
+    return pickle.loads(made)
+
+
+def _batches(source: Source, part_bytes: int) -> Iterator[list[bytes]]:
+    batch: list[bytes] = []
+    size = 0
+    for found in source:
+        batch.append(packed(found))
+        size += len(batch[-1])
+        if size >= part_bytes:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch

@@ -15,7 +15,7 @@ import pytest
 
 from afinador.data import processes
 from afinador.data.lines import Part, parts_of
-from afinador.data.preparation import Means, Pipeline, Source, passage, patterns, prepare_file
+from afinador.data.preparation import Means, Pipeline, Source, passage, patterns, prepare_file, sources
 from afinador.data.preparation.leading import MOST_BYTES, Leading
 from afinador.data.preparation.passage import Passage
 from afinador.errors import DataError
@@ -113,23 +113,17 @@ def test_steps_that_follow_see_the_rows_in_their_order(rows: Path, started: list
 
 
 @pytest.mark.parametrize(
-    ("line", "text", "said"),
+    ("text", "said"),
     [
-        (420, '{"text": "one two three", "label": 1, "id": 1} x', "rows.jsonl: Line 429 goes on after its JSON object"),
-        (420, '{"text": "one two three", "id": 1}', "Line 429 has no field 'label'"),
-        (
-            420,
-            '{"text": "one two \\ud800", "label": "a"}',
-            "rows.jsonl: Line 429 is no JSON: it holds half a surrogate",
-        ),
+        ('{"text": "one two three", "label": 1, "id": 1} x', "rows.jsonl: Line 429 goes on after its JSON object"),
+        # Which takes so long that the errors behind it are met before.
+        (json.dumps({"text": "1 " * 100_000, "id": 1}), "Line 429 has no field 'label'"),
     ],
 )
 def test_the_first_error_is_that_of_one_process(
-    line: int, text: str, said: str, rows: Path, started: list[subprocess.Popen[bytes]]
+    text: str, said: str, rows: Path, started: list[subprocess.Popen[bytes]]
 ) -> None:
-    good = list(lines())
-    bad = [text + "\n", *["{\n"] * (len(good) - line - 1)]
-    rows.write_text("".join([*good[:line], *bad]))
+    rows.write_text("".join([*list(lines())[:420], text + "\n", *["{\n"] * 400]))
     errors = []
     for several in (1, 2):
         with pytest.raises(DataError) as refused:
@@ -172,7 +166,7 @@ def test_no_more_is_read_than_is_worked_on(
             asked.append(part)
             yield part
 
-    monkeypatch.setattr(passage, "parts_of", watched)
+    monkeypatch.setattr(sources, "parts_of", watched)
     with Passage(Source(rows, "jsonl"), rows.name, Pipeline(ROW_STEPS)) as way:
         assert b"number <1>" in next(way.lines())
         assert len(asked) <= 8
@@ -180,22 +174,40 @@ def test_no_more_is_read_than_is_worked_on(
     assert [process.poll() for process in started] == [0, 0]
 
 
-def test_what_is_small_or_has_no_parts_starts_no_process(
+def test_what_is_small_or_light_starts_no_process(
     rows: Path, started: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    steps = [{"type": "remove", "fields": ["id"]}]
+
     def processes_of(**options: Any) -> int:
         started.clear()
-        prepare_file(rows, ROW_STEPS[:1], target=rows.parent / "made.jsonl", overwrite=True, **options)
+        prepare_file(rows, steps, target=rows.parent / "made.jsonl", overwrite=True, **options)
         return len(started)
 
     mapping = DatasetReading.model_validate({"mapping": {"text": "text"}})
-    assert processes_of(reading=mapping) == processes_of(reading=mapping, processes=2) == 0
+    assert processes_of(reading=mapping) == 0
     monkeypatch.setattr(passage, "BYTES_WORTH_A_START", rows.stat().st_size + 1)
     assert processes_of() == 0
+
+
+def test_what_has_no_lines_of_its_own_is_handed_over(rows: Path, started: list[subprocess.Popen[bytes]]) -> None:
+    source = rows.with_name("rows.csv")
+    prepare_file(rows, [{"type": "remove", "fields": ["id"]}], target=source, processes=1)
+    alone, steps = made(source, ROW_STEPS[:3], "made.jsonl", processes=1)
+    shared, shared_steps = made(source, ROW_STEPS[:3], "made.jsonl")
+    assert len(started) == 2 and shared_steps == steps and shared["made.jsonl"] == alone["made.jsonl"]
+    bad = {"type": "filter", "condition": "text != 'the number 444' or id > 3"}
+    for several in (1, 2):
+        with pytest.raises(DataError, match="Line 445 has no field 'id'"):
+            made(source, [ROW_STEPS[0], bad], "other.jsonl", processes=several)
+
+
+def test_lines_are_not_parted_where_an_object_takes_several(rows: Path) -> None:
+    assert Source(rows, "jsonl").has_lines()
     rows.write_text("{\n}\n")
-    with pytest.raises(DataError, match=r"rows\.jsonl: Line 1 opens an object that goes on in the next lines"):
-        processes_of(processes=2)
-    assert not started
+    assert not Source(rows, "jsonl").has_lines()
+    [packed] = Source(rows, "jsonl").parts(1500)
+    assert isinstance(packed, list) and "opens an object that goes on" in sources.unpacked(packed[0]).message
 
 
 def test_a_share_of_the_processors_is_kept_to(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,3 +225,10 @@ def test_who_waits_is_called_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
         (0.0, None),
     ]
     assert len(called) > 3
+
+
+def test_errors_are_met_in_the_order_of_the_parts() -> None:
+    takes_longer = "[" + "1," * 1_000_000 + "x"
+    with pytest.raises(json.JSONDecodeError) as met:
+        list(processes.in_order(json.loads, [takes_longer, "x"], 2))
+    assert met.value.pos == 2_000_001
