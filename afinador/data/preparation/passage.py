@@ -12,17 +12,20 @@ from contextlib import ExitStack, closing
 from types import TracebackType
 from typing import Literal, TypeVar
 
+from afinador.data.lines import parts_of
 from afinador.data.preparation import patterns
 from afinador.data.preparation.leading import Leading, Outcome
 from afinador.data.preparation.pipeline import Pipeline
 from afinador.data.preparation.rows import Row
-from afinador.data.preparation.sources import Source, line_of, records_of_part, unpacked
+from afinador.data.preparation.sources import AnyPart, Source, batches_of, line_of, records_of_part, unpacked
 from afinador.data.processes import in_order, processors
 from afinador.data.records import Problem, Record
 
 BYTES_WORTH_A_START = 16 * 2**20
 """A process needs half a second until it can begin; in that time one alone prepares some megabytes."""
 PART_BYTES = 2**18
+BATCH_BYTES = 2**16
+"""So much can be sent to a process that does not listen yet."""
 TOLD_EVERY = 100
 
 Item = TypeVar("Item")
@@ -98,11 +101,12 @@ class Passage:
 
     def _shared(self, source: Source, processes: int, makes_lines: bool) -> Iterator[Row | bytes]:
         leading = Leading(source.path, self._name, self._pipeline.leading, makes_lines)
-        ahead = 2 if source.has_lines() else 1
-        outcomes = in_order(leading, source.parts(PART_BYTES), processes, ahead=ahead, waiting=self._watch)
-        for part, outcome in self._stack.enter_context(closing(outcomes)):
-            if self._watch is not None:
-                self._watch()
+        has_lines = source.has_lines()
+        parts: Iterator[AnyPart] = (
+            parts_of(source.path, PART_BYTES) if has_lines else batches_of(self._watched(source), BATCH_BYTES)
+        )
+        outcomes = in_order(leading, parts, processes, ahead=2 if has_lines else 1, waiting=self._watch)
+        for part, outcome in self._watched(self._stack.enter_context(closing(outcomes))):
             made = self._accepted(outcome)
             if made is None:
                 found = self._counted(records_of_part(source.path, part))
@@ -125,13 +129,17 @@ class Passage:
         return outcome.made
 
     def _counted(self, found: Iterable[Record | Problem]) -> Iterator[Record | Problem]:
-        for record in found:
+        for record in self._watched(found):
             self.read += 1
-            if self._watch is not None:
-                self._watch()
             if self.read % TOLD_EVERY == 0:
                 self._tell("reading", record.line or self.read)
             yield record
+
+    def _watched(self, coming: Iterable[Item]) -> Iterator[Item]:
+        for each in coming:
+            if self._watch is not None:
+                self._watch()
+            yield each
 
     def _told(self, rows: Iterator[Item]) -> Iterator[Item]:
         for number, row in enumerate(rows, start=1):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from afinador.data.compressed import is_compressed
 from afinador.data.detection import encoding_of
-from afinador.data.lines import Part, parts_of, raw_lines_of
+from afinador.data.lines import Part, raw_lines_of
 from afinador.data.readers import read_records, record_of_raw_line
 from afinador.data.records import Format, Problem, Record
 
@@ -38,10 +38,6 @@ class Source:
     def __iter__(self) -> Iterator[Record | Problem]:
         """Read it; see ``read_records``."""
         return read_records(self.path, self.format, self.reading)
-
-    def parts(self, part_bytes: int) -> Iterator[AnyPart]:
-        """Yield parts of about so many bytes, in order; only what ``has_lines`` is not read here for that."""
-        return parts_of(self.path, part_bytes) if self.has_lines() else _batches(self, part_bytes // 4)
 
     def has_lines(self) -> bool:
         """Tell whether it is a file of JSON Lines in UTF-8, taken as they are, whose parts are read as the whole is."""
@@ -80,13 +76,14 @@ def unpacked(made: bytes) -> Any:
     return pickle.loads(made)
 
 
-def _batches(source: Source, part_bytes: int) -> Iterator[list[bytes]]:
+def batches_of(found: Iterable[Record | Problem], batch_bytes: int) -> Iterator[list[bytes]]:
+    """Yield what was read, packed, in parts of about so many bytes, in order."""
     batch: list[bytes] = []
     size = 0
-    for found in source:
-        batch.append(packed(found))
+    for each in found:
+        batch.append(packed(each))
         size += len(batch[-1])
-        if size >= part_bytes:
+        if size >= batch_bytes:
             yield batch
             batch, size = [], 0
     if batch:

@@ -15,7 +15,7 @@ import pytest
 
 from afinador.data import processes
 from afinador.data.lines import Part, parts_of
-from afinador.data.preparation import Means, Pipeline, Source, passage, patterns, prepare_file, sources
+from afinador.data.preparation import Means, Pipeline, Source, passage, patterns, prepare_file
 from afinador.data.preparation.leading import MOST_BYTES, Leading
 from afinador.data.preparation.passage import Passage
 from afinador.errors import DataError
@@ -44,6 +44,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
     monkeypatch.setattr(passage, "processors", lambda: 2)
     monkeypatch.setattr(passage, "BYTES_WORTH_A_START", 1)
     monkeypatch.setattr(passage, "PART_BYTES", 1500)
+    monkeypatch.setattr(passage, "BATCH_BYTES", 1500)
     return started
 
 
@@ -166,7 +167,7 @@ def test_no_more_is_read_than_is_worked_on(
             asked.append(part)
             yield part
 
-    monkeypatch.setattr(sources, "parts_of", watched)
+    monkeypatch.setattr(passage, "parts_of", watched)
     with Passage(Source(rows, "jsonl"), rows.name, Pipeline(ROW_STEPS)) as way:
         assert b"number <1>" in next(way.lines())
         assert len(asked) <= 8
@@ -206,8 +207,6 @@ def test_lines_are_not_parted_where_an_object_takes_several(rows: Path) -> None:
     assert Source(rows, "jsonl").has_lines()
     rows.write_text("{\n}\n")
     assert not Source(rows, "jsonl").has_lines()
-    [packed] = Source(rows, "jsonl").parts(1500)
-    assert isinstance(packed, list) and "opens an object that goes on" in sources.unpacked(packed[0]).message
 
 
 def test_a_share_of_the_processors_is_kept_to(monkeypatch: pytest.MonkeyPatch) -> None:
