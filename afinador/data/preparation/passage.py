@@ -48,7 +48,7 @@ class Passage:
         name: The data set's, for messages.
         pipeline: The steps.
         processes: How many take the leading steps, 1 for this one alone; by default as many as are worth their start.
-            What is no ``Source`` is taken by this one.
+            What is no ``Source``, or a custom one, is taken by this one.
         progress: Is told, now and then, how far it is.
         watch: Is called with every record or part, and about once a second while there is none.
 
@@ -93,7 +93,8 @@ class Passage:
 
     def _led(self, *, makes_lines: bool) -> Iterator[Row | bytes]:
         source = self._found
-        if isinstance(source, Source) and self._pipeline.leading:
+        # A loader may yield values that no other process knows.
+        if isinstance(source, Source) and source.format != "custom" and self._pipeline.leading:
             processes = self._processes or processes_for(source, self._pipeline)
             if processes > 1:
                 return self._shared(source, processes, makes_lines)

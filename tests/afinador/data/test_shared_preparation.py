@@ -189,6 +189,10 @@ def test_what_is_small_or_light_starts_no_process(
     assert processes_of(reading=mapping) == 0
     monkeypatch.setattr(passage, "BYTES_WORTH_A_START", rows.stat().st_size + 1)
     assert processes_of() == 0
+    custom = Passage(Source(rows, "custom"), rows.name, Pipeline(ROW_STEPS), 2)
+    with pytest.raises(DataError, match="A custom data set needs a loader"):
+        next(custom.lines())
+    assert not started
 
 
 def test_what_has_no_lines_of_its_own_is_handed_over(rows: Path, started: list[subprocess.Popen[bytes]]) -> None:
