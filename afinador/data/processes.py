@@ -76,7 +76,8 @@ def _shared(
     lost: set[int] = set()
     number, is_last = 0, False
     while True:
-        for worker in workers:
+        # Those that have ended are asked only where there are no others: for this one to do the part.
+        for worker in [worker for worker in workers if not worker.is_lost] or workers:
             while not is_last and len(worker.given) < ahead and len(order) < 4 * len(workers):
                 try:
                     part = next(parts)
@@ -113,7 +114,7 @@ class _Worker(Generic[Part, Result]):
     def __init__(self, work: Callable[[Part], Result]) -> None:
         self.connection, others = Pipe()
         self.given: deque[int] = deque()
-        self._is_lost = False
+        self.is_lost = False
         self._process = subprocess.Popen(
             [sys.executable, "-m", __name__, str(others.fileno())], pass_fds=[others.fileno()], stdin=subprocess.DEVNULL
         )
@@ -128,13 +129,13 @@ class _Worker(Generic[Part, Result]):
         try:
             result = self.connection.recv()
         except (EOFError, OSError):
-            self._is_lost = True
+            self.is_lost = True
             return {}
         return {self.given.popleft(): result}
 
     def lost(self) -> list[int]:
         """Return the numbers of the parts that will not be answered any more."""
-        if not self._is_lost:
+        if not self.is_lost:
             return []
         numbers = list(self.given)
         self.given.clear()
