@@ -22,7 +22,7 @@ check: $(STAMP)  ## Format, lint, types, import contracts, generated documents
 	@$(VENV)/bin/ruff format --check . && $(VENV)/bin/ruff check . && $(VENV)/bin/mypy && $(VENV)/bin/lint-imports && $(RUN) docs/generate.py --check
 
 bench: $(STAMP)  ## The measurements of bench/README.md, one after the other
-	@for each in command_line api_answers service events checkpoint_stall resume validate_1gb training; do echo "$$each:"; $(RUN) -m bench.$$each || exit 1; done
+	@for each in command_line api_answers service events checkpoint_stall resume validate_1gb prepare training; do echo "$$each:"; $(RUN) -m bench.$$each || exit 1; done
 
 docs: $(STAMP)   ## Write the generated references again
 	@$(RUN) docs/generate.py

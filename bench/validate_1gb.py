@@ -71,9 +71,9 @@ def compared(path: Path, ways: list[str], repeat: int) -> dict:
     return best
 
 
-def measured(way: str, path: Path) -> dict:
+def measured(way: str, path: Path, module: str = "bench.validate_1gb") -> dict:
     """Read a file in a process of its own; return what it tells, with the peak memory of it and all below it."""
-    command = [sys.executable, "-m", "bench.validate_1gb", "--read", way, str(path)]
+    command = [sys.executable, "-m", module, "--read", way, str(path)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     peak = 0
     ended = threading.Event()

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Iterator
 
 from afinador.data.preparation import STEPS, expressions
+from afinador.data.preparation.passage import BYTES_WORTH_A_START
 from afinador.data.shapes import SHAPES, convertible_to
 
 EXAMPLE = """\
@@ -44,6 +45,11 @@ def preparation() -> Iterator[str]:
     yield "[`afinador.fine_tuning`](python.md#jobs-on-this-machine-without-a-service) here; over REST `POST /datasets/prepare`. Records go through one at a"
     yield "time; what a step has to put aside lies in temporary files (`TMPDIR`), up to three times the data set. In memory are held only: hashes of"
     yield "records (`deduplicate`, `split`), of a `shuffle` 16 MB at a time, the documents of `raft`, of which there may be so many only."
+    yield ""
+    by_row = [f"`{kind.name}`" for kind in STEPS.values() if kind.is_by_row]
+    yield f"Of a file of {BYTES_WORTH_A_START >> 20} MB or more several processes take the first steps, as far as they are {', '.join(by_row[:-1])} or {by_row[-1]}"
+    yield "and count no tokens: as many as there are processors (`OMP_NUM_THREADS` sets another number), four at most. So such steps are best put first. JSON Lines"
+    yield "in UTF-8 gain the most, for these they read and write, too. The result is the same, however many there are; small files start none."
     yield ""
     yield "A pipeline file holds `steps:` with the list, or the bare list. The service checks what it has made as it checks an upload; a file that cannot"
     yield "be trained on is kept and named, and the command then returns 1."

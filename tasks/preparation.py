@@ -6,7 +6,7 @@ import logging
 import shutil
 import socket
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,10 +18,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from afinador.config.spec import DataFile
 from afinador.data.detection import detect_format
-from afinador.data.preparation import Means, Pipeline, Prepared, format_of_name, run_to_file
+from afinador.data.preparation import Means, Pipeline, Prepared, Source, format_of_name, run_to_file
 from afinador.data.preparation.pipeline import required
-from afinador.data.readers import read_records
-from afinador.data.records import Problem, Record
+from afinador.data.records import Record
 from afinador.data.token_process import TokenProcess
 from afinador.errors import AfinadorError, IllegalTransitionError
 from afinador.figures import counted
@@ -54,17 +53,15 @@ class Work:
     folder: Path
     _beaten_at: float = 0.0
 
-    def watched(self, found: Iterable[Record | Problem]) -> Iterator[Record | Problem]:
-        """Yield what is read, and say about once a second that this process lives.
+    def watch(self) -> None:
+        """Say about once a second that this process lives; to be called more often.
 
         Raises:
             IllegalTransitionError: The preparation is another run's by now.
         """
-        for record in found:
-            if time.monotonic() - self._beaten_at >= BEAT_SECONDS:
-                self._beaten_at = time.monotonic()
-                self._beat()
-            yield record
+        if time.monotonic() - self._beaten_at >= BEAT_SECONDS:
+            self._beaten_at = time.monotonic()
+            self._beat()
 
     def _beat(self) -> None:
         try:
@@ -116,10 +113,12 @@ def take_steps(work: Work, source: Path, file: File) -> Prepared:
         NotFoundError: The base model is gone.
     """
     target = work.folder / "made" / Path(work.row.output).name
-    found = work.watched(_records(source, file))
+    found = _source(source, file)
     with _means(work) as means:
         pipeline = Pipeline(work.row.pipeline["steps"], means)
-        prepared = run_to_file(found, file.filename, pipeline, target, format_of_name(work.row.output))
+        prepared = run_to_file(
+            found, file.filename, pipeline, target, format_of_name(work.row.output), watch=work.watch
+        )
     for number, step in enumerate(prepared.steps, start=1):
         logger.info(
             "Step %d, %s: %d rows in, %d out, %d changed.", number, step.type, step.rows_in, step.rows_out, step.changed
@@ -193,12 +192,12 @@ def _means(work: Work) -> Iterator[Means]:
 def _documents(work: Work, reference: str) -> Iterator[Record]:
     with work.memory.database.reading() as session:
         file = files.find(session, work.row.organization_id, reference, param="steps")
-    return required(_records(_local(work, file), file), file.filename)
+    return required(_source(_local(work, file), file), file.filename)
 
 
-def _records(path: Path, file: File) -> Iterator[Record | Problem]:
+def _source(path: Path, file: File) -> Source:
     reading = DatasetReading.model_validate(file.reading) if file.reading else None
-    return read_records(path, detect_format(path, file.filename, reading), reading)
+    return Source(path, detect_format(path, file.filename, reading), reading)
 
 
 def _local(work: Work, file: File) -> Path:

@@ -62,6 +62,49 @@ def raw_lines(path: Path) -> Iterator[tuple[int, bytes]]:
             yield number, raw.removeprefix(BYTE_ORDER_MARK) if number == 1 else raw
 
 
+@dataclass(frozen=True)
+class Part:
+    """A part of a file, of whole lines.
+
+    Attributes:
+        offset: Bytes before it.
+        size: Its own, in bytes.
+        first_line: The number of its first line, from 1.
+    """
+
+    offset: int
+    size: int
+    first_line: int
+
+
+def parts_of(path: Path, part_bytes: int) -> Iterator[Part]:
+    """Yield the parts of a file of lines, in order, each of so many bytes and what is missing of its last line.
+
+    Of a line that is too long no more than a part is held.
+    """
+    with path.open("rb") as file:
+        offset, first_line = 0, 1
+        while raw := file.read(part_bytes):
+            size, lines, end = len(raw), raw.count(b"\n"), raw
+            while not end.endswith(b"\n") and (end := file.readline(part_bytes)):
+                size += len(end)
+            lines += end is not raw and end.endswith(b"\n")
+            yield Part(offset, size, first_line)
+            offset, first_line = offset + size, first_line + lines
+
+
+def raw_lines_of(path: Path, part: Part) -> Iterator[tuple[int, bytes]]:
+    """Yield of a part of a file what ``raw_lines`` yields of all of it."""
+    with path.open("rb") as file:
+        file.seek(part.offset)
+        left = part.size
+        for number, raw in enumerate(bounded_lines(file), start=part.first_line):
+            yield number, raw.removeprefix(BYTE_ORDER_MARK) if number == 1 else raw
+            left -= len(raw)
+            if left <= 0 or len(raw) > LONGEST_LINE_BYTES:
+                return  # one that is too long is the last of its part
+
+
 def decoded(number: int, raw: bytes, codec: str) -> Line:
     """Return the line that bytes are, with its problem if they are too many or not of the encoding."""
     if len(raw) > LONGEST_LINE_BYTES:

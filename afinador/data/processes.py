@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from multiprocessing.connection import Connection, Pipe, wait
 from typing import Any, Generic, TypeVar
 
@@ -19,6 +19,7 @@ MOST_PROCESSES = 4
 """More are of no use: the one that adds up is busy then."""
 
 _SECONDS_TO_END = 5
+_SECONDS_TO_WAIT = 1.0
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
@@ -32,8 +33,13 @@ def processors() -> int:
 
 
 def in_order(
-    work: Callable[[Part], Result], parts: Iterable[Part], processes: int, *, ahead: int = 1
-) -> Iterator[tuple[Part, Result]]:
+    work: Callable[[Part], Result],
+    parts: Iterable[Part],
+    processes: int,
+    *,
+    ahead: int = 1,
+    waiting: Callable[[], None] | None = None,
+) -> Generator[tuple[Part, Result]]:
     """Yield parts with what became of each, in their order; no more of them are held than the processes work on.
 
     Args:
@@ -41,9 +47,10 @@ def in_order(
             part itself.
         parts: Asked for one by one.
         processes: 1 for this one alone; else so many others do the work. What one of them leaves undone because it
-            was ended, this one does.
+            was ended, or could not do for an error, this one does in its turn.
         ahead: How many parts each is given at once. More than one only of parts that are small: a process that sends a
             large result and one that sends it a large part would wait for each other.
+        waiting: Is called about once a second while nothing comes.
     """
     if processes == 1:
         for part in parts:
@@ -51,20 +58,26 @@ def in_order(
         return
     workers: list[_Worker[Part, Result]] = [_Worker(work) for _ in range(processes)]
     try:
-        yield from _shared(work, iter(parts), workers, ahead)
+        yield from _shared(work, iter(parts), workers, ahead, waiting)
     finally:
         for worker in workers:
             worker.end()
 
 
 def _shared(
-    work: Callable[[Part], Result], parts: Iterator[Part], workers: list[_Worker[Part, Result]], ahead: int
+    work: Callable[[Part], Result],
+    parts: Iterator[Part],
+    workers: list[_Worker[Part, Result]],
+    ahead: int,
+    waiting: Callable[[], None] | None,
 ) -> Iterator[tuple[Part, Result]]:
     order: deque[tuple[int, Part]] = deque()
     done: dict[int, Result] = {}
+    lost: set[int] = set()
     number, is_last = 0, False
     while True:
-        for worker in workers:
+        # Those that have ended are asked only where there are no others: for this one to do the part.
+        for worker in [worker for worker in workers if not worker.is_lost] or workers:
             while not is_last and len(worker.given) < ahead and len(order) < 4 * len(workers):
                 try:
                     part = next(parts)
@@ -74,31 +87,34 @@ def _shared(
                 order.append((number, part))
                 worker.give(number, part)
                 number += 1
-        while order and order[0][0] in done:
+        while order and (order[0][0] in done or order[0][0] in lost):
             first, part = order.popleft()
-            yield part, done.pop(first)
+            yield part, done.pop(first) if first in done else work(part)
         if not order:
             if is_last:
                 return
             continue
-        for worker in _answering(workers):
+        answering = _answering(workers)
+        if not answering and waiting is not None:
+            waiting()
+        for worker in answering:
             done.update(worker.answer())
-        for lost, part in [given for worker in workers for given in worker.lost()]:
-            done[lost] = work(part)
+        lost.update(number for worker in workers for number in worker.lost())
 
 
 def _answering(workers: list[_Worker[Part, Result]]) -> list[_Worker[Part, Result]]:
     by_connection = {worker.connection: worker for worker in workers if worker.given}
-    return [by_connection[connection] for connection in wait(list(by_connection)) if isinstance(connection, Connection)]
+    ready = wait(list(by_connection), _SECONDS_TO_WAIT)
+    return [by_connection[connection] for connection in ready if isinstance(connection, Connection)]
 
 
 class _Worker(Generic[Part, Result]):
-    """One process, and the parts that it was given and has not answered yet."""
+    """One process, and the numbers of the parts that it was given and has not answered yet."""
 
     def __init__(self, work: Callable[[Part], Result]) -> None:
         self.connection, others = Pipe()
-        self.given: deque[tuple[int, Part]] = deque()
-        self._is_lost = False
+        self.given: deque[int] = deque()
+        self.is_lost = False
         self._process = subprocess.Popen(
             [sys.executable, "-m", __name__, str(others.fileno())], pass_fds=[others.fileno()], stdin=subprocess.DEVNULL
         )
@@ -106,25 +122,24 @@ class _Worker(Generic[Part, Result]):
         self._send(work)
 
     def give(self, number: int, part: Part) -> None:
-        self.given.append((number, part))
+        self.given.append(number)
         self._send(part)
 
     def answer(self) -> dict[int, Result]:
         try:
             result = self.connection.recv()
         except (EOFError, OSError):
-            self._is_lost = True
+            self.is_lost = True
             return {}
-        number, _ = self.given.popleft()
-        return {number: result}
+        return {self.given.popleft(): result}
 
-    def lost(self) -> list[tuple[int, Part]]:
-        """Return the parts that will not be answered any more."""
-        if not self._is_lost:
+    def lost(self) -> list[int]:
+        """Return the numbers of the parts that will not be answered any more."""
+        if not self.is_lost:
             return []
-        parts = list(self.given)
+        numbers = list(self.given)
         self.given.clear()
-        return parts
+        return numbers
 
     def end(self) -> None:
         self.connection.close()

@@ -11,8 +11,7 @@ from typing import Any
 
 from afinador.config.resolve import slug
 from afinador.data.detection import detect_format
-from afinador.data.preparation import Pipeline, require_free, run_to_file, targets_of
-from afinador.data.readers import read_records
+from afinador.data.preparation import Pipeline, Source, require_free, run_to_file, targets_of
 from afinador.data.records import Format, Problem, Record
 from afinador.data.saved_datasets import read_saved_dataset
 from afinador.data.token_process import TokenProcess
@@ -245,4 +244,4 @@ def _read(source: Path, kind: DatasetFormat, loader: Loader | None) -> Iterable[
         return (Record(number, dict(row), "Record") for number, row in enumerate(loader(source), start=1))
     format = _WRITTEN[kind]
     found = detect_format(source, f"{source.stem}{EXTENSIONS[format]}")  # refuses what is missing, empty or binary
-    return read_records(source, found)
+    return Source(source, found)

@@ -7,11 +7,13 @@ import shutil
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from afinador.config.documents import read_document
-from afinador.data.preparation import prepare_file
+from afinador.data import processes
+from afinador.data.preparation import passage, prepare_file
 from afinador.data.token_process import TokenProcess
 from afinador.errors import DataError, IllegalTransitionError
 from afinador.models.preparation_tokens import means_of_base_model
@@ -59,6 +61,36 @@ def test_a_file_is_prepared_kept_and_checked(memory: Memory, create: Callable[..
     assert file.lineage is not None and file.lineage["preparation"] == row.id
     assert (told.status, told.steps[0]["rows_out"], told.steps[1]["changed"]) == ("succeeded", 11, 11)
     assert not work.folder.exists()
+
+
+def test_a_large_file_is_shared_among_processes_and_each_part_tells_that_they_live(
+    memory: Memory, create: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passage, "processors", lambda: 2)
+    monkeypatch.setattr(passage, "PART_BYTES", 200)
+    steps = [{"type": "transform", "operation": "uppercase"}, {"type": "shuffle"}]
+    row = asked(memory, create(), *steps)
+    work = preparation.claim(row.id, "run-a")
+    assert work is not None
+    found = preparation.fetch.fn(work)
+    alone = preparation.take_steps.fn(work, *found)
+    started = []
+    monkeypatch.setattr(processes._Worker, "give", spied(processes._Worker.give, started))
+    monkeypatch.setattr(passage, "BYTES_WORTH_A_START", 1)
+    monkeypatch.setattr(preparation, "BEAT_SECONDS", 0.0)
+    assert preparation.take_steps.fn(work, *found) == alone and len(started) > 4
+    with memory.database.session() as session:
+        preparations.requeue(session, row.id)
+    with pytest.raises(IllegalTransitionError, match="by another run"):
+        preparation.take_steps.fn(work, *found)
+
+
+def spied(really: Callable[..., None], called: list[tuple]) -> Callable[..., None]:
+    def call(*given: Any) -> None:
+        called.append(given)
+        really(*given)
+
+    return call
 
 
 def test_documents_of_another_file_are_read(memory: Memory, create: Callable[..., Job], tmp_path: Path) -> None:

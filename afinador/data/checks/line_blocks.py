@@ -11,7 +11,7 @@ from afinador.data.checks.findings import Findings
 from afinador.data.checks.judging import Judge
 from afinador.data.checks.personal_data import may_be_personal
 from afinador.data.checks.proofs import prove
-from afinador.data.lines import BYTE_ORDER_MARK, LONGEST_LINE_BYTES, bounded_lines
+from afinador.data.lines import BYTE_ORDER_MARK, LONGEST_LINE_BYTES, Part, bounded_lines, parts_of
 from afinador.data.readers import record_of_raw_line
 
 BLOCK_BYTES = 2**20
@@ -21,19 +21,13 @@ ONE_BLOCK_SEARCHED_OF = 64
 
 
 @dataclass(frozen=True)
-class Block:
+class Block(Part):
     """A part of a file.
 
     Attributes:
-        offset: Bytes before it.
-        size: Its own, in bytes.
-        first_line: The number of its first line, from 1.
         closely: Whether to look for personal data and near duplicates in it.
     """
 
-    offset: int
-    size: int
-    first_line: int
     closely: bool
 
 
@@ -44,15 +38,8 @@ def is_searched(number: int) -> bool:
 
 def blocks_of(path: Path) -> Iterator[Block]:
     """Yield the parts of a file of lines, in order; of a line that is too long no more than a block is held."""
-    with path.open("rb") as file:
-        offset, first_line, number = 0, 1, 0
-        while raw := file.read(BLOCK_BYTES):
-            size, lines, end = len(raw), raw.count(b"\n"), raw
-            while not end.endswith(b"\n") and (end := file.readline(BLOCK_BYTES)):
-                size += len(end)
-            lines += end is not raw and end.endswith(b"\n")
-            yield Block(offset, size, first_line, is_searched(number))
-            offset, first_line, number = offset + size, first_line + lines, number + 1
+    for number, part in enumerate(parts_of(path, BLOCK_BYTES)):
+        yield Block(part.offset, part.size, part.first_line, is_searched(number))
 
 
 @dataclass(frozen=True)

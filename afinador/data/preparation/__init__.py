@@ -9,7 +9,8 @@
 
 Each kind of step is a file of its own; ``STEPS`` is the table of them, of which docs/preparation.md is made. A step may
 have ``only: train`` behind a split. The texts of a record are those that ``texts`` finds. Records go through one at a time; what a step has
-to put aside (a shuffle, a split) lies in a temporary file.
+to put aside (a shuffle, a split) lies in a temporary file. Of a large file several processes take the first steps, see
+``passage``.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from afinador.data.preparation.passage import Progress
 from afinador.data.preparation.pipeline import STEPS, Pipeline
 from afinador.data.preparation.rows import Means, StepKind, Tally
 from afinador.data.preparation.running import (
     Prepared,
-    Progress,
     Written,
     format_of_name,
     lines_to_read,
@@ -29,6 +30,7 @@ from afinador.data.preparation.running import (
     reported,
     run_to_file,
 )
+from afinador.data.preparation.sources import Source
 from afinador.data.preparation.targets import require_free, targets_of
 from afinador.data.records import Problem, Record
 
@@ -38,6 +40,7 @@ __all__ = [
     "Pipeline",
     "Prepared",
     "Progress",
+    "Source",
     "StepKind",
     "Tally",
     "Written",

@@ -60,4 +60,5 @@ KIND = StepKind(
         "flatten": "`true`: take prompt and answer as training takes them (instruction and input joined), though they cannot be brought back",
     },
     make=_make,
+    is_by_row=True,
 )

@@ -59,7 +59,7 @@ def parse_condition(
 
     Args:
         text: As it was written.
-        means: What counts tokens.
+        means: What counts tokens, and the seconds of regular expressions.
         field: What measures mean that name no field; None: the whole record.
         place: Where it stands, as the beginning of a sentence.
         param: The field of the request.
@@ -179,7 +179,7 @@ class _Parser:
         if word.kind != "value" or not isinstance(word.value, str):
             raise self._unexpected("a regular expression in quotes")
         self._at += 1
-        return Pattern(word.value, self._place, self._param)
+        return Pattern(word.value, self._place, self._param, self._means.spent)
 
     def _check_language(self, start: int, end: int) -> None:
         """Refuse a language that nobody finds, such as ``spanish``."""

@@ -31,4 +31,5 @@ KIND = StepKind(
         "field": "what `length`, `words`, `tokens` and `language` mean where they name no field; else the whole record",
     },
     make=_make,
+    is_by_row=True,
 )

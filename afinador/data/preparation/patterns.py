@@ -50,20 +50,20 @@ class Pattern:
         source: As it was written.
         place: Where it stands, as the beginning of a sentence.
         param: The field of the request.
+        spent: Seconds that the texts took so far, by the place; those of this one are added.
 
     Raises:
         InvalidRequestError: It is none, or longer than 1000 characters; says why and where.
     """
 
-    def __init__(self, source: str, place: str, param: str) -> None:
+    def __init__(self, source: str, place: str, param: str, spent: dict[str, float]) -> None:
         if len(source) > LONGEST_PATTERN:
             raise InvalidRequestError(
                 f"{place}: the regular expression has {len(source)} characters; at most {LONGEST_PATTERN} are read. "
                 "Split it into several steps.",
                 param=param,
             )
-        self._source, self._place = source, place
-        self._seconds = 0.0
+        self._source, self._place, self._spent = source, place, spent
         try:
             self._pattern = regex.compile(source)
         except (regex.error, OverflowError, RecursionError) as error:
@@ -135,8 +135,9 @@ class Pattern:
             yield
         except TimeoutError as error:
             raise self._too_slow(record) from error
-        self._seconds += time.perf_counter() - started
-        if self._seconds > SECONDS_PER_STEP:
+        seconds = self._spent.get(self._place, 0.0) + time.perf_counter() - started
+        self._spent[self._place] = seconds
+        if seconds > SECONDS_PER_STEP:
             raise DataError(
                 f"{self._place}: the regular expression {shortened(self._source)} took longer than {SECONDS_PER_STEP:g} s "
                 f"on all texts up to {record.place.lower()}. Write it without repetitions inside of repetitions, or prepare less at once."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from afinador.data.plain_values import with_plain_values
@@ -73,6 +73,9 @@ class Pipeline:
         parts: Into which the data set is split; none if it is not.
         documents: Other data sets that steps name.
         tallies: What each step did in the run under way, or the last one.
+        leading: The first steps, as they were written, as far as each looks at rows by themselves and needs nothing
+            beside them.
+        spent: Seconds that regular expressions took in the run, by the step.
 
     Raises:
         InvalidRequestError: One of them is unknown or has a bad value: names step, key, value, what is allowed.
@@ -83,8 +86,11 @@ class Pipeline:
         self.parts: tuple[str, ...] = ()
         self.tallies: list[Tally] = []
         self.documents: list[str] = []
+        self.leading: list[Any] = []
+        self.spent: dict[str, float] = {}
+        means = replace(means or Means(), spent=self.spent)
         for number, step in enumerate(_listed(steps), start=1):
-            self._add(number, step, means or Means())
+            self._add(number, step, means)
 
     def _add(self, number: int, step: Any, means: Means) -> None:
         kind = step.get("type") if isinstance(step, Mapping) else None
@@ -101,6 +107,8 @@ class Pipeline:
         if settings.has("documents"):
             self.documents.append(step["documents"])
         self._steps.append(Step(kind, work, settings.part(self.parts)))
+        if len(self.leading) == number - 1 and _is_by_itself(STEPS[kind], settings):
+            self.leading.append(dict(step))
         if kind == "split":
             self.parts = split.parts_of(settings)
 
@@ -127,11 +135,37 @@ class Pipeline:
         Raises:
             DataError: While going through: something cannot be read, or a record does not fit a step.
         """
+        self.begin()
+        return self.follow(self.lead(found, name))
+
+    def begin(self) -> None:
+        """Count from nought."""
         self.tallies = [Tally(step.type) for step in self._steps]
+        self.spent.clear()
+
+    def lead(self, found: Iterable[Record | Problem], name: str) -> Iterator[Row]:
+        """Take records, all or some of them in their order, through the leading steps; errors as of ``run``."""
         rows: Iterator[Row] = (Row(record) for record in required(found, name))
-        for step, tally in zip(self._steps, self.tallies, strict=True):
+        for step, tally in zip(self._steps[: len(self.leading)], self.tallies, strict=False):
             rows = _run(step, tally, rows)
         return rows
+
+    def follow(self, rows: Iterator[Row]) -> Iterator[Row]:
+        """Take what comes from the leading steps, all of it, through the others."""
+        first = len(self.leading)
+        for step, tally in zip(self._steps[first:], self.tallies[first:], strict=True):
+            rows = _run(step, tally, rows)
+        return rows
+
+    @property
+    def leads_heavily(self) -> bool:
+        """Whether a leading step is heavy."""
+        return any(STEPS[step.type].is_heavy for step in self._steps[: len(self.leading)])
+
+    @property
+    def leads_through(self) -> bool:
+        """Whether all steps are leading ones."""
+        return len(self.leading) == len(self._steps)
 
 
 def _listed(steps: Any) -> Sequence[Any]:
@@ -166,19 +200,41 @@ def required(found: Iterable[Record | Problem], name: str) -> Iterator[Record]:
         yield with_plain_values(record)
 
 
+def _is_by_itself(kind: StepKind, settings: Settings) -> bool:
+    """Tell whether a step looks at each row and nothing else: it can be made of its settings alone."""
+    if not kind.is_by_row:
+        return False
+    try:
+        kind.make(settings, Means())
+    except InvalidRequestError:  # it counts tokens
+        return False
+    return True
+
+
 def _run(step: Step, tally: Tally, rows: Iterator[Row]) -> Iterator[Row]:
     """Let a step work on its rows; those of other parts come after them."""
+    if step.only is None:
+        yield from _counted(step, tally, rows)
+        return
     with Spool() as others:
 
         def own() -> Iterator[Row]:
             for row in rows:
-                if step.only not in (None, row.part):
+                if row.part == step.only:
+                    yield row
+                else:
                     others.add(row)
-                    continue
-                tally.rows_in += 1
-                yield row
 
-        for row in step.work(own(), tally):
-            tally.rows_out += 1
-            yield row
+        yield from _counted(step, tally, own())
         yield from others
+
+
+def _counted(step: Step, tally: Tally, rows: Iterator[Row]) -> Iterator[Row]:
+    def coming() -> Iterator[Row]:
+        for row in rows:
+            tally.rows_in += 1
+            yield row
+
+    for row in step.work(coming(), tally):
+        tally.rows_out += 1
+        yield row

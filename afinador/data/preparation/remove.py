@@ -26,4 +26,6 @@ KIND = StepKind(
     description="Leaves fields out; a record that has none of them stays.",
     keys={"fields": "their names: `[id, url]`"},
     make=_make,
+    is_by_row=True,
+    is_heavy=False,
 )

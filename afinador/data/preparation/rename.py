@@ -40,4 +40,6 @@ KIND = StepKind(
     description="Gives fields other names.",
     keys={"fields": "old and new names: `{question: prompt, answer: completion}`"},
     make=_make,
+    is_by_row=True,
+    is_heavy=False,
 )

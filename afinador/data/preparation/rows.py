@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from afinador.data.preparation.settings import Settings
@@ -45,6 +45,14 @@ class Tally:
     parts: dict[str, int] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
 
+    def add(self, other: Tally) -> None:
+        """Count in what the step did with further rows elsewhere."""
+        self.rows_in += other.rows_in
+        self.rows_out += other.rows_out
+        self.changed += other.changed
+        for name, count in other.counts.items():
+            self.counts[name] = self.counts.get(name, 0) + count
+
 
 Tokenise = Callable[[Sequence[Example], str | None, int], list[list[dict[str, Any]]]]
 
@@ -58,11 +66,13 @@ class Means:
         tokenise: Rows of each of some examples, for a task (None: the base model's own) and at most so many tokens, see
             ``afinador.data.token_rows``; None where no base model is named.
         read_documents: Reads another data set by its name; None where there is no other.
+        spent: Seconds that regular expressions took in this run, by the step that has them; each step adds its own.
     """
 
     count_tokens: Callable[[Sequence[str]], int] | None = None
     tokenise: Tokenise | None = None
     read_documents: Callable[[str], Iterable[Record]] | None = None
+    spent: dict[str, float] = field(default_factory=dict)
 
 
 Work = Callable[[Iterator[Row], Tally], Iterator[Row]]
@@ -78,14 +88,19 @@ class StepKind:
         keys: What it takes, each with what it means.
         description: One sentence.
         make: Reads the settings of one step, at once, and gives what does the work.
+        is_by_row: Whether it looks at each row by itself, so that rows may be shared among processes.
+        is_heavy: Whether it takes longer than to hand a row to another process and back.
     """
 
     name: str
     description: str
     keys: Mapping[str, str]
     make: Callable[[Settings, Means], Work]
+    is_by_row: bool = False
+    is_heavy: bool = True
 
 
 def with_fields(row: Row, fields: dict[str, Any]) -> Row:
     """Return a row with other fields."""
-    return Row(replace(row.record, fields=fields), row.part)
+    record = row.record
+    return Row(Record(record.line, fields, record.unit, record.origin), row.part)

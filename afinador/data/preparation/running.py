@@ -8,18 +8,20 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from afinador.data.compressed import is_compressed
 from afinador.data.detection import FORMATS_BY_EXTENSION, detect_format
 from afinador.data.formats import FORMATS
+from afinador.data.preparation.passage import Passage, Progress
 from afinador.data.preparation.pipeline import Pipeline, required
 from afinador.data.preparation.rows import Means, Row, Tally
+from afinador.data.preparation.sources import Source
 from afinador.data.preparation.spool import Spool
 from afinador.data.preparation.targets import lineage_beside, path_of_part, require_free, targets_of
 from afinador.data.readers import read_records
 from afinador.data.records import Format, Problem, Record
-from afinador.data.writers import EXTENSIONS, write_records
+from afinador.data.writers import EXTENSIONS, write_lines, write_records
 from afinador.errors import DataError, InvalidRequestError
 from afinador.packing import pack_folder
 from afinador.storage import sha256_of
@@ -27,10 +29,7 @@ from afinador.storage import sha256_of
 if TYPE_CHECKING:
     from afinador.schemas.datasets import DatasetReading
 
-Progress = Callable[[Literal["reading", "writing"], int], None]
-"""Is told on which line or record reading is, or how many rows have come through all steps."""
 WRITTEN_EXTENSIONS = tuple(extension for row in FORMATS.values() if row.is_written for extension in row.extensions)
-TOLD_EVERY = 100
 BLOCK_BYTES = 1 << 20
 
 
@@ -86,38 +85,34 @@ def run_to_file(
     target: Path,
     format: Format,
     *,
+    processes: int | None = None,
     progress: Progress | None = None,
+    watch: Callable[[], None] | None = None,
 ) -> Prepared:
     """Take records through a pipeline and write what comes out.
 
     Args:
-        found: What was read of the data set.
+        found: What was read of the data set; a ``Source`` that is large may be shared among processes.
         name: The data set's, for messages.
         pipeline: The steps.
         target: The file; of a data set that is split ``NAME-train.EXTENSION`` and so on beside it.
         format: How to write it.
+        processes: How many do it, 1 for this one alone; by default as many as the data set is worth.
         progress: Is told, now and then, how far it is.
+        watch: Is called with every record that is read, or part of many, and about once a second while there is none.
 
     Raises:
         DataError: Something cannot be read, a record does not fit a step or the format, or none is left.
         StorageError: A file cannot be written.
     """
-    read = 0
-
-    def counted() -> Iterator[Record | Problem]:
-        nonlocal read
-        for record in found:
-            read += 1
-            if progress is not None and read % TOLD_EVERY == 0:
-                progress("reading", record.line or read)
-            yield record
-
-    rows = _told(pipeline.run(counted(), name), progress)
-    if pipeline.parts:
-        files = _write_parts(rows, pipeline.parts, target, format)
-    else:
-        files = [_written(write_records((row.record for row in rows), target, format), target, None)]
-    return Prepared(name, files, pipeline.tallies, read)
+    with Passage(found, name, pipeline, processes, progress=progress, watch=watch) as passage:
+        if pipeline.parts:
+            files = _write_parts(passage.rows(), pipeline.parts, target, format)
+        elif format == "jsonl":
+            files = [_written(write_lines(passage.lines(), target), target, None)]
+        else:
+            files = [_written(write_records((row.record for row in passage.rows()), target, format), target, None)]
+    return Prepared(name, files, pipeline.tallies, passage.read)
 
 
 def prepare_file(
@@ -128,6 +123,7 @@ def prepare_file(
     format: Format | None = None,
     means: Means | None = None,
     reading: DatasetReading | None = None,
+    processes: int | None = None,
     progress: Progress | None = None,
     overwrite: bool = False,
 ) -> Prepared:
@@ -140,6 +136,7 @@ def prepare_file(
         format: How to write it; what the target's extension says, else as the source is, if omitted.
         means: What steps need beside the records.
         reading: What is declared of how the source is to be read.
+        processes: How many do it, 1 for this one alone; by default as many as the data set is worth.
         progress: Is told, now and then, how far it is.
         overwrite: Replace files that are there; the data set itself is never replaced.
 
@@ -157,8 +154,8 @@ def prepare_file(
     pipeline = Pipeline(steps, replace(means or Means(), read_documents=lambda name: _documents(source, name)))
     lineage = lineage_beside(target)
     require_free([*targets_of(target, pipeline.parts), lineage], source, overwrite=overwrite)
-    records = read_records(source, found, reading)
-    prepared = run_to_file(records, source.name, pipeline, target, format, progress=progress)
+    records = Source(source, found, reading)
+    prepared = run_to_file(records, source.name, pipeline, target, format, processes=processes, progress=progress)
     write_lineage(prepared, _hash_of(source), steps, lineage)
     return prepared
 
@@ -198,13 +195,6 @@ def format_of_name(name: str) -> Format:
 def _documents(source: Path, name: str) -> Iterator[Record]:
     path = source.parent / Path(name).expanduser()
     return required(read_records(path, detect_format(path, path.name)), path.name)
-
-
-def _told(rows: Iterator[Row], progress: Progress | None) -> Iterator[Row]:
-    for number, row in enumerate(rows, start=1):
-        if progress is not None and number % TOLD_EVERY == 0:
-            progress("writing", number)
-        yield row
 
 
 def _write_parts(rows: Iterator[Row], parts: Iterable[str], target: Path, format: Format) -> list[Written]:

@@ -13,6 +13,8 @@ from afinador.data.preparation.rows import Row
 from afinador.data.records import Record
 from afinador.errors import StorageError
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False)  # what is not escaped is read in less than half of the time
+
 
 class Spool:
     """A list of rows on the disk; a context manager, after which it is gone.
@@ -22,7 +24,7 @@ class Spool:
     """
 
     def __init__(self) -> None:
-        self._file: IO[str] = tempfile.TemporaryFile("w+", encoding="utf-8", errors="surrogatepass")  # noqa: SIM115
+        self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
         self._count = 0
         self.bytes = 0
 
@@ -54,10 +56,10 @@ class Spool:
         """
         record = row.record
         try:
-            line = json.dumps([record.line, record.fields, record.unit, record.origin, row.part]) + "\n"
+            line = _ENCODER.encode([record.line, record.fields, record.unit, record.origin, row.part]) + "\n"
         except (TypeError, ValueError) as error:
             raise refused_value(record, error) from error
-        self._write(line)
+        self._write(line.encode("utf-8", errors="surrogatepass"))
 
     def deal_out(self, spools: Sequence[Spool], choose: Callable[[], int]) -> None:
         """Put each row into the one of several spools that ``choose`` names."""
@@ -65,7 +67,7 @@ class Spool:
         for line in self._file:
             spools[choose()]._write(line)
 
-    def _write(self, line: str) -> None:
+    def _write(self, line: bytes) -> None:
         try:
             self._file.write(line)
         except OSError as error:

@@ -41,7 +41,7 @@ def texts_in(value: Any) -> list[str]:
     if isinstance(value, str):
         return [value]
     if isinstance(value, list):
-        return [text for item in value for text in texts_in(_spoken(item))]
+        return [text for item in value for text in ([item] if isinstance(item, str) else texts_in(_spoken(item)))]
     if isinstance(value, dict):
         return [text for item in value.values() for text in texts_in(item)]
     return []
@@ -52,7 +52,11 @@ def _spoken(item: Any) -> Any:
     if not _is_turn(item):
         return item
     said = [item[name] for name in _TURN_TEXTS if name in item]
-    return [[part.get("text") if isinstance(part, dict) else part for part in _listed(each)] for each in said]
+    return [each if isinstance(each, str) else [_text_of(part) for part in _listed(each)] for each in said]
+
+
+def _text_of(part: Any) -> Any:
+    return part.get("text") if isinstance(part, dict) else part
 
 
 def _is_turn(item: Any) -> bool:

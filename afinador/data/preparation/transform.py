@@ -37,7 +37,7 @@ def _make(settings: Settings, means: Means) -> Work:
     name = settings.choice("operation", (*OPERATIONS, *_FURTHER))
     if name == "rename":
         return rename.make(settings, ("operation", "fields"))
-    change = _changes(settings, name)
+    change = _changes(settings, name, means)
 
     def work(rows: Iterator[Row], tally: Tally) -> Iterator[Row]:
         for row in rows:
@@ -58,11 +58,11 @@ def _are_same(one: Any, other: Any) -> bool:
     return one is other or one == other  # NaN is not equal to itself
 
 
-def _changes(settings: Settings, name: str) -> Change:
+def _changes(settings: Settings, name: str, means: Means) -> Change:
     if name == "template":
         return _template(settings)
     if name == "replace":
-        return _replacement(settings)
+        return _replacement(settings, means)
     if name == "truncate":
         return _truncation(settings)
     settings.allow(("operation", "field"))
@@ -107,11 +107,11 @@ def _written(record: Record, name: str, place: str) -> str:
     return written(value)
 
 
-def _replacement(settings: Settings) -> Change:
+def _replacement(settings: Settings, means: Means) -> Change:
     settings.allow(("operation", "field", "pattern", "replacement"))
     field = settings.optional_text("field", "the name of a field")
     source = settings.text("pattern", "a regular expression, such as '[0-9]+'")
-    pattern = Pattern(source, settings.place, settings.param("pattern"))
+    pattern = Pattern(source, settings.place, settings.param("pattern"), means.spent)
     written = settings.text("replacement", "a text, which may be left out to remove what is found", default="")
     replacement = pattern.replacement(written, settings.param("replacement"))
     return lambda row: changed_row(row, lambda text: pattern.replaced_in(text, replacement, row.record), field)
@@ -158,4 +158,5 @@ KIND = StepKind(
         "fields": "of `rename`: as of the step of that name",
     },
     make=_make,
+    is_by_row=True,
 )

@@ -89,7 +89,7 @@ def converted(record: Record, shape: Shape, target: Shape, *, flatten: bool = Fa
     try:
         made = _made(_flattened(example) if flatten else _meaning(source, own), wanted, record)
         back = None if flatten else _made(_meaning(wanted, made), source, record)
-        missing = None if back is None else _first_difference(source.normal(own), source.normal(back))
+        missing = None if back is None else _difference(source.normal(own), source.normal(back))
     except ValueError as error:
         missing = str(error)
     if missing is not None:
@@ -132,6 +132,10 @@ def _flattened(example: Example) -> Fields:
         return one_turn(example.prompt or "", example.completion or "")
     tools = {"tools": list(example.tools)} if example.tools else {}
     return {"messages": [dict(message) for message in example.messages], **tools}
+
+
+def _difference(one: Fields, other: Fields) -> str | None:
+    return None if one == other else _first_difference(one, other)  # mostly they are equal, and names take their time
 
 
 def _first_difference(one: Any, other: Any, path: str = "") -> str | None:

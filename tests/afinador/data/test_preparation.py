@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 from datetime import UTC, date, datetime, time, timedelta
@@ -15,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from afinador.data import writers
 from afinador.data.preparation import (
     STEPS,
     Means,
@@ -449,6 +452,13 @@ def test_what_is_written_is_read_again(format: Any, tmp_path: Path) -> None:
     assert write_records(iter([Record(n, row) for n, row in enumerate(AWKWARD)]), path, format) == 3
     assert [record.fields for record in read_records(path, format) if isinstance(record, Record)] == AWKWARD
     assert list(tmp_path.iterdir()) == [path]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.text('a,;"\n\r é', max_size=8), min_size=1, max_size=4), st.sampled_from(",\t"))
+def test_a_row_of_a_csv_is_written_as_the_csv_module_does(values: list[str], delimiter: str) -> None:
+    csv.writer(expected := io.StringIO(newline=""), delimiter=delimiter, quoting=csv.QUOTE_ALL).writerow(values)
+    assert writers._row(values, delimiter) == expected.getvalue()
 
 
 @pytest.mark.parametrize("format", ["jsonl", "parquet"])
