@@ -117,7 +117,13 @@ def take_steps(work: Work, source: Path, file: File) -> Prepared:
     with _means(work) as means:
         pipeline = Pipeline(work.row.pipeline["steps"], means)
         prepared = run_to_file(
-            found, file.filename, pipeline, target, format_of_name(work.row.output), watch=work.watch
+            found,
+            file.filename,
+            pipeline,
+            target,
+            format_of_name(work.row.output),
+            progress=lambda *_: work.watch(),
+            watch=work.watch,
         )
     for number, step in enumerate(prepared.steps, start=1):
         logger.info(
