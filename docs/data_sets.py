@@ -9,18 +9,9 @@ from markdown_lines import Lines, code, table
 
 def formats() -> Lines:
     """Yield what data sets may be like, from the tables that the readers go by."""
-    from afinador.data import (
-        archives,
-        compressed,
-        json_documents,
-        json_values,
-        lines,
-        mapping,
-        schema_checks,
-        shapes,
-        table_rows,
-    )
-    from afinador.data.formats import COMPRESSIONS, FORMATS
+    from afinador.data import schema_checks, shapes
+    from afinador.data.files import archives, compressed, json_documents, json_values, lines, mapping, table_rows
+    from afinador.data.files.formats import COMPRESSIONS, FORMATS
 
     yield from ("# Data sets", "", "## Formats", "")
     yield "The name's extension and the first bytes say the format; a JSON array is read as JSON, and JSON Lines as JSON"

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from afinador.data.formats import extension_of
+from afinador.data.files.formats import extension_of
 from afinador.data.validation import validate_dataset
 from afinador.errors import AfinadorError, NotFoundError, StorageError
 from afinador.schemas.datasets import DatasetReading

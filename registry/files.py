@@ -11,7 +11,7 @@ from typing import Any, Literal
 from sqlalchemy import Select, exists, or_, select, update
 from sqlalchemy.orm import Session
 
-from afinador.data.loaders import require_allowed_loader
+from afinador.data.files.loaders import require_allowed_loader
 from afinador.errors import InUseError, NotFoundError, StorageError, nearest
 from afinador.schemas import files as wire
 from afinador.schemas.dataset_formats import HUB_SCHEME

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from afinador.data.compressed import MAX_UNPACKED_BYTES
-from afinador.data.dataset_cards import CARD, LARGEST_CARD_BYTES, DataCard
-from afinador.data.folders import data_files
+from afinador.data.files.compressed import MAX_UNPACKED_BYTES
+from afinador.data.files.dataset_cards import CARD, LARGEST_CARD_BYTES, DataCard
+from afinador.data.files.folders import data_files
 from afinador.errors import DataError
 from afinador.packing import pack
 from afinador.settings import Settings

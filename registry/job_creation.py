@@ -16,7 +16,7 @@ from afinador.config.resolve import require_fitting_task, resolve_request, resol
 from afinador.config.spec import BaseModelReference, DataFile, FineTuningSpec, Output
 from afinador.config.starting import Start
 from afinador.data.extraction import extraction_of
-from afinador.data.formats import FORMATS_BY_EXTENSION, extension_of
+from afinador.data.files.formats import FORMATS_BY_EXTENSION, extension_of
 from afinador.data.labels import LabelledFile, classes_of
 from afinador.data.shapes import require_trainable
 from afinador.errors import DataError, InvalidRequestError, NameTakenError

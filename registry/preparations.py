@@ -20,9 +20,9 @@ from typing import Any, Literal
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from afinador.data.detection import FORMATS_BY_EXTENSION
+from afinador.data.files.detection import FORMATS_BY_EXTENSION
+from afinador.data.files.writers import EXTENSIONS
 from afinador.data.preparation import Means, Pipeline, Prepared, format_of_name, reported
-from afinador.data.writers import EXTENSIONS
 from afinador.errors import AfinadorError, IllegalTransitionError, InvalidRequestError, NotFoundError
 from afinador.schemas import preparations as wire
 from registry import files, job_bases, new_files

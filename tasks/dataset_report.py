@@ -13,8 +13,8 @@ from typing import Any
 from afinador.config.spec import DataFile, FineTuningSpec
 from afinador.data.dataset_reports import dataset_report, every_of, merged, reading_of
 from afinador.data.extraction import extraction_of
-from afinador.data.token_cache import code_and_libraries, identity_of
-from afinador.data.token_process import TokenProcess
+from afinador.data.tokens.cache import code_and_libraries, identity_of
+from afinador.data.tokens.process import TokenProcess
 from afinador.errors import AfinadorError, DataError, ModelError, ServiceUnavailableError
 from afinador.models.tokenizer_folders import tokenizer_folder
 from afinador.report.dataset_page import dataset_page

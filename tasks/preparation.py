@@ -17,11 +17,11 @@ from prefect.cache_policies import NO_CACHE
 from sqlalchemy.exc import SQLAlchemyError
 
 from afinador.config.spec import DataFile
-from afinador.data.detection import detect_format
+from afinador.data.files.detection import detect_format
 from afinador.data.preparation import Means, Pipeline, Prepared, Source, format_of_name, run_to_file
 from afinador.data.preparation.pipeline import required
 from afinador.data.records import Record
-from afinador.data.token_process import TokenProcess
+from afinador.data.tokens.process import TokenProcess
 from afinador.errors import AfinadorError, IllegalTransitionError
 from afinador.figures import counted
 from afinador.models.preparation_tokens import means_of_base_model

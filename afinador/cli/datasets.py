@@ -87,7 +87,7 @@ def _is_asked_here(base_model: str | None) -> bool:
         return False
     if base_model is None:
         return True
-    from afinador.data.token_process import can_run_here
+    from afinador.data.tokens.process import can_run_here
 
     return Path(base_model).expanduser().is_dir() and can_run_here()
 
@@ -116,7 +116,7 @@ def _validated_here(path: Path, held_out: Path | None, arguments: argparse.Names
     from afinador.cli.transfer import bytes_bar
     from afinador.data.dataset_reports import dataset_report, with_tokens
     from afinador.data.task_fit import fitted
-    from afinador.data.token_process import TokenProcess
+    from afinador.data.tokens.process import TokenProcess
     from afinador.data.validation import Report, compare_files, validate_dataset
 
     reading = allowed_reading_of(arguments)
@@ -147,7 +147,7 @@ def _validated_here(path: Path, held_out: Path | None, arguments: argparse.Names
 def _previewed_here(path: Path, arguments: argparse.Namespace) -> DatasetPreview:
     from afinador.data.dataset_reports import reading_of
     from afinador.data.shapes import require_trainable
-    from afinador.data.token_process import TokenProcess
+    from afinador.data.tokens.process import TokenProcess
     from afinador.data.validation import validate_dataset
     from afinador.schemas.dataset_reports import DatasetPreview
 

@@ -61,7 +61,7 @@ def _means_here(base_model: str | None) -> Iterator[Means | None]:
     if base_model is None:
         yield None
         return
-    from afinador.data.token_process import TokenProcess, can_run_here
+    from afinador.data.tokens.process import TokenProcess, can_run_here
     from afinador.models.preparation_tokens import means_of_base_model
     from afinador.models.tokenizer_folders import tokenizer_folder
 

@@ -93,7 +93,7 @@ def allowed_reading_of(arguments: argparse.Namespace) -> DatasetReading | None:
     Raises:
         InvalidRequestError: As ``reading_of``; or the loader is of no module that ``AFINADOR_CONFIG`` allows.
     """
-    from afinador.data.loaders import require_loader_allowed_here
+    from afinador.data.files.loaders import require_loader_allowed_here
 
     reading = reading_of(arguments)
     require_loader_allowed_here(reading)

@@ -1,5 +1,6 @@
-"""From an uploaded file to tensors.
+"""From the file that a person has to the tensors that training takes.
 
-``readers`` → ``shapes`` → ``validation``, and ``labels``, are text alone: no tokenizer, no torch. ``templates``,
-``tokenisation`` and ``classified`` are handed a tokenizer. Only ``batching`` knows torch.
+``files`` reads any format into records, and writes some; ``shapes`` says what records may be; ``checks``, ``validation``
+and ``verdicts`` judge them; ``preparation`` takes them through declared steps. All of these are text alone: no tokenizer,
+no torch. ``tokens`` is what a model sees of records: it is handed a tokenizer, and only its ``batching`` knows torch.
 """

@@ -11,7 +11,7 @@ from afinador.data.labels import HASH_CHARACTERS, LABEL_CHARACTERS
 from afinador.data.quoting import masked
 from afinador.data.records import Problem
 from afinador.data.task_fit import NO_PROMPT
-from afinador.data.token_process import TokenProcess
+from afinador.data.tokens.process import TokenProcess
 from afinador.figures import counted
 from afinador.schemas.dataset_reports import DatasetReport
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from afinador.data.blanks import is_blank
-from afinador.data.json_values import BrokenJSONError, decode_text, why_not_json
+from afinador.data.files.json_values import BrokenJSONError, decode_text, why_not_json
 from afinador.data.quoting import described, named, shortened
 
 ROLES = ("system", "developer", "user", "assistant", "tool")

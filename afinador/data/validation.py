@@ -17,12 +17,12 @@ from afinador.data.checks.judging import Judge, some_of
 from afinador.data.checks.line_blocks import BLOCK_BYTES, JsonLines, is_searched
 from afinador.data.checks.row_blocks import Rows
 from afinador.data.checks.workers import Divisible, judged, processes_for
-from afinador.data.compressed import is_compressed
-from afinador.data.delimited import columns_of_csv
-from afinador.data.detection import encoding_of
-from afinador.data.formats import FORMATS
+from afinador.data.files.compressed import is_compressed
+from afinador.data.files.delimited import columns_of_csv
+from afinador.data.files.detection import encoding_of
+from afinador.data.files.formats import FORMATS
+from afinador.data.files.readers import detect_format, read_records
 from afinador.data.quoting import shortened
-from afinador.data.readers import detect_format, read_records
 from afinador.data.records import Format, Problem, Record
 from afinador.data.shapes import (
     SHAPES,

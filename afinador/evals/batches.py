@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from afinador.data.batching import collate
-from afinador.data.tokenisation import TokenisedExample
+from afinador.data.tokens.batching import collate
+from afinador.data.tokens.tokenisation import TokenisedExample
 from afinador.models.classification import ClassScores
 from afinador.models.families import ScoredTargets, TokenScores
 

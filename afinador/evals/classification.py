@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from afinador.data.tokenisation import TokenisedExample
+from afinador.data.tokens.tokenisation import TokenisedExample
 from afinador.evals.batches import scored_batches
 from afinador.models.classification import ClassScores
 

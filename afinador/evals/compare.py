@@ -9,10 +9,10 @@ from typing import Any
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
-from afinador.data.batching import pad_id_of
 from afinador.data.shapes import Example
-from afinador.data.templates import prompt_of
-from afinador.data.tokenisation import TokenisedExample, count_examples
+from afinador.data.tokens.batching import pad_id_of
+from afinador.data.tokens.templates import prompt_of
+from afinador.data.tokens.tokenisation import TokenisedExample, count_examples
 from afinador.evals.generation import exact_match, generate_answers
 from afinador.evals.likelihood import measure_likelihood
 from afinador.models.families import TokenScores

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from transformers import GenerationConfig, PreTrainedTokenizerBase
 
-from afinador.data.batching import pad_id_of
-from afinador.data.templates import stop_ids
+from afinador.data.tokens.batching import pad_id_of
+from afinador.data.tokens.templates import stop_ids
 from afinador.evals.batches import batches_by_tokens
 from afinador.models.families import context_length_of, pretrained_model_of
 

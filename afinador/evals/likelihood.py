@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from afinador.data.tokenisation import TokenisedExample, count_targets
+from afinador.data.tokens.tokenisation import TokenisedExample, count_targets
 from afinador.evals.batches import scored_batches
 from afinador.models.families import TokenScores
 

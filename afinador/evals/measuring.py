@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from afinador.data.tokenisation import TokenisedExample
+from afinador.data.tokens.tokenisation import TokenisedExample
 from afinador.evals.classification import Classification, measure_classes
 from afinador.evals.likelihood import Likelihood, measure_likelihood
 from afinador.models.classification import ClassScores

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from afinador.config.resolve import slug
-from afinador.data.detection import detect_format
+from afinador.data.files.detection import detect_format
+from afinador.data.files.saved_datasets import read_saved_dataset
+from afinador.data.files.writers import EXTENSIONS
 from afinador.data.preparation import Pipeline, Source, require_free, run_to_file, targets_of
 from afinador.data.records import Format, Problem, Record
-from afinador.data.saved_datasets import read_saved_dataset
-from afinador.data.token_process import TokenProcess
-from afinador.data.writers import EXTENSIONS
+from afinador.data.tokens.process import TokenProcess
 from afinador.errors import IllegalTransitionError, InvalidRequestError, WaitTimeoutError
 from afinador.fine_tuning.base_models import LocalModels
 from afinador.fine_tuning.configuration import DatasetFormat, FineTuningConfig, FineTuningMethod, chosen

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
 
 from afinador.config.architectures import CAUSAL_ARCHITECTURES, CLASSIFICATION_ARCHITECTURES
-from afinador.data.batching import pad_id_of
+from afinador.data.tokens.batching import pad_id_of
 from afinador.models.families import ScoredTargets, TokenScores, pretrained_model_of
 from afinador.models.loading import Precision, load_checked, require_trained_architecture
 

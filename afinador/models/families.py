@@ -15,7 +15,7 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 from afinador.config.architectures import context_length
-from afinador.data.tokenisation import NOT_TRAINED
+from afinador.data.tokens.tokenisation import NOT_TRAINED
 
 
 @dataclass(frozen=True)

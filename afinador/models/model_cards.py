@@ -8,8 +8,8 @@ from typing import Any
 import yaml
 
 from afinador.config.spec import FineTuningSpec
-from afinador.data.classified import ClassForm, in_a_cell
-from afinador.data.prompting import PromptForm
+from afinador.data.tokens.classified import ClassForm, in_a_cell
+from afinador.data.tokens.prompting import PromptForm
 from afinador.models.quantisation import form_of_weights
 
 CLASSES_IN_CARD = 20

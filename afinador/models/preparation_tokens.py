@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from afinador.data.preparation import Means
 from afinador.data.shapes import Example
-from afinador.data.token_process import TokenProcess
+from afinador.data.tokens.process import TokenProcess
 from afinador.models.tokenizer_folders import TokenizerFolder
 from afinador.schemas.jobs import Task
 

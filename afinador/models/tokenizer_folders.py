@@ -30,7 +30,7 @@ class TokenizerFolder:
     context_length: int | None
 
     def limits(self, task: Task | None, max_length: int) -> dict[str, Any]:
-        """Return the fields of ``afinador.data.token_checks.Limits`` for a training of this model.
+        """Return the fields of ``afinador.data.tokens.checks.Limits`` for a training of this model.
 
         Args:
             task: The one that the architecture is meant for by default.

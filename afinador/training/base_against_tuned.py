@@ -12,7 +12,7 @@ from peft import PeftModel
 from torch import nn
 
 from afinador.config.spec import FineTuningSpec
-from afinador.data.batching import pad_id_of
+from afinador.data.tokens.batching import pad_id_of
 from afinador.evals.classification import HeldOutTexts, classify, comparison_of_classes
 from afinador.evals.compare import HeldOut, assess, comparison, questions_of
 from afinador.models.loading import Precision

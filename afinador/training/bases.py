@@ -10,9 +10,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from afinador.config.hyperparameters import Hyperparameters
 from afinador.config.spec import FineTuningSpec
-from afinador.data.batching import pad_id_of
 from afinador.data.labels import LabelledFile, classes_of
-from afinador.data.tokenizer_files import load_tokenizer
+from afinador.data.tokens.batching import pad_id_of
+from afinador.data.tokens.tokenizer_files import load_tokenizer
 from afinador.data.validation import require_valid, validate_dataset
 from afinador.models.classification import load_classifier, own_classes
 from afinador.models.families import context_length_of

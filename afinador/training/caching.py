@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from afinador.data.token_cache import TokenCache
+from afinador.data.tokens.cache import TokenCache
 from afinador.training.run_dir import RunDir
 
 _DOCUMENT = "cache.json"

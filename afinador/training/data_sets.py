@@ -10,16 +10,16 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from afinador.config.spec import DataFile, FineTuningSpec
-from afinador.data.batching import BatchOrder
-from afinador.data.classified import TEXT_AS_IT_IS, ClassForm
 from afinador.data.extraction import Extraction, extraction_of
-from afinador.data.prompting import Following, PromptForm, Summary, asked_by, prompt_form
 from afinador.data.shapes import Example
-from afinador.data.templates import template_name
-from afinador.data.token_cache import Cached, TokenCache, identity_of, key_of
-from afinador.data.token_rows import TokenRows, batches_of
-from afinador.data.tokenisation import CutCounts, TokenisedExample, count_cuts
-from afinador.data.tokenising import Tokenise, processes_for, tokenised
+from afinador.data.tokens.batching import BatchOrder
+from afinador.data.tokens.cache import Cached, TokenCache, identity_of, key_of
+from afinador.data.tokens.classified import TEXT_AS_IT_IS, ClassForm
+from afinador.data.tokens.prompting import Following, PromptForm, Summary, asked_by, prompt_form
+from afinador.data.tokens.rows import TokenRows, batches_of
+from afinador.data.tokens.templates import template_name
+from afinador.data.tokens.tokenisation import CutCounts, TokenisedExample, count_cuts
+from afinador.data.tokens.tokenising import Tokenise, processes_for, tokenised
 from afinador.data.validation import load_examples
 from afinador.figures import size
 from afinador.training.caching import cache_of

@@ -16,8 +16,8 @@ from torch.utils.data import DataLoader, SequentialSampler
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from afinador.config.spec import FineTuningSpec
-from afinador.data.batching import forward_passes, pad_id_of
-from afinador.data.tokenisation import TokenisedExample, count_targets
+from afinador.data.tokens.batching import forward_passes, pad_id_of
+from afinador.data.tokens.tokenisation import TokenisedExample, count_targets
 from afinador.models.classification import scores_of
 from afinador.training.data_sets import Data, order_batches
 from afinador.training.milestones import Milestones

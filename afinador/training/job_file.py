@@ -21,7 +21,7 @@ from afinador.config.resolve import (
 )
 from afinador.config.spec import BaseModelReference, DataFile, FineTuningSpec, Output
 from afinador.config.starting import Start
-from afinador.data.loaders import require_loader_allowed_here
+from afinador.data.files.loaders import require_loader_allowed_here
 from afinador.data.shapes import require_trainable
 from afinador.data.validation import require_valid, validate_dataset
 from afinador.errors import InvalidRequestError, NotFoundError

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 
 from afinador.config.spec import FineTuningSpec
-from afinador.data.batching import pad_id_of
-from afinador.data.tokenisation import TokenisedExample
+from afinador.data.tokens.batching import pad_id_of
+from afinador.data.tokens.tokenisation import TokenisedExample
 from afinador.evals.measuring import measure
 from afinador.models.classification import ClassScores
 from afinador.models.families import TokenScores

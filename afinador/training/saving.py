@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from afinador.config.spec import FineTuningSpec
 from afinador.config.starting import Recipe
-from afinador.data.batching import BatchOrder
+from afinador.data.tokens.batching import BatchOrder
 from afinador.storage import require_free_space
 from afinador.training.checkpoints import checkpoint_name, is_complete, save_checkpoint
 from afinador.training.data_sets import Data

@@ -13,8 +13,8 @@ from dataclasses import asdict
 from typing import Any
 
 from afinador.config.spec import FineTuningSpec
-from afinador.data.classified import TEXT_AS_IT_IS
-from afinador.data.tokenisation import CutCounts, TokenisedExample
+from afinador.data.tokens.classified import TEXT_AS_IT_IS
+from afinador.data.tokens.tokenisation import CutCounts, TokenisedExample
 from afinador.models.families import pretrained_model_of
 from afinador.models.publishing import cast_weights
 from afinador.models.weights import described_weights

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
+from afinador.data.files.readers import read_records
 from afinador.data.preparation import Pipeline, Prepared, run_to_file
-from afinador.data.readers import read_records
 from afinador.errors import AfinadorError, IllegalTransitionError, NotFoundError
 from afinador.schemas.preparations import PrepareRequest
 from registry import files, preparations

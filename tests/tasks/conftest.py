@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from afinador.config.resolve import parse_request
-from afinador.data.token_process import TokenProcess
+from afinador.data.tokens.process import TokenProcess
 from afinador.models.headers import inspect_model_folder
 from afinador.settings import Settings, read_settings
 from afinador.storage import sha256_of

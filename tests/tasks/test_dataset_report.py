@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from afinador.data.token_process import TokenProcess
+from afinador.data.tokens.process import TokenProcess
 from afinador.errors import DataError
 from afinador.storage import sha256_of
 from afinador.training.caching import cache_of

@@ -14,7 +14,7 @@ import pytest
 from afinador.config.documents import read_document
 from afinador.data import processes
 from afinador.data.preparation import passage, prepare_file
-from afinador.data.token_process import TokenProcess
+from afinador.data.tokens.process import TokenProcess
 from afinador.errors import DataError, IllegalTransitionError
 from afinador.models.preparation_tokens import means_of_base_model
 from afinador.models.tokenizer_folders import tokenizer_folder

@@ -11,8 +11,8 @@ from afinador.data.checks.findings import Findings
 from afinador.data.checks.judging import Judge
 from afinador.data.checks.personal_data import may_be_personal
 from afinador.data.checks.proofs import prove
-from afinador.data.lines import BYTE_ORDER_MARK, LONGEST_LINE_BYTES, Part, bounded_lines, parts_of
-from afinador.data.readers import record_of_raw_line
+from afinador.data.files.lines import BYTE_ORDER_MARK, LONGEST_LINE_BYTES, Part, bounded_lines, parts_of
+from afinador.data.files.readers import record_of_raw_line
 
 BLOCK_BYTES = 2**20
 BLOCKS_ALL_SEARCHED = 16

@@ -13,7 +13,7 @@ from afinador.data.blanks import BLANKS, MISSING, may_be_blank
 from afinador.data.checks.contents import digests_of_pair
 from afinador.data.checks.findings import Findings
 from afinador.data.checks.judging import LONG_RECORD_CHARACTERS
-from afinador.data.delimited import Dialect
+from afinador.data.files.delimited import Dialect
 
 MOST_COLUMNS = 50
 

@@ -21,8 +21,8 @@ from afinador.data.checks.line_blocks import BLOCK_BYTES, Block, is_searched
 from afinador.data.checks.personal_data import may_be_personal
 from afinador.data.checks.plain_rows import MOST_COLUMNS, PlainRows, row_pattern
 from afinador.data.checks.proofs import is_claimed
-from afinador.data.delimited import Dialect, dialect_of, named_columns, record_of_row
-from afinador.data.lines import BYTE_ORDER_MARK, LONGEST_LINE_BYTES
+from afinador.data.files.delimited import Dialect, dialect_of, named_columns, record_of_row
+from afinador.data.files.lines import BYTE_ORDER_MARK, LONGEST_LINE_BYTES
 from afinador.data.shapes import SHAPES
 
 

@@ -11,10 +11,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from afinador.data.files.writers import json_line
 from afinador.data.preparation.pipeline import Pipeline
 from afinador.data.preparation.rows import Row, Tally
 from afinador.data.preparation.sources import AnyPart, packed, records_of_part, size_of
-from afinador.data.writers import json_line
 from afinador.errors import AfinadorError
 
 MOST_BYTES = 2**23

@@ -12,7 +12,7 @@ from contextlib import ExitStack, closing
 from types import TracebackType
 from typing import Literal, TypeVar
 
-from afinador.data.lines import parts_of
+from afinador.data.files.lines import parts_of
 from afinador.data.preparation import patterns
 from afinador.data.preparation.leading import Leading, Outcome
 from afinador.data.preparation.pipeline import Pipeline

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from afinador.data.plain_values import with_plain_values
+from afinador.data.files.plain_values import with_plain_values
 from afinador.data.preparation import (
     augment,
     convert,

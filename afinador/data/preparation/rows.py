@@ -64,7 +64,7 @@ class Means:
     Attributes:
         count_tokens: Tokens of texts together by the tokenizer of a base model, None where none is named.
         tokenise: Rows of each of some examples, for a task (None: the base model's own) and at most so many tokens, see
-            ``afinador.data.token_rows``; None where no base model is named.
+            ``afinador.data.tokens.rows``; None where no base model is named.
         read_documents: Reads another data set by its name; None where there is no other.
         spent: Seconds that regular expressions took in this run, by the step that has them; each step adds its own.
     """

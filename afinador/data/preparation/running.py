@@ -10,18 +10,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from afinador.data.compressed import is_compressed
-from afinador.data.detection import FORMATS_BY_EXTENSION, detect_format
-from afinador.data.formats import FORMATS
+from afinador.data.files.compressed import is_compressed
+from afinador.data.files.detection import FORMATS_BY_EXTENSION, detect_format
+from afinador.data.files.formats import FORMATS
+from afinador.data.files.readers import read_records
+from afinador.data.files.writers import EXTENSIONS, write_lines, write_records
 from afinador.data.preparation.passage import Passage, Progress
 from afinador.data.preparation.pipeline import Pipeline, required
 from afinador.data.preparation.rows import Means, Row, Tally
 from afinador.data.preparation.sources import Source
 from afinador.data.preparation.spool import Spool
 from afinador.data.preparation.targets import lineage_beside, path_of_part, require_free, targets_of
-from afinador.data.readers import read_records
 from afinador.data.records import Format, Problem, Record
-from afinador.data.writers import EXTENSIONS, write_lines, write_records
 from afinador.errors import DataError, InvalidRequestError
 from afinador.packing import pack_folder
 from afinador.storage import sha256_of

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from afinador.data.compressed import is_compressed
-from afinador.data.detection import encoding_of
-from afinador.data.lines import Part, raw_lines_of
-from afinador.data.readers import read_records, record_of_raw_line
+from afinador.data.files.compressed import is_compressed
+from afinador.data.files.detection import encoding_of
+from afinador.data.files.lines import Part, raw_lines_of
+from afinador.data.files.readers import read_records, record_of_raw_line
 from afinador.data.records import Format, Problem, Record
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import IO
 
-from afinador.data.plain_values import refused_value
+from afinador.data.files.plain_values import refused_value
 from afinador.data.preparation.rows import Row
 from afinador.data.records import Record
 from afinador.errors import StorageError

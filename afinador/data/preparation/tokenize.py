@@ -1,4 +1,4 @@
-"""``tokenize``: makes rows of token ids of records, with the labels that training has; see ``afinador.data.token_rows``."""
+"""``tokenize``: makes rows of token ids of records, with the labels that training has; see ``afinador.data.tokens.rows``."""
 
 from __future__ import annotations
 

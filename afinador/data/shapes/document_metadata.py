@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from afinador.data.extraction import Document, default_request
-from afinador.data.json_values import BrokenJSONError, decode_text, why_not_json
+from afinador.data.files.json_values import BrokenJSONError, decode_text, why_not_json
 from afinador.data.quoting import described
 from afinador.data.records import Problem, Record
 from afinador.data.shapes.example import Example

@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 from afinador.data.blanks import is_blank
-from afinador.data.json_values import BrokenJSONError, decode_text
+from afinador.data.files.json_values import BrokenJSONError, decode_text
 from afinador.data.messages import BadMessagesError, checked_messages, checked_tools
 from afinador.data.quoting import described, named
 from afinador.data.records import Problem, Record

@@ -14,7 +14,7 @@ import pytest
 
 from afinador.cli.dataset_text import counts_text
 from afinador.cli.reading import reading_of
-from afinador.data import token_process
+from afinador.data.tokens import process as token_process
 from afinador.errors import InvalidRequestError
 from afinador.schemas.datasets import DatasetReading, parse_reading
 

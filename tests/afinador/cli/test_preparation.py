@@ -14,8 +14,8 @@ import pytest
 from sqlalchemy import select
 
 from afinador.cli.transfer import rows_bar
+from afinador.data.files.readers import read_records
 from afinador.data.preparation import Pipeline, lines_to_read, run_to_file
-from afinador.data.readers import read_records
 from registry import files, preparations
 from registry.tables import Preparation
 

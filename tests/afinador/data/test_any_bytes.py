@@ -10,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as any_of
 
-from afinador.data.formats import FORMATS
-from afinador.data.json_values import BrokenJSONError, Decoder, decode_quickly
-from afinador.data.readers import read_records
+from afinador.data.files.formats import FORMATS
+from afinador.data.files.json_values import BrokenJSONError, Decoder, decode_quickly
+from afinador.data.files.readers import read_records
+from afinador.data.files.writers import write_records
 from afinador.data.records import Problem, Record
 from afinador.data.validation import validate_dataset
-from afinador.data.writers import write_records
 from afinador.errors import DataError
 from afinador.schemas.datasets import DatasetReading
 from tests.afinador.data.test_formats import CONTENTS

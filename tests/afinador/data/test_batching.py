@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from afinador.data.batching import WINDOW_BATCHES, collate, epoch_batches, micro_batches, pad_id_of
-from afinador.data.tokenisation import TokenisedExample
+from afinador.data.tokens.batching import WINDOW_BATCHES, collate, epoch_batches, micro_batches, pad_id_of
+from afinador.data.tokens.tokenisation import TokenisedExample
 from afinador.errors import DataError, ModelError
 
 LENGTHS = [(at * 7919) % 211 + 1 for at in range(1003)]

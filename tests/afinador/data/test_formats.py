@@ -19,12 +19,12 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from afinador.data import archives, compressed, readers
-from afinador.data.formats import COMPRESSIONS, FORMATS, FORMATS_BY_EXTENSION
-from afinador.data.readers import detect_format, read_records
+from afinador.data.files import archives, compressed, readers
+from afinador.data.files.formats import COMPRESSIONS, FORMATS, FORMATS_BY_EXTENSION
+from afinador.data.files.readers import detect_format, read_records
+from afinador.data.files.writers import write_records
 from afinador.data.records import Problem, Record
 from afinador.data.validation import validate_dataset
-from afinador.data.writers import write_records
 from afinador.errors import DataError, InsufficientStorageError, InvalidRequestError
 from afinador.schemas.datasets import DatasetReading, parse_reading
 

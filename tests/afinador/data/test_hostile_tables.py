@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from afinador.data import table_process
-from afinador.data.tables import read_arrow, read_parquet
+from afinador.data.files import table_process
+from afinador.data.files.tables import read_arrow, read_parquet
 from afinador.data.validation import validate_dataset
 from afinador.errors import DataError
 
@@ -89,7 +89,7 @@ def test_the_death_of_the_reading_process_is_a_fault_and_the_next_file_is_read(t
 def children_that_read_tables() -> list[int]:
     found = Path(f"/proc/{os.getpid()}/task").glob("*/children")
     pids = [int(pid) for children in found for pid in children.read_text().split()]
-    return [pid for pid in pids if b"afinador.data.table_rows" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return [pid for pid in pids if b"afinador.data.files.table_rows" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 def test_a_reader_that_stops_early_leaves_the_process_to_the_next(tmp_path: Path) -> None:

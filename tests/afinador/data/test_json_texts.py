@@ -10,8 +10,8 @@ import pytest
 from pyarrow import parquet
 
 from afinador.data.extraction import Extraction
-from afinador.data.json_values import DEEPEST, BrokenJSONError, decode_text
-from afinador.data.loaders import read_with_loader
+from afinador.data.files.json_values import DEEPEST, BrokenJSONError, decode_text
+from afinador.data.files.loaders import read_with_loader
 from afinador.data.records import Problem, Record
 from afinador.data.shapes import Example, to_example
 from afinador.data.validation import validate_dataset

@@ -3,8 +3,8 @@
 import pytest
 
 from afinador.data.shapes import Example
-from afinador.data.templates import prompt_of, render, stop_ids, template_name
-from afinador.data.tokenisation import NOT_TRAINED, count_cuts, count_examples, count_targets, tokenise_all
+from afinador.data.tokens.templates import prompt_of, render, stop_ids, template_name
+from afinador.data.tokens.tokenisation import NOT_TRAINED, count_cuts, count_examples, count_targets, tokenise_all
 from afinador.errors import DataError, ModelError
 
 LONG = 10_000

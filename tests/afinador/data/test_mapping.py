@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from afinador.data.mapping import MOST_CHARACTERS, mapped
+from afinador.data.files.mapping import MOST_CHARACTERS, mapped
 from afinador.data.preparation import Pipeline
 from afinador.data.records import Problem, Record
 from afinador.data.validation import validate_dataset
@@ -27,7 +27,7 @@ def test_templates_make_no_more_of_a_record_than_is_allowed(mapping):
 
 
 def test_templates_make_no_more_of_a_file_than_what_is_packed_may_become(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("afinador.data.mapping.BYTES_WITHOUT_RATIO", 200_000)
+    monkeypatch.setattr("afinador.data.files.mapping.BYTES_WITHOUT_RATIO", 200_000)
     template = {"prompt": "{a}" + "y" * 9_990}
     made = list(mapped((Record(line, {"a": "x"}) for line in range(1, 1000)), template))
     assert isinstance(made[-1], Problem) and made[-1].code == "unreadable_file"

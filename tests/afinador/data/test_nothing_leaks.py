@@ -14,9 +14,9 @@ import pytest
 
 from afinador.cli.dataset_reports import show_report
 from afinador.data.dataset_reports import dataset_report
+from afinador.data.files.readers import read_records
 from afinador.data.preparation import Pipeline
 from afinador.data.quoting import described, shortened
-from afinador.data.readers import read_records
 from afinador.data.records import Problem
 from afinador.data.validation import compare_files, validate_dataset
 from afinador.errors import AfinadorError

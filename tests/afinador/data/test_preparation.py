@@ -17,7 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from afinador.data import writers
+from afinador.data.files import writers
+from afinador.data.files.readers import read_records
+from afinador.data.files.saved_datasets import read_saved_dataset
+from afinador.data.files.writers import EXTENSIONS, write_records
 from afinador.data.preparation import (
     STEPS,
     Means,
@@ -30,11 +33,8 @@ from afinador.data.preparation import (
     run_to_file,
 )
 from afinador.data.preparation.texts import WRITTEN
-from afinador.data.readers import read_records
 from afinador.data.records import Problem, Record
-from afinador.data.saved_datasets import read_saved_dataset
 from afinador.data.shapes import SHAPES
-from afinador.data.writers import EXTENSIONS, write_records
 from afinador.errors import AfinadorError, DataError, InvalidRequestError
 
 ROWS = [

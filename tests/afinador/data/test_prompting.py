@@ -2,9 +2,9 @@
 
 import pytest
 
-from afinador.data.prompting import Following, prompt_form
 from afinador.data.shapes import Example
-from afinador.data.templates import prompt_of
+from afinador.data.tokens.prompting import Following, prompt_form
+from afinador.data.tokens.templates import prompt_of
 
 SYSTEM = {"role": "system", "content": "You are a helpful assistant."}
 QUESTION = {"role": "user", "content": "What can you do for me?"}

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from afinador.data.dataset_cards import DataCard
-from afinador.data.readers import Record, detect_format, read_records
+from afinador.data.files.dataset_cards import DataCard
+from afinador.data.files.readers import Record, detect_format, read_records
 from afinador.data.records import Problem
 from afinador.data.validation import validate_dataset
 from afinador.errors import DataError
@@ -128,7 +128,7 @@ def test_jsonl_in_utf16_is_read(written):
 
 
 def test_line_longer_than_allowed_is_named_and_passed_over(written, monkeypatch):
-    monkeypatch.setattr("afinador.data.lines.LONGEST_LINE_BYTES", 20)
+    monkeypatch.setattr("afinador.data.files.lines.LONGEST_LINE_BYTES", 20)
     path = written("a.jsonl", '{"a": 1}\n{"a": "' + "x" * 100 + '"}\n{"a": 2}\n')
     assert records_of(path, "jsonl") == [(1, {"a": 1}), (3, {"a": 2})]
     assert problems_of(path, "jsonl") == [("line_too_long", 2)]

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from afinador.data.files.saved_datasets import read_saved_dataset
 from afinador.data.preparation import Pipeline, prepare_file, run_to_file
 from afinador.data.records import Record
-from afinador.data.saved_datasets import read_saved_dataset
 from afinador.data.shapes import to_example
 from afinador.data.validation import validate_dataset
 

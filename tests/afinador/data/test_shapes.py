@@ -6,7 +6,7 @@ from pyarrow import parquet
 
 from afinador.cli.dataset_reports import show_report
 from afinador.data.dataset_reports import dataset_report
-from afinador.data.readers import read_records
+from afinador.data.files.readers import read_records
 from afinador.data.records import Problem, Record
 from afinador.data.shapes import (
     SHAPES,

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from afinador.data import processes
-from afinador.data.lines import Part, parts_of
+from afinador.data.files.lines import Part, parts_of
 from afinador.data.preparation import Means, Pipeline, Source, passage, patterns, prepare_file
 from afinador.data.preparation.leading import MOST_BYTES, Leading
 from afinador.data.preparation.passage import Passage

@@ -11,10 +11,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from afinador.data import token_cache, token_rows
 from afinador.data.shapes import Example
-from afinador.data.token_cache import ABANDONED_SECONDS, TokenCache, key_of
-from afinador.data.tokenisation import TokenisedExample, tokenise_all
+from afinador.data.tokens import cache as token_cache
+from afinador.data.tokens import rows as token_rows
+from afinador.data.tokens.cache import ABANDONED_SECONDS, TokenCache, key_of
+from afinador.data.tokens.tokenisation import TokenisedExample, tokenise_all
 from afinador.errors import DataError
 from tests.afinador.data.conftest import character_tokenizer, sentencepiece_tokenizer
 

@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer
 
-from afinador.data import chat
 from afinador.data.dataset_reports import every_of, merged, reading_of, with_tokens
 from afinador.data.lengths import BINS, Lengths, histogram_of
-from afinador.data.preview import preview, token_texts
 from afinador.data.shapes import Example
-from afinador.data.token_checks import Limits, check_tokens
-from afinador.data.token_process import TokenProcess
-from afinador.data.tokenisation import NOT_TRAINED, tokenise_all
-from afinador.data.tokens import Tokenizers, usable_examples
+from afinador.data.tokens import chat
+from afinador.data.tokens.checks import Limits, check_tokens
+from afinador.data.tokens.child import Tokenizers, usable_examples
+from afinador.data.tokens.preview import preview, token_texts
+from afinador.data.tokens.process import TokenProcess
+from afinador.data.tokens.tokenisation import NOT_TRAINED, tokenise_all
 from afinador.data.validation import validate_dataset
 from afinador.models.tokenizer_folders import tokenizer_folder
 from tests.afinador.data.conftest import CHATML

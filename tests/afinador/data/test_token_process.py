@@ -15,14 +15,14 @@ import psutil
 import pytest
 from pyarrow import parquet
 
-from afinador.data import token_process
 from afinador.data.dataset_reports import reading_of
 from afinador.data.preparation import Pipeline, prepare, run_to_file
 from afinador.data.records import Record
 from afinador.data.shapes import shape_of, to_example
-from afinador.data.token_process import TokenProcess
-from afinador.data.tokenisation import tokenise_all
-from afinador.data.tokenizer_files import load_tokenizer
+from afinador.data.tokens import process as token_process
+from afinador.data.tokens.process import TokenProcess
+from afinador.data.tokens.tokenisation import tokenise_all
+from afinador.data.tokens.tokenizer_files import load_tokenizer
 from afinador.data.validation import validate_dataset
 from afinador.errors import DataError, ModelError, ServiceUnavailableError
 from afinador.models.preparation_tokens import means_of_base_model
@@ -111,7 +111,7 @@ def test_who_waits_too_long_for_others_is_told_so(folder, data):
 
 def test_it_ends_with_its_parent(tmp_path):
     script = (
-        "import os, sys, time\nfrom afinador.data.token_process import TokenProcess\n"
+        "import os, sys, time\nfrom afinador.data.tokens.process import TokenProcess\n"
         "process = TokenProcess(); process.start(); print(process._process.pid, flush=True); time.sleep(60)"
     )
     parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)

@@ -7,9 +7,9 @@ import signal
 
 import pytest
 
-from afinador.data import tokenising
 from afinador.data.shapes import Example
-from afinador.data.tokenising import Tokenise, tokenised
+from afinador.data.tokens import tokenising
+from afinador.data.tokens.tokenising import Tokenise, tokenised
 from afinador.errors import DataError
 
 

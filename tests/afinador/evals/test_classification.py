@@ -9,7 +9,7 @@ import torch
 from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
 from transformers import LlamaConfig, LlamaForSequenceClassification
 
-from afinador.data.tokenisation import TokenisedExample
+from afinador.data.tokens.tokenisation import TokenisedExample
 from afinador.evals.classification import Classification, measure_classes
 from afinador.evals.measuring import measure
 from afinador.models.classification import ClassScores

@@ -10,7 +10,7 @@ import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from afinador.data.shapes import Example
-from afinador.data.tokenisation import TokenisedExample
+from afinador.data.tokens.tokenisation import TokenisedExample
 from afinador.evals.batches import batches_by_tokens
 from afinador.evals.compare import HeldOut, assess, comparison, questions_of
 from afinador.evals.generation import exact_match, generate_answers

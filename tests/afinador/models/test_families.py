@@ -24,8 +24,8 @@ from transformers import (
 )
 
 from afinador.config.architectures import CAUSAL_ARCHITECTURES
-from afinador.data.batching import forward_passes
-from afinador.data.tokenisation import TokenisedExample
+from afinador.data.tokens.batching import forward_passes
+from afinador.data.tokens.tokenisation import TokenisedExample
 from afinador.models.families import TokenScores, context_length_of
 
 VOCABULARY = 101

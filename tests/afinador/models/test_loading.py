@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from afinador.data.tokenizer_files import load_tokenizer
+from afinador.data.tokens.tokenizer_files import load_tokenizer
 from afinador.errors import ModelError, ModelTooLargeError, UnsupportedModelError
 from afinador.models.loading import load_causal_lm
 

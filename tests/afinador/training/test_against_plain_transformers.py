@@ -19,7 +19,7 @@ from transformers import (
 
 from afinador.config.hyperparameters import Hyperparameters
 from afinador.config.spec import FineTuningSpec
-from afinador.data.batching import epoch_batches
+from afinador.data.tokens.batching import epoch_batches
 from afinador.training import FineTuner
 
 STEPS = 20

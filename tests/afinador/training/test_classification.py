@@ -24,7 +24,7 @@ from transformers import (
 )
 
 from afinador.config.spec import FineTuningSpec
-from afinador.data.batching import epoch_batches
+from afinador.data.tokens.batching import epoch_batches
 from afinador.training import FineTuner
 from afinador.training.run_dir import RunDir
 from tests.afinador.training.classified import SIZES, WORDS, reviews, rows_of, run_card

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from afinador.config.spec import DataFile, FineTuningSpec
-from afinador.data.token_cache import TokenCache
+from afinador.data.tokens.cache import TokenCache
 from afinador.errors import DataError, InvalidRequestError
 from afinador.schemas.datasets import DatasetReading
 from afinador.storage import sha256_of

@@ -15,7 +15,7 @@ from transformers import Gemma2Config, Gemma2ForCausalLM, PreTrainedTokenizerFas
 
 from afinador.config.spec import FineTuningSpec
 from afinador.data.extraction import extraction_of
-from afinador.data.tokenizer_files import load_tokenizer
+from afinador.data.tokens.tokenizer_files import load_tokenizer
 from afinador.errors import DataError, InvalidRequestError
 from afinador.models.families import pretrained_model_of
 from afinador.models.loading import load_causal_lm

@@ -15,7 +15,7 @@ from transformers import AutoTokenizer, BertConfig, BertForMaskedLM, set_seed
 from afinador.config.spec import DataFile, FineTuningSpec
 from afinador.data.dataset_reports import reading_of
 from afinador.data.preparation import prepare_file
-from afinador.data.token_process import TokenProcess
+from afinador.data.tokens.process import TokenProcess
 from afinador.data.validation import validate_dataset
 from afinador.models.tokenizer_folders import tokenizer_folder
 from afinador.schemas.datasets import DatasetReading

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from afinador.config.spec import DataFile, FineTuningSpec
-from afinador.data.tokenisation import NOT_TRAINED
+from afinador.data.tokens.tokenisation import NOT_TRAINED
 from afinador.training import data_sets, setup
 
 MakeSpec = Callable[..., FineTuningSpec]

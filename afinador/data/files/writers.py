@@ -14,11 +14,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, TextIO, TypeVar
 
-from afinador.data.formats import FORMATS, TAB_EXTENSIONS, extension_of
-from afinador.data.plain_values import refused_value
+from afinador.data.files.formats import FORMATS, TAB_EXTENSIONS, extension_of
+from afinador.data.files.plain_values import refused_value
+from afinador.data.files.table_writers import write_table
 from afinador.data.quoting import described, named, shortened
 from afinador.data.records import Format, Record
-from afinador.data.table_writers import write_table
 from afinador.errors import DataError, StorageError
 
 EXTENSIONS: dict[Format, str] = {format: row.extensions[0] for format, row in FORMATS.items() if row.is_written}

@@ -21,8 +21,8 @@ from typing import Any
 import pyarrow
 from pyarrow import compute, parquet
 
-from afinador.data.compressed import MAX_UNPACKED_BYTES, Allowance
-from afinador.data.delimited import MOST_COLUMNS
+from afinador.data.files.compressed import MAX_UNPACKED_BYTES, Allowance
+from afinador.data.files.delimited import MOST_COLUMNS
 from afinador.data.quoting import shortened
 from afinador.errors import DataError
 

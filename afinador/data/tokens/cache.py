@@ -24,10 +24,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from afinador.data.formats import extension_of
-from afinador.data.loaders import code_of_loader
-from afinador.data.token_rows import TokenRows, batches_of, map_rows, write_rows
-from afinador.data.tokenisation import TokenisedExample
+from afinador.data.files.formats import extension_of
+from afinador.data.files.loaders import code_of_loader
+from afinador.data.tokens.rows import TokenRows, batches_of, map_rows, write_rows
+from afinador.data.tokens.tokenisation import TokenisedExample
 from afinador.errors import InsufficientStorageError
 from afinador.storage import require_free_space
 

@@ -12,14 +12,14 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
 
-from afinador.data.classified import TEXT_AS_IT_IS, text_to_classify
-from afinador.data.encoding import text_ids
 from afinador.data.lengths import Lengths
 from afinador.data.quoting import shortened
 from afinador.data.records import Problem
-from afinador.data.special_tokens import pattern_of, special_tokens
-from afinador.data.templates import EncodedSegment, encode, template_name
-from afinador.data.tokenisation import TokenisedExample, count_cuts, count_targets, cut_of, fitted, lost_answers
+from afinador.data.tokens.classified import TEXT_AS_IT_IS, text_to_classify
+from afinador.data.tokens.encoding import text_ids
+from afinador.data.tokens.special_tokens import pattern_of, special_tokens
+from afinador.data.tokens.templates import EncodedSegment, encode, template_name
+from afinador.data.tokens.tokenisation import TokenisedExample, count_cuts, count_targets, cut_of, fitted, lost_answers
 from afinador.data.validation import Report
 from afinador.errors import DataError
 from afinador.figures import counted

@@ -8,8 +8,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from afinador.data.compressed import open_unpacked
-from afinador.data.formats import ALLOWED, FORMATS, FORMATS_BY_EXTENSION, extension_of
+from afinador.data.files.compressed import open_unpacked
+from afinador.data.files.formats import ALLOWED, FORMATS, FORMATS_BY_EXTENSION, extension_of
 from afinador.data.records import Encoding, Format
 from afinador.errors import DataError
 

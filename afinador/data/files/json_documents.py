@@ -9,9 +9,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from afinador.data.compressed import open_unpacked
-from afinador.data.detection import ENCODING_REMEDY, encoding_of
-from afinador.data.json_values import BrokenJSONError, Decoder
+from afinador.data.files.compressed import open_unpacked
+from afinador.data.files.detection import ENCODING_REMEDY, encoding_of
+from afinador.data.files.json_values import BrokenJSONError, Decoder
 from afinador.data.quoting import described, shortened
 from afinador.data.records import Encoding, Problem, Record
 

@@ -1,7 +1,7 @@
-"""Answers what needs a tokenizer, as a process of its own: ``python -m afinador.data.tokens``.
+"""Answers what needs a tokenizer, as a process of its own: ``python -m afinador.data.tokens.child``.
 
 It reads requests and writes answers, one JSON object a line, on standard input and output; it needs neither weights nor
-torch. ``afinador.data.token_process`` starts it, asks it, and starts it again where it fails. It ends when nothing more
+torch. ``afinador.data.tokens.process`` starts it, asks it, and starts it again where it fails. It ends when nothing more
 can be read or its parent is gone, and after some minutes without work.
 """
 
@@ -21,11 +21,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from afinador.data.encoding import text_ids
 from afinador.data.extraction import Extraction
-from afinador.data.readers import read_records
+from afinador.data.files.readers import read_records
 from afinador.data.records import Record
 from afinador.data.shapes import Example, to_example
+from afinador.data.tokens.encoding import text_ids
 from afinador.errors import AfinadorError
 from afinador.schemas.datasets import parse_reading
 
@@ -94,9 +94,11 @@ class Tokenizers:
         """Return the tokenizer of a folder.
 
         Raises:
-            ModelError: See ``afinador.data.tokenizer_files.load_tokenizer``.
+            ModelError: See ``afinador.data.tokens.tokenizer_files.load_tokenizer``.
         """
-        from afinador.data.tokenizer_files import load_tokenizer  # transformers, of which torch was taken away first
+        from afinador.data.tokens.tokenizer_files import (
+            load_tokenizer,  # transformers, of which torch was taken away first
+        )
 
         key = _digest_of(Path(folder))
         tokenizer = self._kept.pop(key, None)
@@ -120,7 +122,7 @@ def _digest_of(folder: Path) -> bytes:
 
 
 def _checked(tokenizers: Tokenizers, *, limits: dict[str, Any], every: int = 1, **where: Any) -> dict[str, Any]:
-    from afinador.data.token_checks import Limits, check_tokens
+    from afinador.data.tokens.checks import Limits, check_tokens
 
     tokenizer = tokenizers.get(where["tokenizer"], ends_answers=limits["task"] == "causal_lm")
     checked = check_tokens(usable_examples(every=every, **where), tokenizer, Limits(**limits))
@@ -129,8 +131,8 @@ def _checked(tokenizers: Tokenizers, *, limits: dict[str, Any], every: int = 1, 
 
 
 def _previewed(tokenizers: Tokenizers, *, limits: dict[str, Any], records: int, **where: Any) -> dict[str, Any]:
-    from afinador.data.preview import preview
-    from afinador.data.token_checks import Limits
+    from afinador.data.tokens.checks import Limits
+    from afinador.data.tokens.preview import preview
 
     tokenizer = tokenizers.get(where["tokenizer"], ends_answers=limits["task"] == "causal_lm")
     return preview(usable_examples(**where), tokenizer, Limits(**limits), records)
@@ -147,7 +149,7 @@ def usable_examples(
     **_: Any,
 ) -> Iterator[Example]:
     """Yield every so-many-th usable record of a file; those that are not were told without a tokenizer."""
-    from afinador.data.prompting import asked_by
+    from afinador.data.tokens.prompting import asked_by
 
     reading, wanted = parse_reading(declared or {}), Extraction(**(extraction or {}))
     is_declared = reading is not None and reading.shape is not None
@@ -168,8 +170,8 @@ def _counted(tokenizers: Tokenizers, *, tokenizer: str, texts: list[str]) -> dic
 def _tokenised(
     tokenizers: Tokenizers, *, tokenizer: str, examples: list[dict[str, Any]], limits: dict[str, Any]
 ) -> dict[str, Any]:
-    from afinador.data.prepared_tokens import token_rows
-    from afinador.data.token_checks import Limits
+    from afinador.data.tokens.checks import Limits
+    from afinador.data.tokens.prepared_tokens import token_rows
 
     loaded = tokenizers.get(tokenizer, ends_answers=limits["task"] == "causal_lm")
     return {"rows": [token_rows(Example(**example), loaded, Limits(**limits)) for example in examples]}

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from afinador.data.splits import choose_split
+from afinador.data.files.splits import choose_split
 from afinador.errors import DataError, nearest
 
 CARD = "README.md"

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Self
 
-from afinador.data.compressed import MAX_UNPACKED_BYTES, Allowance, open_unpacked
+from afinador.data.files.compressed import MAX_UNPACKED_BYTES, Allowance, open_unpacked
 from afinador.data.quoting import shortened
 from afinador.errors import DataError, InsufficientStorageError
 from afinador.storage import is_disk_full

@@ -11,8 +11,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from afinador.data.quoting import shortened
-from afinador.data.segments import Segment
-from afinador.data.special_tokens import SpecialTokens, special_tokens
+from afinador.data.tokens.segments import Segment
+from afinador.data.tokens.special_tokens import SpecialTokens, special_tokens
 from afinador.errors import DataError
 
 if TYPE_CHECKING:

@@ -13,18 +13,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from afinador.data.archives import MOST_FILES, unpacked
-from afinador.data.compressed import open_unpacked
-from afinador.data.dataset_cards import CARD, DataCard
-from afinador.data.detection import encoding_of
-from afinador.data.formats import FORMATS_BY_EXTENSION, extension_of
-from afinador.data.json_documents import LONGEST_VALUE_CHARACTERS
-from afinador.data.json_values import BrokenJSONError, Decoder
+from afinador.data.files.archives import MOST_FILES, unpacked
+from afinador.data.files.compressed import open_unpacked
+from afinador.data.files.dataset_cards import CARD, DataCard
+from afinador.data.files.detection import encoding_of
+from afinador.data.files.formats import FORMATS_BY_EXTENSION, extension_of
+from afinador.data.files.json_documents import LONGEST_VALUE_CHARACTERS
+from afinador.data.files.json_values import BrokenJSONError, Decoder
+from afinador.data.files.saved_datasets import is_saved_dataset, shards_of
+from afinador.data.files.splits import SPLIT, choose_split
+from afinador.data.files.tables import Labels, read_arrow, read_parquet
 from afinador.data.quoting import masked, shortened
 from afinador.data.records import Encoding, Problem, Record
-from afinador.data.saved_datasets import is_saved_dataset, shards_of
-from afinador.data.splits import SPLIT, choose_split
-from afinador.data.tables import Labels, read_arrow, read_parquet
 from afinador.errors import DataError
 
 if TYPE_CHECKING:

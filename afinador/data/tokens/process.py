@@ -1,4 +1,4 @@
-"""The warm process that knows tokenizers, as whoever asks it sees it; see ``afinador.data.tokens``.
+"""The warm process that knows tokenizers, as whoever asks it sees it; see ``afinador.data.tokens.child``.
 
 Nothing heavy is imported here, so that the API and the command line can ask, too.
 """
@@ -77,12 +77,12 @@ class TokenProcess:
     def check(
         self, tokenizer: Path, data: Mapping[str, Any], limits: Mapping[str, Any], *, every: int = 1
     ) -> dict[str, Any]:
-        """Return figures and faults of a data set; see ``afinador.data.token_checks``.
+        """Return figures and faults of a data set; see ``afinador.data.tokens.checks``.
 
         Args:
             tokenizer: Folder of the base model.
             data: ``path``, ``format`` and ``shape`` of the file, as its check has found them.
-            limits: Those of ``afinador.data.token_checks.Limits``.
+            limits: Those of ``afinador.data.tokens.checks.Limits``.
             every: Look at every so-many-th usable record only.
 
         Raises:
@@ -94,7 +94,7 @@ class TokenProcess:
     def preview(
         self, tokenizer: Path, data: Mapping[str, Any], limits: Mapping[str, Any], *, records: int
     ) -> dict[str, Any]:
-        """Return the first records token by token; see ``afinador.data.preview``. Arguments and errors as ``check``."""
+        """Return the first records token by token; see ``afinador.data.tokens.preview``. Arguments and errors as ``check``."""
         return self._ask("preview", {**data, "tokenizer": str(tokenizer), "limits": dict(limits), "records": records})
 
     def count(self, tokenizer: Path, texts: Sequence[str]) -> int:
@@ -104,12 +104,12 @@ class TokenProcess:
     def tokenise(
         self, tokenizer: Path, examples: Sequence[Mapping[str, Any]], limits: Mapping[str, Any]
     ) -> list[list[dict[str, Any]]]:
-        """Return the rows of each example; see ``afinador.data.token_rows``.
+        """Return the rows of each example; see ``afinador.data.tokens.rows``.
 
         Args:
             tokenizer: Folder of the base model.
             examples: The fields of ``afinador.data.shapes.Example`` that are set.
-            limits: Those of ``afinador.data.token_checks.Limits``.
+            limits: Those of ``afinador.data.tokens.checks.Limits``.
 
         Raises:
             DataError: An example cannot be tokenised.
@@ -190,7 +190,7 @@ class TokenProcess:
         self._said = tempfile.TemporaryFile()  # noqa: SIM115
         # A session of its own: Ctrl-C reaches us alone, and it ends with us.
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "afinador.data.tokens"],
+            [sys.executable, "-m", "afinador.data.tokens.child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,

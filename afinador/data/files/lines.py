@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from afinador.data.compressed import open_unpacked
-from afinador.data.detection import encoding_of
+from afinador.data.files.compressed import open_unpacked
+from afinador.data.files.detection import encoding_of
 from afinador.data.records import Encoding, Problem
 
 LONGEST_LINE_BYTES = 64 * 2**20

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from afinador.data.tokenisation import NOT_TRAINED, TokenisedExample
+from afinador.data.tokens.tokenisation import NOT_TRAINED, TokenisedExample
 from afinador.errors import DataError, ModelError
 
 if TYPE_CHECKING:

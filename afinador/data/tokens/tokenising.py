@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from afinador.data.checks.contents import parts_of
-from afinador.data.classified import tokenise_classified
 from afinador.data.processes import in_order, processors
 from afinador.data.shapes import Example
-from afinador.data.tokenisation import TokenisedExample, tokenise_all
+from afinador.data.tokens.classified import tokenise_classified
+from afinador.data.tokens.tokenisation import TokenisedExample, tokenise_all
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

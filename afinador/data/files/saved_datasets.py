@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from afinador.data.files.splits import choose_split
+from afinador.data.files.tables import Labels, label_names, read_arrow
 from afinador.data.quoting import shortened
 from afinador.data.records import Record
-from afinador.data.splits import choose_split
-from afinador.data.tables import Labels, label_names, read_arrow
 from afinador.errors import DataError
 
 STATE_FILE, SPLITS_FILE, INFO_FILE = "state.json", "dataset_dict.json", "dataset_info.json"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from afinador.data.extraction import Extraction
-from afinador.data.templates import stop_ids, template_name
+from afinador.data.tokens.templates import stop_ids, template_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

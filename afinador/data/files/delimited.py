@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from afinador.data.formats import TAB_EXTENSIONS, extension_of
-from afinador.data.lines import LONGEST_LINE_BYTES, Line, lines_of
+from afinador.data.files.formats import TAB_EXTENSIONS, extension_of
+from afinador.data.files.lines import LONGEST_LINE_BYTES, Line, lines_of
 from afinador.data.quoting import masked, shortened
 from afinador.data.records import Problem, Record
 

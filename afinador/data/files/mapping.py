@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from afinador.data.compressed import BYTES_WITHOUT_RATIO, MAX_RATIO
+from afinador.data.files.compressed import BYTES_WITHOUT_RATIO, MAX_RATIO
 from afinador.data.places import MISSING, PLACE, there_instead, value_at, written
 from afinador.data.quoting import shortened
 from afinador.data.records import Problem, Record

@@ -7,11 +7,11 @@ from dataclasses import asdict
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
-from afinador.data.classified import TEXT_AS_IT_IS, text_to_classify
 from afinador.data.labels import class_of
-from afinador.data.templates import EncodedSegment, encode, template_name
-from afinador.data.token_checks import Limits
-from afinador.data.tokenisation import NOT_TRAINED, cut_of, fitted
+from afinador.data.tokens.checks import Limits
+from afinador.data.tokens.classified import TEXT_AS_IT_IS, text_to_classify
+from afinador.data.tokens.templates import EncodedSegment, encode, template_name
+from afinador.data.tokens.tokenisation import NOT_TRAINED, cut_of, fitted
 from afinador.errors import DataError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from afinador.data.templates import EncodedSegment, encode
+from afinador.data.tokens.templates import EncodedSegment, encode
 from afinador.errors import DataError
 
 if TYPE_CHECKING:

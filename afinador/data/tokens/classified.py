@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from afinador.data.labels import class_of
 from afinador.data.quoting import shortened
-from afinador.data.tokenisation import TokenisedExample
+from afinador.data.tokens.tokenisation import TokenisedExample
 from afinador.errors import DataError
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from afinador.data.chat import chat_segments
-from afinador.data.encoding import end_id, head_ids, text_ids
-from afinador.data.segments import Segment
 from afinador.data.shapes import Example
+from afinador.data.tokens.chat import chat_segments
+from afinador.data.tokens.encoding import end_id, head_ids, text_ids
+from afinador.data.tokens.segments import Segment
 from afinador.errors import DataError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from afinador.data.plain_values import kind_of
+from afinador.data.files.plain_values import kind_of
 from afinador.data.quoting import shortened
 from afinador.data.records import Record
 from afinador.errors import DataError

@@ -15,7 +15,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from afinador.data.tokenisation import TokenisedExample
+from afinador.data.tokens.tokenisation import TokenisedExample
 
 if TYPE_CHECKING:
     import pyarrow

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from afinador.data import table_process
+from afinador.data.files import table_process
 from afinador.data.quoting import described, shortened
 from afinador.data.records import Record
 from afinador.errors import DataError

@@ -10,14 +10,14 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from afinador.data.delimited import read_csv
-from afinador.data.detection import detect_format, encoding_of
-from afinador.data.json_documents import as_record, read_json
-from afinador.data.json_values import BrokenJSONError, Decoder, decode_quickly
-from afinador.data.lines import LONGEST_LINE_BYTES, Line, decoded, lines_of, raw_lines
-from afinador.data.mapping import mapped
+from afinador.data.files.delimited import read_csv
+from afinador.data.files.detection import detect_format, encoding_of
+from afinador.data.files.json_documents import as_record, read_json
+from afinador.data.files.json_values import BrokenJSONError, Decoder, decode_quickly
+from afinador.data.files.lines import LONGEST_LINE_BYTES, Line, decoded, lines_of, raw_lines
+from afinador.data.files.mapping import mapped
+from afinador.data.files.tables import read_arrow, read_parquet
 from afinador.data.records import Encoding, Format, Problem, Record
-from afinador.data.tables import read_arrow, read_parquet
 from afinador.errors import DataError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _DECODER = Decoder()
 def read_records(path: Path, format: Format, reading: DatasetReading | None = None) -> Iterator[Record | Problem]:
     """Yield what is in a file or folder, in order: a record, or the problem that stands in its place.
 
-    What each format holds is told in ``afinador.data.formats``. Text formats may be compressed (gzip, zstandard), and are
+    What each format holds is told in ``afinador.data.files.formats``. Text formats may be compressed (gzip, zstandard), and are
     UTF-8 with or without byte order mark, UTF-16 with one, or in the encoding that is declared.
 
     Args:
@@ -65,14 +65,16 @@ def _read(path: Path, format: Format, reading: DatasetReading | None) -> Iterato
 
 
 def _read_folder(path: Path, reading: DatasetReading | None) -> Iterator[Record | Problem]:
-    from afinador.data.folders import read_folder  # YAML and pydantic: only folders need them
+    from afinador.data.files.folders import read_folder  # YAML and pydantic: only folders need them
 
     of_each = reading.of_member() if reading else None
     return read_folder(path, reading, lambda file, name: _read(file, detect_format(file, name, of_each), of_each))
 
 
 def _read_with_loader(path: Path, reading: DatasetReading | None) -> Iterator[Record | Problem]:
-    from afinador.data.loaders import read_with_loader  # settings and pydantic: half the start of a judging process
+    from afinador.data.files.loaders import (
+        read_with_loader,  # settings and pydantic: half the start of a judging process
+    )
 
     return read_with_loader(path, reading)
 

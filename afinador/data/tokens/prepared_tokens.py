@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from afinador.data.classified import text_to_classify
 from afinador.data.labels import class_of
-from afinador.data.tokenisation import tokenise_all
+from afinador.data.tokens.classified import text_to_classify
+from afinador.data.tokens.tokenisation import tokenise_all
 from afinador.errors import DataError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from afinador.data.shapes import Example
-    from afinador.data.token_checks import Limits
+    from afinador.data.tokens.checks import Limits
 
 
 def token_rows(example: Example, tokenizer: PreTrainedTokenizerBase, limits: Limits) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from afinador.errors import DataError
 TableFormat = Literal["Parquet", "Arrow"]
 
 # Arrow's own allocator reserves more memory than it uses, which a limit counts.
-_idle = KeptProcesses("afinador.data.table_rows", {"ARROW_DEFAULT_MEMORY_POOL": "system"})
+_idle = KeptProcesses("afinador.data.files.table_rows", {"ARROW_DEFAULT_MEMORY_POOL": "system"})
 
 
 def answers(what: TableFormat, path: Path) -> Generator[Any, None, None]:

@@ -1,0 +1,1 @@
+"""Files of every format: found out, read as records, written."""
