@@ -199,12 +199,17 @@ class ConfigurationError(AfinadorError):
     code = "invalid_configuration"
 
 
+_LONGEST_NAME_COMPARED = 200
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Say which known names are nearest to one that is unknown.
 
     Returns:
         ``" Did you mean 'a' or 'b'?"`` with a leading space, or an empty string when nothing is near.
     """
+    if len(name) > _LONGEST_NAME_COMPARED:  # comparing takes the square of its length
+        return ""
     lowered = {candidate.lower(): candidate for candidate in known}
     found = [lowered[match] for match in difflib.get_close_matches(name.lower(), lowered, n=3, cutoff=0.5)]
     return f" Did you mean {' or '.join(repr(match) for match in found)}?" if found else ""

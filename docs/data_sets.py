@@ -12,6 +12,7 @@ def formats() -> Lines:
     from afinador.data import schema_checks, shapes
     from afinador.data.files import archives, compressed, json_documents, json_values, lines, mapping, table_rows
     from afinador.data.files.formats import COMPRESSIONS, FORMATS
+    from afinador.data.tokens.encoding import MOST_CHARACTERS
 
     yield from ("# Data sets", "", "## Formats", "")
     yield "The name's extension and the first bytes say the format; a JSON array is read as JSON, and JSON Lines as JSON"
@@ -33,6 +34,7 @@ def formats() -> Lines:
     yield f"| what is compressed, an archive, a batch of rows | unpacks to {compressed.MAX_UNPACKED_BYTES >> 30} GiB at most, and to {compressed.MAX_RATIO} times its size (below {compressed.BYTES_WITHOUT_RATIO >> 20} MiB any) |"
     yield f"| files of a folder or an archive | {archives.MOST_FILES}; no links, no devices, no names that lead out of it |"
     yield f"| templates of a mapping | make {mapping.MOST_CHARACTERS >> 20} Mi characters of a record at most, and {compressed.MAX_RATIO} times as many as a file has (below {compressed.BYTES_WITHOUT_RATIO >> 20} Mi any) |"
+    yield f"| one record, with a tokenizer | {MOST_CHARACTERS:,} characters |"
     yield f"| metadata held against a schema | {schema_checks.SECONDS_PER_RECORD:g} s of a processor a record and {schema_checks.SECONDS_PER_FILE:g} s a file, for each process that judges it, and {10**6 / schema_checks.BYTES_PER_SECOND:g} s for each MB of metadata and schemas; {schema_checks.MEMORY_BYTES >> 30} GiB of memory |"
     yield from ("", "## Shapes", "", *_shapes(shapes), *_reading())
 

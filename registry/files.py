@@ -12,6 +12,7 @@ from sqlalchemy import Select, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from afinador.data.files.loaders import require_allowed_loader
+from afinador.data.quoting import shortened
 from afinador.errors import InUseError, NotFoundError, StorageError, nearest
 from afinador.schemas import files as wire
 from afinador.schemas.dataset_formats import HUB_SCHEME
@@ -24,7 +25,7 @@ from registry.hub_datasets import find_fetched, only_config
 from registry.hub_sources import parse_dataset_source, source_of
 from registry.ids import new_id
 from registry.memory import Memory
-from registry.new_files import RESULT_PURPOSE, checked_name, insert, stored
+from registry.new_files import LONGEST_NAME, RESULT_PURPOSE, checked_name, insert, stored
 from registry.pages import page
 from registry.tables import File, Job
 
@@ -152,7 +153,7 @@ def find(session: Session, organization_id: str, reference: str, *, param: str =
         return by_name
     names = session.scalars(_live(organization_id).with_only_columns(File.filename).distinct().limit(1000))
     raise NotFoundError(
-        f"There is no file {reference!r} in this organization.{nearest(reference, names)} Upload it first.",
+        f"There is no file {shortened(reference)} in this organization.{nearest(reference, names)} Upload it first.",
         param=param,
         code="file_not_found",
     )
@@ -166,6 +167,8 @@ def find_deleted(session: Session, organization_id: str, reference: str) -> File
 
 
 def _newest_named(session: Session, query: Select[Any], reference: str) -> File | None:
+    if len(reference) > LONGEST_NAME:  # of which SQLite makes no pattern
+        return None
     exact = session.scalars(query.where(File.filename == reference).order_by(File.version.desc())).first()
     if exact is not None:
         return exact

@@ -15,14 +15,14 @@ from afinador.cli.reading import add_reading_options, allowed_reading_of
 from afinador.cli.reading import reading_of as declared_by
 from afinador.cli.service import connect, positive
 from afinador.errors import DataError, InvalidRequestError
-from afinador.schemas.dataset_formats import HUB_SCHEME
+from afinador.schemas.dataset_formats import HUB_SCHEME, LEAST_LENGTH, MOST_LENGTH
 
 if TYPE_CHECKING:
     from afinador.schemas.dataset_reports import DatasetPreview, DatasetReport, Documents
-    from afinador.schemas.jobs import Task
+    from afinador.schemas.jobs import Task, TrainedTask
 
 DEFAULT_LENGTH = 2048
-TASKS: tuple[Task, ...] = ("causal_lm", "sequence_classification")
+TASKS: tuple[TrainedTask, ...] = ("causal_lm", "sequence_classification")
 
 
 def validate(arguments: argparse.Namespace) -> int:
@@ -78,6 +78,10 @@ def existing(reference: str, *, may_be_folder: bool = False) -> Path:
         raise UsageError(f"{reference!r} is a folder; name a file in it.")
     if not path.exists():
         raise UsageError(f"There is no file {reference!r}.")
+    if not (path.is_file() or path.is_dir()):
+        raise UsageError(
+            f"{reference!r} is no regular file, and a data set is read more than once. Write it to a file first."
+        )
     return path
 
 
@@ -87,6 +91,10 @@ def _is_asked_here(base_model: str | None) -> bool:
         return False
     if base_model is None:
         return True
+    if "/" in base_model and not Path(base_model).expanduser().is_dir():
+        raise UsageError(
+            f"--base-model is {base_model!r}, and there is no such folder; name one, or a base model of the service."
+        )
     from afinador.data.tokens.process import can_run_here
 
     return Path(base_model).expanduser().is_dir() and can_run_here()
@@ -260,10 +268,17 @@ def _add_preview(parser: Parser) -> None:
     _add_common(parser)
 
 
+def _length(text: str) -> int:
+    number = int(text) if text.isdecimal() else 0
+    if not LEAST_LENGTH <= number <= MOST_LENGTH:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {LEAST_LENGTH} to {MOST_LENGTH}")
+    return number
+
+
 def _add_common(parser: Parser) -> None:
     parser.add_argument("--task", help="causal_lm or sequence_classification; the base model's own by default")
     parser.add_argument(
-        "--max-length", type=positive, default=DEFAULT_LENGTH, metavar="N", help="as in the job (default: 2048)"
+        "--max-length", type=_length, default=DEFAULT_LENGTH, metavar="N", help="as in the job (default: 2048)"
     )
     parser.add_argument(
         "--extraction", metavar="MODE", help="prompt or schema: how documents are asked for, as in the job"

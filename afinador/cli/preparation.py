@@ -204,7 +204,7 @@ COMMANDS = (
             "afinador prepare dataset file-7f3a19c2 --pipeline steps.yaml",
         ),
         details="The steps and their keys: docs/preparation.md. A local data set needs no service. What was done is told step by step, and\n"
-        "written beside the result as NAME.lineage.json; a data set that is split becomes NAME-train, NAME-validation and so on.",
+        "written beside the result as FILE.lineage.json; a data set that is split becomes NAME-train, NAME-validation and so on.",
     ),
     Command(
         ("list", "preparation"), "List the service's preparations of data sets, newest first", list_preparations,

@@ -14,6 +14,8 @@ from afinador.data.files.detection import detect_format
 from afinador.data.files.saved_datasets import read_saved_dataset
 from afinador.data.files.writers import EXTENSIONS
 from afinador.data.preparation import Pipeline, Source, require_free, run_to_file, targets_of
+from afinador.data.preparation.running import hash_of, write_lineage
+from afinador.data.preparation.targets import lineage_beside
 from afinador.data.records import Format, Problem, Record
 from afinador.data.tokens.process import TokenProcess
 from afinador.errors import IllegalTransitionError, InvalidRequestError, WaitTimeoutError
@@ -71,7 +73,7 @@ class ModelFineTuner:
         base_model: str | None = None,
         overwrite: bool = False,
     ) -> str:
-        """Take a data set through steps, write it in another format, and return where.
+        """Take a data set through steps, write it in another format, and return where; its lineage is written beside it.
 
         One that a step splits becomes several files beside each other, ``NAME-train`` and so on; the first is returned.
 
@@ -107,8 +109,10 @@ class ModelFineTuner:
         def work() -> Path:
             with TokenProcess() as process:
                 pipeline = Pipeline(preprocessing_steps, means_of_base_model(folder, process) if folder else None)
-                require_free(targets_of(target, pipeline.parts), source, overwrite=overwrite)
+                lineage = lineage_beside(target)
+                require_free([*targets_of(target, pipeline.parts), lineage], source, overwrite=overwrite)
                 prepared = run_to_file(_read(source, kind, loader), source.name, pipeline, target, written)
+            write_lineage(prepared, hash_of(source), preprocessing_steps, lineage)
             return prepared.files[0].path
 
         return str(await asyncio.to_thread(work))

@@ -10,6 +10,8 @@ Format = Literal["csv", "json", "jsonl", "text", "parquet", "arrow", "folder", "
 
 Encoding = Literal["utf-8", "utf-16", "latin-1", "windows-1252"]
 
+LEAST_LENGTH, MOST_LENGTH = 8, 131_072
+"""Of ``max_length``, in tokens."""
 HUB_SCHEME = "hf://"
 """Begins the name of a data set of the Hugging Face Hub: ``hf://owner/name[:config][@revision]``."""
 

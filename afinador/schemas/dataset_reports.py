@@ -8,7 +8,8 @@ from typing import Any, Literal, TypedDict
 from pydantic import BaseModel, ConfigDict, Field
 
 from afinador.schemas.base import Wire
-from afinador.schemas.jobs import Task
+from afinador.schemas.dataset_formats import LEAST_LENGTH, MOST_LENGTH
+from afinador.schemas.jobs import Task, TrainedTask
 from afinador.schemas.prompts import require_known_places
 
 MOST_PREVIEWED = 100
@@ -28,8 +29,10 @@ class DatasetRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     file: str = Field(description="Id or name of an uploaded file.")
-    task: Task | None = Field(None, description="The base model's own by default.")
-    max_length: int = Field(2048, ge=8, le=131072, description="Most tokens of one example, as in a job.")
+    task: TrainedTask | None = Field(None, description="The base model's own by default.")
+    max_length: int = Field(
+        2048, ge=LEAST_LENGTH, le=MOST_LENGTH, description="Most tokens of one example, as in a job."
+    )
     extraction: Literal["prompt", "schema"] = Field("prompt", description="How documents are asked for, as in a job.")
     prompts: dict[str, str] | None = Field(None, description="By type of document, as in a job.")
     extraction_schema: dict[str, Any] | None = Field(None, description="Fields that are wanted, as in a job.")

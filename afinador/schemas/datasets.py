@@ -120,10 +120,13 @@ class DatasetReading(BaseModel):
         return self.model_dump(mode="json", exclude_none=True)
 
 
+_OF_SEVERAL_FILES = "folders, archives and data sets of the Hugging Face Hub"
 _OF_SOME_FORMATS: tuple[tuple[str, str, tuple[Format, ...]], ...] = (
     ("delimiter", "CSV", ("csv", "folder")),
     ("columns", "CSV", ("csv", "folder")),
     ("text_unit", "TEXT", ("text", "folder")),
+    ("config", _OF_SEVERAL_FILES, ("folder",)),
+    ("split", _OF_SEVERAL_FILES, ("folder",)),
     ("encoding", "text formats", ("csv", "json", "jsonl", "text", "folder")),
 )
 _OF_THE_WHOLE = ("format", "shape", "config", "split", "loader")

@@ -10,6 +10,8 @@ from afinador.schemas.base import Wire
 
 TuningMethod = Literal["full", "lora", "qlora", "prefix_tuning", "prompt_tuning"]
 Task = Literal["causal_lm", "seq2seq_lm", "sequence_classification"]
+TrainedTask = Literal["causal_lm", "sequence_classification"]
+"""Those that this version trains."""
 StartState = Literal["weights", "whole"]
 JobStatus = Literal["validating_files", "queued", "running", "pausing", "paused", "succeeded", "failed", "cancelled"]
 OPEN_STATUSES: tuple[JobStatus, ...] = ("validating_files", "queued", "running", "pausing", "paused")

@@ -127,7 +127,7 @@ def prepare_file(
     progress: Progress | None = None,
     overwrite: bool = False,
 ) -> Prepared:
-    """Prepare a file of this machine; what came of it is written beside the result, as ``NAME.lineage.json``.
+    """Prepare a file of this machine; what came of it is written beside the result, as ``FILE.lineage.json``.
 
     Args:
         source: The data set, a file or a folder.
@@ -156,11 +156,11 @@ def prepare_file(
     require_free([*targets_of(target, pipeline.parts), lineage], source, overwrite=overwrite)
     records = Source(source, found, reading)
     prepared = run_to_file(records, source.name, pipeline, target, format, processes=processes, progress=progress)
-    write_lineage(prepared, _hash_of(source), steps, lineage)
+    write_lineage(prepared, hash_of(source), steps, lineage)
     return prepared
 
 
-def _hash_of(source: Path) -> str:
+def hash_of(source: Path) -> str:
     """Return the SHA-256 of a data set; of a folder that of the archive as which it would be uploaded."""
     if source.is_file():
         return sha256_of(source)

@@ -20,7 +20,7 @@ def path_of_part(target: Path, part: str) -> Path:
 
 def lineage_beside(target: Path) -> Path:
     """Return where the lineage of a prepared file is written down."""
-    return target.with_name(f"{target.stem}.lineage.json")
+    return target.with_name(f"{target.name}.lineage.json")
 
 
 def require_free(paths: Iterable[Path], source: Path, *, overwrite: bool) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from afinador.data.labels import class_of
 from afinador.data.quoting import shortened
+from afinador.data.tokens.encoding import require_length
 from afinador.data.tokens.tokenisation import TokenisedExample
 from afinador.errors import DataError
 
@@ -47,8 +48,9 @@ def text_to_classify(
     """Return the tokens of a text, and what is left of them within ``max_length``.
 
     Raises:
-        DataError: There are none.
+        DataError: There are none, or it is too long.
     """
+    require_length(example)
     text = example.prompt or ""
     whole = list(tokenizer(text, verbose=False)["input_ids"])
     kept = whole

@@ -9,12 +9,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from afinador.errors import ModelError
+from afinador.data.shapes import Example
+from afinador.errors import DataError, ModelError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+MOST_CHARACTERS = 10_000_000
+"""Of one record; tokenizers take some hundred bytes of memory for each."""
 _ANCHORS = (":", "\n", "a", "0")
+
+
+def require_length(example: Example) -> None:
+    """Do nothing if a record is short enough to be tokenised.
+
+    Raises:
+        DataError: It is not.
+    """
+    texts = [example.prompt, example.completion, example.text, *(each["content"] for each in example.messages or ())]
+    characters = sum(len(text) for text in texts if isinstance(text, str))
+    if characters > MOST_CHARACTERS:
+        raise DataError(
+            f"Record at line {example.line} has {characters:,} characters; at most {MOST_CHARACTERS:,} of one record are "
+            "tokenised. Part it into several records."
+        )
 
 
 def end_id(tokenizer: PreTrainedTokenizerBase) -> int:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from afinador.data.shapes import Example
 from afinador.data.tokens.chat import chat_segments
-from afinador.data.tokens.encoding import end_id, head_ids, text_ids
+from afinador.data.tokens.encoding import end_id, head_ids, require_length, text_ids
 from afinador.data.tokens.segments import Segment
 from afinador.errors import DataError
 
@@ -62,9 +62,10 @@ def encode(example: Example, tokenizer: PreTrainedTokenizerBase) -> list[Encoded
     """Return the token ids of an example in pieces, with one BOS where the tokenizer has it and EOS after answers.
 
     Raises:
-        DataError: As ``render``.
+        DataError: As ``render``, or it is too long.
         ModelError: The tokenizer has no end-of-sequence token.
     """
+    require_length(example)
     return _encoded(render(example, tokenizer), tokenizer, adds_head=_adds_head(example, tokenizer))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from argparse import Namespace
@@ -37,6 +38,18 @@ def test_a_report_with_lengths_needs_no_service(afinador: Run, dataset: Path, fo
     dataset.write_text(dataset.read_text() + "no json\n" * 11)
     said = afinador("validate", "dataset", dataset).out
     assert said.count("is no JSON") == 10 and "json_syntax ×12" in said and "And 2 more like these." in said
+
+
+def test_what_cannot_be_read_twice_or_is_no_folder_is_said(afinador: Run, dataset: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    ran = afinador("validate", "dataset", tmp_path / "pipe")
+    assert ran.code == 2 and "is no regular file, and a data set is read more than once" in ran.err
+    ran = afinador("validate", "dataset", dataset, "--base-model", tmp_path / "nowhere")
+    assert ran.code == 2 and "nowhere', and there is no such folder" in ran.err
+    ran = afinador("preview", "dataset", dataset, "--base-model", "tiny", "--max-length", 5)
+    assert ran.code == 2 and "'5' is not a whole number from 8 to 131072" in ran.err
+    ran = afinador("validate", "dataset", dataset, "--split", "test")
+    assert ran.code == 1 and "split is for folders, archives" in ran.out
 
 
 def test_what_is_held_out_is_checked_too(afinador: Run, dataset: Path, tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_a_local_data_set_needs_no_service(afinador: Run, dataset: Path, pipelin
     assert lines[2].split() == ["2", "rename", "12", "12", "12", "-"]
     assert lines[-2:] == [f"{tmp_path}/made-train.csv: 9 records", f"{tmp_path}/made-validation.csv: 3 records"]
     assert (tmp_path / "made-train.csv").read_text().startswith('"prompt","completion"')
-    lineage = json.loads((tmp_path / "made.lineage.json").read_text())
+    lineage = json.loads((tmp_path / "made.csv.lineage.json").read_text())
     assert lineage["source"] == dataset.name and lineage["pipeline"]["steps"][0] == {"type": "deduplicate"}
     told = json.loads(afinador("prepare", "dataset", dataset, "--pipeline", pipeline, "--json").out)
     assert [Path(file["path"]).name for file in told["files"]] == [

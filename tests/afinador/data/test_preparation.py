@@ -416,7 +416,7 @@ def test_all_extensions_that_are_written_are_named() -> None:
         format_of_name("made.xlsx")
 
 
-@pytest.mark.parametrize("there", ["made-train.jsonl", "made-validation.jsonl", "made.lineage.json"])
+@pytest.mark.parametrize("there", ["made-train.jsonl", "made-validation.jsonl", "made.jsonl.lineage.json"])
 def test_nothing_is_written_over_unless_it_is_said(there: str, tmp_path: Path) -> None:
     source, steps = tmp_path / "rows.jsonl", [{"type": "split", "validation": 0.25}]
     source.write_text("".join(json.dumps(row) + "\n" for row in NUMBERED[:8]))
@@ -428,11 +428,11 @@ def test_nothing_is_written_over_unless_it_is_said(there: str, tmp_path: Path) -
     for _ in range(2):
         prepare_file(source, steps, target=tmp_path / "made.jsonl", overwrite=True)
     assert (tmp_path / there).read_text() != "mine"
-    with pytest.raises(InvalidRequestError, match=r"made-train\.jsonl and .*made\.lineage\.json exist already"):
+    with pytest.raises(InvalidRequestError, match=r"made-train\.jsonl and .*made\.jsonl\.lineage\.json exist already"):
         prepare_file(source, steps, target=tmp_path / "made.jsonl")
-    source.rename(tmp_path / "made.lineage.json")
-    with pytest.raises(InvalidRequestError, match=r"made\.lineage\.json is the data set itself"):
-        prepare_file(tmp_path / "made.lineage.json", steps, target=tmp_path / "made.jsonl", overwrite=True)
+    source.rename(tmp_path / "made.jsonl.lineage.json")
+    with pytest.raises(InvalidRequestError, match=r"made\.jsonl\.lineage\.json is the data set itself"):
+        prepare_file(tmp_path / "made.jsonl.lineage.json", steps, target=tmp_path / "made.jsonl", overwrite=True)
 
 
 def test_every_step_and_key_is_described() -> None:

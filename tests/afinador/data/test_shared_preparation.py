@@ -86,9 +86,9 @@ def test_several_processes_write_the_same_also_when_one_is_killed(
     shared, shared_steps = made(rows, ROW_STEPS, "made.jsonl", progress=kill_the_first)
     assert [process.wait() for process in started] == [-signal.SIGKILL, 0]
     assert shared_steps == steps
-    assert shared.keys() == alone.keys() == {"made.jsonl", "made.lineage.json"}
+    assert shared.keys() == alone.keys() == {"made.jsonl", "made.jsonl.lineage.json"}
     assert shared["made.jsonl"] == alone["made.jsonl"]
-    assert shared["made.lineage.json"] == alone["made.lineage.json"].replace(b"made-1-", b"made-None-")
+    assert shared["made.jsonl.lineage.json"] == alone["made.jsonl.lineage.json"].replace(b"made-1-", b"made-None-")
     reading = [done for stage, done in told if stage == "reading"]
     assert reading == sorted(reading) and len(reading) > 20 and ("writing", 700) in told
 

@@ -14,7 +14,7 @@ from transformers import AutoTokenizer
 from afinador.data.dataset_reports import every_of, merged, reading_of, with_tokens
 from afinador.data.lengths import BINS, Lengths, histogram_of
 from afinador.data.shapes import Example
-from afinador.data.tokens import chat
+from afinador.data.tokens import chat, encoding
 from afinador.data.tokens.checks import Limits, check_tokens
 from afinador.data.tokens.child import Tokenizers, usable_examples
 from afinador.data.tokens.preview import preview, token_texts
@@ -43,6 +43,18 @@ def test_a_conversation_of_thousands_of_messages_is_a_fault_and_is_not_rendered(
     [error] = check_tokens([Example(7, messages=(*CHAT, *CHAT, *CHAT)[:6])], chatml, LONG)["errors"]
     assert (error["code"], error["line"]) == ("not_tokenised", 7)
     assert "has 6 messages; at most 4 are written with a chat template. Split" in error["message"]
+
+
+def test_a_record_that_no_tokenizer_could_take_is_a_fault_of_its_own(chatml, monkeypatch):
+    monkeypatch.setattr(encoding, "MOST_CHARACTERS", 3)
+    examples = [Example(4, messages=CHAT), Example(5, prompt="a", completion="bc"), Example(6, text="abcd")]
+    first, second = check_tokens(examples, chatml, LONG)["errors"]
+    assert "Record at line 4 has 4 characters; at most 3 of one record are tokenised. Part it" in first["message"]
+    assert second["line"] == 6
+    to_classify = Limits("sequence_classification", 10)
+    assert check_tokens([Example(7, prompt="abcd", completion="a")], chatml, to_classify)["counts"] == {
+        "not_tokenised": 1
+    }
 
 
 def test_lengths_are_those_of_a_sorted_list():

@@ -224,6 +224,8 @@ def test_formats_are_converted_to_and_fro(prepare: Prepare) -> None:
     with pytest.raises(InvalidRequestError, match=r"again\.csv exists already"):
         prepare(as_json, DatasetFormat.JSON, DatasetFormat.CSV, output_path="data/again.csv")
     assert prepare(as_json, "json", "csv", output_path="data/again.csv", overwrite=True) == back
+    lineage = json.loads(Path(f"{back}.lineage.json").read_text())
+    assert (lineage["source"], lineage["files"][0]["path"]) == (Path(as_json).name, str(Path(back)))
     shorter = [{"type": "rename", "fields": {"text": "a"}}]
     with pytest.raises(DataError, match="'text' alone"):
         prepare("data/raw_dataset.csv", "csv", "text", shorter)
