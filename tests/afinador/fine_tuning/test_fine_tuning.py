@@ -221,7 +221,7 @@ def test_formats_are_converted_to_and_fro(prepare: Prepare) -> None:
     back = prepare(as_json, DatasetFormat.JSON, DatasetFormat.CSV, output_path="data/again.csv")
     with Path("data/raw_dataset.csv").open() as first, Path(back).open() as second:
         assert list(csv.reader(first)) == list(csv.reader(second))
-    with pytest.raises(InvalidRequestError, match=r"again\.csv exists already"):
+    with pytest.raises(InvalidRequestError, match=r"again\.csv\.lineage\.json exist already"):
         prepare(as_json, DatasetFormat.JSON, DatasetFormat.CSV, output_path="data/again.csv")
     assert prepare(as_json, "json", "csv", output_path="data/again.csv", overwrite=True) == back
     lineage = json.loads(Path(f"{back}.lineage.json").read_text())
