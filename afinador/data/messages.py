@@ -104,7 +104,7 @@ def _checked_message(message: Any, field: str) -> dict[str, Any]:
     if calls is not None and (role != "assistant" or calls != []):
         checked["tool_calls"] = _checked_calls(calls, role, f"{field}.tool_calls")
     checked["content"] = _checked_content(message, "tool_calls" in checked, field)
-    _check_weight(message, field)
+    check_weight(message, role == "assistant", field)
     if role == "tool" and not isinstance(message.get("tool_call_id"), str):
         raise BadMessagesError(
             "bad_tool_reply", f"{field} is a tool's reply without 'tool_call_id'. Add it.", f"{field}.tool_call_id"
@@ -139,11 +139,16 @@ def _text_of_part(part: Any, field: str) -> str:
     return part["text"]
 
 
-def _check_weight(message: dict[str, Any], field: str) -> None:
+def check_weight(message: dict[str, Any], is_answer: bool, field: str) -> None:
+    """Do nothing if a message has no weight, or is the assistant's and has weight 0 or 1.
+
+    Raises:
+        BadMessagesError: It is not so.
+    """
     if "weight" not in message:
         return
     weight = message["weight"]
-    if message["role"] != "assistant":
+    if not is_answer:
         raise BadMessagesError(
             "bad_weight",
             f"{field} has a weight; only the assistant's messages are trained on. Remove it.",
@@ -151,7 +156,9 @@ def _check_weight(message: dict[str, Any], field: str) -> None:
         )
     if isinstance(weight, bool) or not isinstance(weight, int) or weight not in (0, 1):
         raise BadMessagesError(
-            "bad_weight", f"{field}.weight is {described(weight)}; it must be 0 or 1.", f"{field}.weight"
+            "bad_weight",
+            f"{field}.weight is {described(weight)}; it must be 0 (not learnt) or 1. Correct or remove it.",
+            f"{field}.weight",
         )
 
 

@@ -1,7 +1,7 @@
 """``{"conversations"}``, perhaps with ``system`` and ``tools``: a conversation in ShareGPT's form, turns of ``from`` and ``value``.
 
-``human`` and ``user`` ask, ``gpt``, ``assistant``, ``chatgpt``, ``model`` and ``bard`` answer. ``function_call`` holds a call of a tool
-as JSON, ``observation`` and ``tool`` what came of it; ``tools`` declares the functions, as a list or its JSON text.
+``human`` and ``user`` ask, ``gpt``, ``assistant``, ``chatgpt``, ``model`` and ``bard`` answer; an answer may have a ``weight``, as
+in the chat format: one of weight 0 is not learnt. ``function_call`` holds a call of a tool as JSON, ``observation`` and ``tool`` what came of it; ``tools`` declares the functions, as a list or its JSON text.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from afinador.data.blanks import is_blank
 from afinador.data.files.json_values import BrokenJSONError, decode_text
-from afinador.data.messages import BadMessagesError, checked_messages, checked_tools
+from afinador.data.messages import BadMessagesError, check_weight, checked_messages, checked_tools
 from afinador.data.quoting import described, named
 from afinador.data.records import Problem, Record
 from afinador.data.shapes.example import Example
@@ -31,6 +31,7 @@ ROLES = {
     "tool": "reply",
 }
 _SPEAKERS = {"user": "human", "assistant": "gpt", "system": "system", "call": "function_call", "reply": "observation"}
+_OF_TURN = ("from", "value", "weight")
 
 
 def _read(record: Record) -> Example | Problem:
@@ -66,6 +67,7 @@ def _check_turns(turns: Any) -> None:
             said = f"{field}.from {found}; allowed are: {', '.join(ROLES)}."
             raise BadMessagesError("bad_role", said, f"{field}.from")
         _check_value(turn, field)
+        check_weight(turn, ROLES[turn["from"]] in ("assistant", "call"), field)
 
 
 def _check_value(turn: dict[str, Any], field: str) -> None:
@@ -90,6 +92,7 @@ def _to_messages(fields: Fields) -> Fields:
     call_id = ""
     for turn in fields["conversations"]:
         role, value = ROLES[turn["from"]], turn["value"]
+        weight = {"weight": turn["weight"]} if "weight" in turn else {}
         if role == "call":
             call_id = f"call_{sum('tool_calls' in message for message in messages) + 1}"
             call = json.loads(value)
@@ -97,11 +100,11 @@ def _to_messages(fields: Fields) -> Fields:
             written = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
             function = {"name": call["name"], "arguments": written}
             calls = [{"id": call_id, "type": "function", "function": function}]
-            messages.append({"role": "assistant", "content": None, "tool_calls": calls})
+            messages.append({"role": "assistant", "content": None, "tool_calls": calls, **weight})
         elif role == "reply":
             messages.append({"role": "tool", "tool_call_id": call_id, "content": value})
         else:
-            messages.append({"role": role, "content": value})
+            messages.append({"role": role, "content": value, **weight})
     tools = _declared_tools(fields.get("tools"))
     return {"messages": messages, **({"tools": tools} if tools else {})}
 
@@ -136,6 +139,7 @@ def _from_messages(fields: Fields) -> Fields:
     turns = []
     for index, message in enumerate(fields["messages"]):
         calls = message.get("tool_calls")
+        weight = {"weight": message["weight"]} if message.get("weight") is not None else {}
         if calls:
             if len(calls) > 1 or message.get("content"):
                 raise ValueError(
@@ -143,29 +147,35 @@ def _from_messages(fields: Fields) -> Fields:
                 )
             function = calls[0]["function"]
             call = {"name": function["name"], "arguments": json.loads(function["arguments"])}
-            turns.append({"from": "function_call", "value": json.dumps(call, ensure_ascii=False)})
+            turns.append({"from": "function_call", "value": json.dumps(call, ensure_ascii=False), **weight})
             continue
         role = "reply" if message["role"] == "tool" else message["role"]
         if role not in _SPEAKERS:
             raise ValueError(f"the role {named(role)} of messages[{index}], which a turn cannot be from")
         if not isinstance(message.get("content"), str):
             raise ValueError(f"messages[{index}].content ({described(message.get('content'))}): a turn holds text")
-        turns.append({"from": _SPEAKERS[role], "value": message["content"]})
+        turns.append({"from": _SPEAKERS[role], "value": message["content"], **weight})
     return {"conversations": turns, **({"tools": fields["tools"]} if fields.get("tools") else {})}
 
 
 def _normal(fields: Fields) -> Fields:
-    """Write a record as ``from_messages`` does: one name for each speaker, and the system text as the first turn."""
-    return {name: value for name, value in fields.items() if name not in ("conversations", "system", "tools")} | (
-        _from_messages(_to_messages(fields))
-    )
+    """Write a record as ``from_messages`` does: one name for each speaker, and the system text as the first turn.
+
+    What else a turn has stays: no other shape holds it.
+    """
+    written = _from_messages(_to_messages(fields))
+    given, turns = fields["conversations"], written["conversations"]
+    for turn, made in zip(given, turns[len(turns) - len(given) :], strict=True):
+        made.update({key: value for key, value in turn.items() if key not in _OF_TURN and value is not None})
+    others = {name: value for name, value in fields.items() if name not in ("conversations", "system", "tools")}
+    return others | written
 
 
 SHAPE = RecordShape(
     name="sharegpt",
     fields=("conversations",),
     optional=("system", "tools"),
-    description="A conversation in ShareGPT's form, turns of 'from' and 'value': all answers are learnt.",
+    description="A conversation in ShareGPT's form, turns of 'from' and 'value': each answer is learnt, unless its weight is 0.",
     read=_read,
     asked=("human", "user"),
     to_messages=_to_messages,

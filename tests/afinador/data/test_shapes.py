@@ -185,6 +185,9 @@ def test_every_shape_has_an_example_that_is_recognised_and_usable(shape, root):
         ("sharegpt", {"conversations": [{"from": "human", "value": "q"}]}, "no_answer_at_end", "conversations"),
         ("sharegpt", {"conversations": [{"from": "human", "value": "q"}, {"from": "function_call", "value": "go"}]}, "bad_tool_call", "conversations[1].value"),
         ("sharegpt", {"conversations": [{"from": "human", "value": "q"}, {"from": "observation", "value": "r"}, {"from": "gpt", "value": "a"}]}, "bad_tool_reply", "conversations[1].tool_call_id"),
+        ("sharegpt", {"system": "s", "conversations": [{"from": "human", "value": "q", "weight": 0}, {"from": "gpt", "value": "a"}]}, "bad_weight", "conversations[0].weight"),
+        ("sharegpt", {"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a", "weight": 2}]}, "bad_weight", "conversations[1].weight"),
+        ("sharegpt", {"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a", "weight": 0}]}, "nothing_to_train", "conversations"),
         ("alpaca", {"instruction": "", "output": "o"}, "empty_field", "instruction"),
         ("alpaca", {"instruction": "i", "input": 3, "output": "o"}, "wrong_type", "input"),
         ("source_target", {"source": "s", "target": None}, "null_field", "target"),
@@ -211,6 +214,18 @@ def test_conversation_of_sharegpt_is_the_one_of_the_chat_format(root):
     assert [message["role"] for message in called.messages] == ["user", "assistant", "tool", "assistant"]
     assert called.messages[1]["tool_calls"][0]["function"] == {"name": "stock_of", "arguments": '{"article": "honey"}'}
     assert called.tools[0]["function"]["name"] == "stock_of"
+
+
+def test_answers_of_sharegpt_have_weights_as_in_the_chat_format():
+    def said(turns):
+        return to_example(Record(3, {"system": "s", "conversations": turns}), "sharegpt").messages
+
+    asked, wrong = {"from": "human", "value": "q"}, {"from": "gpt", "value": "a", "weight": 0}
+    call = {"from": "function_call", "value": '{"name": "go"}', "weight": 0}
+    found = said([asked, wrong, asked, call, {"from": "observation", "value": "r"}, {**wrong, "weight": 1}])
+    assert [message.get("weight") for message in found] == [None, None, 0, None, 0, None, 1]
+    expected = conversation({"role": "system", "content": "s"}, USER, {**ANSWER, "weight": 0}, USER, ANSWER)
+    assert said([asked, wrong, asked, {"from": "gpt", "value": "a"}]) == expected.messages
 
 
 def test_input_of_an_instruction_follows_it():
