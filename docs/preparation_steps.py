@@ -30,6 +30,7 @@ _ONE_TURN = " (only one message of the user and one answer: no system text, no m
 WHERE = {"messages": _ONE_TURN, "sharegpt": _ONE_TURN, "alpaca": " (only records whose `input` is empty or missing)"}
 FLATTENED = {
     "messages": "such messages with a weight, a name or tools, which are lost",
+    "sharegpt": "turns with further keys, and where the shape has none with a weight, which are lost",
     "alpaca": "records with an `input`, which is joined with the instruction",
 }
 

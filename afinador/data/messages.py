@@ -11,6 +11,9 @@ from afinador.data.files.json_values import BrokenJSONError, decode_text, why_no
 from afinador.data.quoting import described, named, shortened
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
+KEYS = frozenset({"role", "content", "name", "weight", "tool_calls", "tool_call_id", "function_call"})
+KEYS |= {"reasoning_content", "reasoning", "thinking"}
+"""Of a message: those of the chat format, and the names under which chat templates look for thoughts."""
 
 
 class BadMessagesError(Exception):

@@ -6,7 +6,7 @@ and their replies go through the chat template of the base model.
 
 from __future__ import annotations
 
-from afinador.data.messages import BadMessagesError, checked_messages, checked_tools
+from afinador.data.messages import KEYS, BadMessagesError, checked_messages, checked_tools
 from afinador.data.records import Problem, Record
 from afinador.data.shapes.example import Example
 from afinador.data.shapes.form import Fields, RecordShape
@@ -40,6 +40,7 @@ SHAPE = RecordShape(
     optional=("tools",),
     description="A conversation in OpenAI's chat format: each of the assistant's messages is learnt, unless its weight is 0.",
     read=_read,
+    turn_keys=KEYS,
     asked=("user",),
     to_messages=_only_conversation,
     from_messages=_only_conversation,

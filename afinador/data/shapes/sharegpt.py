@@ -31,7 +31,7 @@ ROLES = {
     "tool": "reply",
 }
 _SPEAKERS = {"user": "human", "assistant": "gpt", "system": "system", "call": "function_call", "reply": "observation"}
-_OF_TURN = ("from", "value", "weight")
+_OF_TURN = frozenset({"from", "value", "weight"})
 
 
 def _read(record: Record) -> Example | Problem:
@@ -177,6 +177,7 @@ SHAPE = RecordShape(
     optional=("system", "tools"),
     description="A conversation in ShareGPT's form, turns of 'from' and 'value': each answer is learnt, unless its weight is 0.",
     read=_read,
+    turn_keys=_OF_TURN,
     asked=("human", "user"),
     to_messages=_to_messages,
     from_messages=_from_messages,
