@@ -98,7 +98,8 @@ def preview_text(preview: DatasetPreview, *, with_ids: bool) -> str:
     came = f"{preview.file} as {preview.base_model} sees it; at most {counted(preview.usable_length, 'token')}."
     said = f"{came} {_summary(preview)} Signs: {legend}"
     shown = [_record(record, with_ids=with_ids, is_coloured=is_coloured) for record in preview.records]
-    return "\n\n".join([said, *shown]) if shown else f"{said}\n\nThere is no record that can be shown."
+    told = [*(shown or ["There is no record that can be shown."]), preview.passed_over()]
+    return "\n\n".join([said, *filter(None, told)])
 
 
 def _summary(preview: DatasetPreview) -> str:
