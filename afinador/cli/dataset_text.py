@@ -104,10 +104,11 @@ def preview_text(preview: DatasetPreview, *, with_ids: bool) -> str:
 
 def _summary(preview: DatasetPreview) -> str:
     """Say how much of the file is shown, and what becomes of its tokens."""
-    of_all = "" if preview.total_records is None else f" of {preview.total_records:,}"
+    shown, total = f"{len(preview.records):,}", preview.total_records
+    shown = counted(len(preview.records), "record") if total is None else f"{shown} of {counted(total, 'record')}"
     tokens = preview.totals()
     states = ", ".join(f"{number:,} {state}" for state, number in tokens.items())
-    return f"Shown: {len(preview.records):,}{of_all} records, {counted(sum(tokens.values()), 'token')} ({states})."
+    return f"Shown: {shown}, {counted(sum(tokens.values()), 'token')} ({states})."
 
 
 def _record(record: PreviewedRecord, *, with_ids: bool, is_coloured: bool) -> str:
