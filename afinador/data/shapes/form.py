@@ -97,7 +97,9 @@ def unusable_text(record: Record, name: str, *, may_be_empty: bool = False) -> P
         said = f"{record.place}: {name!r} is null. Write a value, or remove the record."
         return Problem("null_field", said, record.line, name)
     if not isinstance(value, str):
-        said = f"{record.place}: {name!r} is {described(value)}, but must be text."
+        said = (
+            f"{record.place}: {name!r} is {described(value)}, but must be text. Write it as text, or remove the record."
+        )
         return Problem("wrong_type", said, record.line, name)
     if not may_be_empty and is_blank(value):
         said = f"{record.place}: {name!r} is empty. Write a value, or remove the record."

@@ -11,7 +11,7 @@ from typing import Any
 
 from afinador.data.blanks import is_blank
 from afinador.data.files.json_values import BrokenJSONError, decode_text
-from afinador.data.messages import BadMessagesError, check_weight, checked_messages, checked_tools
+from afinador.data.messages import BadMessagesError, check_weight, checked_messages, checked_tools, parsed_tools
 from afinador.data.quoting import described, named
 from afinador.data.records import Problem, Record
 from afinador.data.shapes.example import Example
@@ -54,17 +54,17 @@ def _check_turns(turns: Any) -> None:
     if not isinstance(turns, list) or not turns:
         raise BadMessagesError(
             "bad_messages",
-            f"'conversations' is {described(turns)}, but must be a list of turns with 'from' and 'value'.",
+            f"'conversations' is {described(turns)}, but must be a list of turns with 'from' and 'value'. Correct it, or remove the record.",
             "conversations",
         )
     for index, turn in enumerate(turns):
         field = f"conversations[{index}]"
         if not isinstance(turn, dict):
-            said = f"{field} is {described(turn)}, but must be an object with 'from' and 'value'."
+            said = f"{field} is {described(turn)}, but must be an object with 'from' and 'value'. Correct it, or remove the record."
             raise BadMessagesError("bad_message", said, field)
         if not isinstance(turn.get("from"), str) or turn["from"] not in ROLES:
             found = f"is {named(turn['from'])}" if "from" in turn else "is missing"
-            said = f"{field}.from {found}; allowed are: {', '.join(ROLES)}."
+            said = f"{field}.from {found}; allowed are: {', '.join(ROLES)}. Correct it, or remove the record."
             raise BadMessagesError("bad_role", said, f"{field}.from")
         _check_value(turn, field)
         check_weight(turn, ROLES[turn["from"]] in ("assistant", "call"), field)
@@ -75,7 +75,9 @@ def _check_value(turn: dict[str, Any], field: str) -> None:
     field = f"{field}.value"
     if not isinstance(value, str):
         found = f"is {described(value)}" if "value" in turn else "is missing"
-        raise BadMessagesError("bad_content", f"{field} {found}; it must be text.", field)
+        raise BadMessagesError(
+            "bad_content", f"{field} {found}; it must be text. Write it, or remove the record.", field
+        )
     if role == "call":
         call = _parsed(value)
         if not isinstance(call, dict) or not isinstance(call.get("name"), str):
@@ -111,9 +113,9 @@ def _to_messages(fields: Fields) -> Fields:
 
 def _declared_tools(value: Any) -> Any:
     """Return declarations as OpenAI has them; ShareGPT's are often a JSON text, and the bare functions."""
-    tools = _parsed(value) if isinstance(value, str) else value
+    tools = parsed_tools(value)
     if not isinstance(tools, list):
-        return value or None
+        return tools or None
     return [
         {"type": "function", "function": tool} if isinstance(tool, dict) and "function" not in tool else tool
         for tool in tools

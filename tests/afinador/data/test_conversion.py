@@ -108,6 +108,7 @@ def test_labels_that_are_no_texts_become_the_text_that_is_learnt() -> None:
         ("text_label", "messages", {"text": "t", "label": "1"}, ()),
         ("sharegpt", "messages", {"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}], "tools": '[{"name": "f", "parameters": {}}]'}, ("tools",)),
         ("sharegpt", "messages", {"conversations": [{"from": "user", "value": "q"}, {"from": "gpt", "value": "a"}]}, ("conversations",)),
+        ("messages", "sharegpt", {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}], "tools": '[{"type": "function", "function": {"name": "f"}}]'}, ("tools",)),
         ("alpaca", "messages", {"instruction": "i", "output": "o"}, ("input",)),
         ("messages", "sharegpt", {"messages": [{"role": "user", "content": "q", "name": None}, {"role": "assistant", "content": "a"}]}, ("messages",)),
     ],

@@ -1,3 +1,5 @@
+import json
+from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
@@ -144,6 +146,29 @@ def test_conversation_that_cannot_be_learnt_from_is_a_problem(messages, code):
 )  # fmt: skip
 def test_tools_that_do_not_fit_are_a_problem(tools, code):
     assert conversation(USER, CALLING, REPLY, ANSWER, tools=tools).code == code
+
+
+def test_tools_may_be_written_as_json_text():
+    assert conversation(USER, CALLING, REPLY, ANSWER, tools=json.dumps([TOOL])).tools == (TOOL,)
+    assert conversation(USER, ANSWER, tools=" ").tools is None
+    for broken in ("[", '"go"'):
+        problem = conversation(USER, ANSWER, tools=broken)
+        assert problem.code == "bad_tools" and '{"type": "function", "function": {"name":' in problem.message
+
+
+@pytest.mark.parametrize(
+    ("shape", "fields", "remedy"),
+    [
+        ("text_label", {"text": "t", "label": date(2024, 1, 1)}, "Write it as text, or remove"),
+        ("messages", {"messages": [{"role": "bot", "content": "a"}]}, "Correct it, or remove"),
+        ("messages", {"messages": [{"from": "human", "value": "q"}]}, "'conversations': rename 'messages'"),
+        ("messages", {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "Leave it out, or remove"),
+        ("messages", {"messages": [USER, ANSWER], "tools": ["go"]}, 'Write {"type": "function"'),
+        ("sharegpt", {"conversations": [{"from": "bot", "value": "q"}]}, "Correct it, or remove"),
+    ],
+)
+def test_a_fault_says_what_to_do(shape, fields, remedy):
+    assert remedy in to_example(Record(1, fields), shape).message
 
 
 def test_tool_arguments_given_as_an_object_become_text():
