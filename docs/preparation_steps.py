@@ -30,6 +30,7 @@ _ONE_TURN = " (only one message of the user and one answer: no system text, no m
 WHERE = {"messages": _ONE_TURN, "sharegpt": _ONE_TURN, "alpaca": " (only records whose `input` is empty or missing)"}
 FLATTENED = {
     "messages": "such messages with a weight, a name or tools, which are lost",
+    "sharegpt": "turns with further keys, and where the shape has none with a weight, which are lost",
     "alpaca": "records with an `input`, which is joined with the instruction",
 }
 
@@ -70,7 +71,7 @@ def preparation() -> Iterator[str]:
     yield "Without `flatten` a record is converted only if it comes back with the same meaning; what has no place in the other shape is refused by its"
     yield 'name. What comes back with the same meaning and written otherwise is converted, and counted: labels that are no text become text (`1` `"1"`,'
     yield '`true` `"true"`); of ShareGPT speakers become `human` and `gpt`, a `system` the first turn, calls JSON without needless spaces, `tools` a list of'
-    yield 'OpenAI\'s objects (`{"type": "function", "function": …}`) where they were a JSON text or bare functions; an `input` that is missing becomes `""`;'
+    yield 'OpenAI\'s objects (`{"type": "function", "function": …}`) where they were a JSON text (in messages, too) or bare functions; an `input` that is missing becomes `""`;'
     yield "what is null in messages is left out."
     yield from ("", "| shape | can become | with `flatten: true` also |", "|---|---|---|")
     for name in SHAPES:

@@ -10,6 +10,7 @@ from afinador.cli import render
 from afinador.cli.command import Command, Parser, UsageError
 from afinador.cli.service import ask, ask_all, connect
 from afinador.client import calls
+from afinador.figures import counted
 
 if TYPE_CHECKING:
     from afinador.client.connection import Connection
@@ -51,7 +52,7 @@ def _register_folder(connection: Connection, name: str, folder: Path, visibility
     with bytes_bar(f"Uploading {folder.name}") as report:
         model = model_uploads.register(connection, name, folder, visibility, report)
     if model.get("source") == UPLOADED:
-        render.remark(f"Uploaded {len(model['files'])} files of {folder} ({render.size(model['bytes'])}).")
+        render.remark(f"Uploaded {counted(len(model['files']), 'file')} of {folder} ({render.size(model['bytes'])}).")
         for left_out, reason in model_uploads.left_out(folder).items():
             render.remark(f"Left out: {left_out} ({reason}).")
     return model

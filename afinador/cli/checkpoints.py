@@ -9,6 +9,7 @@ from afinador.cli import render
 from afinador.cli.command import Command, Parser
 from afinador.cli.service import add_list_options, ask, ask_list, connect
 from afinador.client import calls
+from afinador.figures import counted
 
 
 def list_checkpoints(arguments: argparse.Namespace) -> None:
@@ -36,7 +37,7 @@ def get_checkpoint(arguments: argparse.Namespace) -> None:
                 fetched = download_checkpoint(
                     connection, arguments.job, arguments.checkpoint, folder, lambda _, done, total: report(done, total)
                 )
-            render.remark(f"Fetched {len(fetched)} files to {folder}, SHA-256 checked.")
+            render.remark(f"Fetched {counted(len(fetched), 'file')} to {folder}, SHA-256 checked.")
     render.listing(
         listed["data"], False, arguments.json, ("file", "size", "sha256"),
         lambda file: (file["path"], render.size(file["bytes"]), file["sha256"]),

@@ -54,7 +54,8 @@ def _measures(report: DatasetReport) -> str:
     lengths = report.lengths or {}
     said = f"{counted(report.records, 'record')} of the shape {report.shape}"
     if lengths:
-        said += f", of {span(lengths['minimum'], lengths['maximum'])} characters (median {lengths['median']:,})"
+        characters = "character" if lengths["maximum"] == 1 else "characters"
+        said += f", of {span(lengths['minimum'], lengths['maximum'])} {characters} (median {lengths['median']:,})"
     found = _found(report)
     return f"{said}; {found}." if found else f"{said}."
 

@@ -98,15 +98,17 @@ def preview_text(preview: DatasetPreview, *, with_ids: bool) -> str:
     came = f"{preview.file} as {preview.base_model} sees it; at most {counted(preview.usable_length, 'token')}."
     said = f"{came} {_summary(preview)} Signs: {legend}"
     shown = [_record(record, with_ids=with_ids, is_coloured=is_coloured) for record in preview.records]
-    return "\n\n".join([said, *shown]) if shown else f"{said}\n\nThere is no record that can be shown."
+    told = [*(shown or ["There is no record that can be shown."]), preview.passed_over()]
+    return "\n\n".join([said, *filter(None, told)])
 
 
 def _summary(preview: DatasetPreview) -> str:
     """Say how much of the file is shown, and what becomes of its tokens."""
-    of_all = "" if preview.total_records is None else f" of {preview.total_records:,}"
+    shown, total = f"{len(preview.records):,}", preview.total_records
+    shown = counted(len(preview.records), "record") if total is None else f"{shown} of {counted(total, 'record')}"
     tokens = preview.totals()
     states = ", ".join(f"{number:,} {state}" for state, number in tokens.items())
-    return f"Shown: {len(preview.records):,}{of_all} records, {counted(sum(tokens.values()), 'token')} ({states})."
+    return f"Shown: {shown}, {counted(sum(tokens.values()), 'token')} ({states})."
 
 
 def _record(record: PreviewedRecord, *, with_ids: bool, is_coloured: bool) -> str:

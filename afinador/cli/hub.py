@@ -12,6 +12,7 @@ from afinador.cli.command import Command, Parser
 from afinador.cli.files import named
 from afinador.cli.service import ask, ask_all, connect
 from afinador.client import calls
+from afinador.figures import counted
 
 
 def _list(kind: calls.Kind) -> Callable[[argparse.Namespace], None]:
@@ -64,7 +65,7 @@ def _get(kind: calls.Kind) -> Callable[[argparse.Namespace], None]:
                         connection, kind, arguments.name, folder, lambda _, done_bytes, total: report(done_bytes, total)
                     )
                 render.remark(
-                    f"Fetched {len(fetched)} files to {folder}, {render.size(_bytes(entry))}, SHA-256 checked."
+                    f"Fetched {counted(len(fetched), 'file')} to {folder}, {render.size(_bytes(entry))}, SHA-256 checked."
                 )
         if arguments.json:
             render.as_json(entry)
@@ -95,7 +96,7 @@ def _facts(entry: dict[str, Any], dataset: str | None) -> list[tuple[str, Any]]:
         ("created", render.moment(entry["created_at"])),
         ("domain", entry.get("domain")),
         ("tags", entry.get("tags")),
-        ("size", f"{render.size(_bytes(entry))} in {len(entry['files'])} files"),
+        ("size", f"{render.size(_bytes(entry))} in {counted(len(entry['files']), 'file')}"),
         ("lies in", entry["uri"]),
         ("measured", f"\n\n{comparison}" if comparison else None),
     ]

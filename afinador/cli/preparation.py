@@ -151,7 +151,9 @@ def _show(told: dict[str, Any], is_json: bool) -> None:
         render.as_json(told)
         return
     shown = ("id", "status", "filename", "output", "base_model", "records", "run_url")
-    made = ", ".join(f"{file['filename']} ({file['id']}, {file['records']} records)" for file in told["output_files"])
+    made = ", ".join(
+        f"{file['filename']} ({file['id']}, {counted(file['records'], 'record')})" for file in told["output_files"]
+    )
     facts = [(name.replace("_", " "), told.get(name)) for name in shown]
     error = (told.get("error") or {}).get("message")
     moments = [(name, render.moment(told.get(f"{name}_at"))) for name in ("created", "finished")]

@@ -11,6 +11,12 @@ from afinador.data.files.json_values import BrokenJSONError, decode_text, why_no
 from afinador.data.quoting import described, named, shortened
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
+KEYS = frozenset({"role", "content", "name", "weight", "tool_calls", "tool_call_id", "function_call"})
+KEYS |= {"reasoning_content", "reasoning", "thinking"}
+"""Of a message: those of the chat format, and the names under which chat templates look for thoughts."""
+
+
+_TOOL = '{"type": "function", "function": {"name": "…", "parameters": {…}}}'
 
 
 class BadMessagesError(Exception):
@@ -32,7 +38,9 @@ def checked_messages(value: Any) -> tuple[dict[str, Any], ...]:
     """
     if not isinstance(value, list):
         raise BadMessagesError(
-            "bad_messages", f"'messages' is {described(value)}, but must be a list of messages.", "messages"
+            "bad_messages",
+            f"'messages' is {described(value)}, but must be a list of messages. Correct it, or remove the record.",
+            "messages",
         )
     if not value:
         raise BadMessagesError(
@@ -48,24 +56,31 @@ def checked_tools(value: Any, messages: tuple[dict[str, Any], ...]) -> tuple[dic
     """Return the declared tools; None where there are none.
 
     Raises:
-        BadMessagesError: Not a list of function declarations, or a call of a function that is not among them.
+        BadMessagesError: Not a list of function declarations, nor the JSON text of one, or a call of a function that is
+            not among them.
     """
+    value = parsed_tools(value)
     if value is None:
         return None
     if not isinstance(value, list):
-        raise BadMessagesError("bad_tools", f"'tools' is {described(value)}, but must be a list.", "tools")
+        raise BadMessagesError(
+            "bad_tools", f"'tools' is {described(value)}, but must be a list of such as {_TOOL}. Correct it.", "tools"
+        )
     for index, tool in enumerate(value):
         function = tool.get("function") if isinstance(tool, dict) else None
         if not isinstance(function, dict) or not isinstance(function.get("name"), str):
             raise BadMessagesError(
-                "bad_tools", f"'tools[{index}]' must be an object with a 'function' that has a 'name'.", "tools"
+                "bad_tools", f"'tools[{index}]' has no 'function' that has a 'name'. Write {_TOOL}.", "tools"
             )
         if not isinstance(function.get("parameters", {}), dict):
-            raise BadMessagesError(
-                "bad_tools", f"'tools[{index}].function.parameters' must be a JSON schema, an object.", "tools"
+            said = (
+                f"'tools[{index}].function.parameters' must be a JSON schema, an object. Write {{}} if there are none."
             )
+            raise BadMessagesError("bad_tools", said, "tools")
     if (strange := why_not_json(value)) is not None:
-        raise BadMessagesError("bad_tools", f"'tools' holds {strange}, but must be what JSON can hold.", "tools")
+        raise BadMessagesError(
+            "bad_tools", f"'tools' holds {strange}, but must be what JSON can hold. Write it as text.", "tools"
+        )
     declared = {tool["function"]["name"] for tool in value}
     for call in _calls_of(messages):
         if value and call["function"]["name"] not in declared:
@@ -77,6 +92,22 @@ def checked_tools(value: Any, messages: tuple[dict[str, Any], ...]) -> tuple[dic
     return tuple(value) or None
 
 
+def parsed_tools(value: Any) -> Any:
+    """Return declarations as they are, those that are a JSON text as its value; None of a blank one.
+
+    Raises:
+        BadMessagesError: The text is no JSON.
+    """
+    if not isinstance(value, str):
+        return value
+    try:
+        return None if is_blank(value) else decode_text(value)
+    except BrokenJSONError as error:
+        why = str(error).rstrip(".")
+        said = f"'tools' is {described(value)} that is no JSON ({why}). Write a list of such as {_TOOL}."
+        raise BadMessagesError("bad_tools", said, "tools") from error
+
+
 def _calls_of(messages: tuple[dict[str, Any], ...]) -> Iterator[dict[str, Any]]:
     for message in messages:
         yield from message.get("tool_calls", ())
@@ -85,12 +116,18 @@ def _calls_of(messages: tuple[dict[str, Any], ...]) -> Iterator[dict[str, Any]]:
 def _checked_message(message: Any, field: str) -> dict[str, Any]:
     if not isinstance(message, dict):
         raise BadMessagesError(
-            "bad_message", f"{field} is {described(message)}, but must be an object with 'role' and 'content'.", field
+            "bad_message",
+            f"{field} is {described(message)}, but must be an object with 'role' and 'content'. Correct it, or remove the record.",
+            field,
         )
     role = message.get("role")
     if role not in ROLES:
         found = f"is {named(role)}" if "role" in message else "is missing"
-        raise BadMessagesError("bad_role", f"{field}.role {found}; allowed are: {', '.join(ROLES)}.", f"{field}.role")
+        remedy = "Correct it, or remove the record."
+        if "role" not in message and "from" in message:
+            remedy = "Turns of 'from' and 'value' are listed under 'conversations': rename 'messages'."
+        said = f"{field}.role {found}; allowed are: {', '.join(ROLES)}. {remedy}"
+        raise BadMessagesError("bad_role", said, f"{field}.role")
     if message.get("function_call") is not None:
         raise BadMessagesError(
             "legacy_function_call",
@@ -104,7 +141,7 @@ def _checked_message(message: Any, field: str) -> dict[str, Any]:
     if calls is not None and (role != "assistant" or calls != []):
         checked["tool_calls"] = _checked_calls(calls, role, f"{field}.tool_calls")
     checked["content"] = _checked_content(message, "tool_calls" in checked, field)
-    _check_weight(message, field)
+    check_weight(message, role == "assistant", field)
     if role == "tool" and not isinstance(message.get("tool_call_id"), str):
         raise BadMessagesError(
             "bad_tool_reply", f"{field} is a tool's reply without 'tool_call_id'. Add it.", f"{field}.tool_call_id"
@@ -134,16 +171,23 @@ def _text_of_part(part: Any, field: str) -> str:
     if kind != "text" or not isinstance(part.get("text"), str):
         found = f"of type {named(kind)}" if kind not in (None, "text") else described(part)
         raise BadMessagesError(
-            "bad_content_part", f'{field} is {found}; only {{"type": "text", "text": …}} is trained on.', field
+            "bad_content_part",
+            f'{field} is {found}; only {{"type": "text", "text": …}} is trained on. Leave it out, or remove the record.',
+            field,
         )
     return part["text"]
 
 
-def _check_weight(message: dict[str, Any], field: str) -> None:
+def check_weight(message: dict[str, Any], is_answer: bool, field: str) -> None:
+    """Do nothing if a message has no weight, or is the assistant's and has weight 0 or 1.
+
+    Raises:
+        BadMessagesError: It is not so.
+    """
     if "weight" not in message:
         return
     weight = message["weight"]
-    if message["role"] != "assistant":
+    if not is_answer:
         raise BadMessagesError(
             "bad_weight",
             f"{field} has a weight; only the assistant's messages are trained on. Remove it.",
@@ -151,7 +195,9 @@ def _check_weight(message: dict[str, Any], field: str) -> None:
         )
     if isinstance(weight, bool) or not isinstance(weight, int) or weight not in (0, 1):
         raise BadMessagesError(
-            "bad_weight", f"{field}.weight is {described(weight)}; it must be 0 or 1.", f"{field}.weight"
+            "bad_weight",
+            f"{field}.weight is {described(weight)}; it must be 0 (not learnt) or 1. Correct or remove it.",
+            f"{field}.weight",
         )
 
 
@@ -161,7 +207,9 @@ def _checked_calls(calls: Any, role: str, field: str) -> list[dict[str, Any]]:
             "bad_tool_call", f"{field}: only the assistant calls tools, not the {role}. Remove it.", field
         )
     if not isinstance(calls, list):
-        raise BadMessagesError("bad_tool_call", f"{field} is {described(calls)}, but must be a list.", field)
+        raise BadMessagesError(
+            "bad_tool_call", f"{field} is {described(calls)}, but must be a list. Correct it.", field
+        )
     checked = [_checked_call(call, f"{field}[{index}]") for index, call in enumerate(calls)]
     if len({call["id"] for call in checked}) < len(checked):
         raise BadMessagesError("bad_tool_call", f"{field}: two calls have the same id. Give each its own.", field)
@@ -183,7 +231,7 @@ def _checked_call(call: Any, field: str) -> dict[str, Any]:
     arguments = function.get("arguments")
     if isinstance(arguments, dict):
         if (strange := why_not_json(arguments)) is not None:
-            said = f"{field}.function.arguments holds {strange}, but must be what JSON can hold."
+            said = f"{field}.function.arguments holds {strange}, but must be what JSON can hold. Write it as text."
             raise BadMessagesError("bad_tool_call", said, f"{field}.function.arguments")
         arguments = json.dumps(arguments, ensure_ascii=False)
     if not isinstance(arguments, str) or not _is_json_object(arguments):

@@ -50,6 +50,21 @@ def chosen(kind: type[Choice], value: str, name: str) -> Choice:
         raise InvalidRequestError(f"{name} is {value!r}; it must be one of: {', '.join(kind)}.", param=name) from error
 
 
+def path_of(value: Any, name: str) -> Path:
+    """Return the path that an argument gives, with ``~`` as the folder of the user.
+
+    Raises:
+        InvalidRequestError: It is no path, or that of no file.
+    """
+    try:
+        path = Path(value).expanduser()
+    except (TypeError, RuntimeError):  # no path; no such user
+        path = Path()
+    if not path.name or "\0" in path.name:
+        raise InvalidRequestError(f"{name} is {value!r}; it must be the path of a file or folder.", param=name)
+    return path
+
+
 @dataclass(frozen=True)
 class FineTuningConfig:
     """What to train on what, and how. Numbers that are left out are the defaults of the method.

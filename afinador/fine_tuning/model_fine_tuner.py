@@ -5,22 +5,24 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from afinador.config.resolve import slug
 from afinador.data.files.detection import detect_format
+from afinador.data.files.loaders import records_of_loader
 from afinador.data.files.saved_datasets import read_saved_dataset
 from afinador.data.files.writers import EXTENSIONS
 from afinador.data.preparation import Pipeline, Source, require_free, run_to_file, targets_of
 from afinador.data.preparation.running import hash_of, write_lineage
 from afinador.data.preparation.targets import lineage_beside
+from afinador.data.quoting import described, shortened
 from afinador.data.records import Format, Problem, Record
 from afinador.data.tokens.process import TokenProcess
-from afinador.errors import IllegalTransitionError, InvalidRequestError, WaitTimeoutError
+from afinador.errors import AfinadorError, DataError, IllegalTransitionError, InvalidRequestError, WaitTimeoutError
 from afinador.fine_tuning.base_models import LocalModels
-from afinador.fine_tuning.configuration import DatasetFormat, FineTuningConfig, FineTuningMethod, chosen
+from afinador.fine_tuning.configuration import DatasetFormat, FineTuningConfig, FineTuningMethod, chosen, path_of
 from afinador.fine_tuning.jobs import FineTuningJob, LocalJobs
 from afinador.models.preparation_tokens import means_of_base_model
 from afinador.models.tokenizer_folders import tokenizer_folder
@@ -93,7 +95,7 @@ class ModelFineTuner:
             DataError: The data set cannot be read, a record does not fit, or none is left.
             StorageError: The file cannot be written.
         """
-        source = Path(dataset_path).expanduser()
+        source = path_of(dataset_path, "dataset_path")
         written = _WRITTEN.get(chosen(DatasetFormat, output_format, "output_format"))
         if written is None:
             raise InvalidRequestError(
@@ -101,7 +103,7 @@ class ModelFineTuner:
                 param="output_format",
             )
         target = source.with_name(f"{source.stem}-prepared{EXTENSIONS[written]}")
-        target = Path(output_path).expanduser() if output_path else target
+        target = path_of(output_path, "output_path") if output_path else target
         kind = chosen(DatasetFormat, dataset_format, "dataset_format")
 
         folder = tokenizer_folder(self._models.folder_of(base_model)) if base_model else None
@@ -136,12 +138,13 @@ class ModelFineTuner:
                 "prepare it first, with prepare_dataset.",
                 param="dataset_format",
             )
+        dataset, output_dir = path_of(config.dataset_path, "dataset_path"), path_of(config.output_dir, "output_dir")
         job_id = f"ftjob-{secrets.token_hex(6)}"
         model = self._models.folder_of(config.model_id)
         fields = {
             "name": job_id,
             "base_model": str(model),
-            "dataset": str(config.dataset_path),
+            "dataset": str(dataset),
             "validation_dataset": None if not config.validation_dataset_path else str(config.validation_dataset_path),
             "tuning_method": chosen(FineTuningMethod, config.method, "method").value,
             "hyperparameters": config.given_hyperparameters(),
@@ -155,7 +158,7 @@ class ModelFineTuner:
                 f"dataset_format is {dataset_format}, but {config.dataset_path} is {spec.training_file.format}.",
                 param="dataset_format",
             )
-        self._jobs.start(job_id, spec, Path(config.output_dir).expanduser().absolute() / job_id)
+        self._jobs.start(job_id, spec, output_dir.absolute() / job_id)
         return job_id
 
     async def get_fine_tuning_job(self, job_id: str) -> FineTuningJob:
@@ -245,7 +248,23 @@ def _read(source: Path, kind: DatasetFormat, loader: Loader | None) -> Iterable[
                 "A CUSTOM data set needs a loader: loader=FUNCTION, which is given the path and yields dictionaries.",
                 param="loader",
             )
-        return (Record(number, dict(row), "Record") for number, row in enumerate(loader(source), start=1))
+        return _loaded(loader, source)
     format = _WRITTEN[kind]
     found = detect_format(source, f"{source.stem}{EXTENSIONS[format]}")  # refuses what is missing, empty or binary
     return Source(source, found)
+
+
+def _loaded(loader: Loader, source: Path) -> Iterator[Record | Problem]:
+    if not callable(loader):
+        raise InvalidRequestError(f"loader is {described(loader)}, but must be a function of a path.", param="loader")
+    name = getattr(loader, "__name__", type(loader).__name__)
+    number = 0
+    try:
+        for found in records_of_loader(loader, source, name):
+            yield found
+            number += 1
+    except AfinadorError:
+        raise
+    except Exception as error:
+        said = f"The loader {name} failed after record {number}: {type(error).__name__}: {shortened(str(error), 200)}."
+        raise DataError(f"{said} Correct the loader, or the data.", param="loader") from error

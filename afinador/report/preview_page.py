@@ -36,8 +36,9 @@ def preview_page(preview: DatasetPreview) -> str:
     )
     records = [_record(record) for record in preview.records]
     nothing = None if records else element("p", "There is no record that can be shown.", class_="soft")
+    left_out = element("p", preview.passed_over(), class_="note") if preview.unusable_records else None
     foot = element("footer", "Written by Afinador. Spaces at the borders of tokens are as the tokenizer has them.")
-    return document(f"{preview.file}: preview", header, element("main", nothing, *records), foot)
+    return document(f"{preview.file}: preview", header, element("main", nothing, *records, left_out), foot)
 
 
 def _tiles(preview: DatasetPreview) -> Markup:

@@ -7,6 +7,7 @@ from typing import Any, Literal, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from afinador.figures import counted
 from afinador.schemas.base import Wire
 from afinador.schemas.dataset_formats import LEAST_LENGTH, MOST_LENGTH
 from afinador.schemas.jobs import Task, TrainedTask
@@ -159,6 +160,7 @@ class DatasetPreview(Wire):
 
     Attributes:
         total_records: How many the file holds, also those that cannot be used.
+        unusable_records: How many that cannot be used were passed over, up to the last that is shown.
     """
 
     object: Literal["dataset.preview"] = "dataset.preview"
@@ -170,6 +172,7 @@ class DatasetPreview(Wire):
     context_length: int | None = None
     usable_length: int
     total_records: int | None = None
+    unusable_records: int = 0
     records: list[PreviewedRecord]
 
     def totals(self) -> dict[str, int]:
@@ -178,3 +181,10 @@ class DatasetPreview(Wire):
         for record in self.records:
             told.update(record.counts)
         return dict(told)
+
+    def passed_over(self) -> str:
+        """Say how many records were left out for they cannot be used, and who says why; empty if none."""
+        if not self.unusable_records:
+            return ""
+        left_out = counted(self.unusable_records, "record")
+        return f"Left out: {left_out} up to here that cannot be used; validate dataset says why."

@@ -21,7 +21,7 @@ from afinador.data.tokens.templates import template_name
 from afinador.data.tokens.tokenisation import CutCounts, TokenisedExample, count_cuts
 from afinador.data.tokens.tokenising import Tokenise, processes_for, tokenised
 from afinador.data.validation import load_examples
-from afinador.figures import size
+from afinador.figures import counted, size
 from afinador.training.caching import cache_of
 from afinador.training.run_dir import RunDir
 from afinador.training.setup import Subject
@@ -127,7 +127,7 @@ def load_both(spec: FineTuningSpec, subject: Subject, max_length: int, run_dir: 
 
 
 def _served(cached: Cached, file: DataFile) -> str:
-    rows = f"{len(cached.tokenised):,} rows"
+    rows = counted(len(cached.tokenised), "row")
     if cached.is_hit:
         return f"{file.name} was tokenised before: {rows}, {size(cached.bytes)} of the cache; nothing was tokenised."
     kept = f"kept for later jobs in {size(cached.bytes)}" if cached.bytes else "not kept for later jobs"

@@ -81,6 +81,8 @@ class Judge:
 
     def _take(self, found: Record, example: Example, findings: Findings, closely: bool) -> None:
         used = used_fields(self.shape)
+        if example.messages is not None:
+            findings.ignore(_unread_keys(found, self.shape))
         if len(found.fields) > len(used) or not used.issuperset(found.fields):
             findings.ignore([name for name in found.fields if name not in used])
         if self.shape == "text_label":
@@ -136,6 +138,21 @@ class Judge:
 def used_fields(shape: Shape | None) -> frozenset[str]:
     """Return the fields that are used of a record of a shape."""
     return _USED.get(shape, frozenset())
+
+
+def _unread_keys(record: Record, shape: Shape | None) -> list[str]:
+    """Return the keys of messages that nothing reads, as ``messages[].train``; those that are empty say nothing."""
+    if shape is None:
+        return []
+    field, known = SHAPES[shape].fields[0], SHAPES[shape].turn_keys
+    unknown = (
+        f"{field}[].{key}"
+        for turn in record.fields[field]
+        if not known.issuperset(turn)
+        for key, value in turn.items()
+        if key not in known and value not in (None, "", [], {})
+    )
+    return list(dict.fromkeys(unknown))
 
 
 def some_of(names: list[str]) -> str:

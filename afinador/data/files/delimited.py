@@ -13,6 +13,7 @@ from afinador.data.files.formats import TAB_EXTENSIONS, extension_of
 from afinador.data.files.lines import LONGEST_LINE_BYTES, Line, lines_of
 from afinador.data.quoting import masked, shortened
 from afinador.data.records import Problem, Record
+from afinador.figures import counted
 
 if TYPE_CHECKING:
     from afinador.schemas.datasets import DatasetReading
@@ -90,7 +91,7 @@ def record_of_row(columns: list[str], line: int, values: list[str]) -> Record | 
     """Return the record of a row, or why it is none."""
     if len(values) != len(columns):
         message = (
-            f"Line {line} has {len(values)} values, but the header has {len(columns)} columns "
+            f"Line {line} has {counted(len(values), 'value')}, but the header has {counted(len(columns), 'column')} "
             f"({shortened(', '.join(columns))}). Put quotes around values that hold the delimiter or a line break."
         )
         return Problem("column_count", message, line)

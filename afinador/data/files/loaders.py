@@ -6,7 +6,7 @@ import importlib
 import json
 import logging
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,24 +69,44 @@ def read_with_loader(path: Path, reading: DatasetReading | None) -> Iterator[Rec
     load = _function(reading.loader)
     number = 0
     try:
-        for number, row in enumerate(load(path), start=1):
-            if isinstance(row, Mapping):
-                yield _record(number, {str(name): value for name, value in row.items()})
-            else:
-                said = f"Record {number} of the loader is {described(row)}, but must be a dictionary."
-                yield Problem("not_an_object", said, number)
+        for found in records_of_loader(load, path, reading.loader):
+            yield found
+            number += 1
     except Exception as error:  # whatever an operator's function raises is a fault of the data, or of the function
         said = f"The loader {reading.loader} failed after record {number}: {_kept_back(error)}."
         yield Problem("loader_failed", said)
 
 
+def records_of_loader(load: Callable[[Path], Any], path: Path, name: str) -> Iterator[Record | Problem]:
+    """Yield what a loader of a name yields for a path, each dictionary a record; whatever it raises comes through."""
+    rows = load(path)
+    if isinstance(rows, str | bytes | Mapping) or not isinstance(rows, Iterable):
+        said = f"The loader {name} gave {described(rows)}, but must give dictionaries, one a record: yield them, or return a list."
+        yield Problem("loader_failed", said)
+        return
+    for number, row in enumerate(rows, start=1):
+        if isinstance(row, Mapping):
+            yield _record(number, dict(row))
+        else:
+            said = f"Record {number} of the loader is {described(row)}, but must be a dictionary. Correct the loader."
+            yield Problem("not_an_object", said, number)
+
+
 def _record(number: int, fields: dict[str, Any]) -> Record | Problem:
     try:
         json.dumps(fields, ensure_ascii=False, default=repr).encode()
+        if not _has_texts_as_keys(fields):
+            raise TypeError
     except (UnicodeEncodeError, RecursionError, ValueError, TypeError):
         said = "half a surrogate pair, an object that holds itself, or a key that is no text"
         return Problem("json_syntax", f"Record {number} of the loader holds {said}. Correct the loader.", number)
     return Record(number, fields, "Record")
+
+
+def _has_texts_as_keys(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(isinstance(name, str) and _has_texts_as_keys(each) for name, each in value.items())
+    return not isinstance(value, list | tuple) or all(map(_has_texts_as_keys, value))
 
 
 def _kept_back(error: Exception) -> str:

@@ -19,10 +19,12 @@ from afinador.data.shapes import (
 )
 from afinador.errors import DataError
 
+_TARGETS = [name for name, shape in SHAPES.items() if shape.from_messages is not None]
+
 
 def _make(settings: Settings, means: Means) -> Work:
     settings.allow(KIND.keys)
-    target = checked_shape(settings.choice("to", SHAPES))
+    target = checked_shape(settings.choice("to", _TARGETS))
     flatten = settings.flag("flatten")
     declared = checked_shape(settings.choice("from", SHAPES)) if settings.has("from") else None
     if declared is not None:
@@ -55,7 +57,7 @@ KIND = StepKind(
     description="Brings records into another shape; what that has no place for is refused by name, and how many records would come back written "
     "otherwise is told by field, as `FIELD_otherwise`; see [below](#conversions-of-shapes).",
     keys={
-        "to": "the shape: " + ", ".join(f"`{name}`" for name, shape in SHAPES.items() if shape.from_messages),
+        "to": "the shape: " + ", ".join(f"`{name}`" for name in _TARGETS),
         "from": "their shape; found by their fields if omitted",
         "flatten": "`true`: take prompt and answer as training takes them (instruction and input joined), though they cannot be brought back",
     },

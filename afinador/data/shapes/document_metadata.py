@@ -64,7 +64,7 @@ def _unusable_object(record: Record, name: str, value: Any) -> Problem | None:
         said = f"{record.place}: {name!r} must be an object, or the JSON text of one, but is a text that is no JSON: {value}"
         return Problem("wrong_type", said, record.line, name)
     if not isinstance(value, dict):
-        said = f'{record.place}: {name!r} is {described(value)}, but must be an object such as {{"title": "…"}}.'
+        said = f'{record.place}: {name!r} is {described(value)}, but must be an object such as {{"title": "…"}}. Correct it, or remove the record.'
         return Problem("wrong_type", said, record.line, name)
     if not value:
         said = f"{record.place}: {name!r} is empty. Write at least one field, or remove the record."

@@ -45,6 +45,7 @@ class RecordShape:
         tasks: What it is trained for; empty: it is checked and stored only.
         read: Makes an example of a record that has all fields, or says what is wrong with it.
         in_table: Whether a row of a CSV or another flat table can hold it.
+        turn_keys: What is read of each object of the list that the first field is; of conversations only.
         asked: The texts that are given to the model, not learnt: fields, or the roles of a conversation.
         to_messages: Gives a record's meaning as the fields of ``messages``; None: there is no way, or it loses something. Raises
             ValueError for a record of which this is true, and says for what there is no place.
@@ -59,6 +60,7 @@ class RecordShape:
     optional: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ("causal_lm",)
     in_table: bool = False
+    turn_keys: frozenset[str] = frozenset()
     asked: tuple[str, ...] = ()
     to_messages: Callable[[Fields], Fields] | None = None
     from_messages: Callable[[Fields], Fields] | None = None
@@ -95,7 +97,9 @@ def unusable_text(record: Record, name: str, *, may_be_empty: bool = False) -> P
         said = f"{record.place}: {name!r} is null. Write a value, or remove the record."
         return Problem("null_field", said, record.line, name)
     if not isinstance(value, str):
-        said = f"{record.place}: {name!r} is {described(value)}, but must be text."
+        said = (
+            f"{record.place}: {name!r} is {described(value)}, but must be text. Write it as text, or remove the record."
+        )
         return Problem("wrong_type", said, record.line, name)
     if not may_be_empty and is_blank(value):
         said = f"{record.place}: {name!r} is empty. Write a value, or remove the record."

@@ -1,12 +1,12 @@
 """``{"messages"}``, perhaps with ``tools``: a conversation in OpenAI's chat format.
 
 Each of the assistant's messages is learnt, given those before it, but for those of weight 0. Names, calls of tools
-and their replies go through the chat template of the base model.
+and their replies go through the chat template of the base model. ``tools`` is a list, or its JSON text.
 """
 
 from __future__ import annotations
 
-from afinador.data.messages import BadMessagesError, checked_messages, checked_tools
+from afinador.data.messages import KEYS, BadMessagesError, checked_messages, checked_tools, parsed_tools
 from afinador.data.records import Problem, Record
 from afinador.data.shapes.example import Example
 from afinador.data.shapes.form import Fields, RecordShape
@@ -25,13 +25,14 @@ def _read(record: Record) -> Example | Problem:
 
 
 def _only_conversation(fields: Fields) -> Fields:
-    return {name: fields[name] for name in ("messages", "tools") if fields.get(name) is not None}
+    tools = parsed_tools(fields.get("tools"))
+    return {"messages": fields["messages"], **({} if tools is None else {"tools": tools})}
 
 
 def _normal(fields: Fields) -> Fields:
-    """Leave out what is null, as columns of a table have it, and a list of tools that is empty."""
+    """Leave out what is null, as columns of a table have it, and a list of tools that is empty; one that is a JSON text becomes a list."""
     messages = [{key: value for key, value in each.items() if value is not None} for each in fields["messages"]]
-    return {**fields, "messages": messages, "tools": fields.get("tools") or None}
+    return {**fields, "messages": messages, "tools": parsed_tools(fields.get("tools")) or None}
 
 
 SHAPE = RecordShape(
@@ -40,6 +41,7 @@ SHAPE = RecordShape(
     optional=("tools",),
     description="A conversation in OpenAI's chat format: each of the assistant's messages is learnt, unless its weight is 0.",
     read=_read,
+    turn_keys=KEYS,
     asked=("user",),
     to_messages=_only_conversation,
     from_messages=_only_conversation,

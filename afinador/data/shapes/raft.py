@@ -49,7 +49,7 @@ def documents_of(question: str, oracle: str, distractors: list[str]) -> list[str
 
 def _unusable_distractors(record: Record, distractors: Any) -> Problem | None:
     if not isinstance(distractors, list):
-        said = f"{record.place}: 'distractors' is {described(distractors)}, but must be a list of texts."
+        said = f"{record.place}: 'distractors' is {described(distractors)}, but must be a list of texts. Write a list, also of one."
         return Problem("wrong_type", said, record.line, "distractors")
     for index, text in enumerate(distractors):
         if not isinstance(text, str) or not text.strip():

@@ -16,14 +16,14 @@ import sys
 import threading
 import time
 import traceback
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from afinador.data.extraction import Extraction
 from afinador.data.files.readers import read_records
-from afinador.data.records import Record
+from afinador.data.records import WHOLE_FILE_CODES, Problem, Record
 from afinador.data.shapes import Example, to_example
 from afinador.data.tokens.encoding import text_ids
 from afinador.errors import AfinadorError
@@ -135,7 +135,9 @@ def _previewed(tokenizers: Tokenizers, *, limits: dict[str, Any], records: int, 
     from afinador.data.tokens.preview import preview
 
     tokenizer = tokenizers.get(where["tokenizer"], ends_answers=limits["task"] == "causal_lm")
-    return preview(usable_examples(**where), tokenizer, Limits(**limits), records)
+    passed: Counter[str] = Counter()
+    shown = preview(usable_examples(passed=passed, **where), tokenizer, Limits(**limits), records)
+    return {**shown, "unusable_records": passed.total()}
 
 
 def usable_examples(
@@ -146,9 +148,13 @@ def usable_examples(
     declared: dict[str, Any] | None = None,
     extraction: dict[str, Any] | None = None,
     every: int = 1,
+    passed: Counter[str] | None = None,
     **_: Any,
 ) -> Iterator[Example]:
-    """Yield every so-many-th usable record of a file; those that are not were told without a tokenizer."""
+    """Yield every so-many-th usable record of a file; those that are not were told without a tokenizer.
+
+    They are counted in ``passed``, by what is wrong with them.
+    """
     from afinador.data.tokens.prompting import asked_by
 
     reading, wanted = parse_reading(declared or {}), Extraction(**(extraction or {}))
@@ -160,6 +166,9 @@ def usable_examples(
             if usable % every == 0:
                 yield from asked_by([example], wanted)
             usable += 1
+        problem = found if isinstance(found, Problem) else example
+        if passed is not None and isinstance(problem, Problem) and problem.code not in WHOLE_FILE_CODES:
+            passed[problem.code] += 1
 
 
 def _counted(tokenizers: Tokenizers, *, tokenizer: str, texts: list[str]) -> dict[str, Any]:

@@ -105,6 +105,13 @@ def test_a_preview_is_marked_by_signs_or_listed_with_ids(
     page = tmp_path / "preview.html"
     ran = afinador("preview", "dataset", dataset, "--base-model", folder, "--html", page)
     assert ran.out == "" and 'class="t trained"' in page.read_text()
+    good = dataset.read_text()
+    assert "Left out" not in afinador("preview", "dataset", dataset, "--base-model", folder).out
+    dataset.write_text(f'{good}no json\n{{"prompt": ""}}\n')
+    ran = afinador("preview", "dataset", dataset, "--base-model", folder, "--records", 20)
+    assert ran.code == 0 and ran.out.endswith(
+        "\n\nLeft out: 2 records up to here that cannot be used; validate dataset says why.\n"
+    )
     dataset.write_text("no json\n")
     ran = afinador("preview", "dataset", dataset, "--base-model", folder)
     assert ran.code == 1 and "Line 1 is no JSON" in ran.err

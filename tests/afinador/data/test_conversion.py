@@ -16,7 +16,7 @@ CONVERSATIONS = ("messages", "sharegpt")
 PAIRS = [(shape, target) for shape in SHAPES for target in SHAPES if shape != target]
 # Of the examples of a shape: how many have a place in another; all others are refused by the name of what has none.
 HELD = {
-    ("messages", "sharegpt"): 2,  # a weight and a name have none
+    ("messages", "sharegpt"): 2,  # a name has none
     ("sharegpt", "messages"): 3,
     ("alpaca", "messages"): 2,  # an input could not be told from the instruction any more
     ("alpaca", "sharegpt"): 2,
@@ -61,6 +61,8 @@ def test_what_goes_comes_back_and_what_cannot_is_refused_by_name(shape: Shape, t
         ("messages", "alpaca", {"messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]}, "no place for a conversation of the roles 'system', 'user', 'assistant': it holds one message of the user and one answer. Change or remove the record, or take another shape."),
         ("alpaca", "text_label", {"instruction": "i", "input": "x", "output": "o"}, "no place for an 'input' that is not empty beside its 'instruction'"),
         ("alpaca", "text_label", {"instruction": "i", "input": "x", "output": "o"}, "flatten: true"),
+        ("sharegpt", "messages", {"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a", "train": False}]}, "no place for 'conversations[1].train' (false)"),
+        ("sharegpt", "alpaca", {"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a", "weight": 1}]}, "no place for 'conversations[1].weight' (1)"),
         ("prompt_completion", "messages", {"prompt": "", "completion": "c"}, "messages[0].content is empty"),
         ("prompt_completion", "text_label", {"prompt": "p", "completion": "c", "label": 3}, "field 'label', which means something else"),
         ("prompt_completion", "text_label", {"prompt": "p"}, "has no 'completion'"),
@@ -76,6 +78,24 @@ def test_what_has_no_place_is_named(shape: Shape, target: Shape, fields: dict[st
         converted(Record(7, fields), shape, target, flatten=True)
 
 
+def test_weights_of_turns_go_and_come_back() -> None:
+    turns = [
+        ("human", "q", None),
+        ("gpt", "a", 0),
+        ("human", "q", None),
+        ("function_call", '{"name": "go", "arguments": {}}', 1),
+    ]
+    fields = {
+        "conversations": [
+            {"from": who, "value": value, **({} if weight is None else {"weight": weight})}
+            for who, value, weight in turns
+        ]
+    }
+    made = converted(Record(1, fields), "sharegpt", "messages")
+    assert [message.get("weight") for message in made.record.fields["messages"]] == [None, 0, None, 1]
+    assert made.otherwise == () and converted(made.record, "messages", "sharegpt").record.fields == fields
+
+
 def test_labels_that_are_no_texts_become_the_text_that_is_learnt() -> None:
     made = converted(Record(1, {"text": "t", "label": True}), "text_label", "prompt_completion")
     assert made.record.fields == {"prompt": "t", "completion": "true"} and made.otherwise == ("label",)
@@ -88,6 +108,7 @@ def test_labels_that_are_no_texts_become_the_text_that_is_learnt() -> None:
         ("text_label", "messages", {"text": "t", "label": "1"}, ()),
         ("sharegpt", "messages", {"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}], "tools": '[{"name": "f", "parameters": {}}]'}, ("tools",)),
         ("sharegpt", "messages", {"conversations": [{"from": "user", "value": "q"}, {"from": "gpt", "value": "a"}]}, ("conversations",)),
+        ("messages", "sharegpt", {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}], "tools": '[{"type": "function", "function": {"name": "f"}}]'}, ("tools",)),
         ("alpaca", "messages", {"instruction": "i", "output": "o"}, ("input",)),
         ("messages", "sharegpt", {"messages": [{"role": "user", "content": "q", "name": None}, {"role": "assistant", "content": "a"}]}, ("messages",)),
     ],

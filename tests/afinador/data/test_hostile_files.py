@@ -42,7 +42,7 @@ _DECIDED = {
     """,
     "accept": """
         chat_two_users_in_a_row.jsonl chat_two_assistants_in_a_row.jsonl chat_system_in_the_middle.jsonl
-        chat_base64_blob_in_text.jsonl chat_unknown_message_key.jsonl chat_three_records.jsonl chat_one_record.jsonl
+        chat_base64_blob_in_text.jsonl chat_three_records.jsonl chat_one_record.jsonl
         jsonl_array_on_one_line.jsonl jsonl_array_over_lines.jsonl jsonl_utf16le_bom.jsonl jsonl_utf16be_bom.jsonl
         json_object_with_data_key.json cls_label_all_different.jsonl csv_header_spaces.csv csv_semicolons.csv
         csv_tabs.csv csv_pipes.csv csv_sep_line.csv csv_label_column_missing.csv csv_utf16_bom.csv csv_gzip_bytes.csv

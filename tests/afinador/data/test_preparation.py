@@ -112,6 +112,10 @@ def test_texts_of_conversations_are_those_of_their_messages() -> None:
             {"type": "transform", "operation": "replace", "pattern": "(a)", "replacement": "\\2"},
             "does not fit the pattern",
         ),
+        (
+            {"type": "convert", "to": "raft"},
+            "it must be one of: messages, sharegpt, prompt_completion, alpaca, text_label, source_target.",
+        ),
         ({"type": "transform", "operation": "replace", "pattern": "a" * 1001}, "has 1001 characters; at most 1000"),
         ({"type": "transform", "operation": "truncate"}, "by 'characters' or by 'words'; give one"),
         ({"type": "transform", "operation": "truncate", "words": 0}, "words is 0; it must be a whole number from 1"),

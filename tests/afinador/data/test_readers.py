@@ -205,6 +205,8 @@ def test_csv_faults_are_named_and_reading_goes_on(written):
         ("nul_character", 6),
         ("csv_syntax", 8),
     ]
+    [narrow, *_] = [each for each in read_records(path, "csv") if isinstance(each, Problem)]
+    assert "Line 2 has 1 value, but the header has 2 columns" in narrow.message
 
 
 def test_csv_with_a_column_twice_is_refused(written):

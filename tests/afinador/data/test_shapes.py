@@ -1,3 +1,5 @@
+import json
+from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
@@ -146,6 +148,29 @@ def test_tools_that_do_not_fit_are_a_problem(tools, code):
     assert conversation(USER, CALLING, REPLY, ANSWER, tools=tools).code == code
 
 
+def test_tools_may_be_written_as_json_text():
+    assert conversation(USER, CALLING, REPLY, ANSWER, tools=json.dumps([TOOL])).tools == (TOOL,)
+    assert conversation(USER, ANSWER, tools=" ").tools is None
+    for broken in ("[", '"go"'):
+        problem = conversation(USER, ANSWER, tools=broken)
+        assert problem.code == "bad_tools" and '{"type": "function", "function": {"name":' in problem.message
+
+
+@pytest.mark.parametrize(
+    ("shape", "fields", "remedy"),
+    [
+        ("text_label", {"text": "t", "label": date(2024, 1, 1)}, "Write it as text, or remove"),
+        ("messages", {"messages": [{"role": "bot", "content": "a"}]}, "Correct it, or remove"),
+        ("messages", {"messages": [{"from": "human", "value": "q"}]}, "'conversations': rename 'messages'"),
+        ("messages", {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "Leave it out, or remove"),
+        ("messages", {"messages": [USER, ANSWER], "tools": ["go"]}, 'Write {"type": "function"'),
+        ("sharegpt", {"conversations": [{"from": "bot", "value": "q"}]}, "Correct it, or remove"),
+    ],
+)
+def test_a_fault_says_what_to_do(shape, fields, remedy):
+    assert remedy in to_example(Record(1, fields), shape).message
+
+
 def test_tool_arguments_given_as_an_object_become_text():
     call = {**CALL, "function": {"name": "go", "arguments": {"to": "Perú"}}}
     example = conversation(USER, {**CALLING, "tool_calls": [call]})
@@ -185,6 +210,9 @@ def test_every_shape_has_an_example_that_is_recognised_and_usable(shape, root):
         ("sharegpt", {"conversations": [{"from": "human", "value": "q"}]}, "no_answer_at_end", "conversations"),
         ("sharegpt", {"conversations": [{"from": "human", "value": "q"}, {"from": "function_call", "value": "go"}]}, "bad_tool_call", "conversations[1].value"),
         ("sharegpt", {"conversations": [{"from": "human", "value": "q"}, {"from": "observation", "value": "r"}, {"from": "gpt", "value": "a"}]}, "bad_tool_reply", "conversations[1].tool_call_id"),
+        ("sharegpt", {"system": "s", "conversations": [{"from": "human", "value": "q", "weight": 0}, {"from": "gpt", "value": "a"}]}, "bad_weight", "conversations[0].weight"),
+        ("sharegpt", {"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a", "weight": 2}]}, "bad_weight", "conversations[1].weight"),
+        ("sharegpt", {"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a", "weight": 0}]}, "nothing_to_train", "conversations"),
         ("alpaca", {"instruction": "", "output": "o"}, "empty_field", "instruction"),
         ("alpaca", {"instruction": "i", "input": 3, "output": "o"}, "wrong_type", "input"),
         ("source_target", {"source": "s", "target": None}, "null_field", "target"),
@@ -211,6 +239,18 @@ def test_conversation_of_sharegpt_is_the_one_of_the_chat_format(root):
     assert [message["role"] for message in called.messages] == ["user", "assistant", "tool", "assistant"]
     assert called.messages[1]["tool_calls"][0]["function"] == {"name": "stock_of", "arguments": '{"article": "honey"}'}
     assert called.tools[0]["function"]["name"] == "stock_of"
+
+
+def test_answers_of_sharegpt_have_weights_as_in_the_chat_format():
+    def said(turns):
+        return to_example(Record(3, {"system": "s", "conversations": turns}), "sharegpt").messages
+
+    asked, wrong = {"from": "human", "value": "q"}, {"from": "gpt", "value": "a", "weight": 0}
+    call = {"from": "function_call", "value": '{"name": "go"}', "weight": 0}
+    found = said([asked, wrong, asked, call, {"from": "observation", "value": "r"}, {**wrong, "weight": 1}])
+    assert [message.get("weight") for message in found] == [None, None, 0, None, 0, None, 1]
+    expected = conversation({"role": "system", "content": "s"}, USER, {**ANSWER, "weight": 0}, USER, ANSWER)
+    assert said([asked, wrong, asked, {"from": "gpt", "value": "a"}]) == expected.messages
 
 
 def test_input_of_an_instruction_follows_it():

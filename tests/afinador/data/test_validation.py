@@ -95,6 +95,22 @@ def test_csv_with_further_columns_warns_that_they_are_not_used(verdict):
     assert report.is_valid and report.counts == {"ignored_fields": 1} and "'id'" in report.summary()
 
 
+@pytest.mark.parametrize(
+    ("field", "role", "text", "told"),
+    [("messages", "role", "content", ["train"]), ("conversations", "from", "value", ["train", "reasoning_content"])],
+)
+def test_keys_of_messages_that_nothing_reads_are_told_by_name(verdict, field, role, text, told):
+    known = {"weight": 1, "reasoning_content": "so", "refusal": None, "annotations": []}
+    records = [
+        {field: [{role: "user", text: f"q{at}"}, {role: "assistant", text: f"a{at}", "train": at != 11, **known}]}
+        for at in range(12)
+    ]
+    report = verdict("a.json", json.dumps(records))
+    assert report.is_valid and report.counts == {"ignored_fields": 1}
+    names = ", ".join(f"'{field}[].{key}'" for key in told)
+    assert f"not used: {names}. Used" in report.summary() and 'has "weight": 0' in report.summary()
+
+
 def test_csv_header_without_records_is_refused(verdict):
     assert verdict("a.csv", "text,label\n").counts == {"no_records": 1}
 

@@ -243,10 +243,37 @@ def test_a_format_of_ones_own_has_a_loader_of_ones_own(prepare: Prepare) -> None
     assert Path(made).read_text() == '{"text": "a", "label": "b"}\n{"text": "c", "label": "d"}\n'
 
 
+def _fails_late(path: Path) -> Any:
+    yield {"text": "a"}
+    raise RuntimeError("boom")
+
+
+@pytest.mark.parametrize(
+    ("loader", "said"),
+    [
+        (_fails_late, "_fails_late failed after record 1: RuntimeError: 'boom'"),
+        (lambda path: None, "gave null, but must give dictionaries"),
+        (lambda path: "text", "gave a text of 4 characters, but"),
+        (lambda path: ["text"], "Record 1 of the loader is a text of 4 characters, but must be a dictionary"),
+        (lambda path: [{"text": "a"}, {1: 2}], "Record 2 of the loader holds .* a key that is no text"),
+        (lambda path: [{"text": "a", "of": [{1: 2}]}], "Record 1 of the loader holds .* a key that is no text"),
+        (lambda: [], "failed after record 0: TypeError"),
+        (5, "loader is 5, but must be a function"),
+    ],
+)
+def test_what_a_loader_does_wrong_is_said(prepare: Prepare, loader: Any, said: str) -> None:
+    with pytest.raises(AfinadorError, match=said):
+        prepare("data/raw_dataset.csv", DatasetFormat.CUSTOM, loader=loader)
+    assert [path.name for path in Path("data").iterdir()] == ["raw_dataset.csv"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (("data/none.csv", "csv"), "no file"),
+        ((None, "csv"), "dataset_path is None; it must be the path"),
+        (("", "csv"), "dataset_path is ''; it must be the path"),
+        (("a\0", "csv"), "dataset_path is 'a.x00'; it must be the path"),
         (("data/raw_dataset.csv", "xml"), "dataset_format is 'xml'"),
         (("data/raw_dataset.csv", "csv", "huggingface"), "which is not written"),
         (("data/raw_dataset.csv", "csv", "jsonl", [{"type": "filter", "condition": "length > 1000"}]), "No record"),

@@ -104,6 +104,12 @@ def test_preview_tells_states_without_colour_and_has_ids() -> None:
     assert "And 7 more tokens" in page and "Piece 2" in page and "<details" not in page
 
 
+def test_preview_says_how_many_records_it_left_out() -> None:
+    said = "that cannot be used; validate dataset says why."
+    assert said not in preview_page(preview())
+    assert f"1 record up to here {said}" in preview_page(preview().model_copy(update={"unusable_records": 1}))
+
+
 def test_preview_sums_up_and_folds_long_parts_that_are_not_learnt() -> None:
     def part(state: str, number: int) -> list[dict[str, Any]]:
         return [{"id": number, "text": "x", "state": state}] * number
