@@ -13,8 +13,8 @@ from afinador.data.shapes import Example
 FOLDED_CHARACTERS = 200
 """Questions and answers of at most so many are compared without regard to capitals and white space.
 
-Longer ones have enough words to be compared for near likeness, which tells the same of them. Of a question of one word
-capitals may be the whole meaning."""
+Longer ones mostly have enough words to be compared for near likeness, which tells the same of them where it is looked for:
+of a large file in a part alone. Of a question of one word capitals may be the whole meaning."""
 
 _SEED_OF_ANSWERS = 1
 _hash = xxhash.xxh3_64_intdigest

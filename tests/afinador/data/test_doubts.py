@@ -452,3 +452,28 @@ def test_sketches_tell_what_two_files_share(verdict, training, validation, found
     ]
     shared, asked = overlap_of_sketches(*sketches)
     assert (shared, asked) == found if found else 0.4 < shared / asked < 0.6 and asked > 200
+
+
+def long_pair(at):
+    return {"prompt": " ".join(f"{word}{at}" for word in WORDS * 3), "completion": f"a{at}"}
+
+
+def test_how_many_records_were_compared_is_told_where_not_all_were(verdict, monkeypatch):
+    monkeypatch.setattr("afinador.data.checks.near_duplicates.RECORDS_COMPARED", 1000)
+    monkeypatch.setattr("afinador.data.checks.line_blocks.BLOCK_BYTES", 2**15)
+    training = verdict([long_pair(at % 2000) for at in range(2001)] + [long_pair("x")], "train.jsonl")
+    told = training.to_json()
+    assert told["counts"] == {"duplicate": 1}
+    nearly = told["compared"]["near"]
+    assert 1000 <= nearly < told["compared"]["searched"] < told["compared"]["records"] == 2002
+    notes = {note["code"]: note["message"] for note in told["notes"]}
+    assert f"Near duplicates were looked for in {nearly} of 2002" in notes["compared_in_part"]
+    searched = told["compared"]["searched"]
+    assert f"Personal data were looked for in {searched} of 2002" in notes["searched_in_part"]
+    again = [{**pair, "prompt": pair["prompt"].upper()} for pair in map(long_pair, (*range(12), "x"))]
+    validation = verdict(again, "valid.jsonl")
+    compare_files(training, validation, "train.jsonl")
+    assert validation.counts == {"near_overlap": 12}
+    assert f"looked for in 13 of 13 usable records here, among {nearly} of 2002 there" in validation.notes[-1].message
+    compare_files(small := verdict([long_pair(1)] * 100, "train.jsonl"), validation := verdict(again), "train.jsonl")
+    assert [note.code for note in small.notes + validation.notes] == ["small_data_set"]
