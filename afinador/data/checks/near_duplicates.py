@@ -1,7 +1,8 @@
 """Records that say nearly the same: MinHash of their runs of three words, and bands of it to find the candidates.
 
 What is asked and what is answered have to be alike, each by itself: many short questions on one long document, or answers
-to them, are not the same. Too few words for a sketch are alike where they are equal but for capitals and white space.
+to them, are not the same. So have an instruction that many questions share, such as a system prompt, and what follows it. Too
+few words for a sketch are alike where they are equal but for capitals and white space.
 
 Broder 1997, "On the resemblance and containment of documents"; the bands are those of Leskovec, Rajaraman and Ullman,
 "Mining of Massive Datasets", chapter 3.
@@ -45,45 +46,59 @@ class Signature(NamedTuple):
     """By what a record is compared.
 
     Attributes:
-        content: Of ``PERMUTATIONS`` numbers.
-        has_answer: Whether every second number is of the answer alone, and the others of all else.
+        content: Of ``PERMUTATIONS`` numbers, those of the parts in turns.
+        parts: How many parts of the record have to be alike, each by itself.
     """
 
     content: bytes
-    has_answer: bool
+    parts: int
 
     @classmethod
-    def of(cls, given: list[str], answer: list[str]) -> Signature | None:
+    def of(cls, *texts: list[str]) -> Signature | None:
         """Return the signature of a record.
 
         Args:
-            given: Its texts, without those of the answer.
-            answer: What is learnt of it, which has to be alike by itself; empty where it is not told apart.
+            texts: Of each part; parts without any do not count.
 
         Returns:
             None where there are too few words to be compared.
         """
-        if not given or not answer:
-            whole = _sketch_of([*given, *answer], PERMUTATIONS)
-            return None if whole is None else cls(whole.tobytes(), has_answer=False)
-        halves = [_sketch_of(part, PERMUTATIONS // 2) for part in (given, answer)]
-        if halves == [None, None]:
+        parts = [part for part in texts if part]
+        width = PERMUTATIONS // max(len(parts), 1)
+        sketches = [_sketch_of(part, width) for part in parts]
+        if not any(sketches):
             return None
-        both = array(_NUMBER, bytes(SIGNATURE_BYTES))
-        for start, half, part in zip((0, 1), halves, (given, answer), strict=True):
-            both[start::2] = _of_few_words(part) if half is None else half
-        return cls(both.tobytes(), has_answer=True)
+        numbers = array(_NUMBER, bytes(SIGNATURE_BYTES))
+        for start, (part, sketch) in enumerate(zip(parts, sketches, strict=True)):
+            numbers[start : width * len(parts) : len(parts)] = sketch or _of_few_words(part, width)
+        return cls(numbers.tobytes(), len(parts))
 
     def likeness_to(self, known: bytes) -> float:
-        """Return the share of runs of words that a record has in common with another one; of its parts the lesser.
+        """Return the share of runs of words that a record has in common with another one; of its parts the least.
 
         Args:
             known: The content of the other's signature.
         """
-        one, other = array(_NUMBER, self.content), array(_NUMBER, known)
-        if not self.has_answer:
-            return sum(map(eq, one, other)) / PERMUTATIONS
-        return min(sum(map(eq, one[start::2], other[start::2])) for start in (0, 1)) / (PERMUTATIONS // 2)
+        width, step = PERMUTATIONS // self.parts, self.parts
+        one, other = (array(_NUMBER, content)[: width * step] for content in (self.content, known))
+        return min(sum(map(eq, one[start::step], other[start::step])) for start in range(step)) / width
+
+
+def in_parts(question: list[str], answer: list[str], instruction: list[str], *, is_prompt: bool) -> list[list[str]]:
+    """Return the parts of a record that have to be alike, each by itself, where it is to be nearly the same as another one.
+
+    Args:
+        question: What is asked; may be empty.
+        answer: What is learnt; empty where it is not told apart.
+        instruction: What many questions may share: a system prompt, what is to be done with an input.
+        is_prompt: Whether a question may hold such an instruction itself; its last paragraph is then apart from those before.
+    """
+    if not question:
+        question, instruction = instruction, []
+    if is_prompt and answer and not instruction and len(question) == 1:
+        before, _, last = question[0].rstrip().rpartition("\n\n")
+        question, instruction = [last], [before] if before else []
+    return [instruction, question, answer]
 
 
 def _sketch_of(part: list[str], permutations: int) -> array[int] | None:
@@ -95,10 +110,11 @@ def _sketch_of(part: list[str], permutations: int) -> array[int] | None:
     return array(_NUMBER, [number & 0xFFFF for number in sketch.digest()])
 
 
-def _of_few_words(part: list[str]) -> array[int]:
+def _of_few_words(part: list[str], width: int) -> array[int]:
     """Return numbers that only the same words have, in the place of a sketch."""
     words = " ".join(" ".join(part).lower().split())
-    return array(_NUMBER, blake2b(words.encode("utf-8", errors="surrogatepass")).digest() * (SIGNATURE_BYTES // 128))
+    numbers = array(_NUMBER, blake2b(words.encode("utf-8", errors="surrogatepass")).digest())
+    return (numbers * (PERMUTATIONS // len(numbers)))[:width]
 
 
 class Bands:
@@ -149,7 +165,7 @@ class NearDuplicates:
 
     def __init__(self) -> None:
         self._lines = array("Q")
-        self._have_answers = bytearray()
+        self._parts = bytearray()
         self._contents = bytearray()
         self._bands = Bands(RECORDS_COMPARED + _MOST_OF_A_PART, _ROWS, self._content_of)
 
@@ -160,15 +176,15 @@ class NearDuplicates:
 
     def records(self) -> Iterator[tuple[int, Signature]]:
         """Yield line and signature of each, in their order."""
-        for number, (line, has_answer) in enumerate(zip(self._lines, self._have_answers, strict=True), start=1):
-            yield line, Signature(self._content_of(number), bool(has_answer))
+        for number, (line, parts) in enumerate(zip(self._lines, self._parts, strict=True), start=1):
+            yield line, Signature(self._content_of(number), parts)
 
     def add(self, line: int, signature: Signature) -> int | None:
         """Take a record up; return the line of an earlier one that is nearly equal, None if there is none."""
         found = list(self._bands.find(signature.content))
         like = self._like(signature, found)
         self._lines.append(line)
-        self._have_answers.append(signature.has_answer)
+        self._parts.append(signature.parts)
         self._contents += signature.content
         self._bands.add(len(self._lines), [slot for slot, number in found if not number])
         return like

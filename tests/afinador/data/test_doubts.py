@@ -258,6 +258,48 @@ def test_what_is_nearly_the_same_has_nearly_the_same_answer(verdict, tmp_path, s
     assert [problem.line for problem in validation.warnings if problem.code == "near_overlap"] == [1]
 
 
+def instructed(shape, instruction, asked, answer):
+    if shape == "alpaca":
+        return {"instruction": instruction, "input": asked, "output": answer}
+    if shape == "system":
+        turns = in_shape("messages", asked, answer)["messages"]
+        return {"messages": [{"role": "system", "content": instruction}, *turns]}
+    if shape == "sharegpt":
+        turns = [{"from": "human", "value": asked}, {"from": "gpt", "value": answer}]
+        return {"conversations": turns, "system": instruction}
+    if shape == "document":
+        return {"document": asked, "metadata": {"label": answer}}
+    return in_shape(shape, f"{instruction}\n\n{asked}", answer)
+
+
+@pytest.mark.parametrize("shape", ["alpaca", "system", "sharegpt", "prompt_completion", "messages", "document"])
+def test_an_instruction_that_all_share_makes_no_questions_alike(verdict, shape):
+    instruction = " ".join(f"{word}{at}" for at in range(4) for word in WORDS)
+    asked = [f"short input number {at}" for at in range(8)]
+    long = [f"{word} {at}" for at in range(8) for word in WORDS]
+    asked += [" ".join(long), "Short  INPUT number 3", " ".join([*long[:9], "otra", *long[10:]])]
+    records = [
+        instructed(shape, instruction, each, "negativo" if at in (4, 5) else "positivo")
+        for at, each in enumerate(asked)
+    ]
+    report = verdict(records)
+    near = [problem.line for problem in report.warnings if problem.code == "near_duplicate"]
+    assert near == [10, 11] and "Line 11 is nearly the same as line 9" in report.summary() + str(report.warnings)
+    rows = [Record(line, record) for line, record in enumerate(records, 1)]
+    kept = Pipeline([{"type": "deduplicate", "near": 0.8}]).run(iter(rows), "train.jsonl")
+    # What a deduplication has too few words to compare is taken as it is written.
+    assert [row.record.line for row in kept] == ([*range(1, 11)] if shape == "document" else [*range(1, 10)])
+
+
+def test_tools_make_no_conversations_alike(verdict):
+    function = {"name": "f", "description": " ".join(WORDS * 3), "parameters": {"type": "object", "properties": {}}}
+    tools = [{"type": "function", "function": function}]
+    records = [{**in_shape("messages", f"ask {at}", "Done."), "tools": tools} for at in range(12)]
+    assert verdict(records).counts == {}
+    rows = [Record(line, record) for line, record in enumerate(records, 1)]
+    assert len(list(Pipeline([{"type": "deduplicate", "near": 0.8}]).run(iter(rows), "a.jsonl"))) == 12
+
+
 def test_equal_records_are_not_told_twice(verdict):
     record = {"prompt": "p", "completion": " ".join(WORDS)}
     assert verdict(pairs(20, record, record)).counts == {"duplicate": 1}
