@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from afinador.data.checks.conclusions import doubts_about_all, notes_about_all
+from afinador.data.checks.conclusions import doubts_about_all, notes_about_all, notes_about_two
 from afinador.data.checks.findings import Findings, Problems, firsts, with_count
 from afinador.data.checks.judging import Judge, some_of
 from afinador.data.checks.line_blocks import BLOCK_BYTES, JsonLines, is_searched
@@ -117,10 +117,7 @@ def _judged(
     if report.shape is not None and not SHAPES[report.shape].tasks:
         said = f"Records of the shape {report.shape} are checked and stored; no training method takes it yet."
         report.add_note(Problem(STORED_ONLY, said))
-    is_compared_whole = report.repetitions.compared == whole.usable
-    for problem in notes_about_all(
-        whole, report.bytes, is_compared=judge.finds_repetitions, is_compared_whole=is_compared_whole
-    ):
+    for problem in notes_about_all(whole, report.bytes, report.repetitions if judge.finds_repetitions else None):
         report.add_note(problem)
     return report
 
@@ -204,8 +201,7 @@ def compare_files(training: Report, validation: Report, name: str, task: Task | 
         name: The name of the training file.
         task: Of the training that is meant; None where nobody told it: labels are then taken for classes.
     """
-    for problem in validation.repetitions.shared_with(training.repetitions, name):
-        validation.add_warning(problem)
+    overlap_of(training, validation, name)
     if (
         task not in (None, "sequence_classification")
         or training.labels is None
@@ -228,9 +224,13 @@ def compare_files(training: Report, validation: Report, name: str, task: Task | 
 def overlap_of(training: Report, validation: Report, name: str) -> list[str]:
     """Add to the verdict on a validation file the records that the training file of a name has, too, as warnings.
 
+    Where not all records could be compared, notes say so.
+
     Returns:
         A sentence for each way in which they do; none if they do not.
     """
+    for note in notes_about_two(training.repetitions, validation.repetitions, name):
+        validation.add_note(note)
     found = Problems()
     for problem in validation.repetitions.shared_with(training.repetitions, name):
         found.add(problem)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from afinador.data.blanks import MISSING
 from afinador.data.checks.findings import Findings
+from afinador.data.checks.repetitions import Repetitions
 from afinador.data.labels import LabelCounts
 from afinador.data.quoting import shortened
 from afinador.data.records import Problem
@@ -48,16 +49,13 @@ def doubts_about_all(shape: Shape | None, found: Findings) -> Iterator[Problem]:
         yield from _doubts_about_labels(found.labels, found.label_types)
 
 
-def notes_about_all(
-    found: Findings, file_bytes: int, *, is_compared: bool, is_compared_whole: bool
-) -> Iterator[Problem]:
+def notes_about_all(found: Findings, file_bytes: int, repetitions: Repetitions | None) -> Iterator[Problem]:
     """Yield the notes about a file.
 
     Args:
         found: All that was found in it.
         file_bytes: Its size.
-        is_compared: Whether its records are compared with each other at all.
-        is_compared_whole: Whether all of them are.
+        repetitions: Those of its records; None where they are not compared with each other.
     """
     if FEW_RECORDS <= found.usable < SMALL_RECORDS and found.characters < FEW_CHARACTERS:
         said = (
@@ -69,15 +67,38 @@ def notes_about_all(
             f"The file has {file_bytes / 1e9:.1f} GB. Reading and tokenising it takes minutes before training begins."
         )
         yield Problem("large_file", said)
-    if found.searched < found.usable:
-        what = "Near duplicates and personal data were" if is_compared else "Personal data were"
-        said = f"{what} looked for in {found.searched} of {found.usable} usable records, always the same ones. All other checks saw every record."
+    usable, searched = found.usable, found.searched
+    nearly = searched if repetitions is None else repetitions.compared_nearly
+    if searched < usable:
+        what = "Near duplicates and personal data were" if repetitions and nearly == searched else "Personal data were"
+        said = f"{what} looked for in {searched} of {usable} usable records, always the same ones. All other checks saw every record."
         yield Problem("searched_in_part", said)
-    if is_compared and not is_compared_whole:
-        yield Problem(
-            "compared_in_part",
-            "There are more records than are compared with each other; late duplicates are not told.",
-        )
+    if nearly < searched:
+        said = f"Near duplicates were looked for in {nearly} of {usable} usable records, the first that are looked at closely: more are not compared with each other."
+        yield Problem("compared_in_part", said)
+    if repetitions and repetitions.compared < usable:
+        said = f"Equal records were looked for among the first {repetitions.compared} of {usable} usable records: more are not compared with each other."
+        yield Problem("compared_in_part", said)
+
+
+def notes_about_two(training: Repetitions, validation: Repetitions, name: str) -> Iterator[Problem]:
+    """Yield the notes on how far the records of two files were compared with each other.
+
+    Args:
+        training: Those of the training file.
+        validation: Those of the validation file.
+        name: The name of the training file.
+    """
+    for what, there, here in (
+        ("equal", training.compared, validation.compared),
+        ("nearly equal", training.compared_nearly, validation.compared_nearly),
+    ):
+        if there < training.usable or here < validation.usable:
+            said = (
+                f"Records that are {what} to one of {name} were looked for in {here} of {validation.usable} usable records "
+                f"here, among {there} of {training.usable} there: of two files as large as these not all are compared."
+            )
+            yield Problem("overlap_in_part", said)
 
 
 def _doubts_about_labels(labels: LabelCounts, types: set[str]) -> Iterator[Problem]:

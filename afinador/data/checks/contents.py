@@ -8,14 +8,16 @@ from typing import Any
 import orjson
 import xxhash
 
+from afinador.data.checks.near_duplicates import in_parts
 from afinador.data.shapes import Example
 
 FOLDED_CHARACTERS = 200
 """Questions and answers of at most so many are compared without regard to capitals and white space.
 
-Longer ones have enough words to be compared for near likeness, which tells the same of them. Of a question of one word
-capitals may be the whole meaning."""
+Longer ones mostly have enough words to be compared for near likeness, which tells the same of them where it is looked for:
+of a large file in a part alone. Of a question of one word capitals may be the whole meaning."""
 
+SYSTEM_ROLES = ("system", "developer")
 _SEED_OF_ANSWERS = 1
 _hash = xxhash.xxh3_64_intdigest
 
@@ -55,6 +57,25 @@ def asked_of(parts: list[str]) -> list[str]:
     """Return the parts before the answer; of a message and its answer that message alone, as of a prompt."""
     is_one_turn = len(parts) == 4 and parts[0] == "user" and parts[2] == "assistant"
     return parts[1:2] if is_one_turn else parts[:-1]
+
+
+def compared_of(parts: list[str], *, is_prompt: bool, is_call: bool = False) -> list[list[str]]:
+    """Return what of a record has to be alike, each by itself, where it is to be nearly the same as another one.
+
+    Args:
+        parts: As ``parts_of`` gives them.
+        is_prompt: Whether what is asked may hold an instruction, unlike a text that is to be classified or translated.
+        is_call: Whether the answer calls tools: they are of the part before its last role.
+    """
+    answer = [parts[-3], parts[-1]] if is_call else parts[-1:]
+    asked = parts[:-3] if is_call else asked_of(parts)
+    if len(asked) > 1:  # a conversation: of many, tools are the same
+        asked = asked[1:] if asked[0].startswith("[") else asked
+    start = 2 if len(asked) > 1 and asked[0] in SYSTEM_ROLES else 0
+    question = asked[start:]
+    if len(question) == 2 and question[0] == "user":
+        question = question[1:]
+    return in_parts(question, answer, asked[:start], is_prompt=is_prompt)
 
 
 def digests_of(parts: list[str]) -> Digests:

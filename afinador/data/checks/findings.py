@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from afinador.data.checks.contents import asked_of, digests_of
+from afinador.data.checks.contents import compared_of, digests_of
 from afinador.data.checks.near_duplicates import Signature
 from afinador.data.labels import LabelCounts
 from afinador.data.records import Problem
@@ -137,7 +137,7 @@ class Findings:
         self.remember(line, proven.parts)
         if closely:
             self.searched += 1
-            self.sign(proven.parts)
+            self.sign(compared_of(proven.parts, is_prompt=proven.label is None))
 
     def remember(self, line: int, parts: list[str]) -> None:
         """Add what a record is compared with the others by."""
@@ -150,15 +150,13 @@ class Findings:
         self.answers.append(answer)
         self.written.append(written)
 
-    def sign(self, parts: list[str], *, is_call: bool = False) -> None:
+    def sign(self, parts: list[list[str]]) -> None:
         """Add the signature of the record that was added last, if it has enough words for one.
 
         Args:
-            parts: As ``contents.parts_of`` gives them.
-            is_call: Whether its answer calls tools: they are of the part before its last role.
+            parts: As ``near_duplicates.in_parts`` gives them.
         """
-        answer = [parts[-3], parts[-1]] if is_call else parts[-1:]
-        signature = Signature.of(parts[:-3] if is_call else asked_of(parts), answer)
+        signature = Signature.of(*parts)
         if signature is not None:
             self.signatures.append((len(self.lines) - 1, signature))
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from afinador.data.blanks import is_blank
 from afinador.data.checks.characters import missing_answer, strange_characters
-from afinador.data.checks.contents import parts_of, texts_of
+from afinador.data.checks.contents import compared_of, parts_of, texts_of
 from afinador.data.checks.findings import UNKNOWN_FIELDS, Findings
+from afinador.data.checks.near_duplicates import in_parts
 from afinador.data.checks.personal_data import personal_data
 from afinador.data.checks.tool_use import doubts_about_tools
 from afinador.data.quoting import shortened
@@ -132,7 +133,16 @@ class Judge:
             for problem in personal_data(record, texts):
                 add(problem)
             if self.finds_repetitions:
-                findings.sign(parts, is_call=bool(example.messages and example.messages[-1].get("tool_calls")))
+                findings.sign(self._compared(record, example, parts))
+
+    def _compared(self, record: Record, example: Example, parts: list[str]) -> list[list[str]]:
+        """Return what has to be alike where two records are nearly the same; of what is asked, not how the job puts it."""
+        if example.document is not None:
+            return in_parts([example.document.text], parts[-1:], [], is_prompt=False)
+        if self.shape == "alpaca" and (given := record.fields.get("input")):
+            return in_parts([given], parts[-1:], [record.fields["instruction"]], is_prompt=True)
+        is_call = bool(example.messages and example.messages[-1].get("tool_calls"))
+        return compared_of(parts, is_prompt=self.shape not in ("text_label", "source_target"), is_call=is_call)
 
 
 def used_fields(shape: Shape | None) -> frozenset[str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from afinador.data.checks.findings import Findings
 from afinador.data.checks.known_records import KnownRecords
-from afinador.data.checks.near_duplicates import NearDuplicates, Signature
+from afinador.data.checks.near_duplicates import NearDuplicates
 from afinador.data.records import Problem
 
 DIGESTS_IN_SKETCH = 512
@@ -23,29 +23,26 @@ class Repetitions:
 
     Attributes:
         unit: What their places count: ``Line`` or ``Record``.
+        usable: How many records it has; 0 of running text, whose parts are not compared.
         compared: How many records were compared with each other.
+        compared_nearly: How many were looked through for nearly equal ones.
         contradicted: How many questions have different answers; of the first few the lines of two.
     """
 
     def __init__(self) -> None:
         self.unit = "Line"
-        self.compared = 0
+        self.usable = self.compared = self.compared_nearly = 0
         self.contradicted = 0
         self._contradictions: list[tuple[int, int]] = []
         self._known = KnownRecords()
         self._near = NearDuplicates()
-        self._near_lines: list[tuple[int, Signature]] = []
-
-    @property
-    def compared_nearly(self) -> int:
-        """Records that were compared with each other for near likeness."""
-        return len(self._near_lines)
 
     def take(self, findings: Findings) -> Iterator[Problem]:
         """Remember the records of the next part of the file; yield a warning for each that there was before."""
         again: set[int] = set()
         columns = (findings.lines, findings.questions, findings.answers, findings.written)
         known = self._known
+        self.usable += len(findings.lines)
         for place, (line, question, answer, written) in enumerate(zip(*columns, strict=True)):
             if known.is_full:
                 break
@@ -58,12 +55,18 @@ class Repetitions:
             else:
                 again.add(place)
                 yield self._again(line, *found)
+        yield from self._take_nearly(findings, again)
+
+    def _take_nearly(self, findings: Findings, again: set[int]) -> Iterator[Problem]:
+        if self._near.is_full:
+            return
+        if findings.lines:
+            self.compared_nearly += findings.searched
         for place, signature in findings.signatures:
-            if place in again or self._near.is_full:
+            if place in again:
                 continue
             line = findings.lines[place]
             like = self._near.add(line, signature)
-            self._near_lines.append((line, signature))
             if like is not None:
                 said = f"{self.unit} {line} is nearly the same as {self.unit.lower()} {like}. Remove one, if they teach the same."
                 yield Problem("near_duplicate", said, line)
@@ -110,7 +113,7 @@ class Repetitions:
                 same.add(line)
                 first, is_written_alike = found
                 yield self._shared(line, f"{training.unit.lower()} {first} of {name}", is_written_alike)
-        for line, signature in self._near_lines:
+        for line, signature in self._near.records():
             other = None if line in same else training._near.find(signature)
             if other is not None:
                 yield self._nearly_shared(line, f"nearly {training.unit.lower()} {other} of {name}")

@@ -8,7 +8,8 @@ from contextlib import ExitStack
 from hashlib import blake2b
 from typing import Any
 
-from afinador.data.checks.near_duplicates import FEWEST_WORDS, Signature
+from afinador.data.checks.contents import SYSTEM_ROLES
+from afinador.data.checks.near_duplicates import FEWEST_WORDS, Signature, in_parts
 from afinador.data.preparation.likeness import LOWEST, MOST_COMPARED, Likeness
 from afinador.data.preparation.rows import Means, Row, StepKind, Tally, Work
 from afinador.data.preparation.settings import Settings
@@ -21,6 +22,13 @@ LEARNT = ("completion", "output", "answer", "label", "target", "metadata", "chos
 """Fields that hold the answer of a record."""
 LEARNT_TURNS = ("assistant", "gpt", "chatgpt", "model", "bard", "function_call")
 """Who speaks it in a conversation."""
+
+SHARED = ("system", "instruction", "oracle", "distractors")
+"""Fields that many questions may share; a conversation's first turn is one where the system speaks."""
+UNLIKE = ("tools", "functions", "type", "schema")
+"""Fields that make no records alike, nor different."""
+PLAIN = ("text", "source", "document")
+"""Fields that hold no instruction beside what is asked."""
 
 
 def digest_of(record: Record, fields: Sequence[str] = ()) -> bytes:
@@ -70,21 +78,24 @@ def _fields(settings: Settings) -> list[str]:
 
 def _signature(record: Record, fields: list[str]) -> Signature | None:
     values = {name: value_of(record, name) for name in fields} if fields else record.fields
-    given: list[str] = []
+    question: list[str] = []
     answer: list[str] = []
+    instruction: list[str] = []
     for name, value in values.items():
         if name in LEARNT:
             answer.extend([label_text(value)] if isinstance(value, bool | int | float) else texts_in(value))
         elif name in ("messages", "conversations") and isinstance(value, list):
-            for turn in value:
-                (answer if _is_learnt(turn) else given).extend([*texts_in([turn]), *_calls_in(turn)])
-        else:
-            given.extend(texts_in(value))
-    return Signature.of(given, answer)
+            for index, turn in enumerate(value):
+                is_system = index == 0 and _speaker_of(turn) in SYSTEM_ROLES
+                part = answer if _speaker_of(turn) in LEARNT_TURNS else instruction if is_system else question
+                part.extend([*texts_in([turn]), *_calls_in(turn)])
+        elif name not in UNLIKE or fields:
+            (instruction if name in SHARED else question).extend(texts_in(value))
+    return Signature.of(*in_parts(question, answer, instruction, is_prompt=values.keys().isdisjoint(PLAIN)))
 
 
-def _is_learnt(turn: Any) -> bool:
-    return isinstance(turn, dict) and turn.get("role", turn.get("from")) in LEARNT_TURNS
+def _speaker_of(turn: Any) -> Any:
+    return turn.get("role", turn.get("from")) if isinstance(turn, dict) else None
 
 
 def _calls_in(turn: Any) -> list[str]:
@@ -100,7 +111,8 @@ KIND = StepKind(
         "fields": "instead: only these fields, `[prompt, completion]`",
         "near": f"also drop what is like a record before it: the share of their runs of three words that both have, "
         f"{LOWEST:g} to 1, such as `0.85` (MinHash, so about). The answer ({', '.join(f'`{name}`' for name in LEARNT)}, the "
-        "assistant's turns) has to be as alike as all the rest, each by itself. Texts of fewer than "
+        "assistant's turns), what many questions may share (the system's turn, oracle and distractors, an `instruction` with an `input`, or "
+        "all but the last paragraph of a prompt) and the rest have to be as alike, each by itself; tools and schemas do not count. Texts of fewer than "
         f"{FEWEST_WORDS} words are only held to be the same, and at most {MOST_COMPARED:,} different records are compared",
     },
     make=_make,

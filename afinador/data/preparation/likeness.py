@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 import tempfile
-from array import array
 from types import TracebackType
 
-from xxhash import xxh3_64_intdigest
-
-from afinador.data.checks.near_duplicates import SIGNATURE_BYTES, Signature
+from afinador.data.checks.near_duplicates import SIGNATURE_BYTES, Bands, Signature
 from afinador.errors import DataError, StorageError
 
 LOWEST = 0.5
 MOST_COMPARED = 1_000_000
-"""So many take 0.5 GB of disk, and 128 MB of memory, or twice that below a likeness of 0.8."""
-
-_WORD_BYTES = array("I").itemsize
+"""So many take 0.26 GB of disk, and 128 MB of memory, or twice that below a likeness of 0.8."""
 
 
 class Likeness:
@@ -35,11 +29,7 @@ class Likeness:
     def __init__(self, threshold: float, place: str) -> None:
         self._threshold, self._place = threshold, place
         # Narrow bands find what is less alike, and compare more for it.
-        self._band_bytes = (8 if threshold >= 0.8 else 4) * _WORD_BYTES
-        # Twice as many slots as bands, so that the way to a free one is short; untouched ones take no memory.
-        self._slots = 2 * MOST_COMPARED * (SIGNATURE_BYTES // self._band_bytes)
-        self._memory = mmap.mmap(-1, self._slots * _WORD_BYTES)
-        self._first_with = memoryview(self._memory).cast("I")
+        self._bands = Bands(MOST_COMPARED, 8 if threshold >= 0.8 else 4, self._content_of)
         self._signatures = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
         self._count = 0
 
@@ -47,8 +37,7 @@ class Likeness:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._first_with.release()
-        self._memory.close()
+        self._bands.close()
         self._signatures.close()
 
     def is_known(self, signature: Signature | None) -> bool:
@@ -61,26 +50,16 @@ class Likeness:
         if signature is None:
             return False
         free = []
-        for start in range(0, SIGNATURE_BYTES, self._band_bytes):
-            slot, known = self._find(signature.content, start)
-            if known is None:
+        for slot, number in self._bands.find(signature.content):
+            if not number:
                 free.append(slot)
-            elif signature.likeness_to(known) >= self._threshold:
+            elif signature.likeness_to(self._content_of(number)) >= self._threshold:
                 return True
         self._add(signature.content, free)
         return False
 
-    def _find(self, signature: bytes, start: int) -> tuple[int, bytes | None]:
-        """Return the signature that came first with a band, or where this one would be the first."""
-        end = start + self._band_bytes
-        band = signature[start:end]
-        slot = xxh3_64_intdigest(band, seed=start) % self._slots
-        while number := self._first_with[slot]:
-            known = os.pread(self._signatures.fileno(), SIGNATURE_BYTES, (number - 1) * SIGNATURE_BYTES)
-            if known[start:end] == band:
-                return slot, known
-            slot = (slot + 1) % self._slots
-        return slot, None
+    def _content_of(self, number: int) -> bytes:
+        return os.pread(self._signatures.fileno(), SIGNATURE_BYTES, (number - 1) * SIGNATURE_BYTES)
 
     def _add(self, signature: bytes, free: list[int]) -> None:
         if self._count == MOST_COMPARED:
@@ -93,7 +72,4 @@ class Likeness:
         except OSError as error:
             raise StorageError(f"Rows cannot be compared in {tempfile.gettempdir()}: {error.strerror}.") from error
         self._count += 1
-        for slot in free:
-            while self._first_with[slot]:  # by another band of the same signature
-                slot = (slot + 1) % self._slots
-            self._first_with[slot] = self._count
+        self._bands.add(self._count, free)

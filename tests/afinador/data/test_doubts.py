@@ -258,6 +258,48 @@ def test_what_is_nearly_the_same_has_nearly_the_same_answer(verdict, tmp_path, s
     assert [problem.line for problem in validation.warnings if problem.code == "near_overlap"] == [1]
 
 
+def instructed(shape, instruction, asked, answer):
+    if shape == "alpaca":
+        return {"instruction": instruction, "input": asked, "output": answer}
+    if shape == "system":
+        turns = in_shape("messages", asked, answer)["messages"]
+        return {"messages": [{"role": "system", "content": instruction}, *turns]}
+    if shape == "sharegpt":
+        turns = [{"from": "human", "value": asked}, {"from": "gpt", "value": answer}]
+        return {"conversations": turns, "system": instruction}
+    if shape == "document":
+        return {"document": asked, "metadata": {"label": answer}}
+    return in_shape(shape, f"{instruction}\n\n{asked}", answer)
+
+
+@pytest.mark.parametrize("shape", ["alpaca", "system", "sharegpt", "prompt_completion", "messages", "document"])
+def test_an_instruction_that_all_share_makes_no_questions_alike(verdict, shape):
+    instruction = " ".join(f"{word}{at}" for at in range(4) for word in WORDS)
+    asked = [f"short input number {at}" for at in range(8)]
+    long = [f"{word} {at}" for at in range(8) for word in WORDS]
+    asked += [" ".join(long), "Short  INPUT number 3", " ".join([*long[:9], "otra", *long[10:]])]
+    records = [
+        instructed(shape, instruction, each, "negativo" if at in (4, 5) else "positivo")
+        for at, each in enumerate(asked)
+    ]
+    report = verdict(records)
+    near = [problem.line for problem in report.warnings if problem.code == "near_duplicate"]
+    assert near == [10, 11] and "Line 11 is nearly the same as line 9" in report.summary() + str(report.warnings)
+    rows = [Record(line, record) for line, record in enumerate(records, 1)]
+    kept = Pipeline([{"type": "deduplicate", "near": 0.8}]).run(iter(rows), "train.jsonl")
+    # What a deduplication has too few words to compare is taken as it is written.
+    assert [row.record.line for row in kept] == ([*range(1, 11)] if shape == "document" else [*range(1, 10)])
+
+
+def test_tools_make_no_conversations_alike(verdict):
+    function = {"name": "f", "description": " ".join(WORDS * 3), "parameters": {"type": "object", "properties": {}}}
+    tools = [{"type": "function", "function": function}]
+    records = [{**in_shape("messages", f"ask {at}", "Done."), "tools": tools} for at in range(12)]
+    assert verdict(records).counts == {}
+    rows = [Record(line, record) for line, record in enumerate(records, 1)]
+    assert len(list(Pipeline([{"type": "deduplicate", "near": 0.8}]).run(iter(rows), "a.jsonl"))) == 12
+
+
 def test_equal_records_are_not_told_twice(verdict):
     record = {"prompt": "p", "completion": " ".join(WORDS)}
     assert verdict(pairs(20, record, record)).counts == {"duplicate": 1}
@@ -452,3 +494,28 @@ def test_sketches_tell_what_two_files_share(verdict, training, validation, found
     ]
     shared, asked = overlap_of_sketches(*sketches)
     assert (shared, asked) == found if found else 0.4 < shared / asked < 0.6 and asked > 200
+
+
+def long_pair(at):
+    return {"prompt": " ".join(f"{word}{at}" for word in WORDS * 3), "completion": f"a{at}"}
+
+
+def test_how_many_records_were_compared_is_told_where_not_all_were(verdict, monkeypatch):
+    monkeypatch.setattr("afinador.data.checks.near_duplicates.RECORDS_COMPARED", 1000)
+    monkeypatch.setattr("afinador.data.checks.line_blocks.BLOCK_BYTES", 2**15)
+    training = verdict([long_pair(at % 2000) for at in range(2001)] + [long_pair("x")], "train.jsonl")
+    told = training.to_json()
+    assert told["counts"] == {"duplicate": 1}
+    nearly = told["compared"]["near"]
+    assert 1000 <= nearly < told["compared"]["searched"] < told["compared"]["records"] == 2002
+    notes = {note["code"]: note["message"] for note in told["notes"]}
+    assert f"Near duplicates were looked for in {nearly} of 2002" in notes["compared_in_part"]
+    searched = told["compared"]["searched"]
+    assert f"Personal data were looked for in {searched} of 2002" in notes["searched_in_part"]
+    again = [{**pair, "prompt": pair["prompt"].upper()} for pair in map(long_pair, (*range(12), "x"))]
+    validation = verdict(again, "valid.jsonl")
+    compare_files(training, validation, "train.jsonl")
+    assert validation.counts == {"near_overlap": 12}
+    assert f"looked for in 13 of 13 usable records here, among {nearly} of 2002 there" in validation.notes[-1].message
+    compare_files(small := verdict([long_pair(1)] * 100, "train.jsonl"), validation := verdict(again), "train.jsonl")
+    assert [note.code for note in small.notes + validation.notes] == ["small_data_set"]

@@ -73,7 +73,7 @@ def told(path: Path, **options: Any) -> dict[str, Any]:
     """All that a verdict says, and what is compared with other files."""
     report = validate_dataset(path, "a.csv", **options)
     document = json.loads(json.dumps(report.to_json()))
-    del document["compared"]["searched"]
+    del document["compared"]["searched"], document["compared"]["near"]
     document["notes"] = [note for note in document["notes"] if note["code"] != "searched_in_part"]
     return {**document, "sketch": report.repetitions.sketch(), "lengths": dict(report.lengths)}
 
