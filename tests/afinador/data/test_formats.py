@@ -357,6 +357,41 @@ def test_label_ids_become_names_and_nulls_are_left_out(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "table, shape, field",
+    [
+        ({"text": ["a", "b"], "label": pa.nulls(2)}, "text_label", "label"),
+        ({"text": ["a", "b"], "label": pa.nulls(2, pa.string())}, "text_label", "label"),
+        ({"prompt": ["a", "b"], "completion": pa.nulls(2)}, "prompt_completion", "completion"),
+        ({"prompt": ["a", "b"], "chosen": ["c", "d"], "rejected": pa.nulls(2)}, "preference", "rejected"),
+        ({"messages": pa.nulls(2)}, "messages", "messages"),
+    ],
+)
+def test_a_column_of_nulls_is_a_fault_and_no_other_shape(tmp_path: Path, table: Any, shape: str, field: str) -> None:
+    path, lines = tmp_path / "a.parquet", tmp_path / "a.jsonl"
+    parquet.write_table(pa.table(table), path)
+    lines.write_text("".join(json.dumps(row) + "\n" for row in pa.table(table).to_pylist()))
+    found, same = validate_dataset(path, path.name), validate_dataset(lines, lines.name)
+    assert found.shape == same.shape == shape and found.counts == same.counts and not found.is_valid
+    assert [(each.code, each.field) for each in found.errors] == [(each.code, each.field) for each in same.errors]
+    assert {each.field for each in found.errors} == {field}
+
+
+def test_optional_columns_may_be_null_and_so_may_fields_of_messages(tmp_path: Path) -> None:
+    question, answer = (
+        {"role": "user", "content": "q", "name": None},
+        {"role": "assistant", "content": "a", "weight": 1},
+    )
+    for table, shape in (
+        ({"instruction": ["i", "j"], "input": ["x", None], "output": ["o", "p"], "id": [1, None]}, "alpaca"),
+        ({"messages": [[question, answer]] * 2, "tools": pa.nulls(2), "text": pa.nulls(2)}, "messages"),
+        ({"text": ["a", "b"], "label": ["c", "d"], "prompt": pa.nulls(2), "completion": pa.nulls(2)}, "text_label"),
+    ):
+        parquet.write_table(pa.table(table), tmp_path / "a.parquet")
+        report = validate_dataset(tmp_path / "a.parquet", "a.parquet")
+        assert (report.shape, report.is_valid) == (shape, True), report.errors
+
+
 def test_a_column_of_maps_is_read(tmp_path: Path) -> None:
     maps = pa.array([[("a", 1)], None, [("b", 2), ("c", None)]], pa.map_(pa.string(), pa.int64()))
     path = tmp_path / "a.parquet"
