@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from afinador.data.blanks import is_missing
 from afinador.data.records import Problem, Record
@@ -66,9 +66,11 @@ def _holds(raw: bytes, first: bytes, pattern: re.Pattern[bytes]) -> bool:
     return at >= 0 and pattern.search(raw, at) is not None
 
 
-def strange_characters(record: Record, texts: Iterable[tuple[str, str]]) -> Iterator[Problem]:
+def strange_characters(record: Record, texts: Sequence[tuple[str, str]]) -> Iterator[Problem]:
     """Yield one warning for a record, at its first such character, and one at the first that was read in a wrong encoding."""
-    texts = list(texts)
+    together = "\n".join([text for _, text in texts])
+    if _STRANGE.search(together) is None and _MISREAD.search(together) is None:
+        return
     yield from _misread(record, texts)
     for field, text in texts:
         found = _STRANGE.search(text)
@@ -85,7 +87,7 @@ def strange_characters(record: Record, texts: Iterable[tuple[str, str]]) -> Iter
         return
 
 
-def _misread(record: Record, texts: list[tuple[str, str]]) -> Iterator[Problem]:
+def _misread(record: Record, texts: Sequence[tuple[str, str]]) -> Iterator[Problem]:
     for field, text in texts:
         for found in _MISREAD.finditer(text):
             try:
@@ -100,10 +102,12 @@ def _misread(record: Record, texts: list[tuple[str, str]]) -> Iterator[Problem]:
             return
 
 
-def missing_answer(record: Record, texts: list[tuple[str, str]]) -> Problem | None:
-    """Return the warning that the last text of a record is what programs write where a value is missing."""
-    field, text = texts[-1]
-    if not is_missing(text):
-        return None
-    said = f"{record.place}: {field} is {text!r}, as programs write where a value is missing. Remove the record, unless it is meant to be learnt."
-    return Problem("missing_value", said, record.line, field)
+def missing_answers(record: Record, texts: Iterable[tuple[str, str]]) -> Iterator[Problem]:
+    """Yield a warning for each text that is learnt and is what programs write where a value is missing."""
+    for field, text in texts:
+        if is_missing(text):
+            said = (
+                f"{record.place}: {field} is {text!r}, as programs write where a value is missing. Remove the record, unless "
+                "it is meant to be learnt."
+            )
+            yield Problem("missing_value", said, record.line, field)
