@@ -78,13 +78,27 @@ def strange_characters(record: Record, texts: Sequence[tuple[str, str]]) -> Iter
             continue
         character = found[0]
         code = "invalid_character" if re.match(f"[{_BROKEN}]", character) else "control_character"
-        if re.match(f"[{_DIRECTION}]", character):
-            name = f"an override of the writing direction (U+{ord(character):04X})"
-        else:
-            name = _NAMES.get(character) or f"the character U+{ord(character):04X}, which is none of a text"
-        said = f"{record.place}: {field} holds {name}, at position {found.start() + 1}. Remove it, unless it is meant to be learnt."
+        said = f"{record.place}: {field} holds {_name_of(character)}, at position {found.start() + 1}. {_remedy_of(character)}"
         yield Problem(code, said, record.line, field)
         return
+
+
+def _name_of(character: str) -> str:
+    number = f"U+{ord(character):04X}"
+    if re.match(f"[{_DIRECTION}]", character):
+        return f"an override of the writing direction ({number})"
+    return _NAMES.get(character) or f"the character {number}, which is none of a text"
+
+
+def _remedy_of(character: str) -> str:
+    if "\x80" <= character <= "\x9f":
+        meant = bytes([ord(character)]).decode("cp1252", errors="ignore")
+        if meant:
+            return (
+                f"In Windows-1252 its byte is {meant!r}, so that the text was most likely read as Latin-1 by mistake: declare "
+                "encoding windows-1252 instead of latin-1, or export it again, as UTF-8."
+            )
+    return "Remove it, unless it is meant to be learnt."
 
 
 def _misread(record: Record, texts: Sequence[tuple[str, str]]) -> Iterator[Problem]:

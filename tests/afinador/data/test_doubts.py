@@ -140,6 +140,20 @@ def test_a_doubt_names_the_place_in_the_record_as_it_was_written(verdict, record
     assert f"{place} holds a NUL character (U+0000), at position 27" in told["control_character"].message
 
 
+def test_latin_1_that_is_windows_1252_is_told_to_be_declared_so(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("text,label\n“uno” – 5 €,sí\n", encoding="cp1252")
+    (warning,) = [
+        each
+        for each in validate_dataset(path, path.name, DatasetReading(encoding="latin-1")).warnings
+        if each.code == "control_character"
+    ]
+    assert warning.field == "text" and "U+0093" in warning.message and "Remove" not in warning.message
+    assert "is '“'" in warning.message and "declare encoding windows-1252 instead of latin-1" in warning.message
+    right = validate_dataset(path, path.name, DatasetReading(encoding="windows-1252"))
+    assert right.is_valid and "control_character" not in right.counts
+
+
 def test_an_answer_that_is_missing_is_named_as_it_was_written_and_so_is_a_secret_of_metadata(verdict):
     turns = [{"from": "human", "value": "q"}, {"from": "gpt", "value": "nan"}]
     for record, place in (
