@@ -294,7 +294,7 @@ def test_each_line_of_a_text_is_a_record_where_that_is_declared(
 def test_what_is_declared_and_means_nothing_for_the_format_is_refused(
     tmp_path: Path, name: str, reading: DatasetReading, said: str
 ) -> None:
-    (tmp_path / name).write_text('{"text": "a"}\n')
+    (tmp_path / name).write_text("text,label\na,b\n" if name == "a.csv" else '{"text": "a"}\n')
     (error,) = validate_dataset(tmp_path / name, name, reading).errors
     assert error.code == "unreadable_file" and said in error.message
 
@@ -398,6 +398,44 @@ def test_a_column_of_maps_is_read(tmp_path: Path) -> None:
     parquet.write_table(pa.table({"text": ["x", "y", "z"], "m": maps}), path)
     first, second, third = (each.fields for each in read_records(path, "parquet"))  # type: ignore[union-attr]
     assert (first["m"], second, third["m"]) == ([("a", 1)], {"text": "y"}, [("b", 2), ("c", None)])
+
+
+@pytest.mark.parametrize(
+    "name, content, said",
+    [
+        ("a.csv", '{"text": "a, b"}\n{"text": "c"}\n', "looks like JSON Lines: its first line is a JSON object"),
+        ("a.tsv", '{"text": "a"}\n', "Give it the extension .jsonl, or declare format jsonl."),
+        ("a.csv", '[\n {"text": "a, b"}]', "looks like JSON: it begins with an array"),
+        ("a.jsonl", "text;label\r\n¿Qué?;sí\r\n", "looks like CSV, TSV: its first line names columns"),
+        ("a.json", "text,label\nx,y\n", "Give it the extension .csv, or declare format csv."),
+        ("a.jsonl", "<!DOCTYPE html>\n<html></html>", "is an HTML page"),
+        ("a.csv", "\n<html lang='en'>\n", "is an HTML page"),
+        ("a.json", '<?xml version="1.0"?>\n<a/>', "is an XML document"),
+    ],
+)
+def test_what_carries_the_name_of_another_format_is_told_once(
+    tmp_path: Path, name: str, content: str, said: str
+) -> None:
+    path = tmp_path / name
+    path.write_text(content)
+    report = validate_dataset(path, name)
+    assert report.counts == {"unreadable_file": 1} and said in report.errors[0].message
+
+
+@pytest.mark.parametrize(
+    "name, content, reading",
+    [
+        ("a.csv", '{"text": "a"},yes\n', DatasetReading(columns=["text", "label"])),
+        ("a.csv", "{text},label\nx,y\n", None),
+        ("a.jsonl", 'warning, broken\n{"text": "a"}\n', None),
+        ("a.jsonl", "one, two\n", None),
+    ],
+)
+def test_what_only_resembles_another_format_keeps_its_own(
+    tmp_path: Path, name: str, content: str, reading: DatasetReading | None
+) -> None:
+    (tmp_path / name).write_text(content)
+    assert detect_format(tmp_path / name, name, reading) == FORMATS_BY_EXTENSION[Path(name).suffix]
 
 
 def test_table_of_another_name_is_refused(tmp_path: Path) -> None:
