@@ -31,12 +31,14 @@ class Record:
         line: Line on which it starts, from 1; where there are no lines the number of the record, from 1.
         unit: What ``line`` counts, as a message says it.
         origin: Of a folder or an archive the file that it is of, and where in it: ``notes/a.jsonl, line 3``.
+        columns: Of a row of Parquet or Arrow those of its table; a column that is not among the fields is null in the row.
     """
 
     line: int
     fields: dict[str, Any]
     unit: Literal["Line", "Record"] = "Line"
     origin: str | None = None
+    columns: tuple[str, ...] = ()
 
     @property
     def place(self) -> str:

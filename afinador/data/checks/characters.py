@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from afinador.data.blanks import is_missing
 from afinador.data.records import Problem, Record
@@ -66,9 +66,11 @@ def _holds(raw: bytes, first: bytes, pattern: re.Pattern[bytes]) -> bool:
     return at >= 0 and pattern.search(raw, at) is not None
 
 
-def strange_characters(record: Record, texts: Iterable[tuple[str, str]]) -> Iterator[Problem]:
+def strange_characters(record: Record, texts: Sequence[tuple[str, str]]) -> Iterator[Problem]:
     """Yield one warning for a record, at its first such character, and one at the first that was read in a wrong encoding."""
-    texts = list(texts)
+    together = "\n".join([text for _, text in texts])
+    if _STRANGE.search(together) is None and _MISREAD.search(together) is None:
+        return
     yield from _misread(record, texts)
     for field, text in texts:
         found = _STRANGE.search(text)
@@ -76,16 +78,30 @@ def strange_characters(record: Record, texts: Iterable[tuple[str, str]]) -> Iter
             continue
         character = found[0]
         code = "invalid_character" if re.match(f"[{_BROKEN}]", character) else "control_character"
-        if re.match(f"[{_DIRECTION}]", character):
-            name = f"an override of the writing direction (U+{ord(character):04X})"
-        else:
-            name = _NAMES.get(character) or f"the character U+{ord(character):04X}, which is none of a text"
-        said = f"{record.place}: {field} holds {name}, at position {found.start() + 1}. Remove it, unless it is meant to be learnt."
+        said = f"{record.place}: {field} holds {_name_of(character)}, at position {found.start() + 1}. {_remedy_of(character)}"
         yield Problem(code, said, record.line, field)
         return
 
 
-def _misread(record: Record, texts: list[tuple[str, str]]) -> Iterator[Problem]:
+def _name_of(character: str) -> str:
+    number = f"U+{ord(character):04X}"
+    if re.match(f"[{_DIRECTION}]", character):
+        return f"an override of the writing direction ({number})"
+    return _NAMES.get(character) or f"the character {number}, which is none of a text"
+
+
+def _remedy_of(character: str) -> str:
+    if "\x80" <= character <= "\x9f":
+        meant = bytes([ord(character)]).decode("cp1252", errors="ignore")
+        if meant:
+            return (
+                f"In Windows-1252 its byte is {meant!r}, so that the text was most likely read as Latin-1 by mistake: declare "
+                "encoding windows-1252 instead of latin-1, or export it again, as UTF-8."
+            )
+    return "Remove it, unless it is meant to be learnt."
+
+
+def _misread(record: Record, texts: Sequence[tuple[str, str]]) -> Iterator[Problem]:
     for field, text in texts:
         for found in _MISREAD.finditer(text):
             try:
@@ -100,10 +116,12 @@ def _misread(record: Record, texts: list[tuple[str, str]]) -> Iterator[Problem]:
             return
 
 
-def missing_answer(record: Record, texts: list[tuple[str, str]]) -> Problem | None:
-    """Return the warning that the last text of a record is what programs write where a value is missing."""
-    field, text = texts[-1]
-    if not is_missing(text):
-        return None
-    said = f"{record.place}: {field} is {text!r}, as programs write where a value is missing. Remove the record, unless it is meant to be learnt."
-    return Problem("missing_value", said, record.line, field)
+def missing_answers(record: Record, texts: Iterable[tuple[str, str]]) -> Iterator[Problem]:
+    """Yield a warning for each text that is learnt and is what programs write where a value is missing."""
+    for field, text in texts:
+        if is_missing(text):
+            said = (
+                f"{record.place}: {field} is {text!r}, as programs write where a value is missing. Remove the record, unless "
+                "it is meant to be learnt."
+            )
+            yield Problem("missing_value", said, record.line, field)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,7 +10,9 @@ import orjson
 import xxhash
 
 from afinador.data.checks.near_duplicates import in_parts
-from afinador.data.shapes import Example
+from afinador.data.quoting import shortened
+from afinador.data.records import Record
+from afinador.data.shapes import SHAPES, Example, Shape
 
 FOLDED_CHARACTERS = 200
 """Questions and answers of at most so many are compared without regard to capitals and white space.
@@ -19,6 +22,9 @@ of a large file in a part alone. Of a question of one word capitals may be the w
 
 SYSTEM_ROLES = ("system", "developer")
 _SEED_OF_ANSWERS = 1
+_CONVERSATIONS = {"messages": "content", "conversations": "value"}
+# A name that can be shown as it is: without digits, it is nobody's number.
+_EASY_NAME = re.compile(r"(?:[^\W\d]|[ -]){1,30}")
 _hash = xxhash.xxh3_64_intdigest
 
 
@@ -28,16 +34,80 @@ alone, of that); 64 bits of the answer, 0 where there is none; and 16 bits of ho
 space did not count, else 0."""
 
 
-def texts_of(example: Example) -> Iterator[tuple[str, str]]:
-    """Yield what a model sees of a record: the name of each field, as messages say it, and its text."""
-    for field in ("prompt", "completion", "text"):
-        text = getattr(example, field)
-        if text is not None:
-            yield field, text
-    for index, message in enumerate(example.messages or ()):
-        yield f"messages[{index}].content", message["content"]
-        for number, call in enumerate(message.get("tool_calls", ())):
-            yield f"messages[{index}].tool_calls[{number}].function.arguments", call["function"]["arguments"]
+def texts_of(record: Record, example: Example, used: frozenset[str]) -> Iterator[tuple[str, str]]:
+    """Yield the texts of a record as somebody wrote them, each behind its place: ``input``, ``conversations[2].value``.
+
+    Args:
+        record: As it was read.
+        example: What training takes of it.
+        used: The fields that its shape uses; others are not learnt.
+    """
+    for name, value in record.fields.items():
+        if name not in used:
+            continue
+        if type(value) is str and not (name == "metadata" and example.document is not None):
+            yield name, value
+        elif name in _CONVERSATIONS:
+            yield from _said(name, value)
+        elif name == "metadata" and example.document is not None:  # may have been a JSON text
+            yield from _texts_in(example.document.metadata, name)
+        else:
+            yield from _texts_in(value, name)
+
+
+def with_name(place: str, text: str) -> str:
+    """Return a text of metadata or arguments behind its name, which may tell that it is a secret; others as they are."""
+    is_named = place.startswith("metadata.") or ".arguments." in place
+    return f"{place.rpartition('.')[2]}: {text}" if is_named else text
+
+
+def answers_of(record: Record, shape: Shape) -> Iterator[tuple[str, str]]:
+    """Yield the texts of a record that are learnt, of a conversation the last one, each behind its place."""
+    for name in SHAPES[shape].fields:
+        value = record.fields[name]
+        if name in _CONVERSATIONS:
+            yield from list(_said(name, value))[-1:]
+        elif isinstance(value, str) and name not in SHAPES[shape].asked:
+            yield name, value
+
+
+def _said(name: str, turns: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    said = _CONVERSATIONS[name]
+    for index, turn in enumerate(turns):
+        text = turn.get(said)
+        if type(text) is str:
+            yield f"{name}[{index}].{said}", text
+        elif text is not None:
+            yield from _texts_in(text, f"{name}[{index}].{said}")
+        for number, call in enumerate(turn.get("tool_calls") or ()):
+            place = f"{name}[{index}].tool_calls[{number}].function.arguments"
+            yield from _texts_in(call["function"]["arguments"], place)
+
+
+def _texts_in(value: Any, place: str) -> Iterator[tuple[str, str]]:
+    left = [(place, value)]
+    while left:
+        place, value = left.pop()
+        if isinstance(value, str):
+            yield place, value
+        elif isinstance(value, dict):
+            left += [(f"{place}.{_shown(name)}", item) for name, item in reversed(value.items())]
+        elif isinstance(value, list | tuple):
+            left += [(f"{place}[{index}]", item) for index, item in reversed(list(enumerate(value)))]
+
+
+def _shown(name: Any) -> str:
+    return name if isinstance(name, str) and _EASY_NAME.fullmatch(name) else shortened(name)
+
+
+def characters_of(example: Example) -> int:
+    """Return how many characters a model sees of a record."""
+    characters = sum(len(text) for text in (example.prompt, example.completion, example.text) if text is not None)
+    for message in example.messages or ():
+        characters += len(message["content"])
+        if "tool_calls" in message:
+            characters += sum(len(call["function"]["arguments"]) for call in message["tool_calls"])
+    return characters
 
 
 def parts_of(example: Example) -> list[str]:

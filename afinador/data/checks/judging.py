@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import chain
 
 from afinador.data.blanks import is_blank
-from afinador.data.checks.characters import missing_answer, strange_characters
-from afinador.data.checks.contents import compared_of, parts_of, texts_of
+from afinador.data.checks.characters import missing_answers, strange_characters
+from afinador.data.checks.contents import answers_of, characters_of, compared_of, parts_of, texts_of, with_name
 from afinador.data.checks.findings import UNKNOWN_FIELDS, Findings
 from afinador.data.checks.near_duplicates import in_parts
 from afinador.data.checks.personal_data import personal_data
@@ -106,8 +107,8 @@ class Judge:
 
     def _doubt(self, record: Record, example: Example, findings: Findings, closely: bool) -> None:
         add: Callable[[Problem], None] = findings.warnings.add
-        texts = list(texts_of(example))
-        characters = sum(len(text) for _, text in texts)
+        texts = list(texts_of(record, example, used_fields(self.shape)))
+        characters = characters_of(example)
         findings.lengths[characters] += 1
         if example.text is not None:
             findings.characters += characters
@@ -119,18 +120,17 @@ class Judge:
         if self.shape != "text" and characters > LONG_RECORD_CHARACTERS:
             said = f"{record.place} has {characters} characters. What is longer than max_length tokens will be cut."
             add(Problem("long_record", said, record.line))
-        for problem in strange_characters(record, texts):
-            add(problem)
-        if self.shape != "text_label" and (missing := missing_answer(record, texts)) is not None:
-            add(missing)
-        for problem in doubts_about_tools(record, example):
+        learnt = answers_of(record, self.shape) if self.shape not in (None, "text_label") else ()
+        for problem in chain(
+            strange_characters(record, texts), missing_answers(record, learnt), doubts_about_tools(record, example)
+        ):
             add(problem)
         parts = parts_of(example)
         if self.finds_repetitions:
             findings.remember(record.line, parts)
         if closely:
             findings.searched += 1
-            for problem in personal_data(record, texts):
+            for problem in personal_data(record, [(place, with_name(place, text)) for place, text in texts]):
                 add(problem)
             if self.finds_repetitions:
                 findings.sign(self._compared(record, example, parts))

@@ -52,6 +52,13 @@ _BEGINNINGS: dict[Format, tuple[bytes, ...]] = {
 _SPREADSHEETS = (".xlsx", ".xlsm", ".xls", ".ods")
 _PICKLE = re.compile(rb"\x80[\x02-\x05]")
 _CONTROL_CHARACTER = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\ufffd]")
+_PAGE = re.compile(r"<(?:!doctype\s|html[\s>]|\?xml\s)", re.IGNORECASE)
+_ARRAY_OF_OBJECTS = re.compile(r"\[\s*\{")
+_LINE_OF_JSON = re.compile(r"^[ \t]*[{\[]", re.MULTILINE)
+# Names that begin with a letter, parted by one sign.
+_HEADER = re.compile(
+    r"""["']?[^\W\d][\w .-]{0,59}["']?([,;\t|])["']?[^\W\d][\w .-]{0,59}["']?(?:\1["']?[\w .-]{0,60}["']?){0,100}"""
+)
 _HIGHEST_BINARY_SHARE = 0.1
 _CODECS: dict[Encoding, str] = {
     "utf-8": "utf-8-sig",
@@ -116,8 +123,13 @@ def detect_format(path: Path, name: str, reading: DatasetReading | None = None) 
     if not text and len(head) < HEAD_BYTES:
         raise DataError(f"{name!r} is empty. Upload a file with at least one record.")
     _refuse_binary(head, text, name)
-    if stated is not None or format in ("csv", "text"):
+    if stated is not None or format == "text":
         return format  # type: ignore[return-value]  # the last branch tells that it is not None
+    _refuse_page(format, text, name)
+    if format == "csv":
+        if not (reading and reading.columns):
+            _refuse_json_as_csv(text, name)
+        return format
     return _json_or(format, text, name, extension)
 
 
@@ -130,7 +142,50 @@ def _json_or(format: Format | None, text: str, name: str, extension: str) -> For
             f"{name!r} has the extension {extension!r}, which is none of the formats that are read: {ALLOWED}. "
             "Convert it, give it the extension of its format, or declare its format."
         )
+    if _looks_like_csv(text):
+        raise _misnamed(name, format, "csv", "its first line names columns, and no line begins as JSON does")
     return format
+
+
+def _refuse_page(format: Format | None, text: str, name: str) -> None:
+    found = _PAGE.match(text)
+    if format is not None and found is not None:
+        what = (
+            "an XML document" if found[0].startswith("<?") else "an HTML page, as a server sends it instead of a file"
+        )
+        raise DataError(
+            f"{name!r} is named as {FORMATS[format].title} is, but is {what}. Fetch the data themselves, as {ALLOWED}."
+        )
+
+
+def _refuse_json_as_csv(text: str, name: str) -> None:
+    if _ARRAY_OF_OBJECTS.match(text):
+        raise _misnamed(name, "csv", "json", "it begins with an array of objects")
+    if text.startswith("{") and _is_json(text.partition("\n")[0]):
+        raise _misnamed(name, "csv", "jsonl", "its first line is a JSON object")
+
+
+def _looks_like_csv(text: str) -> bool:
+    """Tell whether a text begins with a line of names, parted as the next line is, and has no line of JSON."""
+    header, _, rest = text.partition("\n")
+    second = rest.lstrip().partition("\n")[0]
+    found = _HEADER.fullmatch(header.rstrip("\r"))
+    return found is not None and found[1] in second and _LINE_OF_JSON.search(text) is None
+
+
+def _misnamed(name: str, format: Format, likely: Format, why: str) -> DataError:
+    return DataError(
+        f"{name!r} is named as {FORMATS[format].title} is, but looks like {FORMATS[likely].title}: {why}. Give it the "
+        f"extension {FORMATS[likely].extensions[0]}, or declare format {likely}."
+    )
+
+
+def _is_json(line: str) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _head(path: Path, name: str) -> bytes:
@@ -187,9 +242,5 @@ def _json_kind(text: str) -> Format | None:
     if not text.startswith("{"):
         return None
     first_line, _, rest = text.partition("\n")
-    try:
-        json.loads(first_line)
-    except (ValueError, RecursionError):
-        # A broken line, or one object over many lines: the name decides.
-        return None
-    return "jsonl" if rest.strip() else None
+    # Of a broken line, or one object over many lines, the name decides.
+    return "jsonl" if _is_json(first_line) and rest.strip() else None

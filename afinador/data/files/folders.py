@@ -203,5 +203,6 @@ def _one_document(path: Path, encoding: Encoding | None) -> dict[str, object] | 
 def _placed(found: Record | Problem, name: str, number: int) -> Record | Problem:
     """Say of what is found where in the folder it lies; ``line`` counts the records of all files."""
     if isinstance(found, Record):
-        return Record(number, found.fields, "Record", f"{masked(name)}, {found.unit.lower()} {found.line}")
+        origin = f"{masked(name)}, {found.unit.lower()} {found.line}"
+        return replace(found, line=number, unit="Record", origin=origin)
     return replace(found, message=f"{masked(name)}: {found.message}", line=number)

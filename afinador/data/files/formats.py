@@ -51,7 +51,8 @@ FORMATS: dict[Format, FormatRow] = {
         is_written=True,
     ),
     "parquet": FormatRow(
-        "Parquet", (".parquet",), "A record a row; what is null is left out, ids of a ClassLabel become its names.",
+        "Parquet", (".parquet",), "A record a row; null in a column that the shape needs is a fault, as in JSON, and any other is left out; ids of a "
+        "ClassLabel become its names.",
         is_written=True,
     ),
     "arrow": FormatRow(

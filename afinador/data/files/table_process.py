@@ -20,7 +20,7 @@ _idle = KeptProcesses("afinador.data.files.table_rows", {"ARROW_DEFAULT_MEMORY_P
 
 
 def answers(what: TableFormat, path: Path) -> Generator[Any, None, None]:
-    """Yield what ``datasets`` has written of the columns into a table, and then its rows in lists.
+    """Yield the ``columns`` of a table and the ``features`` that ``datasets`` has written of them, and then its rows in lists.
 
     Raises:
         DataError: It is damaged, too large, takes too much memory, or ends the process that reads it.

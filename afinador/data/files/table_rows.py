@@ -41,7 +41,7 @@ _LISTS = (
 
 
 def answers(what: str, path: Path) -> Iterator[bytes]:
-    """Yield what the other side reads: what ``datasets`` tells of the columns, lists of rows, at last None; or a fault.
+    """Yield what the other side reads: the columns and what ``datasets`` tells of them, lists of rows, at last None; or a fault.
 
     A fault is its message, and whether this process is spent.
 
@@ -52,7 +52,7 @@ def answers(what: str, path: Path) -> Iterator[bytes]:
     try:
         with _opened(what, path) as (schema, batches):
             _require_columns(schema)
-            yield pickle.dumps(_features_of(schema))
+            yield pickle.dumps({"columns": schema.names, "features": _features_of(schema)})
             number, allowance = 1, Allowance(path.stat().st_size)
             for batch in batches:
                 at_least = max(batch.nbytes, batch.num_rows)

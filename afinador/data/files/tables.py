@@ -34,6 +34,7 @@ def read_arrow(path: Path, labels: Labels | None = None, first: int = 1) -> Iter
     """Yield the rows of an Arrow file or stream.
 
     Fields that are null are left out, those within objects too: where records differ in their fields, tables have null.
+    The ``columns`` of a record tell which could have been there.
 
     Args:
         path: Where it lies.
@@ -67,7 +68,8 @@ def _records(what: table_process.TableFormat, path: Path, labels: Labels | None,
     if find_spec("pyarrow") is None:
         raise DataError(f"Reading {what} needs the package 'pyarrow' (pip install afinador[train]).")
     with closing(table_process.answers(what, path)) as answers:
-        names = {**(labels or {}), **label_names(next(answers))}
+        table = next(answers)
+        columns, names = tuple(table["columns"]), {**(labels or {}), **label_names(table["features"])}
         number = first
         for rows in answers:
             for fields in rows:
@@ -75,7 +77,7 @@ def _records(what: table_process.TableFormat, path: Path, labels: Labels | None,
                     fields[column] = _name_of(fields[column], names[column], column, number)
                     if fields[column] is None:
                         del fields[column]
-                yield Record(number, fields, "Record")
+                yield Record(number, fields, "Record", columns=columns)
                 number += 1
 
 

@@ -6,6 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -92,18 +93,25 @@ def shape_of_columns(columns: Iterable[str]) -> Shape | None:
 def commonest_shape(records: Iterable[Record], format: Format, declared: Shape | None = None) -> Shape | None:
     """Return the declared shape, or the one that most of the records have, so that one bad record does not decide for all.
 
-    Where some records carry a label, those without one are faults and not whole texts: a label is never left unused.
+    Where some records carry a label, those without one are faults and not whole texts: a label is never left unused. So
+    are rows of a table with such a column that is null in all of them.
     """
     if declared is not None:
         return declared
     allowed = shapes_of_format(format)
     found = (
-        shape_of_columns(record.fields) if format == "csv" else shape_of(record.fields, allowed) for record in records
+        shape_of_columns(record.fields) if format == "csv" else _shape_of_row(record, allowed) for record in records
     )
     counted = Counter(shape for shape in found if shape is not None)
     if counted.get("text_label"):
         counted.pop("text", None)
     return counted.most_common(1)[0][0] if counted else None
+
+
+def _shape_of_row(record: Record, allowed: tuple[Shape, ...]) -> Shape | None:
+    """Return the shape of a record; of a row that has none, or nothing but a text, that of the columns of its table."""
+    own = shape_of(record.fields, allowed)
+    return shape_of(dict.fromkeys(record.columns), allowed) if record.columns and own in (None, "text") else own
 
 
 def fields_allowed(format: Format) -> str:
@@ -156,8 +164,10 @@ def to_example(record: Record, shape: Shape, *, is_declared: bool = False) -> Ex
         not as ``checked_messages`` wants it, or when the record also has all fields of another shape.
     """
     missing = [name for name in SHAPES[shape] if name not in record.fields]
-    if missing:
-        return _missing_field(record, shape, missing[0])
+    if missing and not set(missing).issubset(record.columns):
+        return _missing_field(record, shape, next(name for name in missing if name not in record.columns))
+    if missing:  # null in this row of a table, which is as bad as in any other format
+        return SHAPES[shape].read(replace(record, fields={**record.fields, **dict.fromkeys(missing)}))
     others = (name for name in _UNMISTAKABLE if name != shape and record.fields.keys() >= set(SHAPES[name]))
     other = None if is_declared else next(others, None)
     if other is not None:

@@ -114,6 +114,59 @@ def test_personal_data_and_secrets_are_told_and_never_shown(verdict, code, text)
     assert not any(word in told for word in text.split() if sum(map(str.isdigit, word)) > 2 or "@" in word)
 
 
+MARKED = "mail juan.perez@gmail.com \x00 end"
+
+
+@pytest.mark.parametrize(
+    "record, place",
+    [
+        ({"text": MARKED, "label": "x"}, "text"),
+        ({"instruction": "i", "input": MARKED, "output": "o"}, "input"),
+        ({"source": "s", "target": MARKED}, "target"),
+        ({"prompt": "p", "chosen": "c", "rejected": MARKED}, "rejected"),
+        ({"document": "d", "metadata": {"title": "t", "authors": ["a", MARKED]}}, "metadata.authors[1]"),
+        ({"document": "d", "metadata": json.dumps({"title": MARKED})}, "metadata.title"),
+        ({"question": "q", "oracle": "o", "distractors": ["d", MARKED], "answer": "a"}, "distractors[1]"),
+        ({"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": MARKED}]}, "conversations[1].value"),
+        ({"system": MARKED, "conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]}, "system"),
+        ({"messages": [{"role": "user", "content": MARKED}, {"role": "assistant", "content": "a"}]}, "messages[0].content"),
+    ],
+)  # fmt: skip
+def test_a_doubt_names_the_place_in_the_record_as_it_was_written(verdict, record, place):
+    report = verdict([{**record, "id": MARKED}])
+    told = {warning.code: warning for warning in report.warnings}
+    assert {"control_character", "personal_email"} <= told.keys() and report.is_valid
+    assert {told["control_character"].field, told["personal_email"].field} == {place}
+    assert f"{place} holds a NUL character (U+0000), at position 27" in told["control_character"].message
+
+
+def test_latin_1_that_is_windows_1252_is_told_to_be_declared_so(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("text,label\n“uno” – 5 €,sí\n", encoding="cp1252")
+    (warning,) = [
+        each
+        for each in validate_dataset(path, path.name, DatasetReading(encoding="latin-1")).warnings
+        if each.code == "control_character"
+    ]
+    assert warning.field == "text" and "U+0093" in warning.message and "Remove" not in warning.message
+    assert "is '“'" in warning.message and "declare encoding windows-1252 instead of latin-1" in warning.message
+    right = validate_dataset(path, path.name, DatasetReading(encoding="windows-1252"))
+    assert right.is_valid and "control_character" not in right.counts
+
+
+def test_an_answer_that_is_missing_is_named_as_it_was_written_and_so_is_a_secret_of_metadata(verdict):
+    turns = [{"from": "human", "value": "q"}, {"from": "gpt", "value": "nan"}]
+    for record, place in (
+        ({"instruction": "i", "output": "NaN"}, "output"),
+        ({"conversations": turns}, "conversations[1].value"),
+        ({"prompt": "p", "chosen": "c", "rejected": "N/A"}, "rejected"),
+    ):
+        (warning,) = [each for each in verdict([record]).warnings if each.code == "missing_value"]
+        assert warning.field == place and warning.message.startswith(f"Line 1: {place} is ")
+    report = verdict([{"document": "d", "metadata": {"password": "hunter2!x"}}])
+    assert [each.field for each in report.warnings if each.code == "secret_password"] == ["metadata.password"]
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -294,7 +294,7 @@ def test_each_line_of_a_text_is_a_record_where_that_is_declared(
 def test_what_is_declared_and_means_nothing_for_the_format_is_refused(
     tmp_path: Path, name: str, reading: DatasetReading, said: str
 ) -> None:
-    (tmp_path / name).write_text('{"text": "a"}\n')
+    (tmp_path / name).write_text("text,label\na,b\n" if name == "a.csv" else '{"text": "a"}\n')
     (error,) = validate_dataset(tmp_path / name, name, reading).errors
     assert error.code == "unreadable_file" and said in error.message
 
@@ -357,12 +357,85 @@ def test_label_ids_become_names_and_nulls_are_left_out(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "table, shape, field",
+    [
+        ({"text": ["a", "b"], "label": pa.nulls(2)}, "text_label", "label"),
+        ({"text": ["a", "b"], "label": pa.nulls(2, pa.string())}, "text_label", "label"),
+        ({"prompt": ["a", "b"], "completion": pa.nulls(2)}, "prompt_completion", "completion"),
+        ({"prompt": ["a", "b"], "chosen": ["c", "d"], "rejected": pa.nulls(2)}, "preference", "rejected"),
+        ({"messages": pa.nulls(2)}, "messages", "messages"),
+    ],
+)
+def test_a_column_of_nulls_is_a_fault_and_no_other_shape(tmp_path: Path, table: Any, shape: str, field: str) -> None:
+    path, lines = tmp_path / "a.parquet", tmp_path / "a.jsonl"
+    parquet.write_table(pa.table(table), path)
+    lines.write_text("".join(json.dumps(row) + "\n" for row in pa.table(table).to_pylist()))
+    found, same = validate_dataset(path, path.name), validate_dataset(lines, lines.name)
+    assert found.shape == same.shape == shape and found.counts == same.counts and not found.is_valid
+    assert [(each.code, each.field) for each in found.errors] == [(each.code, each.field) for each in same.errors]
+    assert {each.field for each in found.errors} == {field}
+
+
+def test_optional_columns_may_be_null_and_so_may_fields_of_messages(tmp_path: Path) -> None:
+    question, answer = (
+        {"role": "user", "content": "q", "name": None},
+        {"role": "assistant", "content": "a", "weight": 1},
+    )
+    for table, shape in (
+        ({"instruction": ["i", "j"], "input": ["x", None], "output": ["o", "p"], "id": [1, None]}, "alpaca"),
+        ({"messages": [[question, answer]] * 2, "tools": pa.nulls(2), "text": pa.nulls(2)}, "messages"),
+        ({"text": ["a", "b"], "label": ["c", "d"], "prompt": pa.nulls(2), "completion": pa.nulls(2)}, "text_label"),
+    ):
+        parquet.write_table(pa.table(table), tmp_path / "a.parquet")
+        report = validate_dataset(tmp_path / "a.parquet", "a.parquet")
+        assert (report.shape, report.is_valid) == (shape, True), report.errors
+
+
 def test_a_column_of_maps_is_read(tmp_path: Path) -> None:
     maps = pa.array([[("a", 1)], None, [("b", 2), ("c", None)]], pa.map_(pa.string(), pa.int64()))
     path = tmp_path / "a.parquet"
     parquet.write_table(pa.table({"text": ["x", "y", "z"], "m": maps}), path)
     first, second, third = (each.fields for each in read_records(path, "parquet"))  # type: ignore[union-attr]
     assert (first["m"], second, third["m"]) == ([("a", 1)], {"text": "y"}, [("b", 2), ("c", None)])
+
+
+@pytest.mark.parametrize(
+    "name, content, said",
+    [
+        ("a.csv", '{"text": "a, b"}\n{"text": "c"}\n', "looks like JSON Lines: its first line is a JSON object"),
+        ("a.tsv", '{"text": "a"}\n', "Give it the extension .jsonl, or declare format jsonl."),
+        ("a.csv", '[\n {"text": "a, b"}]', "looks like JSON: it begins with an array"),
+        ("a.jsonl", "text;label\r\n¿Qué?;sí\r\n", "looks like CSV, TSV: its first line names columns"),
+        ("a.json", "text,label\nx,y\n", "Give it the extension .csv, or declare format csv."),
+        ("a.jsonl", "<!DOCTYPE html>\n<html></html>", "is an HTML page"),
+        ("a.csv", "\n<html lang='en'>\n", "is an HTML page"),
+        ("a.json", '<?xml version="1.0"?>\n<a/>', "is an XML document"),
+    ],
+)
+def test_what_carries_the_name_of_another_format_is_told_once(
+    tmp_path: Path, name: str, content: str, said: str
+) -> None:
+    path = tmp_path / name
+    path.write_text(content)
+    report = validate_dataset(path, name)
+    assert report.counts == {"unreadable_file": 1} and said in report.errors[0].message
+
+
+@pytest.mark.parametrize(
+    "name, content, reading",
+    [
+        ("a.csv", '{"text": "a"},yes\n', DatasetReading(columns=["text", "label"])),
+        ("a.csv", "{text},label\nx,y\n", None),
+        ("a.jsonl", 'warning, broken\n{"text": "a"}\n', None),
+        ("a.jsonl", "one, two\n", None),
+    ],
+)
+def test_what_only_resembles_another_format_keeps_its_own(
+    tmp_path: Path, name: str, content: str, reading: DatasetReading | None
+) -> None:
+    (tmp_path / name).write_text(content)
+    assert detect_format(tmp_path / name, name, reading) == FORMATS_BY_EXTENSION[Path(name).suffix]
 
 
 def test_table_of_another_name_is_refused(tmp_path: Path) -> None:
