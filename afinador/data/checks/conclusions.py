@@ -37,8 +37,10 @@ def doubts_about_all(shape: Shape | None, found: Findings) -> Iterator[Problem]:
         said = f"Fields that are not used: {names}. Used: {used}."
         if shape == "text":
             said += " If one of them is the answer to be learnt, name it 'label'."
+        if any(name.startswith("messages[].") for name in found.ignored):
+            said += " Those of messages are given to the chat template, which seldom reads them."
         if any(name.startswith(("messages[].", "conversations[].")) for name in found.ignored):
-            said += ' Of messages a chat template may read further ones; an answer that shall not be learnt has "weight": 0.'
+            said += ' An answer that shall not be learnt has "weight": 0.'
         yield Problem("ignored_fields", said)
     if found.text_lines >= LINES_OF_LONG_DOCUMENTS * max(found.usable, 1):
         said = f"{found.usable} record{'s' if found.usable != 1 else ''} of {found.text_lines} lines: documents are parted by blank lines."
