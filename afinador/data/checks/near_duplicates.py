@@ -91,14 +91,25 @@ def in_parts(question: list[str], answer: list[str], instruction: list[str], *, 
         question: What is asked; may be empty.
         answer: What is learnt; empty where it is not told apart.
         instruction: What many questions may share: a system prompt, what is to be done with an input.
-        is_prompt: Whether a question may hold such an instruction itself; its last paragraph is then apart from those before.
+        is_prompt: Whether a question may hold such an instruction itself; its last paragraph (where it has one alone, its last
+            line) is then apart from what stands before.
     """
     if not question:
         question, instruction = instruction, []
     if is_prompt and answer and not instruction and len(question) == 1:
-        before, _, last = question[0].rstrip().rpartition("\n\n")
+        before, last = _parted(question[0].rstrip())
         question, instruction = [last], [before] if before else []
     return [instruction, question, answer]
+
+
+def _parted(prompt: str) -> tuple[str, str]:
+    """Return a prompt up to its last paragraph, or line where it has one paragraph, and that one."""
+    end = "\n\n" if "\n\n" in prompt else "\n"
+    before, _, last = prompt.rpartition(end)
+    if last.endswith(":"):  # where the answer begins: what is asked stands before
+        before, _, asked = before.rpartition(end)
+        last = asked + end + last
+    return before, last
 
 
 def _sketch_of(part: list[str], permutations: int) -> array[int] | None:

@@ -112,7 +112,7 @@ KIND = StepKind(
         "near": f"also drop what is like a record before it: the share of their runs of three words that both have, "
         f"{LOWEST:g} to 1, such as `0.85` (MinHash, so about). The answer ({', '.join(f'`{name}`' for name in LEARNT)}, the "
         "assistant's turns), what many questions may share (the system's turn, oracle and distractors, an `instruction` with an `input`, or "
-        "all but the last paragraph of a prompt) and the rest have to be as alike, each by itself; tools and schemas do not count. Texts of fewer than "
+        "all but the last paragraph, or line, of a prompt) and the rest have to be as alike, each by itself; tools and schemas do not count. Texts of fewer than "
         f"{FEWEST_WORDS} words are only held to be the same, and at most {MOST_COMPARED:,} different records are compared",
     },
     make=_make,

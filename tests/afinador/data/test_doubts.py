@@ -322,10 +322,16 @@ def instructed(shape, instruction, asked, answer):
         return {"conversations": turns, "system": instruction}
     if shape == "document":
         return {"document": asked, "metadata": {"label": answer}}
+    if shape == "template":
+        return in_shape("prompt_completion", f"{instruction}\n\n### Input:\n{asked}\n\n### Response:\n", answer)
+    if shape == "lines":
+        return in_shape("messages", f"{instruction}\nText: {asked}\nLabel:", answer)
     return in_shape(shape, f"{instruction}\n\n{asked}", answer)
 
 
-@pytest.mark.parametrize("shape", ["alpaca", "system", "sharegpt", "prompt_completion", "messages", "document"])
+@pytest.mark.parametrize(
+    "shape", ["alpaca", "system", "sharegpt", "prompt_completion", "messages", "template", "lines", "document"]
+)
 def test_an_instruction_that_all_share_makes_no_questions_alike(verdict, shape):
     instruction = " ".join(f"{word}{at}" for at in range(4) for word in WORDS)
     asked = [f"short input number {at}" for at in range(8)]

@@ -596,7 +596,8 @@ def test_what_is_nearly_the_same_has_nearly_the_same_answer(shape: int) -> None:
         asked_of(context, f"Why {number}?", f"{number} {' '.join(long.split()[number * 40 :])}")[shape]
         for number in range(3)
     ]
-    again = [asked_of(context, "Where then?", " lima")[shape], asked_of(context, "Why so?", f"0 {long} so")[shape]]
+    rows.append(asked_of(context, "Where then?", "Lima")[shape])
+    again = [asked_of(f"{context} w0", "WHERE?", " lima")[shape], asked_of(context, "Why  0?", f"0 {long} so")[shape]]
     kept, tallies = tallied([*rows, *again], {"type": "deduplicate", "near": 0.8})
     assert kept == rows and tallies[0].counts == {"exact": 0, "near": 2}
 
