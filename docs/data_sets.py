@@ -16,7 +16,8 @@ def formats() -> Lines:
 
     yield from ("# Data sets", "", "## Formats", "")
     yield "The name's extension and the first bytes say the format; a JSON array is read as JSON, and JSON Lines as JSON"
-    yield "Lines, whichever of the two names they carry. Every reader streams: memory does not grow with the file."
+    yield "Lines, whichever of the two names they carry. A CSV that is named as JSON, or JSON as CSV, is refused with a word on"
+    yield "what it looks like, unless its format is declared. Every reader streams: memory does not grow with the file."
     yield ""
     rows = [
         (row.title, " ".join(map(code, row.extensions)), row.holds, "yes" if row.is_written else "no")

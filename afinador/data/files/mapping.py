@@ -68,7 +68,7 @@ class _Filling:
         return Record(record.line, fields, record.unit, record.origin)
 
     def _taken(self, source: str) -> Any:
-        value = value_at(self._fields, source)
+        value = self._value_at(source)
         if value is not MISSING:
             return value
         if _PARTS.search(source):
@@ -94,10 +94,14 @@ class _Filling:
         return "".join(filled)
 
     def _text(self, column: str) -> str:
-        value = value_at(self._fields, column)
+        value = self._value_at(column)
         if value is MISSING or value is None:
             raise _Gap(column, is_null=value is None)
         return written(value)
+
+    def _value_at(self, column: str) -> Any:
+        value = value_at(self._fields, column)
+        return None if value is MISSING and column in self._record.columns else value
 
     def _counted(self, text: str) -> str:
         self.characters += len(text)

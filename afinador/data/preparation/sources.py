@@ -13,6 +13,7 @@ from afinador.data.files.detection import encoding_of
 from afinador.data.files.lines import Part, raw_lines_of
 from afinador.data.files.readers import read_records, record_of_raw_line
 from afinador.data.records import Format, Problem, Record
+from afinador.data.shapes import with_nulls
 
 if TYPE_CHECKING:
     from afinador.schemas.datasets import DatasetReading
@@ -36,8 +37,9 @@ class Source:
     reading: DatasetReading | None = None
 
     def __iter__(self) -> Iterator[Record | Problem]:
-        """Read it; see ``read_records``."""
-        return read_records(self.path, self.format, self.reading)
+        """Read it; see ``read_records`` and, of the rows of tables, ``with_nulls``."""
+        for found in read_records(self.path, self.format, self.reading):
+            yield with_nulls(found) if isinstance(found, Record) else found
 
     def has_lines(self) -> bool:
         """Tell whether it is a file of JSON Lines in UTF-8, taken as they are, whose parts are read as the whole is."""

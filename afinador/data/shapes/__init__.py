@@ -22,6 +22,7 @@ from afinador.data.shapes.table import (
     shape_of_columns,
     shapes_of_format,
     to_example,
+    with_nulls,
 )
 from afinador.data.shapes.text_label import label_text
 
@@ -46,4 +47,5 @@ __all__ = [
     "shape_of_columns",
     "shapes_of_format",
     "to_example",
+    "with_nulls",
 ]

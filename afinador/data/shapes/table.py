@@ -114,6 +114,15 @@ def _shape_of_row(record: Record, allowed: tuple[Shape, ...]) -> Shape | None:
     return shape_of(dict.fromkeys(record.columns), allowed) if record.columns and own in (None, "text") else own
 
 
+def with_nulls(record: Record) -> Record:
+    """Return a row of a table, for those who look at its fields alone: with null where it lacks what its shape needs."""
+    if not record.columns:
+        return record
+    needed = SHAPES.get(_shape_of_row(record, tuple(SHAPES)), ())  # type: ignore[arg-type]
+    missing = [name for name in needed if name not in record.fields]
+    return replace(record, fields={**record.fields, **dict.fromkeys(missing)}, columns=())
+
+
 def fields_allowed(format: Format) -> str:
     """Say which fields a record of a format may have, for messages."""
     return " or ".join(SHAPES[name].named_fields for name in shapes_of_format(format))

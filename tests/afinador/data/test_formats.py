@@ -392,6 +392,16 @@ def test_optional_columns_may_be_null_and_so_may_fields_of_messages(tmp_path: Pa
         assert (report.shape, report.is_valid) == (shape, True), report.errors
 
 
+def test_a_null_of_a_table_is_mapped_as_one_of_json(tmp_path: Path) -> None:
+    table = pa.table({"q": ["a", "b"], "more": ["c", None], "a": ["d", None]})
+    parquet.write_table(table, tmp_path / "a.parquet")
+    reading = DatasetReading(mapping={"instruction": "q", "input": "more", "output": "a"})
+    assert rows(tmp_path / "a.parquet", reading)[1] == {"instruction": "b", "input": None, "output": None}
+    report = validate_dataset(tmp_path / "a.parquet", "a.parquet", reading)
+    assert [(each.code, each.line, each.field) for each in report.errors] == [("null_field", 2, "output")]
+    assert "'more' is null" in problem(tmp_path / "a.parquet", DatasetReading(mapping={"text": "{q} {more}"})).message
+
+
 def test_a_column_of_maps_is_read(tmp_path: Path) -> None:
     maps = pa.array([[("a", 1)], None, [("b", 2), ("c", None)]], pa.map_(pa.string(), pa.int64()))
     path = tmp_path / "a.parquet"

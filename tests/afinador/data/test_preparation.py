@@ -12,6 +12,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import pyarrow
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -47,6 +48,17 @@ ROWS = [
 def run(rows: list[dict[str, Any]], *steps: dict[str, Any]) -> list[dict[str, Any]]:
     found = [Record(number, row) for number, row in enumerate(rows, start=1)]
     return [record.fields for record in prepare(found, "rows", steps)]
+
+
+def test_a_label_that_is_null_in_a_table_stays_a_fault_and_can_be_filtered_out(tmp_path: Path) -> None:
+    rows = {"text": ["a", "b"], "label": ["x", None], "id": [1, None]}
+    parquet.write_table(pyarrow.table(rows), tmp_path / "a.parquet")
+    for steps, expected in (
+        ([], [{"text": "a", "label": "x", "id": 1}, {"text": "b", "label": None}]),
+        ([{"type": "filter", "condition": "label != null"}], [{"text": "a", "label": "x", "id": 1}]),
+    ):
+        prepare_file(tmp_path / "a.parquet", steps, target=tmp_path / "b.jsonl", overwrite=True)
+        assert [json.loads(line) for line in (tmp_path / "b.jsonl").read_text().splitlines()] == expected
 
 
 @pytest.mark.parametrize(
