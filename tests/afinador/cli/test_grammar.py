@@ -112,7 +112,7 @@ def test_every_option_is_read_with_one_dash_or_two(command: Any) -> None:
     for action in command.parser()._actions:
         for option in action.option_strings:
             if option.startswith("--") and option != "--help":
-                value = [] if action.nargs == 0 else ["7" if action.metavar in ("N", "V") else "k=v"]
+                value = [] if action.nargs == 0 else ["9" if action.metavar in ("N", "V") else "k=v"]
                 name = option[2:]
                 spellings = {f"--{name}", f"-{name}", f"--{name.replace('-', '_')}", f"-{name.replace('-', '')}"}
                 for spelling in spellings:
