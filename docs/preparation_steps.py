@@ -23,6 +23,7 @@ steps:
 ```sh
 afinador prepare dataset letters.csv --pipeline steps.yaml --output letters.jsonl   # here, without a service
 afinador prepare dataset file-7f3a19c2 --pipeline steps.yaml                        # a file of the service
+afinador cancel preparation preparation_7f3a19c2                                    # `list` and `get` show those of the service
 ```"""
 
 CONVERSATIONS = {"messages", "sharegpt"}
