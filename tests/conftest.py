@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 from pathlib import Path
 
+import httpx
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 # Threads that wait for each other by spinning are ruinous where more processes than cores are busy.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+# Clients are made by the hundred, and reading the certificates, 60 ms for each, is most of what making one takes.
+httpx._transports.default.create_ssl_context = functools.cache(httpx.create_ssl_context)  # type: ignore[attr-defined]
 
 ROOT = Path(__file__).parent.parent
 
