@@ -120,7 +120,7 @@ def _sketch_of(part: list[str], permutations: int) -> array[int] | None:
         return None
     sketch = RMinHash(permutations, _SEED)
     sketch.update(list(map("".join, zip(words, words[1:], words[2:], strict=False))))
-    halves = memoryview(array("I", sketch.digest())).cast("B").cast(_NUMBER)
+    halves = memoryview(array("I", sketch.digest())).cast("B").cast("H")
     return array(_NUMBER, halves[_LOWER_HALF::2].tobytes())
 
 
