@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from xdist.scheduler import LoadScopeScheduling
+
+from tests.integration.stack import SLOTS, Stack, register_tiny, start, stop
 
 # Threads that wait for each other by spinning are ruinous where more processes than cores are busy.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+# Clients are made by the hundred, and reading the certificates, 60 ms for each, is most of what making one takes.
+httpx._transports.default.create_ssl_context = functools.cache(httpx.create_ssl_context)  # type: ignore[attr-defined]
+
 ROOT = Path(__file__).parent.parent
 
 
-ONE_STACK = ("tests/integration/", "tests/faults/")
-"""Folders whose tests share a stack."""
+ON_THE_STACK = ("tests/integration/", "tests/faults/")
+"""Folders whose tests share the whole stack."""
 
 
 class FilesTogether(LoadScopeScheduling):
-    """Gives each file of tests to one process, and all files of a folder whose tests share a stack.
+    """Gives each file of tests to one process, and all files whose tests share the whole stack to one.
 
     (xdist's own groups of marked tests do not work with pytest 9.2: they are written into a node's id too late.)
     """
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return next((folder for folder in ONE_STACK if file.startswith(folder)), file)
+        return "the whole stack" if file.startswith(ON_THE_STACK) else file
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> FilesTogether:
@@ -62,6 +70,17 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("../shared/data is absent: tests on that data are left out")
     return folder
+
+
+@pytest.fixture(scope="session")
+def stack(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The whole stack that runs two jobs at once, with the base model ``tiny`` registered; at rest it costs a fifth of a core."""
+    running = start(root, tmp_path_factory.mktemp("home"), AFINADOR_CPU_SLOTS=str(SLOTS))
+    try:
+        register_tiny(running)
+        yield running
+    finally:
+        stop(running)
 
 
 @pytest.fixture(autouse=True)

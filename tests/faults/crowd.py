@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,9 +70,9 @@ class Member:
             assert time.monotonic() < end, "the base model is not ready"
             time.sleep(0.1)
 
-    def submit(self, name: str) -> str:
+    def submit(self, **fields: Any) -> str:
         """Create a quick job and return its id."""
-        body = {"name": name, "base_model": "tiny", "dataset": "crowd", "pool": "cpu", "hyperparameters": SETTINGS}
+        body = {"base_model": "tiny", "dataset": "crowd", "pool": "cpu", "hyperparameters": SETTINGS} | fields
         return str(self.http.post("/fine_tuning/jobs", json=body).raise_for_status().json()["id"])
 
     def job(self, job_id: str) -> dict[str, Any]:
@@ -93,16 +94,23 @@ def second_member(stack: Stack) -> Member:
     return Member(stack, key)
 
 
-def run(stack: Stack, jobs: int, slots: int) -> Seen:
+def run(stack: Stack, jobs: int, slots: int, unlike: Sequence[dict[str, Any]] = ()) -> Seen:
     """Submit the jobs, watch them to their end, and hold what was seen against what must be.
+
+    Args:
+        stack: Where nothing else runs.
+        jobs: How many, a tenth of them, but one at least, of a second organisation.
+        slots: How many run at once.
+        unlike: What the first ones are asked for beside what all are.
 
     Raises:
         AssertionError: It is not so.
     """
     first, second = Member(stack, stack.key), second_member(stack)
     several = few_of(jobs)
-    many = [first.submit(f"many-{number}") for number in range(jobs - several)]
-    few = [second.submit(f"few-{number}") for number in range(several)]
+    asked = dict(enumerate(unlike))
+    many = [first.submit(**{"name": f"many-{number}"} | asked.get(number, {})) for number in range(jobs - several)]
+    few = [second.submit(name=f"few-{number}") for number in range(several)]
     seen = watch(stack, {*many, *few}, slots)
     for member, ids in ((first, many), (second, few)):
         for job_id in ids:

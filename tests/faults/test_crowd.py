@@ -1,25 +1,46 @@
-"""Two organisations and more jobs than slots. ``crowd.py`` does it with as many as you like."""
+"""Two organisations and more jobs than slots, of several methods. ``crowd.py`` does it with as many as you like."""
 
 from __future__ import annotations
 
 import json
-import os
 
+import httpx
 import pytest
 
-from tests.faults.conftest import SLOTS
 from tests.faults.crowd import run
-from tests.integration.stack import Stack
+from tests.faults.run import upload
+from tests.integration.stack import SLOTS, Stack, threads_of_a_job
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 JOBS = 4
+QLORA = {
+    "name": "spec-body", "output_model": "twin-a", "validation_dataset": "faults-validation.jsonl",
+    "tuning_method": "qlora", "config": {"quantization_bits": 4},
+}  # fmt: skip
+FULL = {"output_model": "twin-b", "tuning_method": "full"}
 
 
-def test_jobs_of_two_organizations_share_two_slots_and_all_succeed(rough_stack: Stack) -> None:
-    seen = run(rough_stack, JOBS, SLOTS)
+def test_jobs_of_two_organizations_share_two_slots_and_all_succeed(stack: Stack) -> None:
+    upload(stack)
+    seen = run(stack, JOBS, SLOTS, [QLORA, FULL])
     assert seen.most_trainers == SLOTS
-    results = [rough_stack.home / "runs" / job_id / "result.json" for job_id in seen.started]
+    results = [stack.home / "runs" / job_id / "result.json" for job_id in seen.started]
     threads = {json.loads(result.read_text())["environment"]["threads"] for result in results}
-    share = os.environ.get("OMP_NUM_THREADS") or max(1, len(os.sched_getaffinity(0)) // SLOTS)
-    assert len(results) == JOBS and threads == {int(share)}
+    assert len(results) == JOBS and threads == {int(threads_of_a_job())}
+    _require_what_was_asked_for(stack)
+
+
+def _require_what_was_asked_for(stack: Stack) -> None:
+    """The bodies of the specification: a quantised adapter and a whole model, under the names that they were given."""
+    with stack.http() as http:
+        again = http.post("/fine_tuning/jobs", json={"base_model": "tiny", "dataset": "crowd", "name": "spec-body"})
+        assert again.status_code == 400 and again.json()["error"]["code"] == "name_taken"
+        model = http.get("/hub/models/twin-b").raise_for_status().json()
+        adapter = http.get("/hub/adapters/twin-a").raise_for_status().json()
+    assert (adapter["kind"], adapter["tuning_method"]) == ("adapter", "qlora")
+    assert model["kind"] == "model" and "model.safetensors" in {file["path"] for file in model["files"]}
+    with httpx.Client(base_url=stack.base_url, headers={"X-API-Key": stack.key}) as http:
+        job = http.get("/fine_tuning/jobs/spec-body").raise_for_status().json()
+    assert (job["name"], job["base_model"]) == ("spec-body", "tiny")
+    assert any("4-bit nf4 with double quantisation" in message for message in stack.messages(job["id"]))

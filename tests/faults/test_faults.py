@@ -19,14 +19,14 @@ KINDS = [
 LEAST_DISTURBANCES, LEAST_KINDS, A_JOB = 6, 4, 6
 
 
-def test_disturbed_jobs_publish_the_bits_of_an_undisturbed_one(rough_stack: Stack) -> None:
+def test_disturbed_jobs_publish_the_bits_of_an_undisturbed_one(stack: Stack) -> None:
     seed = int(os.environ.get("AFINADOR_FAULTS_SEED", "5"))
     random, report = Random(seed), Report(seed)
-    upload(rough_stack)
-    undisturbed = new_victim(rough_stack, "undisturbed")
+    upload(stack)
+    undisturbed = new_victim(stack, "undisturbed")
     assert undisturbed.wait(600)["status"] == "succeeded", undisturbed.messages()
     while sum(report.done.values()) < LEAST_DISTURBANCES or len(report.done) < LEAST_KINDS:
-        victim = new_victim(rough_stack, f"victim-{report.jobs}")
+        victim = new_victim(stack, f"victim-{report.jobs}")
         victim.await_training(120)  # before it, there is often nothing to disturb; the long form does it all the same
         disturb(victim, random.sample(KINDS, A_JOB), random, report)
         victim.require_untouched(undisturbed)

@@ -1,26 +1,14 @@
-"""The whole stack, started once for the tests of this folder; at rest it costs a fifth of a core."""
+"""A small data set, and a job that has ended, for the tests of this folder."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.integration.stack import Stack, register_tiny, start, stop
-
-
-@pytest.fixture(scope="package")
-def stack(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The stack that all integration tests share, with the base model ``tiny`` registered."""
-    running = start(root, tmp_path_factory.mktemp("home"))
-    try:
-        register_tiny(running)
-        yield running
-    finally:
-        stop(running)
+from tests.integration.stack import Stack
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,8 @@ from pathlib import Path
 import httpx
 import openai
 
+SLOTS = 2
+"""So many jobs run at once."""
 READY_TIMEOUT_SECONDS = 240
 JOB_TIMEOUT_SECONDS = 240
 
@@ -85,6 +87,11 @@ class Stack:
         with self.http() as http:
             rows = http.get(f"/fine_tuning/jobs/{job_id}/events", params={"limit": 100}).raise_for_status().json()
         return [row["message"] for row in reversed(rows["data"])]
+
+
+def threads_of_a_job() -> str:
+    """Return how many threads a job computes with: its share of the processors, unless somebody has set it."""
+    return os.environ.get("OMP_NUM_THREADS") or str(max(1, len(os.sched_getaffinity(0)) // SLOTS))
 
 
 def free_port() -> int:

@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from afinador.training.comparison import tensor_hashes
+from tests.integration.stack import threads_of_a_job
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
@@ -162,7 +163,10 @@ def undisturbed(stack: Any, job: dict[str, Any], folder: Path) -> subprocess.Pop
     folder.mkdir()
     shutil.copy(stack.home / "runs" / job["id"] / "spec.json", folder)
     words = [sys.executable, "-m", "afinador.training.run", str(folder)]
-    return subprocess.Popen(words, cwd=stack.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    environment = os.environ | {"OMP_NUM_THREADS": threads_of_a_job()}
+    return subprocess.Popen(
+        words, cwd=stack.root, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
 
 
 def test_cancelled_job_goes_on_as_a_new_one_to_the_bits_of_an_undisturbed_one(

@@ -26,7 +26,7 @@ _BYTES_OF_STRANGE = (
     (b"\x82", re.compile(rb"(?<=\xc3)\x82\xc2[\xa0-\xbf]|(?<=\xc3\xa2\xe2)\x82\xac")),
 )
 
-_FEW = 1000
+_FEW = 2000
 # What letters and signs of Western languages look like in UTF-8 that was read as Latin-1 or Windows-1252.
 _MISREAD = re.compile("\u00c3[\u00a0-\u00bf]|\u00c2[\u00a0-\u00bf]|\u00e2\u20ac[\u0080-\uffff]")
 

@@ -11,6 +11,7 @@ Broder 1997, "On the resemblance and containment of documents"; the bands are th
 from __future__ import annotations
 
 import mmap
+import sys
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
@@ -38,6 +39,7 @@ _NUMBER = "H"
 """Sixteen bits of each number of a sketch are enough: one in 65,536 is equal by chance."""
 NUMBER_BYTES = array(_NUMBER).itemsize
 SIGNATURE_BYTES = PERMUTATIONS * NUMBER_BYTES
+_LOWER_HALF = int(sys.byteorder == "big")
 _ROWS = 8
 _SEED = 42
 
@@ -118,7 +120,8 @@ def _sketch_of(part: list[str], permutations: int) -> array[int] | None:
         return None
     sketch = RMinHash(permutations, _SEED)
     sketch.update(list(map("".join, zip(words, words[1:], words[2:], strict=False))))
-    return array(_NUMBER, [number & 0xFFFF for number in sketch.digest()])
+    halves = memoryview(array("I", sketch.digest())).cast("B").cast("H")
+    return array(_NUMBER, halves[_LOWER_HALF::2].tobytes())
 
 
 def _of_few_words(part: list[str], width: int) -> array[int]:

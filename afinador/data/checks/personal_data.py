@@ -97,6 +97,7 @@ _BEFORE_KEY = "|".join(
 )
 _PASSWORD = rf"""(?P<one>[^\s"'`<>(){{}}\[\],;\\$%*|!/~.][^\s"'`<>(){{}}\[\],;\\]{{{FEWEST_CHARACTERS - 1},100}}+)(?![(\[{{<])"""
 _KEY = rf"(?P<one>[A-Za-z0-9+/_.~-]{{{FEWEST_CHARACTERS_OF_KEY},2000}}+=*)(?![(\[{{<])"
+_HINTS_OF_PASSPORTS = ("assport", "asaporte", "ASSPORT", "ASAPORTE")
 _IS = r"[ \t]{1,3}(?i:is|es|was|era)[ \t:]{1,3}[\"'`]?"
 _A_PASSWORD = "a password"
 _A_TOKEN = "an access token or API key"
@@ -111,7 +112,7 @@ _KINDS_WITH_DIGITS = (
     _Kind("personal_iban", "a bank account number (IBAN)", re.compile(r"[A-Z](?<!\w.)[A-Z][0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?\b"), holds=is_iban),
     _Kind("personal_card", "a payment card number", re.compile(r"[2-6](?<![\d.,-].)(?:(?<=3)[47][0-9]{2}([ -]?)[0-9]{6}\1[0-9]{5}|[0-9]{3}([ -]?)[0-9]{4}\2[0-9]{4}\2[0-9]{4}(?:\2[0-9]{3})?)(?![\d.,-]?\d)"), holds=is_card_number),
     _Kind("personal_passport", "a passport number", re.compile(r"(?i:passport|pasaporte)(?:[ \t.:#=º°-]{1,3}(?i:number|num|nº|no|número|numero|is|es|de|card)){0,3}[ \t.:#=º°\"-]{1,4}(?P<one>[A-Z]{0,3}[0-9]{6,9}[A-Z]?)(?!\w)"),
-          ("assport", "asaporte", "ASSPORT", "ASAPORTE")),
+          _HINTS_OF_PASSPORTS),
     _Kind("personal_national_id", _A_NATIONAL_ID, re.compile(r"[0-9XYZ](?<![\w.-].)(?:(?<=[0-9])(?:[0-9]{7}|[0-9]\.[0-9]{3}\.[0-9]{3})|(?<=[XYZ])-?[0-9]{7})-?[A-Z](?![\w-])"), holds=is_spanish_identity),
     _Kind("personal_national_id", _A_NATIONAL_ID, re.compile(r"[0-8](?<![\w.-].)(?<!0(?=00))(?<!6(?=66))[0-9]{2}-(?!00)[0-9]{2}-(?!0000)[0-9]{4}(?![\w-])")),
     _Kind("personal_national_id", _A_NATIONAL_ID, re.compile(rf"[A-Z](?<!\w.){_REST_OF_CURP}"), holds=is_curp),
@@ -161,23 +162,37 @@ _HINTS_WITH = [
 # spaces and quotes, in small letters, with 0 for any digit and a colon for what stands between a name and its value.
 _SQUEEZED = bytes.maketrans(b"123456789=ABCDEFGHIJKLMNOPQRSTUVWXYZ", b"000000000:abcdefghijklmnopqrstuvwxyz")
 _LEFT_OUT = b" ().-_\"'`\\]\t"
-_SIX_DIGITS = b"000000"
+_SIX_DIGITS, _SEVEN_DIGITS = b"000000", b"0000000"
 _NAMES_IN_SENTENCES = (b"passwor", b"contrase")
 _NAMES = (b"key:", b"token:", b"secret:", b"wd:", b"pass:", b"bearer", b":basic")
-# Nothing that is searched for by its digits has fewer of them in a row: seven, spaces and the like between them aside, or six.
-_MANY_DIGITS = re.compile(r"[0-9]" + 5 * r"[ ().-]{0,2}+[0-9]" + r"(?:[ ().-]{0,2}+[0-9]|(?<=[0-9]{6}))")
+# Nothing that is searched for by its digits has fewer of them in a row than seven, spaces and the like between them aside, but
+# for the six of a date, behind letters, and those of a passport, behind its name.
+_MANY_DIGITS = re.compile(r"[0-9]" + 6 * r"[ ().-]{0,2}+[0-9]")
+# Capital letters (of the letter Ñ the second byte) are written as A, digits as 0, and dashes left out.
+_LETTERS_AND_DIGITS = bytes.maketrans(b"BCDEFGHIJKLMNOPQRSTUVWXYZ&\x91123456789", 27 * b"A" + 9 * b"0")
+_LETTER_AND_SIX = b"A" + _SIX_DIGITS
+_LETTER_AND_SIX_DIGITS = re.compile(r"[0-9]{6}(?:(?<=[A-ZÑ&].{6})|(?<=[A-ZÑ&]-.{6}))")
 
 
 def may_be_personal(texts: Sequence[str]) -> bool:
     """Tell whether texts can hold any of it; False is certain, True is not."""
     together = "\n".join(texts)
-    squeezed = together.encode("utf-8", "surrogatepass").translate(_SQUEEZED, _LEFT_OUT)
-    if _SIX_DIGITS in squeezed and _MANY_DIGITS.search(together) is not None:
+    encoded = together.encode("utf-8", "surrogatepass")
+    squeezed = encoded.translate(_SQUEEZED, _LEFT_OUT)
+    if _SIX_DIGITS in squeezed and (
+        _LETTER_AND_SIX in encoded.translate(_LETTERS_AND_DIGITS, b"-") or _names_a_passport(together)
+    ):
+        return True
+    if _SEVEN_DIGITS in squeezed and _MANY_DIGITS.search(together) is not None:
         return True
     if _has_any(together):
         return True
     # Most texts with the name of a secret mean something else by it.
     return _names_a_secret(squeezed) and any(kind.is_in(together) for kind in _KINDS_BY_NAME)
+
+
+def _names_a_passport(text: str) -> bool:
+    return any(hint in text for hint in _HINTS_OF_PASSPORTS)
 
 
 def _names_a_secret(squeezed: bytes) -> bool:
@@ -196,7 +211,8 @@ def _has_any(text: str) -> bool:
 
 def _kinds_for(text: str) -> tuple[_Kind, ...]:
     kinds = _KINDS + _KINDS_BY_NAME
-    return kinds + _KINDS_WITH_DIGITS if _MANY_DIGITS.search(text) else kinds
+    has_digits = _MANY_DIGITS.search(text) or _LETTER_AND_SIX_DIGITS.search(text) or _names_a_passport(text)
+    return kinds + _KINDS_WITH_DIGITS if has_digits else kinds
 
 
 def personal_data(record: Record, texts: Sequence[tuple[str, str]]) -> Iterator[Problem]:

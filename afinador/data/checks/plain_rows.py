@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
-from afinador.data.blanks import BLANKS, MISSING, may_be_blank
+from afinador.data.blanks import BLANKS, is_missing, may_be_blank
 from afinador.data.checks.contents import digests_of_pair
 from afinador.data.checks.findings import Findings
 from afinador.data.checks.judging import LONG_RECORD_CHARACTERS
@@ -66,7 +66,7 @@ class PlainRows:
                 break
             if (text[0] in BLANKS and may_be_blank(text)) or (answer[0] in BLANKS and may_be_blank(answer)):
                 break
-            if not self.is_labelled and answer in MISSING:
+            if not self.is_labelled and is_missing(answer):
                 break
             if self.columns > 2:
                 raw[position:end].decode()

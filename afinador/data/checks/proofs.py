@@ -17,18 +17,20 @@ from typing import Any
 
 import orjson
 
-from afinador.data.blanks import is_missing, may_be_blank
+from afinador.data.blanks import BLANKS, is_missing, may_be_blank
 from afinador.data.checks.characters import may_be_strange
 from afinador.data.checks.findings import Proven
 from afinador.data.checks.judging import LONG_RECORD_CHARACTERS, used_fields
 from afinador.data.shapes import OPTIONAL_FIELDS, SHAPES, Shape
 
 _ROLE_AND_CONTENT = itemgetter("role", "content")
+_FIRST = itemgetter(0)
 _PLAIN_ROLES = frozenset({"system", "user", "assistant"})
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 _CLAIMED = frozenset(name for names in SHAPES.values() for name in names)
 _CLAIMED |= {name for names in OPTIONAL_FIELDS.values() for name in names} | {"functions"}
 # The end of a key that is not followed by its colon at once, or the end of a quotation inside of a text.
+_SPACE_COLON = re.compile(rb":(?<=[ \t\r]:)")  # in two thirds of the time
 _QUOTE_SPACE_COLON = re.compile(rb'"[ \t\r]+:')
 _BACKSLASH = ord("\\")
 _LONGEST_LINE_BYTES = LONG_RECORD_CHARACTERS
@@ -45,7 +47,7 @@ def prove(raw: bytes, shape: Shape | None) -> Iterator[tuple[bytes, Proven | Non
     """
     prover = _PROVERS.get(shape) if shape is not None else None
     looks_strange = may_be_strange(raw)
-    looks_spaced = _QUOTE_SPACE_COLON.search(raw) is not None
+    looks_spaced = _SPACE_COLON.search(raw) is not None
     for line in BytesIO(raw):
         if shape is None or prover is None or (looks_strange and may_be_strange(line)):
             yield line, None
@@ -104,7 +106,8 @@ def _chat(fields: dict[str, Any]) -> Proven | None:
         or not _PLAIN_ROLES.issuperset(roles)
         or set(map(len, messages)) != {2}
         or set(map(type, texts)) != {str}
-        or any(map(may_be_blank, texts))
+        or not all(texts)
+        or (not BLANKS.isdisjoint(map(_FIRST, texts)) and any(map(may_be_blank, texts)))
         or is_missing(texts[-1])
     ):
         return None

@@ -22,7 +22,7 @@ from afinador.data.checks.personal_data import may_be_personal
 from afinador.data.checks.plain_rows import MOST_COLUMNS, PlainRows, row_pattern
 from afinador.data.checks.proofs import is_claimed
 from afinador.data.files.delimited import Dialect, dialect_of, named_columns, record_of_row
-from afinador.data.files.lines import BYTE_ORDER_MARK, LONGEST_LINE_BYTES
+from afinador.data.files.lines import BYTE_ORDER_MARK, LONGEST_LINE_BYTES, count_line_feeds
 from afinador.data.shapes import SHAPES
 
 
@@ -72,7 +72,7 @@ class Rows:
             file.seek(self.offset)
             offset, first_line, number = self.offset, 2, 0
             while raw := file.read(BLOCK_BYTES):
-                size, lines, quotes, end = len(raw), raw.count(b"\n"), raw.count(quote), raw
+                size, lines, quotes, end = len(raw), count_line_feeds(raw), raw.count(quote), raw
                 while (quotes % 2 or not end.endswith(b"\n")) and (end := file.readline(BLOCK_BYTES)):
                     size, lines, quotes = size + len(end), lines + end.count(b"\n"), quotes + end.count(quote)
                 yield Block(offset, size, first_line, is_searched(number))
