@@ -67,7 +67,8 @@ def keep_page(attempt: Attempt, found: Mapping[str, DatasetReport]) -> None:
     for field, report in found.items():
         if not report.valid:
             problems = [fault.message for fault in report.errors]
-            raise DataError(f"{report.file}: {report.summary}", param=field, problems=problems)
+            named = report.summary if report.file in report.summary else f"{report.file}: {report.summary}"
+            raise DataError(named, param=field, problems=problems)
 
 
 def _report(

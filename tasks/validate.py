@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from prefect import task
@@ -14,6 +15,7 @@ from afinador.data.dataset_reports import dataset_report
 from afinador.data.extraction import extraction_of
 from afinador.data.labels import LabelledFile, classes_of
 from afinador.data.shapes import require_trainable
+from afinador.data.task_fit import fitted
 from afinador.data.validation import overlap_of
 from afinador.data.validation import validate_dataset as check_dataset
 from afinador.data.verdicts import Report
@@ -88,14 +90,15 @@ def require_usable(attempt: Attempt, spec: FineTuningSpec, reports: Sequence[Rep
     """Say that all records can be trained on; where some cannot, all that is wrong is left as a page first.
 
     Raises:
-        DataError: A file has errors, is of a shape that is not trained on, or has documents that no prompt asks for.
+        DataError: A file has errors, labels that are no classes where they have to be, or documents that no prompt asks
+            for, or is of a shape that is not trained on.
     """
     named = {field: (getattr(spec, field), report) for field, report in zip(_FIELDS, reports, strict=False)}
-    if not all(report.is_valid for report in reports):
-        keep_page(
-            attempt, {field: dataset_report(file.name, report.to_json()) for field, (file, report) in named.items()}
-        )
+    read = [(file.name, report.to_json()) for file, report in named.values()]
+    told = fitted(read, spec.task, asdict(extraction_of(spec.hyperparameters)))
+    if any(found["errors"] for found in told):
+        pages = zip(named.items(), told, strict=True)
+        keep_page(attempt, {field: dataset_report(file.name, found) for (field, (file, _)), found in pages})
     for field, (file, report) in named.items():
         require_trainable(report.shape, file.name, param=field)
-        extraction_of(spec.hyperparameters).require_prompts(report.types, file.name)
         attempt.say(f"{file.name}: {counted(report.records, 'record')}, all usable.", key=f"validated:{file.sha256}")

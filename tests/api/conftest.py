@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -197,3 +198,14 @@ def publish(running: Running, public_base_model: str, tmp_path: Path) -> Publish
         return member.http.get(f"/v1/fine_tuning/jobs/{job['id']}").json()
 
     return go
+
+
+@pytest.fixture
+def base_model(member: Member, running: Running, root: Path) -> str:
+    """A private base model with a real tokenizer."""
+    folder = running.models / member.organization["name"]
+    shutil.copytree(root / "examples" / "base_model" / "model", folder)
+    answer = member.http.post("/v1/models", json={"name": "real", "source": str(folder)})
+    assert answer.status_code == 200, answer.text
+    member.wait("/v1/models/real", lambda model: model["status"] == "ready")
+    return "real"

@@ -3,22 +3,10 @@
 from __future__ import annotations
 
 import json
-import shutil
 
 import pytest
 
 CHAT = {"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]}
-
-
-@pytest.fixture
-def base_model(member, running, root) -> str:
-    """A private base model with a real tokenizer."""
-    folder = running.models / member.organization["name"]
-    shutil.copytree(root / "examples" / "base_model" / "model", folder)
-    answer = member.http.post("/v1/models", json={"name": "real", "source": str(folder)})
-    assert answer.status_code == 200, answer.text
-    member.wait("/v1/models/real", lambda model: model["status"] == "ready")
-    return "real"
 
 
 def test_a_data_set_is_validated_with_and_without_a_tokenizer(member, base_model):

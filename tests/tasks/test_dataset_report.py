@@ -66,3 +66,21 @@ def test_records_that_the_base_model_cannot_be_told_end_the_job_before_a_device_
     with pytest.raises(DataError, match=r"1 of 2 records cannot be used: Record at line 2 uses tools"):
         validate_dataset.fn(attempt)
     assert "cannot be trained on" in (attempt.run.path / "dataset.html").read_text()
+
+
+def test_labels_that_are_no_classes_end_the_job_with_a_page_that_says_all_that_is_wrong(
+    create: Create, memory: Memory
+) -> None:
+    attempt = claimed(create())
+    with memory.database.reading() as session:
+        file = session.get_one(File, attempt.spec.training_file.file_id)
+    local = memory.storage.local_path(file.storage_key)
+    assert local is not None
+    local.write_text('{"text": "where is it ?", "label": "delivery"}\n{"text": "\\u0007", "label": "delivery"}\n')
+    attempt.spec.training_file.sha256 = sha256_of(local)
+    attempt.spec.task = "sequence_classification"
+    with pytest.raises(DataError, match=r"^All 2 records of train.jsonl have the label 'delivery'") as raised:
+        validate_dataset.fn(attempt)
+    assert raised.value.param == "training_file"
+    page = (attempt.run.path / "dataset.html").read_text()
+    assert "cannot be trained on" in page and "have the label" in page and "U+0007" in page

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from afinador.data.task_fit import fitted
 from afinador.data.validation import Report, load_examples, validate_dataset
 from afinador.errors import DataError
 from afinador.schemas.datasets import DatasetReading
@@ -107,6 +108,17 @@ def test_verdict_is_right_names_the_first_bad_line_and_loading_agrees(shared_dat
             list(load_examples(path, report.format, reading))
 
 
+@pytest.mark.parametrize("name", sorted(DECIDED_BY_TASK))
+def test_what_is_doubtful_for_a_classifier_alone_is_refused_where_the_task_is_told(
+    shared_data: Path, name: str
+) -> None:
+    report = judged(DERIVED / name).to_json()
+    (told,) = fitted([(name, report)], "sequence_classification")
+    assert told["errors"] and name in told["summary"] and REMEDY.search(told["summary"])
+    (told,) = fitted([(name, report)], "causal_lm")
+    assert told == report
+
+
 @pytest.mark.parametrize(
     "extension", [".json", ".jsonl", ".csv", ".txt", ".jsonl.gz", ".parquet", ".arrow", ".zip", ".tar"]
 )
@@ -123,6 +135,9 @@ def test_json_test_suite_never_breaks_a_reader(shared_data: Path, tmp_path: Path
             report = judged(path, name)
         if path.name.startswith("n_") and extension.startswith(".json"):
             assert report.errors, path.name
+        # Good JSON, if hardly a data set; that a key stands twice is what docs/decisions/0013 calls an error.
+        if path.name.startswith("y_") and extension == ".json" and "duplicated_key" not in path.name:
+            assert "json_syntax" not in report.counts, path.name
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,16 @@ def test_cut_records_are_told_by_side(characters):
     assert [fault["line"] for fault in checked["warnings"]] == [2, 3]
 
 
+def test_a_text_that_is_classified_loses_its_end_and_it_is_told(characters):
+    examples = [Example(1, prompt="p" * 10, completion="yes"), Example(2, prompt="p" * 100, completion="no")]
+    checked = check_tokens(examples, characters, Limits("sequence_classification", 50))
+    assert codes(checked) == {"truncated_text": 1}
+    (fault,) = checked["warnings"]
+    assert fault["line"] == 2 and "its end is cut. Raise max_length" in fault["message"]
+    truncated = checked["tokens"]["truncated"]
+    assert (truncated["records"], truncated["ends"], truncated["prompts"]) == (1, 1, 0)
+
+
 def test_answers_that_are_cut_away_are_counted_and_told(chatml):
     turns = (*CHAT, *CHAT, *CHAT)
     whole = check_tokens([Example(1, messages=turns)], chatml, LONG)["tokens"]

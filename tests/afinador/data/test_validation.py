@@ -7,6 +7,7 @@ import pytest
 from afinador.data.shapes import Example
 from afinador.data.validation import load_examples, require_valid, validate_dataset
 from afinador.errors import DataError
+from afinador.schemas.datasets import DatasetReading
 
 
 @pytest.fixture
@@ -235,3 +236,21 @@ def test_validation_needs_no_torch_and_no_transformers():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_a_shape_that_is_none_names_the_nearest(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "a"}\n')
+    report = validate_dataset(path, path.name, DatasetReading(shape="mesages"))
+    (error,) = report.errors
+    assert error.code == "unknown_shape"
+    assert "'mesages'" in error.message and "Did you mean 'messages'" in error.message and "text_label" in error.message
+
+
+def test_more_than_a_gigabyte_is_worth_a_note(verdict, monkeypatch):
+    content = lines(120)
+    monkeypatch.setattr("afinador.data.checks.conclusions.LARGE_BYTES", len(content))
+    assert verdict("a.jsonl", content).notes == []
+    monkeypatch.setattr("afinador.data.checks.conclusions.LARGE_BYTES", len(content) - 1)
+    (note,) = verdict("a.jsonl", content).notes
+    assert note.code == "large_file" and "takes minutes before training begins" in note.message
