@@ -28,10 +28,10 @@ def test_jobs_of_two_organizations_share_two_slots_and_all_succeed(stack: Stack)
     results = [stack.home / "runs" / job_id / "result.json" for job_id in seen.started]
     threads = {json.loads(result.read_text())["environment"]["threads"] for result in results}
     assert len(results) == JOBS and threads == {int(threads_of_a_job())}
-    _require_what_was_asked_for(stack)
+    _require_what_was_asked_for(stack, seen.started)
 
 
-def _require_what_was_asked_for(stack: Stack) -> None:
+def _require_what_was_asked_for(stack: Stack, ids: list[str]) -> None:
     """The bodies of the specification: a quantised adapter and a whole model, under the names that they were given."""
     with stack.http() as http:
         again = http.post("/fine_tuning/jobs", json={"base_model": "tiny", "dataset": "crowd", "name": "spec-body"})
@@ -42,5 +42,5 @@ def _require_what_was_asked_for(stack: Stack) -> None:
     assert model["kind"] == "model" and "model.safetensors" in {file["path"] for file in model["files"]}
     with httpx.Client(base_url=stack.base_url, headers={"X-API-Key": stack.key}) as http:
         job = http.get("/fine_tuning/jobs/spec-body").raise_for_status().json()
-    assert (job["name"], job["base_model"]) == ("spec-body", "tiny")
+    assert (job["name"], job["base_model"]) == ("spec-body", "tiny") and job["id"] in ids
     assert any("4-bit nf4 with double quantisation" in message for message in stack.messages(job["id"]))

@@ -27,6 +27,16 @@ def claimed(job: Job) -> Attempt:
     return attempt
 
 
+def train_on(attempt: Attempt, memory: Memory, text: str) -> None:
+    """Put another text in the place of the training file of a job."""
+    with memory.database.reading() as session:
+        file = session.get_one(File, attempt.spec.training_file.file_id)
+    local = memory.storage.local_path(file.storage_key)
+    assert local is not None
+    local.write_text(text)
+    attempt.spec.training_file.sha256 = sha256_of(local)
+
+
 def test_the_second_job_on_the_same_data_asks_no_tokenizer(
     create: Create, memory: Memory, warm: TokenProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -54,15 +64,10 @@ def test_records_that_the_base_model_cannot_be_told_end_the_job_before_a_device_
     create: Create, memory: Memory
 ) -> None:
     attempt = claimed(create())
-    with memory.database.reading() as session:
-        file = session.get_one(File, attempt.spec.training_file.file_id)
-    local = memory.storage.local_path(file.storage_key)
-    assert local is not None
     tool = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object", "properties": {}}}}
     messages = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
     rows = [{"messages": messages}, {"messages": messages, "tools": [tool]}]
-    local.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-    attempt.spec.training_file.sha256 = sha256_of(local)
+    train_on(attempt, memory, "".join(f"{json.dumps(row)}\n" for row in rows))
     with pytest.raises(DataError, match=r"1 of 2 records cannot be used: Record at line 2 uses tools"):
         validate_dataset.fn(attempt)
     assert "cannot be trained on" in (attempt.run.path / "dataset.html").read_text()
@@ -72,12 +77,9 @@ def test_labels_that_are_no_classes_end_the_job_with_a_page_that_says_all_that_i
     create: Create, memory: Memory
 ) -> None:
     attempt = claimed(create())
-    with memory.database.reading() as session:
-        file = session.get_one(File, attempt.spec.training_file.file_id)
-    local = memory.storage.local_path(file.storage_key)
-    assert local is not None
-    local.write_text('{"text": "where is it ?", "label": "delivery"}\n{"text": "\\u0007", "label": "delivery"}\n')
-    attempt.spec.training_file.sha256 = sha256_of(local)
+    train_on(
+        attempt, memory, '{"text": "where is it ?", "label": "delivery"}\n{"text": "\\u0007", "label": "delivery"}\n'
+    )
     attempt.spec.task = "sequence_classification"
     with pytest.raises(DataError, match=r"^All 2 records of train.jsonl have the label 'delivery'") as raised:
         validate_dataset.fn(attempt)
