@@ -27,6 +27,14 @@ ON_THE_STACK = ("tests/integration/", "tests/faults/")
 """Folders whose tests share the whole stack."""
 
 
+OPERATOR = """
+defaults: {generation_max_new_tokens: 24}
+limits: {generation_max_new_tokens: {maximum: 64}}
+model_aliases: {house-model: tiny}
+"""
+"""What the operator of the whole stack has set: nothing that changes what is learnt, and short sample answers."""
+
+
 class FilesTogether(LoadScopeScheduling):
     """Gives each file of tests to one process, and all files whose tests share the whole stack to one.
 
@@ -74,8 +82,15 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def stack(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The whole stack that runs two jobs at once, with the base model ``tiny`` registered; at rest it costs a fifth of a core."""
-    running = start(root, tmp_path_factory.mktemp("home"), AFINADOR_CPU_SLOTS=str(SLOTS))
+    """The whole stack that runs two jobs at once, with the base model ``tiny`` and an operator's file.
+
+    At rest it costs a fifth of a core.
+    """
+    operator = tmp_path_factory.mktemp("operator") / "operator.yaml"
+    operator.write_text(OPERATOR)
+    running = start(
+        root, tmp_path_factory.mktemp("home"), AFINADOR_CPU_SLOTS=str(SLOTS), AFINADOR_CONFIG=str(operator)
+    )
     try:
         register_tiny(running)
         yield running

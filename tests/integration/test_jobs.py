@@ -35,11 +35,13 @@ def create(stack: Any, **fields: Any) -> dict[str, Any]:
 
 
 def test_command_line_runs_a_job_from_a_path_to_a_folder(stack: Any, quick: tuple[Path, Path], tmp_path: Path) -> None:
+    advanced = tmp_path / "advanced.yaml"
+    advanced.write_text("weight_decay: 0.01\n")
     made = stack.command_line(
         "create",
         "fine-tune-job",
         "-basemodel",
-        "tiny",
+        "house-model",
         "-dataset",
         str(quick[0]),
         "-validation-dataset",
@@ -50,6 +52,8 @@ def test_command_line_runs_a_job_from_a_path_to_a_folder(stack: Any, quick: tupl
         "1",
         "-lora-rank",
         "8",
+        "-config",
+        str(advanced),
         "--set",
         "batch_size=16",
         "--watch",
@@ -61,6 +65,7 @@ def test_command_line_runs_a_job_from_a_path_to_a_folder(stack: Any, quick: tupl
     assert job["hyperparameters"]["lora_rank"] == 8 and job["status"] == "succeeded"
     shown = stack.command_line("get", "fine-tuning-job", job["name"])
     assert shown.returncode == 0 and "succeeded" in shown.stdout
+    _require_sources(stack, job["id"])
     fetched = stack.command_line("get", "hub-adapter", "from-shell", "--download", str(tmp_path / "out"))
     assert fetched.returncode == 0, fetched.stderr
     assert (tmp_path / "out" / "adapter_model.safetensors").stat().st_size > 0
@@ -76,6 +81,21 @@ def test_command_line_runs_a_job_from_a_path_to_a_folder(stack: Any, quick: tupl
     assert any("Begins with the trained weights of the adapter" in said for said in stack.messages(further["id"]))
     assert stack.command_line("delete", "hub-adapter", "from-shell").returncode == 0
     assert stack.command_line("get", "hub-adapter", "from-shell").returncode == 3
+
+
+def _require_sources(stack: Any, job_id: str) -> None:
+    """The job says which model the operator's alias is, each value, and where it came from."""
+    told = json.loads(stack.command_line("get", "fine-tuning-job", job_id, "--json").stdout)
+    assert told["base_model"] == "tiny"
+    wanted = {
+        "lora_rank": (8, "request"),
+        "batch_size": (16, "request"),
+        "weight_decay": (0.01, "file"),
+        "generation_max_new_tokens": (24, "operator"),
+        "lora_alpha": (32, "default"),
+    }
+    spec = told["spec"]
+    assert {key: (spec["hyperparameters"][key], spec["sources"][key]) for key in wanted} == wanted
 
 
 def test_failing_job_says_why_everywhere_and_publishes_nothing(stack: Any, uploaded: None, root: Path) -> None:
@@ -105,6 +125,7 @@ def test_wrong_requests_are_sentences_on_the_command_line(stack: Any, uploaded: 
         ("-basemodel", "tiny", "-dataset", "lines", "-epochs", "11"): "1 to 10",
         ("-basemodel", "tiny", "-dataset", str(tmp_path / "nothing.csv")): "nothing.csv",
         ("-basemodel", "tiny", "-dataset", "lines", "--set", "lora_rnk=4"): "lora_rank",
+        ("-basemodel", "tiny", "-dataset", "lines", "--set", "generation_max_new_tokens=65"): "from 1 to 64",
     }
     for words, expected in cases.items():
         answer = stack.command_line("create", "fine-tune-job", *words)

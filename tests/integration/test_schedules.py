@@ -119,7 +119,7 @@ def test_the_form_of_prefect_creates_a_job_and_links_to_its_run(stack: Any, line
     with stack.http() as http:
         while http.get(f"/files/{file['id']}").json()["status"] == "uploaded":
             time.sleep(0.1)
-    request = {"base_model": "tiny", "dataset": "form", "hyperparameters": QUICK, "pool": WAITS_FOR_A_GPU}
+    request = {"base_model": "tiny", "dataset": "form", "hyperparameters": QUICK, "output_model": "by-form"}
     run = ended(stack, start_run(stack, request | {"name": "from-the-form"}))
     assert run["state"]["type"] == "COMPLETED", run["state"]
     with stack.http() as http:
@@ -128,7 +128,9 @@ def test_the_form_of_prefect_creates_a_job_and_links_to_its_run(stack: Any, line
     chosen = {"artifacts": {"flow_run_id": {"any_": [run["id"]]}}}
     (artifact,) = prefect(stack, "POST", "/artifacts/filter", chosen)
     assert f"[from-the-form]({job['run_url']})" in artifact["data"]
-    cancel(stack, job)
+    assert stack.wait(job["id"])["status"] == "succeeded"
+    with stack.http() as http:
+        assert http.get("/hub/adapters/by-form").status_code == 200
 
 
 def test_what_is_wrong_with_a_form_is_the_last_sentence_of_its_run(stack: Any, lines: list[str]) -> None:
@@ -148,6 +150,10 @@ def test_what_is_wrong_with_a_form_is_the_last_sentence_of_its_run(stack: Any, l
 def test_a_new_version_of_a_file_trains_the_specs_that_name_it(stack: Any, lines: list[str]) -> None:
     upload(stack, "orders of 'today'.jsonl", lines[:20])
     save(stack, "on-event", "orders of 'today'.jsonl")
+    held_out = upload(stack, "held-out.jsonl", lines[:5])
+    save(stack, "half-gone", "orders of 'today'.jsonl", validation_dataset="held-out")
+    with stack.http() as http:
+        http.delete(f"/files/{held_out['id']}").raise_for_status()
     second = upload(stack, "orders of 'today'.jsonl", lines)
     job = first_job_of(stack, "on-event")
     assert job["training_file"] == second["id"]
@@ -155,6 +161,9 @@ def test_a_new_version_of_a_file_trains_the_specs_that_name_it(stack: Any, lines
     assert stack.wait(job["id"])["status"] == "succeeded"
     with stack.http() as http:
         assert http.get("/hub/adapters/on-event").status_code == 200
+    lost = first_job_of(stack, "half-gone")
+    assert lost["status"] == "failed" and "held-out" in lost["error"]["message"]
+    assert stack.messages(lost["id"]) == [lost["error"]["message"]]
 
 
 def test_a_hundred_versions_at_once_make_one_job(stack: Any, lines: list[str]) -> None:

@@ -23,6 +23,7 @@ from afinador.errors import (
     NotFoundError,
     OutOfRangeError,
     PermissionDeniedError,
+    ServiceUnavailableError,
     StorageError,
     UnknownFieldError,
     UnsupportedModelError,
@@ -292,6 +293,7 @@ def test_the_operator_makes_organizations_and_keys(connect: Connect, client: Any
     assert (changed.concurrency_limit, changed.priority) == (2, 0)
     key = client.api_keys.create(made.name, "laptop")
     assert key.key
+    assert [(each.id, each.name, each.key) for each in client.api_keys.list(made)] == [(key.id, "laptop", None)]
     with connect(service.url, key.key) as theirs:
         assert list(theirs.jobs.list()) == []
         assert client.api_keys.delete(key.id).deleted
@@ -342,6 +344,16 @@ def test_a_published_folder_comes_down_whole(client: Any, published: results.Hub
     assert {file.path: file.bytes for file in client.hub.files("bot")} == {path: len(FILES[path]) for path in FILES}
     assert seen == sorted(seen[: len(seen) // 2]) * 2
     assert seen[-1] == sum(map(len, FILES.values()))
+
+
+def test_what_is_published_stays_when_it_cannot_be_deleted_everywhere(
+    client: Any, published: results.HubEntry, pauses: list[float]
+) -> None:
+    with pytest.raises(NotFoundError, match="nothing"):
+        client.hub.delete("nothing")
+    with pytest.raises(ServiceUnavailableError, match="MLflow is away"):
+        client.hub.delete(published.name)
+    assert client.hub.get("bot").id == published.id and pauses
 
 
 def test_what_lies_there_whole_is_not_fetched_again(

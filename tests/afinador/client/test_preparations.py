@@ -19,6 +19,7 @@ def test_a_local_data_set_is_uploaded_once_and_prepared(client: Any, dataset: Pa
     assert [each.id for each in client.preparations.list()][:2] == [again.id, asked.id]
     assert client.preparations.get(asked).created_at == asked.created_at
     assert client.preparations.cancel(again.id).status == "cancelled"
+    assert client.preparations.wait(again).status == "cancelled"
     with pytest.raises(WaitTimeoutError, match="has not ended after 0 s: it is queued"):
         client.prepare_dataset(dataset, steps, timeout_seconds=0)
     with pytest.raises(InvalidRequestError, match="records is 0"):

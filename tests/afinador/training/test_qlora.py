@@ -99,6 +99,21 @@ def test_adapter_fits_the_base_as_it_is(run_dir: RunDir) -> None:
     assert tuned.generate(**prompt, max_new_tokens=4, do_sample=False).shape[1] > prompt["input_ids"].shape[1]
 
 
+def test_four_bits_in_bfloat16_learn_what_the_base_as_it_is_can_use(make_spec: MakeSpec, tmp_path: Path) -> None:
+    given = {"quantization_bits": 4, "precision": "bfloat16", "epochs": 2, "generation_examples": 0}
+    run_dir = RunDir(tmp_path / "run")
+    spec = make_spec("qlora", **given)
+    run_dir.write_spec(spec)
+    result = FineTuner(spec, run_dir).run()
+    loaded = next(event["message"] for event in run_dir.events_after(0)[0] if event["type"] == "model_loaded")
+    assert "4-bit nf4 with double quantisation: " in loaded and loaded.endswith("computing in bfloat16.")
+    base = AutoModelForCausalLM.from_pretrained(spec.base_model.path).eval()
+    untuned = loss_of(base, spec)
+    tuned = loss_of(PeftModel.from_pretrained(base, run_dir.final).eval(), spec)
+    assert tuned < untuned - 0.05
+    assert tuned == pytest.approx(result.metrics["tuned"]["loss"], abs=0.05)
+
+
 def test_lost_evaluation_is_done_again_on_a_quantised_base(run_dir: RunDir) -> None:
     first = run_dir.result()["metrics"]
     for name in ("evaluation.json", "result.json"):
