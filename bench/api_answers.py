@@ -12,7 +12,6 @@ import argparse
 import contextlib
 import json
 import os
-import re
 import socket
 import statistics
 import subprocess
@@ -177,7 +176,7 @@ def questions(client: httpx.Client, jobs: int, versions: int) -> dict[str, str]:
             continue
         short = path.removeprefix("/v1")
         at = found | {"checkpoint": "1", "path": CHECKPOINT_FILE if "/checkpoints/" in short else HUB_FILE}
-        paths[short] = re.sub(r"\{(\w+)[^}]*\}", lambda match, at=at: at[match[1]], short)
+        paths[short] = short.format_map(at)
     return paths | {
         "/fine_tuning/jobs?limit=100": "/fine_tuning/jobs?limit=100",
         "/fine_tuning/jobs?after=<the middle one>&limit=100": f"/fine_tuning/jobs?after={middle}&limit=100",

@@ -29,7 +29,8 @@ PEERS = ROOT / ".bench" / "peers"
 ENGINES = ("afinador", "trl", "trl-no-checkpointing", "transformers")
 EQUAL_STEPS = 5
 EQUAL_TOLERANCE = 5e-4  # the peers round what they log to four digits
-JOB = {"seed": 1, "batch_size": 8, "learning_rate": 1e-3, "lora_rank": 16, "lora_alpha": 32}
+BATCH_SIZE = 8
+JOB = {"seed": 1, "batch_size": BATCH_SIZE, "learning_rate": 1e-3, "lora_rank": 16, "lora_alpha": 32}
 
 
 def install_peers() -> Path:
@@ -138,7 +139,7 @@ def _gpu_peak_bytes(output: Path) -> int:
 def run_peer(python: Path, engine: str, folder: Path) -> dict[str, Any]:
     """Train the workload with a peer."""
     environment = os.environ | {"OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
-    command = [python, ROOT / "bench" / "peers" / "train.py", engine, folder]
+    command = [str(python), str(ROOT / "bench" / "peers" / "train.py"), engine, str(folder)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode != 0:
         raise SystemExit(f"{engine} failed:\n{done.stderr[-3000:]}")
@@ -156,7 +157,7 @@ def check_equal_losses(python: Path, folder: Path) -> dict[str, list[float]]:
     Raises:
         SystemExit: They are not; nothing measured after that would compare the same thing.
     """
-    make_workload(folder, make_records(JOB["batch_size"], seed=7), epochs=EQUAL_STEPS)
+    make_workload(folder, make_records(BATCH_SIZE, seed=7), epochs=EQUAL_STEPS)
     losses = {engine: run(python, engine, folder)["losses"] for engine in ENGINES}
     for engine, theirs in losses.items():
         apart = max(abs(one - other) for one, other in zip(losses["afinador"], theirs, strict=True))

@@ -103,9 +103,10 @@ class Model(Wire):
 
 
 class HubFile(Wire):
-    """One file of a published version."""
+    """One file of a published version, or of a checkpoint, by its path in the folder; ``type`` is the specification's."""
 
     path: str
+    type: Literal["model"] = "model"
     bytes: int
     sha256: str
 

@@ -32,9 +32,10 @@ ATTRIBUTES: dict[str, dict[str, type]] = {
     "Event": {"id": str, "job_id": str, "level": str, "message": str, "created_at": datetime},
     "File": {"id": str, "path": str, "type": str},
     "Model": {"id": str, "name": str, "type": str, "origin": str, "created_at": datetime},
+    "TunedModel": {"id": str, "name": str, "type": str, "origin": str, "created_at": datetime},
     "Adapter": {"id": str, "model_id": str, "dataset": str, "created_at": datetime, "parameters": dict},
 }
-"""Section 6, name by name."""
+"""Section 6, name by name; models of both types."""
 
 WITHIN: dict[tuple[str, str], dict[str, type]] = {
     ("FineTuningJob", "hyperparameters"): {"batch_size": int, "learning_rate": float, "epochs": int},
@@ -51,9 +52,13 @@ LEDGER: dict[str, tuple[type[Table], dict[str, Callable[[Any], Any] | str]]] = {
     "Event": (Event, {}),
     "File": (File, {"path": "storage_key"}),
     "Model": (BaseModel, {"id": "name", "type": lambda row: "base"}),
+    "TunedModel": (
+        HubVersion,
+        {"id": "alias", "type": lambda row: "fine-tuned", "origin": lambda row: "local"},
+    ),
     "Adapter": (HubVersion, {"id": "alias", "model_id": "base_model_id", "dataset": "training_file_id"}),
 }
-"""Where each lies, and the columns that have another name there."""
+"""Where each lies, the columns that have another name there, and what the table itself says (which type a model is)."""
 
 REFERENCES = [
     (Checkpoint.job_id, Job.id),
@@ -87,6 +92,7 @@ def made(running: Any, member: Any, publish: Any, public_base_model: str, tmp_pa
         "Event": get(f"/fine_tuning/jobs/{job['id']}/events")["data"][0],
         "File": get(f"/files/{job['dataset']}"),
         "Model": get(f"/models/{public_base_model}"),
+        "TunedModel": get("/models/orders"),
         "Adapter": get("/hub/adapters/orders"),
     }
     with Afinador(running.url, member.key) as client:
@@ -96,6 +102,7 @@ def made(running: Any, member: Any, publish: Any, public_base_model: str, tmp_pa
             "Event": client.jobs.events(job["id"]).first(1)[0],
             "File": client.files.get(job["dataset"]),
             "Model": client.models.get(public_base_model),
+            "TunedModel": client.models.get("orders"),
             "Adapter": client.hub.get("orders"),
         }
     return SimpleNamespace(rest=rest, sdk=sdk, get=get, job=rest["FineTuningJob"])
@@ -128,6 +135,7 @@ def test_words_are_those_of_the_specification(made: SimpleNamespace) -> None:
     assert set(get_args(FileType)) == {"dataset", "model", "log"}
     assert set(get_args(EventLevel)) == {"info", "error", "warn"}  # warn is of OpenAI's shape
     assert made.rest["File"]["type"] == "dataset"
+    assert {file["type"] for file in made.get("/hub/adapters/orders/files")["data"]} == {"model"}
     assert (made.rest["Model"]["type"], made.rest["Model"]["origin"]) == ("base", "local")
     (tuned,) = made.get("/models?type=fined-tuned")["data"]
     assert (tuned["type"], tuned["origin"], tuned["name"]) == ("fine-tuned", "local", "orders")

@@ -114,7 +114,11 @@ def test_failing_job_says_why_everywhere_and_publishes_nothing(stack: Any, uploa
     assert job["error"]["message"] in stack.messages(job["id"])[-1]
     with stack.http() as http:
         assert http.get("/hub/adapters/never").status_code == 404
-    run = httpx.get(f"{stack.prefect_url}/flow_runs/{job['run_url'].rsplit('/', 1)[1]}").raise_for_status().json()
+    flow_run = f"{stack.prefect_url}/flow_runs/{job['run_url'].rsplit('/', 1)[1]}"
+    end = time.monotonic() + 60
+    while (run := httpx.get(flow_run).raise_for_status().json())["state"]["type"] == "RUNNING":
+        assert time.monotonic() < end, "the run ends soon after its job"
+        time.sleep(0.3)
     assert run["state"]["type"] == "FAILED" and run["state"]["message"] == job["error"]["message"]
 
 

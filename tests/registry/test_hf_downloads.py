@@ -10,14 +10,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from pydantic import SecretStr
 
+from afinador.config.spec import FineTuningSpec
+from afinador.data.tokens.prompting import PromptForm
 from afinador.errors import InvalidRequestError
+from afinador.models.headers import inspect_model_folder
+from afinador.models.model_cards import model_card
 from afinador.schemas.models import BaseModelRequest, Model
 from registry import base_models
 from registry.hf_downloads import parse_source
 from registry.memory import Memory
 from registry.tables import BaseModel, Organization
+from tests.registry.conftest import Workshop
 from tests.registry.hf_hub import COMMIT, HALF, Hub, weights
 
 TOKEN = "hf-secret-word"
@@ -26,7 +32,7 @@ TOKEN = "hf-secret-word"
 @pytest.fixture
 def hub(memory: Memory) -> Iterator[Hub]:
     server = Hub()
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     memory.settings.hf_endpoint = server.url
     yield server
@@ -56,6 +62,20 @@ def test_a_repository_is_fetched_pinned_and_described(memory: Memory, acme: Orga
     assert row.source == f"hf://acme/tiny@{COMMIT}"
     assert (row.architecture, row.parameters, row.license) == ("LlamaForCausalLM", 10, "mit")
     assert row.path == str(folder_of(memory, row))
+
+
+def test_licence_commit_and_hash_of_a_repository_are_passed_on_to_the_card_of_what_is_tuned_from_it(
+    workshop: Workshop, acme: Organization, hub: Hub
+) -> None:
+    row = registered(workshop.memory, acme)
+    folder = inspect_model_folder(folder_of(workshop.memory, row))
+    assert row.sha256 == folder.sha256
+    workshop.upload(acme)
+    spec = FineTuningSpec.model_validate(workshop.job(acme, model="acme/tiny", output_model="mine").spec)
+    form = PromptForm("question", "{prompt}", has_system=False, stop_tokens=["</s>"], stop_token_ids=[1])
+    card = model_card(spec, {}, form)
+    assert yaml.safe_load(card.split("---")[1])["license"] == "mit"
+    assert f"| base model | hf://acme/tiny@{COMMIT} | `{folder.sha256}` |" in card
 
 
 def test_only_what_is_needed_and_harmless_is_fetched(memory: Memory, acme: Organization, hub: Hub) -> None:

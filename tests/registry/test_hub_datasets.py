@@ -52,7 +52,7 @@ def hub(memory: Memory) -> Iterator[Hub]:
         "es/a.jsonl": b'{"prompt": "uno", "completion": "dos"}\n' * 3,
         "script.py": b"raise SystemExit",
     }
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     memory.settings.hf_endpoint = server.url
     yield server
