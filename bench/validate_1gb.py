@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
+import resource
 import subprocess
 import sys
 import tempfile
@@ -115,11 +115,16 @@ def resident_bytes(process: psutil.Process) -> int:
 
 def timed(read: Callable[[Path], dict], path: Path) -> dict:
     """Read a file; return what was read with the seconds, and the processor time of this process and of those below it."""
-    before, started = os.times(), time.perf_counter()
+    before, started = _processor_seconds(), time.perf_counter()
     found = read(path)
-    seconds, after = time.perf_counter() - started, os.times()
-    cpu_seconds = sum(after[:4]) - sum(before[:4])
+    seconds, cpu_seconds = time.perf_counter() - started, _processor_seconds() - before
     return {"seconds": round(seconds, 3), "cpu_seconds": round(cpu_seconds, 3), **found}
+
+
+def _processor_seconds() -> float:
+    """Return those of this process, and of those below it that have ended."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
 
 
 def read_bare(path: Path) -> dict:

@@ -112,6 +112,8 @@ def show_data(attempt: Attempt, report: DatasetReport) -> None:
 @for_eyes_only
 def show_run(attempt: Attempt, experiments: Experiments, run_id: str) -> None:
     """Leave links to the job's run in MLflow, and to the report on its data there."""
+    if not attempt.flow_run_id:
+        return
     pages = {"mlflow": experiments.run_page(attempt.spec.organization, run_id)}
     if (attempt.run.path / DATA_PAGE).is_file():
         pages["dataset"] = experiments.run_page(attempt.spec.organization, run_id, DATA_PAGE)

@@ -24,8 +24,12 @@ from afinador.training.run_dir import write_atomically
 from registry import token_caches
 from tasks import artifacts
 from tasks.attempt import Attempt
+from tasks.curves import Curves
 
 logger = logging.getLogger(__name__)
+
+MLFLOW_TIMEOUT_SECONDS = 20.0
+"""So long a job that is refused waits until MLflow has its page; there alone it has a run before it is trained."""
 
 
 def report_on_data(attempt: Attempt, spec: FineTuningSpec, reports: Mapping[str, dict[str, Any]]) -> None:
@@ -51,7 +55,7 @@ def report_on_data(attempt: Attempt, spec: FineTuningSpec, reports: Mapping[str,
 
 
 def keep_page(attempt: Attempt, found: Mapping[str, DatasetReport]) -> None:
-    """Leave the reports as a page and in Prefect.
+    """Leave the reports as a page and in Prefect; of a job that is refused in MLflow, too.
 
     Args:
         attempt: Of the job.
@@ -64,11 +68,20 @@ def keep_page(attempt: Attempt, found: Mapping[str, DatasetReport]) -> None:
     shown.validation = found.get("validation_file")
     write_atomically(attempt.run.path / artifacts.DATA_PAGE, dataset_page(shown))
     artifacts.show_data(attempt, shown)
+    if not all(report.valid for report in found.values()):
+        _show_in_mlflow(attempt)
     for field, report in found.items():
         if not report.valid:
             problems = [fault.message for fault in report.errors]
             named = report.summary if report.file in report.summary else f"{report.file}: {report.summary}"
             raise DataError(named, param=field, problems=problems)
+
+
+def _show_in_mlflow(attempt: Attempt) -> None:
+    """Leave the page in a run of MLflow, which fails with the job, and a link to it in Prefect."""
+    opened = Curves(attempt).close(MLFLOW_TIMEOUT_SECONDS)
+    if opened is not None:
+        artifacts.show_run(attempt, *opened)
 
 
 def _report(

@@ -13,8 +13,10 @@ from afinador.errors import DataError
 from afinador.storage import sha256_of
 from afinador.training.caching import cache_of
 from registry import files
+from registry.experiments import Experiments
 from registry.memory import Memory
 from registry.tables import File, Job
+from tasks import ending
 from tasks.attempt import Attempt, claim
 from tasks.validate import validate_dataset
 
@@ -86,3 +88,8 @@ def test_labels_that_are_no_classes_end_the_job_with_a_page_that_says_all_that_i
     assert raised.value.param == "training_file"
     page = (attempt.run.path / "dataset.html").read_text()
     assert "cannot be trained on" in page and "have the label" in page and "U+0007" in page
+    ending.failed(attempt, raised.value)
+    with Experiments(memory.settings).workspace(attempt.spec.organization) as client:
+        run = client.get_run(str(attempt.job().mlflow_run_id))
+        assert run.info.status == "FAILED" and run.info.run_name == attempt.spec.job_name
+        assert [kept.path for kept in client.list_artifacts(run.info.run_id)] == ["dataset.html"]
