@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from afinador.config.spec import FineTuningSpec
 from afinador.errors import InvalidRequestError
+from afinador.models.origins import origin_table
 from registry.experiments import Experiments
 from registry.mlflow_classifiers import write_base_for_mlflow
 from registry.mlflow_records import lineage_tags
@@ -137,12 +138,22 @@ def create_version(
                 source,
                 run_id=run_id,
                 tags=lineage_tags(spec) | own | tags,
-                description=f"{spec.tuning_method} fine-tune of {spec.base_model.name} on {spec.training_file.name}",
+                description=_described(spec),
                 await_creation_for=0,
             )
             found.append(mine)
         _crown_newest(client, name, found)
         return str(mine.version)
+
+
+def _described(spec: FineTuningSpec) -> str:
+    """Say in Markdown what a version came from: MLflow shows a description whole, and of many tags the first few."""
+    by = (
+        f"{spec.tuning_method} fine-tune of {spec.base_model.name} on {spec.training_file.name}, by job {spec.job_name}"
+    )
+    return "\n".join(
+        [by, "", *origin_table(spec), "", f"License of the base model: {spec.base_model.license or 'unknown'}"]
+    )
 
 
 def champion_tags(experiments: Experiments, organization: str, name: str) -> dict[str, str] | None:

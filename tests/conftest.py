@@ -88,9 +88,7 @@ def stack(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stac
     """
     operator = tmp_path_factory.mktemp("operator") / "operator.yaml"
     operator.write_text(OPERATOR)
-    running = start(
-        root, tmp_path_factory.mktemp("home"), AFINADOR_CPU_SLOTS=str(SLOTS), AFINADOR_CONFIG=str(operator)
-    )
+    running = start(root, tmp_path_factory.mktemp("home"), AFINADOR_CPU_SLOTS=str(SLOTS), AFINADOR_CONFIG=str(operator))
     try:
         register_tiny(running)
         yield running

@@ -10,6 +10,7 @@ import yaml
 from afinador.config.spec import FineTuningSpec
 from afinador.data.tokens.classified import ClassForm, in_a_cell
 from afinador.data.tokens.prompting import PromptForm
+from afinador.models.origins import origin_table
 from afinador.models.quantisation import form_of_weights
 
 CLASSES_IN_CARD = 20
@@ -37,9 +38,7 @@ def model_card(
             _front_matter(spec, evaluation),
             *_heading(spec, step),
             "",
-            "| | name | SHA-256 |",
-            "|---|---|---|",
-            *_origin_rows(spec),
+            *origin_table(spec),
             "",
             "## Base against tuned",
             "",
@@ -75,25 +74,6 @@ def _heading(spec: FineTuningSpec, step: int | None) -> list[str]:
         "",
         f"{_WHAT[spec.output.kind]} of **{spec.base_model.name}**, {made_by}{of_step}.",
     ]
-
-
-def _origin_rows(spec: FineTuningSpec) -> list[str]:
-    base, file = spec.base_model, spec.validation_file
-    return [
-        f"| base model | {base.source or base.name} | `{base.sha256}` |",
-        f"| training file | {spec.training_file.name} | `{spec.training_file.sha256}` |",
-        *([f"| validation file | {file.name} | `{file.sha256}` |"] if file else []),
-        *_start_row(spec),
-    ]
-
-
-def _start_row(spec: FineTuningSpec) -> list[str]:
-    start = spec.start_from
-    if start is None:
-        return []
-    what = "its training goes on" if start.state == "whole" else "its weights"
-    hashed = "manifest" if start.kind == "checkpoint" else "all files"
-    return [f"| {start.kind} that it started from ({what}) | {start.name} | `{start.manifest_sha256}` ({hashed}) |"]
 
 
 def _hyperparameter_rows(spec: FineTuningSpec, saved_whole: Sequence[str]) -> list[str]:

@@ -92,7 +92,7 @@ def _found(report: DatasetReport, prefix: str) -> Markup:
 
 
 def _note(report: DatasetReport) -> Markup | None:
-    return None if report.valid else element("div", visible(report.summary), class_="note")
+    return None if report.valid else element("div", visible(report.summary), class_="callout")
 
 
 def _tiles(report: DatasetReport) -> Markup:

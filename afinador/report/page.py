@@ -53,10 +53,10 @@ def _note(record: JobRecord) -> Markup | None:
     """Why it failed, or what it waits for."""
     job = record.job
     if job.error is not None:
-        return element("div", element("b", f"{job.error.code}: "), job.error.message, class_="note")
+        return element("div", element("b", f"{job.error.code}: "), job.error.message, class_="callout")
     if job.status in ("validating_files", "queued", "pausing", "paused") and record.events:
         place = f"Position {job.queue_position} in the queue. " if job.queue_position else ""
-        return element("div", place, record.events[-1].message, class_="note wait")
+        return element("div", place, record.events[-1].message, class_="callout wait")
     return None
 
 

@@ -36,7 +36,7 @@ def preview_page(preview: DatasetPreview) -> str:
     )
     records = [_record(record) for record in preview.records]
     nothing = None if records else element("p", "There is no record that can be shown.", class_="soft")
-    left_out = element("p", preview.passed_over(), class_="note") if preview.unusable_records else None
+    left_out = element("p", preview.passed_over(), class_="callout") if preview.unusable_records else None
     foot = element("footer", "Written by Afinador. Spaces at the borders of tokens are as the tokenizer has them.")
     return document(f"{preview.file}: preview", header, element("main", nothing, *records, left_out), foot)
 
@@ -63,7 +63,7 @@ def _legend() -> Markup:
 def _record(record: PreviewedRecord) -> Markup:
     heading = element("h2", f"Record at line {record.line:,}")
     if record.problem is not None:
-        return element("section", heading, element("div", visible(record.problem), class_="note"))
+        return element("section", heading, element("div", visible(record.problem), class_="callout"))
     states = ", ".join(f"{number:,} {state}" for state, number in record.counts.items() if number)
     told = element("p", f"{counted(sum(record.counts.values()), 'token')}: {states}", class_="soft")
     learnt = None

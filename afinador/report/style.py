@@ -31,9 +31,9 @@ header .top { display: flex; flex-wrap: wrap; align-items: center; gap: .4rem .6
 .tile { background: var(--card); border-radius: 8px; padding: .7rem .9rem }
 .tile b { display: block; font-size: 1.25rem; font-weight: 650; line-height: 1.3; overflow-wrap: anywhere }
 .tile span { color: var(--soft); font-size: .82rem }
-.note { border-left: 4px solid var(--bad); background: var(--card); padding: .6rem .9rem; margin: 1.2rem 0 0;
+.callout { border-left: 4px solid var(--bad); background: var(--card); padding: .6rem .9rem; margin: 1.2rem 0 0;
   overflow-wrap: anywhere }
-.note.wait { border-color: var(--wait) }
+.callout.wait { border-color: var(--wait) }
 .columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(26rem, 100%), 1fr)); gap: 1rem 1.6rem;
   align-items: start }
 figure { margin: .3rem 0 1rem }

@@ -58,9 +58,7 @@ def test_sections_7_and_4_2_run_as_they_are_written(stack: Stack, tmp_path: Path
     assert "bert-qa, version 2" in stack.command_line("get", "fine-tuning-job", ranked["id"]).stdout
 
 
-def test_one_class_is_refused_on_the_command_line_or_fails_the_job_by_its_events(
-    stack: Stack, tmp_path: Path
-) -> None:
+def test_one_class_is_refused_on_the_command_line_or_fails_the_job_by_its_events(stack: Stack, tmp_path: Path) -> None:
     (tmp_path / "same.csv").write_text("text,label\nwhere is it ?,delivery\nis it late ?,delivery\n")
     answer = stack.command_line(
         *("create", "fine-tune-job", "-basemodel", "bert-base-uncased", "-dataset", str(tmp_path / "same.csv")),

@@ -271,6 +271,8 @@ def test_a_version_carries_its_lineage(experiments: Experiments, organization: s
     assert [found.tags[key] for key in lineage] == [
         "ftjob-1", "tiny", "b" * 64, "a" * 64, "1.2.3", "adapter", "c" * 64,
     ]  # fmt: skip
+    assert f"| base model | hf://acme/tiny@c0ffee | `{'b' * 64}` |" in found.description
+    assert "mit" in found.description and f"`{'a' * 64}`" in found.description
 
 
 def champion(experiments: Experiments, organization: str) -> str:
