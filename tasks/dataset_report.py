@@ -25,6 +25,7 @@ from registry import token_caches
 from tasks import artifacts
 from tasks.attempt import Attempt
 from tasks.curves import Curves
+from tasks.filling import tokenise_large
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +34,9 @@ MLFLOW_TIMEOUT_SECONDS = 20.0
 
 
 def report_on_data(attempt: Attempt, spec: FineTuningSpec, reports: Mapping[str, dict[str, Any]]) -> None:
-    """Ask the tokenizer about the data, and leave the report as a page and in Prefect; offer the cache of tokens.
+    """Ask the tokenizer about the data, leave the report as a page and in Prefect, and offer the cache of tokens.
+
+    Of large files the tokenizer is asked about a part for the report; then they are tokenised whole, into the cache.
 
     Args:
         attempt: Of the job.
@@ -52,6 +55,7 @@ def report_on_data(attempt: Attempt, spec: FineTuningSpec, reports: Mapping[str,
             for field, report in reports.items()
         }
     keep_page(attempt, found)
+    tokenise_large(attempt, spec, reports, folder)
 
 
 def keep_page(attempt: Attempt, found: Mapping[str, DatasetReport]) -> None:

@@ -101,4 +101,6 @@ def require_usable(attempt: Attempt, spec: FineTuningSpec, reports: Sequence[Rep
         keep_page(attempt, {field: dataset_report(file.name, found) for (field, (file, _)), found in pages})
     for field, (file, report) in named.items():
         require_trainable(report.shape, file.name, param=field)
-        attempt.say(f"{file.name}: {counted(report.records, 'record')}, all well formed.", key=f"validated:{file.sha256}")
+        attempt.say(
+            f"{file.name}: {counted(report.records, 'record')}, all well formed.", key=f"validated:{file.sha256}"
+        )

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
@@ -13,14 +12,13 @@ from afinador.config.spec import DataFile, FineTuningSpec
 from afinador.data.extraction import Extraction, extraction_of
 from afinador.data.shapes import Example
 from afinador.data.tokens.batching import BatchOrder
-from afinador.data.tokens.cache import Cached, TokenCache, identity_of, key_of
+from afinador.data.tokens.cache import Cached, TokenCache
 from afinador.data.tokens.classified import TEXT_AS_IT_IS, ClassForm
-from afinador.data.tokens.prompting import Following, PromptForm, Summary, asked_by, prompt_form
-from afinador.data.tokens.rows import TokenRows, batches_of
+from afinador.data.tokens.loading import examples_of, load_tokens
+from afinador.data.tokens.prompting import PromptForm, Summary, prompt_form
+from afinador.data.tokens.rows import TokenRows
 from afinador.data.tokens.templates import template_name
-from afinador.data.tokens.tokenisation import CutCounts, TokenisedExample, count_cuts
-from afinador.data.tokens.tokenising import Tokenise, processes_for, tokenised
-from afinador.data.validation import load_examples
+from afinador.data.tokens.tokenisation import CutCounts, count_cuts
 from afinador.figures import counted, size
 from afinador.training.caching import cache_of
 from afinador.training.run_dir import RunDir
@@ -53,7 +51,7 @@ class Data:
 
     def examples(self) -> Iterator[Example]:
         """Read the examples once more, as texts; no run holds them all."""
-        return _examples_of(self.file, self.extraction)
+        return examples_of(self.file, self.extraction)
 
 
 def load_data(
@@ -74,26 +72,12 @@ def load_data(
         ModelError: See ``prompt_form``.
     """
     extraction = extraction or Extraction()
-    passing = Following(())
-
-    def tokenise() -> Iterator[TokenisedExample]:
-        nonlocal passing
-        passing = Following(_examples_of(file, extraction))
-        return tokenised(passing, Tokenise(tokenizer, max_length, classes), processes_for(file.bytes))
-
-    data = {**identity_of(file), "extraction": asdict(extraction)}
-    key = key_of(data, tokenizer, max_length, classes) if cache else None
-    cached = cache.get_or_make(key, tokenise, lambda: asdict(passing.summary())) if cache and key else None
-    rows = cached.tokenised if cached else TokenRows(batches_of(tokenise()))
-    summary = Summary(**cached.summary) if cached else passing.summary()
-    form = ClassForm(classes, max_length) if classes else prompt_form(summary, tokenizer, extraction)
+    loaded = load_tokens(file, tokenizer, max_length, classes, extraction=extraction, cache=cache)
+    form = ClassForm(classes, max_length) if classes else prompt_form(loaded.summary, tokenizer, extraction)
     template = TEXT_AS_IT_IS if classes else template_name(tokenizer)
+    rows = loaded.rows
     cuts = count_cuts(rows.cuts())
-    return Data(file, extraction, summary, rows, rows.lengths(), template, form, cuts, cached)
-
-
-def _examples_of(file: DataFile, extraction: Extraction) -> Iterator[Example]:
-    return asked_by(load_examples(Path(file.path), file.format, file.reading), extraction)
+    return Data(file, extraction, loaded.summary, rows, rows.lengths(), template, form, cuts, loaded.cached)
 
 
 def order_batches(data: Data, spec: FineTuningSpec) -> BatchOrder:

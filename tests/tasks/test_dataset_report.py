@@ -6,18 +6,22 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import psutil
 import pytest
 
+from afinador.data import dataset_reports
 from afinador.data.tokens.process import TokenProcess
 from afinador.errors import DataError
 from afinador.storage import sha256_of
 from afinador.training.caching import cache_of
+from afinador.training.data_sets import load_both
+from afinador.training.setup import load_subject, usable_length
 from registry import files
 from registry.experiments import Experiments
 from registry.memory import Memory
-from registry.tables import File, Job
+from registry.tables import Event, File, Job
 from tasks import ending
-from tasks.attempt import Attempt, claim
+from tasks.attempt import Attempt, StopRequestedError, claim
 from tasks.validate import validate_dataset
 
 Create = Callable[..., Job]
@@ -93,3 +97,51 @@ def test_labels_that_are_no_classes_end_the_job_with_a_page_that_says_all_that_i
         run = client.get_run(str(attempt.job().mlflow_run_id))
         assert run.info.status == "FAILED" and run.info.run_name == attempt.spec.job_name
         assert [kept.path for kept in client.list_artifacts(run.info.run_id)] == ["dataset.html"]
+
+
+def test_large_data_are_tokenised_whole_before_a_device_is_taken(
+    create: Create, memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dataset_reports, "SAMPLE_RECORDS", 5)
+    attempt = claimed(create())
+    validate_dataset.fn(attempt)
+    assert "one in 5, always the same ones" in (attempt.run.path / "dataset.html").read_text()
+    with memory.database.reading() as session:
+        said = [row.message for row in session.query(Event).where(Event.job_id == attempt.job_id)]
+    assert "train.jsonl was tokenised before a device is taken: 24 rows." in said
+    spec = attempt.run.spec()
+    subject = load_subject(spec)
+    data, _ = load_both(spec, subject, usable_length(spec.hyperparameters.max_length, subject.model), attempt.run)
+    assert data.cached is not None and data.cached.is_hit and len(data.tokenised) == 24
+
+
+def test_what_a_sample_does_not_show_ends_the_job_before_a_device_is_taken(
+    create: Create, memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dataset_reports, "SAMPLE_RECORDS", 5)
+    attempt = claimed(create())
+    tool = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object", "properties": {}}}}
+    messages = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
+    rows = [{"messages": messages} | ({"tools": [tool]} if number == 7 else {}) for number in range(24)]
+    train_on(attempt, memory, "".join(f"{json.dumps(row)}\n" for row in rows))
+    with pytest.raises(DataError, match=r"^train\.jsonl: Record at line 8 uses tools") as raised:
+        validate_dataset.fn(attempt)
+    assert raised.value.param == "training_file"
+
+
+def test_a_job_that_is_stopped_while_its_data_are_tokenised_leaves_no_process(
+    create: Create, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dataset_reports, "SAMPLE_RECORDS", 5)
+    attempt = claimed(create())
+    seen: list[psutil.Process] = []
+
+    def wait(seconds: float) -> None:
+        seen.extend(psutil.Process().children())
+        raise StopRequestedError("cancel")
+
+    monkeypatch.setattr(attempt, "wait", wait)
+    with pytest.raises(StopRequestedError):
+        validate_dataset.fn(attempt)
+    tokenising = [process for process in seen if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE]
+    assert tokenising, "it was ended"

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from afinador.config.spec import DataFile, FineTuningSpec
+from afinador.data.tokens import loading
 from afinador.data.tokens.cache import TokenCache
 from afinador.errors import DataError, InvalidRequestError
 from afinador.schemas.datasets import DatasetReading
@@ -35,7 +36,7 @@ def test_a_run_on_cached_tokens_tokenises_nothing_and_is_the_same_to_the_bit(
     def never(*_: Any) -> None:
         raise AssertionError("nothing is tokenised in the second run")
 
-    monkeypatch.setattr(data_sets, "tokenised", never)
+    monkeypatch.setattr(loading, "tokenised", never)
     FineTuner(spec, second).run()
     assert measured(first) == measured(second) == measured(without)
     assert len(measured(without)) > 4
