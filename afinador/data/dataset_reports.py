@@ -110,7 +110,7 @@ def _notes_on(tokens: Mapping[str, Any], records: int) -> list[dict[str, Any]]:
         return []
     said = (
         f"Token lengths, and faults that only a tokenizer shows, are those of {tokens['records']:,} of {records:,} records: "
-        f"one in {tokens['every']:,}, always the same ones. A job looks at all of them before it takes a device."
+        f"one in {tokens['every']:,}, always the same ones. A job looks at all of them."
     )
     return [Problem("tokens_in_part", said).to_json()]
 

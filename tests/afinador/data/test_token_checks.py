@@ -218,7 +218,7 @@ def test_large_files_are_looked_at_evenly_and_it_is_said(process, root, tmp_path
         note["message"] for note in merged(report, sampled, "tiny")["notes"] if note["code"] == "tokens_in_part"
     ] == [
         "Token lengths, and faults that only a tokenizer shows, are those of 5 of 30 records: one in 7, always the same "
-        "ones. Training looks at all of them."
+        "ones. A job looks at all of them."
     ]
 
 
