@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 import argparse
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from afinador.cli import render
 from afinador.cli.command import Command, Parser, UsageError
 from afinador.cli.dataset_reports import show_report
 from afinador.cli.dataset_text import preview_text
-from afinador.cli.reading import add_reading_options, allowed_reading_of
+from afinador.cli.datasets_here import documents_of, is_asked_here, previewed_here, validated_here
+from afinador.cli.reading import add_reading_options
 from afinador.cli.reading import reading_of as declared_by
 from afinador.cli.service import connect, positive
-from afinador.errors import DataError, InvalidRequestError
 from afinador.schemas.dataset_formats import HUB_SCHEME, LEAST_LENGTH, MOST_LENGTH
 
 if TYPE_CHECKING:
-    from afinador.schemas.dataset_reports import DatasetPreview, DatasetReport, Documents
-    from afinador.schemas.jobs import Task, TrainedTask
+    from afinador.schemas.dataset_reports import DatasetPreview, DatasetReport
 
 DEFAULT_LENGTH = 2048
-TASKS: tuple[TrainedTask, ...] = ("causal_lm", "sequence_classification")
 
 
 def validate(arguments: argparse.Namespace) -> int:
     """Check a data set as the service would."""
     path = _named(arguments.path)
     held_out = _named(arguments.validation_dataset) if arguments.validation_dataset else None
-    if isinstance(path, Path) and not isinstance(held_out, str) and _is_asked_here(arguments.base_model):
-        report = _validated_here(path, held_out, arguments)
+    if isinstance(path, Path) and not isinstance(held_out, str) and is_asked_here(arguments.base_model):
+        report = validated_here(path, held_out, arguments)
     else:
         report = _validated_there(path, held_out, arguments)
     if arguments.html:
@@ -48,8 +45,8 @@ def validate(arguments: argparse.Namespace) -> int:
 def preview(arguments: argparse.Namespace) -> None:
     """Show the first records as the model will see them."""
     path = _named(arguments.path)
-    if isinstance(path, Path) and _is_asked_here(arguments.base_model):
-        shown = _previewed_here(path, arguments)
+    if isinstance(path, Path) and is_asked_here(arguments.base_model):
+        shown = previewed_here(path, arguments)
     else:
         shown = _previewed_there(path, arguments)
     if arguments.html:
@@ -85,93 +82,6 @@ def existing(reference: str, *, may_be_folder: bool = False) -> Path:
     return path
 
 
-def _is_asked_here(base_model: str | None) -> bool:
-    """Tell whether no service is needed: what reads data is installed, and no tokenizer is asked, or one in a folder."""
-    if find_spec("pyarrow") is None:
-        return False
-    if base_model is None:
-        return True
-    if "/" in base_model and not Path(base_model).expanduser().is_dir():
-        raise UsageError(
-            f"--base-model is {base_model!r}, and there is no such folder; name one, or a base model of the service."
-        )
-    from afinador.data.tokens.process import can_run_here
-
-    return Path(base_model).expanduser().is_dir() and can_run_here()
-
-
-def _task_of(asked: str | None, limits: dict[str, Any]) -> Task | None:
-    """Return the task of the base model, or the one that was asked for without one.
-
-    Raises:
-        UsageError: There is no such task.
-    """
-    if limits:
-        task: Task = limits["task"]
-        return task
-    if asked not in (None, *TASKS):
-        raise UsageError(f"--task is {asked!r}; it must be {' or '.join(TASKS)}.")
-    return next((task for task in TASKS if task == asked), None)
-
-
-def _limits_here(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
-    from afinador.models.tokenizer_folders import tokenizer_folder
-
-    return tokenizer_folder(folder).limits(arguments.task, arguments.max_length)
-
-
-def _validated_here(path: Path, held_out: Path | None, arguments: argparse.Namespace) -> DatasetReport:
-    from afinador.cli.transfer import bytes_bar
-    from afinador.data.dataset_reports import dataset_report, with_tokens
-    from afinador.data.task_fit import fitted
-    from afinador.data.tokens.process import TokenProcess
-    from afinador.data.validation import Report, compare_files, validate_dataset
-
-    reading = allowed_reading_of(arguments)
-    declared = reading.to_json() if reading else None
-    folder = Path(arguments.base_model).expanduser() if arguments.base_model else None
-    limits = _limits_here(folder, arguments) if folder else {}
-    asked_for = _asked_for(arguments)
-    task = _task_of(arguments.task, limits)
-    verdicts: list[tuple[Path, Report]] = []
-    for file in filter(None, (path, held_out)):
-        with bytes_bar(file.name, is_shown=not arguments.json) as progress:
-            verdicts.append((file, validate_dataset(file, file.name, reading, progress=progress)))
-    if held_out is not None:
-        compare_files(verdicts[0][1], verdicts[1][1], path.name, task)
-    fit = fitted([(file.name, verdict.to_json()) for file, verdict in verdicts], task, asked_for)
-    reports = []
-    with TokenProcess() as process:
-        for (file, _), found in zip(verdicts, fit, strict=True):
-            if folder is not None:
-                named = {"base_model": arguments.base_model, "declared": declared}
-                found = with_tokens(found, file, process, folder, limits, **named, extraction=asked_for)
-            reports.append(dataset_report(file.name, found))
-    if held_out is not None:
-        reports[0].validation = reports[-1]
-    return reports[0]
-
-
-def _previewed_here(path: Path, arguments: argparse.Namespace) -> DatasetPreview:
-    from afinador.data.dataset_reports import reading_of
-    from afinador.data.shapes import require_trainable
-    from afinador.data.tokens.process import TokenProcess
-    from afinador.data.validation import validate_dataset
-    from afinador.schemas.dataset_reports import DatasetPreview
-
-    folder = Path(arguments.base_model).expanduser()
-    limits = _limits_here(folder, arguments)
-    reading = allowed_reading_of(arguments)
-    found = validate_dataset(path, path.name, reading).to_json()
-    if found["shape"] is None:
-        raise DataError(f"{path.name}: {found['summary']}")
-    require_trainable(found["shape"], path.name, param="file")
-    with TokenProcess() as process:
-        read_as = reading_of(path, found, reading.to_json() if reading else None, _asked_for(arguments))
-        shown = process.preview(folder, read_as, limits, records=arguments.records)
-    return DatasetPreview(file=path.name, base_model=arguments.base_model, total_records=found["records"], **shown)
-
-
 def _validated_there(path: Path | str, held_out: Path | str | None, arguments: argparse.Namespace) -> DatasetReport:
     with connect() as connection:
         from afinador.client.datasets import Datasets
@@ -184,7 +94,7 @@ def _validated_there(path: Path | str, held_out: Path | str | None, arguments: a
             task=arguments.task,
             max_length=arguments.max_length,
             reading=declared_by(arguments),
-            **_documents(arguments),
+            **documents_of(arguments),
         )
 
 
@@ -200,35 +110,8 @@ def _previewed_there(path: Path | str, arguments: argparse.Namespace) -> Dataset
             task=arguments.task,
             max_length=arguments.max_length,
             reading=declared_by(arguments),
-            **_documents(arguments),
+            **documents_of(arguments),
         )
-
-
-def _documents(arguments: argparse.Namespace) -> Documents:
-    """Return how documents are asked for, as a request says it; files are read."""
-    from afinador.config.documents import read_document
-
-    return {
-        "extraction": arguments.extraction,
-        "prompts": read_document(Path(arguments.prompts).expanduser()) if arguments.prompts else None,
-        "extraction_schema": read_document(Path(arguments.extraction_schema).expanduser())
-        if arguments.extraction_schema
-        else None,
-    }
-
-
-def _asked_for(arguments: argparse.Namespace) -> dict[str, Any]:
-    from pydantic import ValidationError
-
-    from afinador.schemas.dataset_reports import DatasetRequest
-    from afinador.wording import complaint
-
-    given = {name: value for name, value in _documents(arguments).items() if value is not None}
-    try:
-        return DatasetRequest.model_validate({"file": "here", **given}).asked_for()
-    except ValidationError as error:
-        field, said = complaint(error)
-        raise InvalidRequestError(said, param=field) from error
 
 
 def _write(target: str, page: str) -> None:

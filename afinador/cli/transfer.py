@@ -5,27 +5,49 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import ProgressColumn
 
 
 @contextmanager
 def bytes_bar(title: str, *, is_shown: bool = True) -> Iterator[Callable[[int, int], None]]:
     """Yield a function that is told bytes done and bytes in all; without a terminal it shows nothing."""
-    if not (is_shown and sys.stderr.isatty()):
+    if not _is_seen(is_shown):
         yield lambda done_bytes, total_bytes: None
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import DownloadColumn, TransferSpeedColumn
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(compact=True),
-    )
+    with _one_bar(title, DownloadColumn(), TransferSpeedColumn()) as update:
+        yield update
+
+
+@contextmanager
+def records_bar(title: str, *, is_shown: bool = True) -> Iterator[Callable[[int, int], None]]:
+    """Yield a function that is told records done and records in all; without a terminal it shows nothing."""
+    if not _is_seen(is_shown):
+        yield lambda done, total: None
+        return
+    from rich.progress import MofNCompleteColumn
+
+    with _one_bar(title, MofNCompleteColumn()) as update:
+        yield update
+
+
+def _is_seen(is_shown: bool) -> bool:
+    return is_shown and sys.stderr.isatty()
+
+
+@contextmanager
+def _one_bar(title: str, *figures: ProgressColumn) -> Iterator[Callable[[int, int], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), *figures, TimeRemainingColumn(compact=True))
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(title, total=None)
-        yield lambda done_bytes, total_bytes: progress.update(task, completed=done_bytes, total=total_bytes)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 @contextmanager
@@ -36,7 +58,7 @@ def rows_bar(lines: Callable[[], int | None], *, is_shown: bool = True) -> Itera
         lines: Counts what there is to read, None where only reading tells; asked where the bar is shown.
         is_shown: False shows nothing on a terminal either.
     """
-    if not (is_shown and sys.stderr.isatty()):
+    if not _is_seen(is_shown):
         yield lambda stage, done: None
         return
     from rich.console import Console

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,12 +60,13 @@ def with_tokens(
     base_model: str,
     declared: Mapping[str, Any] | None = None,
     extraction: Mapping[str, Any] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Return a report (``afinador.data.validation.Report.to_json``) with what a tokenizer makes of the usable records.
 
     Figures are under ``tokens``; faults stand beside the others. A file without a usable record is left as it is, and
     so is one without labels where the task needs them, or with documents that no prompt asks for (see
-    ``afinador.data.task_fit``).
+    ``afinador.data.task_fit``). ``progress`` is told, now and then, how many records of how many were looked at.
 
     Raises:
         ModelError: The tokenizer cannot be used.
@@ -76,7 +77,10 @@ def with_tokens(
     if not is_asked_for or report["shape"] is None or (needs_labels and report["shape"] != "text_label"):
         return {**report, "tokens": None}
     reading = reading_of(path, report, declared, extraction)
-    checked = process.check(tokenizer, reading, limits, every=every_of(report))
+    every = every_of(report)
+    total = -(-int(report["records"]) // every)
+    tell = None if progress is None else lambda done: progress(done, total)
+    checked = process.check(tokenizer, reading, limits, every=every, progress=tell)
     return merged(report, checked, base_model)
 
 

@@ -22,6 +22,7 @@ from afinador.data.files.delimited import columns_of_csv
 from afinador.data.files.detection import encoding_of
 from afinador.data.files.formats import FORMATS
 from afinador.data.files.readers import detect_format, read_records
+from afinador.data.files.reading_position import bytes_read
 from afinador.data.quoting import shortened
 from afinador.data.records import Format, Problem, Record
 from afinador.data.shapes import (
@@ -69,7 +70,8 @@ def validate_dataset(
         name: The name that a person gave the file; its extension says the format.
         reading: What is declared of it.
         processes: How many judge it, 1 for this one alone; by default as many as the file is worth.
-        progress: Is told, now and then, how many bytes of how many are judged; of compressed and binary formats nothing.
+        progress: Is told, now and then, how many bytes of how many are judged; of folders and of tables, which are read in other ways,
+            nothing.
     """
     report = Report()
     try:
@@ -109,7 +111,7 @@ def _judged(
         except _IndivisibleError:
             report = Report(report.format, report.shape, bytes=report.bytes)
     if whole is None:
-        whole = _added_up(report, _record_parts(records, judge))
+        whole = _added_up(report, _followed(_record_parts(records, judge), path, report.bytes, progress))
     if report.records == 0 and not report.errors:
         report.add_error(Problem("no_records", f"{name!r} holds no records. Upload a file with at least one."))
     for problem in doubts_about_all(report.shape, whole):
@@ -162,6 +164,13 @@ def _parts(file: Divisible, file_bytes: int, processes: int | None, progress: Pr
         yield found
         if progress is not None:
             progress(block.offset + block.size, file_bytes)
+
+
+def _followed(parts: Iterator[Findings], path: Path, file_bytes: int, progress: Progress | None) -> Iterator[Findings]:
+    for found in parts:
+        yield found
+        if progress is not None and (position := bytes_read(path)) is not None:
+            progress(position, file_bytes)
 
 
 def _record_parts(records: Iterator[Record | Problem], judge: Judge) -> Iterator[Findings]:

@@ -1,6 +1,7 @@
 """Answers what needs a tokenizer, as a process of its own: ``python -m afinador.data.tokens.child``.
 
-It reads requests and writes answers, one JSON object a line, on standard input and output; it needs neither weights nor
+It reads requests and writes answers, one JSON object a line, on standard input and output, and before an answer how far
+it is (``records_done``) where that was asked for; it needs neither weights nor
 torch. ``afinador.data.tokens.process`` starts it, asks it, and starts it again where it fails. It ends when nothing more
 can be read or its parent is gone, and after some minutes without work.
 """
@@ -18,6 +19,7 @@ import time
 import traceback
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -38,6 +40,7 @@ IDLE_SECONDS = 600.0
 MOST_MEMORY_BYTES = 4 << 30
 """Of what it may hold beside mapped files; a tokenizer that wants more ends the process, and nothing else."""
 _PARENT_SECONDS = 1.0
+_SECONDS_BETWEEN_FIGURES = 0.3
 _OWN_FILES_BYTES = 64 << 20
 
 
@@ -53,9 +56,17 @@ def main() -> int:
         line = sys.stdin.buffer.readline()
         if not line:
             break
-        answers.write(json.dumps(_answered(json.loads(line), tokenizers)).encode() + b"\n")
-        answers.flush()
+        _write(answers, _answered(request := json.loads(line), tokenizers, partial(_tell, answers, request["id"])))
     return 0
+
+
+def _write(answers: BinaryIO, answer: dict[str, Any]) -> None:
+    answers.write(json.dumps(answer).encode() + b"\n")
+    answers.flush()
+
+
+def _tell(answers: BinaryIO, number: int, records: int) -> None:
+    _write(answers, {"id": number, "records_done": records})
 
 
 def _own_output() -> BinaryIO:
@@ -71,9 +82,10 @@ def _end_with_parent(parent: int) -> None:
     os._exit(0)
 
 
-def _answered(request: dict[str, Any], tokenizers: Tokenizers) -> dict[str, Any]:
+def _answered(request: dict[str, Any], tokenizers: Tokenizers, tell: Callable[[int], None]) -> dict[str, Any]:
+    told = {"tell": tell} if request.get("tells") else {}
     try:
-        answer = ANSWERS[request["method"]](tokenizers, **request["arguments"])
+        answer = ANSWERS[request["method"]](tokenizers, **request["arguments"], **told)
     except AfinadorError as error:
         refused = {"kind": type(error).__name__, "message": error.message, "code": error.code, "param": error.param}
         return {"id": request["id"], "error": refused}
@@ -121,13 +133,30 @@ def _digest_of(folder: Path) -> bytes:
     return digest.digest()
 
 
-def _checked(tokenizers: Tokenizers, *, limits: dict[str, Any], every: int = 1, **where: Any) -> dict[str, Any]:
+def _checked(
+    tokenizers: Tokenizers,
+    *,
+    limits: dict[str, Any],
+    every: int = 1,
+    tell: Callable[[int], None] | None = None,
+    **where: Any,
+) -> dict[str, Any]:
     from afinador.data.tokens.checks import Limits, check_tokens
 
     tokenizer = tokenizers.get(where["tokenizer"], ends_answers=limits["task"] == "causal_lm")
-    checked = check_tokens(usable_examples(every=every, **where), tokenizer, Limits(**limits))
+    examples = usable_examples(every=every, **where)
+    checked = check_tokens(examples if tell is None else _followed(examples, tell), tokenizer, Limits(**limits))
     checked["tokens"]["every"] = every
     return checked
+
+
+def _followed(examples: Iterator[Example], tell: Callable[[int], None]) -> Iterator[Example]:
+    told_at = time.monotonic()
+    for number, example in enumerate(examples):
+        if time.monotonic() - told_at > _SECONDS_BETWEEN_FIGURES:
+            tell(number)
+            told_at = time.monotonic()
+        yield example
 
 
 def _previewed(tokenizers: Tokenizers, *, limits: dict[str, Any], records: int, **where: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -75,7 +75,13 @@ class TokenProcess:
             self._running()
 
     def check(
-        self, tokenizer: Path, data: Mapping[str, Any], limits: Mapping[str, Any], *, every: int = 1
+        self,
+        tokenizer: Path,
+        data: Mapping[str, Any],
+        limits: Mapping[str, Any],
+        *,
+        every: int = 1,
+        progress: Callable[[int], None] | None = None,
     ) -> dict[str, Any]:
         """Return figures and faults of a data set; see ``afinador.data.tokens.checks``.
 
@@ -84,12 +90,14 @@ class TokenProcess:
             data: ``path``, ``format`` and ``shape`` of the file, as its check has found them.
             limits: Those of ``afinador.data.tokens.checks.Limits``.
             every: Look at every so-many-th usable record only.
+            progress: Is told, a few times a second, how many records were looked at.
 
         Raises:
             ModelError: The folder holds no tokenizer that can be used, or one that ends the process.
             ServiceUnavailableError: Too many requests wait, or this one waited or took too long.
         """
-        return self._ask("check", {**data, "tokenizer": str(tokenizer), "limits": dict(limits), "every": every})
+        asked = {**data, "tokenizer": str(tokenizer), "limits": dict(limits), "every": every}
+        return self._ask("check", asked, progress)
 
     def preview(
         self, tokenizer: Path, data: Mapping[str, Any], limits: Mapping[str, Any], *, records: int
@@ -119,7 +127,9 @@ class TokenProcess:
         rows: list[list[dict[str, Any]]] = self._ask("tokenise", asked)["rows"]
         return rows
 
-    def _ask(self, method: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    def _ask(
+        self, method: str, arguments: dict[str, Any], progress: Callable[[int], None] | None = None
+    ) -> dict[str, Any]:
         if not self._room.acquire(blocking=False):
             raise ServiceUnavailableError(f"{MOST_WAITING} requests wait for a tokenizer already. Try again later.")
         try:
@@ -129,8 +139,9 @@ class TokenProcess:
                 )
             try:
                 self._number += 1
-                request = {"id": self._number, "method": method, "arguments": arguments}
-                reply = self._reply_to(request) or self._reply_to(request) or self._gave_up(arguments["tokenizer"])
+                request = {"id": self._number, "method": method, "arguments": arguments, "tells": progress is not None}
+                reply = self._reply_to(request, progress) or self._reply_to(request, progress)
+                reply = reply or self._gave_up(arguments["tokenizer"])
             finally:
                 self._asking.release()
         finally:
@@ -140,28 +151,32 @@ class TokenProcess:
         answer: dict[str, Any] = reply["answer"]
         return answer
 
-    def _reply_to(self, request: dict[str, Any]) -> dict[str, Any] | None:
+    def _reply_to(self, request: dict[str, Any], progress: Callable[[int], None] | None) -> dict[str, Any] | None:
         """Return the reply, or None where the process ended before it came; it is another one the next time."""
         process = self._running()
         assert process.stdin is not None
         try:
             process.stdin.write(json.dumps(request).encode() + b"\n")
             process.stdin.flush()
-            line = self._read_line(process)
+            deadline = time.monotonic() + self._timeout_seconds
+            while lines := self._read_lines(process, deadline):
+                for line in lines.splitlines():
+                    reply: dict[str, Any] = json.loads(line)
+                    if "records_done" not in reply:
+                        return reply
+                    if progress is not None:
+                        progress(reply["records_done"])
         except BrokenPipeError:
-            line = b""
+            pass
         except BaseException:
             self._end()  # what it goes on to answer, nobody waits for
             raise
-        if not line:
-            self._end()
-            return None
-        reply: dict[str, Any] = json.loads(line)
-        return reply
+        self._end()
+        return None
 
-    def _read_line(self, process: subprocess.Popen[bytes]) -> bytes:
+    def _read_lines(self, process: subprocess.Popen[bytes], deadline: float) -> bytes:
+        """Return a whole line, or several that came at once; nothing where the process ended."""
         assert process.stdout is not None
-        deadline = time.monotonic() + self._timeout_seconds
         line = bytearray()
         waiting = select.poll()  # unlike select, with any number of open files
         waiting.register(process.stdout, select.POLLIN)

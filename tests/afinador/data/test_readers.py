@@ -1,6 +1,10 @@
+import gzip
 import json
+from pathlib import Path
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from afinador.data.files.dataset_cards import DataCard
 from afinador.data.files.readers import Record, detect_format, read_records
@@ -246,3 +250,25 @@ def test_text_faults_are_named_by_line(written):
     path = written("a.txt", b"a\n\nb\xff\n\nc\x00\n")
     assert problems_of(path, "text") == [("encoding", 3), ("nul_character", 5)]
     assert records_of(path, "text") == [(1, {"text": "a"})]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.json", "a.tsv", "utf16.jsonl", "a.parquet"])
+def test_progress_is_told_in_bytes_of_the_file_as_it_lies_there(name: str, tmp_path: Path) -> None:
+    rows = [{"prompt": f"{number} {'why ' * 400}", "completion": "so"} for number in range(3000)]
+    lines = "".join(f"{json.dumps(row)}\n" for row in rows)
+    path = tmp_path / name
+    content = {
+        "a.jsonl.gz": gzip.compress(lines.encode(), 1),
+        "a.json": json.dumps(rows).encode(),
+        "a.tsv": ("prompt\tcompletion\n" + "".join(f"{row['prompt']}\tso\n" for row in rows)).encode(),
+        "utf16.jsonl": lines.encode("utf-16"),
+    }
+    path.write_bytes(content.get(name, lines.encode()))
+    if name == "a.parquet":
+        parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+    seen: list[tuple[int, int]] = []
+    assert validate_dataset(path, name, progress=lambda *figures: seen.append(figures)).records == 3000
+    assert {total for _, total in seen} <= {path.stat().st_size}
+    done = [position for position, _ in seen]
+    assert done == sorted(done) and all(0 < position <= path.stat().st_size for position in done)
+    assert (len(done) > 2) is (name != "a.parquet"), "another process reads tables"

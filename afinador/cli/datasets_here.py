@@ -1,0 +1,162 @@
+"""Data sets judged and shown on this machine, without a service."""
+
+from __future__ import annotations
+
+import argparse
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from afinador.cli.command import UsageError
+from afinador.cli.reading import allowed_reading_of
+from afinador.errors import DataError, InvalidRequestError
+
+if TYPE_CHECKING:
+    from afinador.data.tokens.process import TokenProcess
+    from afinador.schemas.dataset_reports import DatasetPreview, DatasetReport, Documents
+    from afinador.schemas.jobs import Task, TrainedTask
+
+TASKS: tuple[TrainedTask, ...] = ("causal_lm", "sequence_classification")
+
+
+def is_asked_here(base_model: str | None) -> bool:
+    """Tell whether no service is needed: what reads data is installed, and no tokenizer is asked, or one in a folder."""
+    if find_spec("pyarrow") is None:
+        return False
+    if base_model is None:
+        return True
+    if "/" in base_model and not Path(base_model).expanduser().is_dir():
+        raise UsageError(
+            f"--base-model is {base_model!r}, and there is no such folder; name one, or a base model of the service."
+        )
+    from afinador.data.tokens.process import can_run_here
+
+    return Path(base_model).expanduser().is_dir() and can_run_here()
+
+
+def validated_here(path: Path, held_out: Path | None, arguments: argparse.Namespace) -> DatasetReport:
+    """Judge a data set, and perhaps one that is held out, as the service would; a bar shows how far it is.
+
+    Raises:
+        UsageError: There is no such task.
+        InvalidRequestError: What is asked of documents, or of how the files are read, cannot be.
+        ModelError: The folder of the base model holds no tokenizer that can be used.
+    """
+    from afinador.cli.transfer import bytes_bar
+    from afinador.data.dataset_reports import dataset_report
+    from afinador.data.task_fit import fitted
+    from afinador.data.tokens.process import TokenProcess
+    from afinador.data.validation import Report, compare_files, validate_dataset
+
+    reading = allowed_reading_of(arguments)
+    folder = Path(arguments.base_model).expanduser() if arguments.base_model else None
+    limits = _limits_here(folder, arguments) if folder else {}
+    asked_for = _asked_for(arguments)
+    task = _task_of(arguments.task, limits)
+    verdicts: list[tuple[Path, Report]] = []
+    for file in filter(None, (path, held_out)):
+        with bytes_bar(file.name, is_shown=not arguments.json) as progress:
+            verdicts.append((file, validate_dataset(file, file.name, reading, progress=progress)))
+    if held_out is not None:
+        compare_files(verdicts[0][1], verdicts[1][1], path.name, task)
+    fit = fitted([(file.name, verdict.to_json()) for file, verdict in verdicts], task, asked_for)
+    reports = []
+    with TokenProcess() as process:
+        for (file, _), found in zip(verdicts, fit, strict=True):
+            if folder is not None:
+                found = _with_tokens(found, file, process, folder, limits, arguments)
+            reports.append(dataset_report(file.name, found))
+    if held_out is not None:
+        reports[0].validation = reports[-1]
+    return reports[0]
+
+
+def _task_of(asked: str | None, limits: dict[str, Any]) -> Task | None:
+    """Return the task of the base model, or the one that was asked for without one.
+
+    Raises:
+        UsageError: There is no such task.
+    """
+    if limits:
+        task: Task = limits["task"]
+        return task
+    if asked not in (None, *TASKS):
+        raise UsageError(f"--task is {asked!r}; it must be {' or '.join(TASKS)}.")
+    return next((task for task in TASKS if task == asked), None)
+
+
+def _limits_here(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
+    from afinador.models.tokenizer_folders import tokenizer_folder
+
+    return tokenizer_folder(folder).limits(arguments.task, arguments.max_length)
+
+
+def _with_tokens(
+    found: dict[str, Any],
+    file: Path,
+    process: TokenProcess,
+    folder: Path,
+    limits: dict[str, Any],
+    arguments: argparse.Namespace,
+) -> dict[str, Any]:
+    from afinador.cli.transfer import records_bar
+    from afinador.data.dataset_reports import with_tokens
+
+    reading = allowed_reading_of(arguments)
+    declared = reading.to_json() if reading else None
+    named = {"base_model": arguments.base_model, "declared": declared, "extraction": _asked_for(arguments)}
+    with records_bar(f"{file.name}, by the tokenizer", is_shown=not arguments.json) as progress:
+        return with_tokens(found, file, process, folder, limits, **named, progress=progress)
+
+
+def previewed_here(path: Path, arguments: argparse.Namespace) -> DatasetPreview:
+    """Show the first records as a model will see them.
+
+    Raises:
+        DataError: The file cannot be read, or its shape is not trained on.
+        ModelError: The folder of the base model holds no tokenizer that can be used.
+    """
+    from afinador.data.dataset_reports import reading_of
+    from afinador.data.shapes import require_trainable
+    from afinador.data.tokens.process import TokenProcess
+    from afinador.data.validation import validate_dataset
+    from afinador.schemas.dataset_reports import DatasetPreview
+
+    folder = Path(arguments.base_model).expanduser()
+    limits = _limits_here(folder, arguments)
+    reading = allowed_reading_of(arguments)
+    found = validate_dataset(path, path.name, reading).to_json()
+    if found["shape"] is None:
+        raise DataError(f"{path.name}: {found['summary']}")
+    require_trainable(found["shape"], path.name, param="file")
+    with TokenProcess() as process:
+        read_as = reading_of(path, found, reading.to_json() if reading else None, _asked_for(arguments))
+        shown = process.preview(folder, read_as, limits, records=arguments.records)
+    return DatasetPreview(file=path.name, base_model=arguments.base_model, total_records=found["records"], **shown)
+
+
+def documents_of(arguments: argparse.Namespace) -> Documents:
+    """Return how documents are asked for, as a request says it; files are read."""
+    from afinador.config.documents import read_document
+
+    return {
+        "extraction": arguments.extraction,
+        "prompts": read_document(Path(arguments.prompts).expanduser()) if arguments.prompts else None,
+        "extraction_schema": read_document(Path(arguments.extraction_schema).expanduser())
+        if arguments.extraction_schema
+        else None,
+    }
+
+
+def _asked_for(arguments: argparse.Namespace) -> dict[str, Any]:
+    from pydantic import ValidationError
+
+    from afinador.schemas.dataset_reports import DatasetRequest
+    from afinador.wording import complaint
+
+    given = {name: value for name, value in documents_of(arguments).items() if value is not None}
+    try:
+        return DatasetRequest.model_validate({"file": "here", **given}).asked_for()
+    except ValidationError as error:
+        field, said = complaint(error)
+        raise InvalidRequestError(said, param=field) from error
