@@ -13,7 +13,7 @@ from afinador.cli.dataset_reports import show_report
 from afinador.cli.dataset_text import preview_text
 from afinador.cli.reading import add_reading_options, allowed_reading_of
 from afinador.cli.reading import reading_of as declared_by
-from afinador.cli.service import connect, positive
+from afinador.cli.service import connect_for_data, positive
 from afinador.errors import DataError, InvalidRequestError
 from afinador.schemas.dataset_formats import HUB_SCHEME, LEAST_LENGTH, MOST_LENGTH
 
@@ -173,7 +173,7 @@ def _previewed_here(path: Path, arguments: argparse.Namespace) -> DatasetPreview
 
 
 def _validated_there(path: Path | str, held_out: Path | str | None, arguments: argparse.Namespace) -> DatasetReport:
-    with connect() as connection:
+    with connect_for_data() as connection:
         from afinador.client.datasets import Datasets
         from afinador.client.files import Files
 
@@ -189,7 +189,7 @@ def _validated_there(path: Path | str, held_out: Path | str | None, arguments: a
 
 
 def _previewed_there(path: Path | str, arguments: argparse.Namespace) -> DatasetPreview:
-    with connect() as connection:
+    with connect_for_data() as connection:
         from afinador.client.datasets import Datasets
         from afinador.client.files import Files
 
