@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from afinador.config.documents import load_yaml
 from afinador.data.files.splits import choose_split
 from afinador.errors import DataError, nearest
 
@@ -52,8 +53,8 @@ class DataCard:
         """Read the text of a card, as ``read`` does."""
         found = _FRONT_MATTER.match(text)
         try:
-            front = yaml.load(found[1], Loader=_WithoutAliases) if found else None
-        except (yaml.YAMLError, RecursionError, ValueError):
+            front = load_yaml(found[1], _WithoutAliases) if found else None
+        except yaml.YAMLError:
             front = None
         if not isinstance(front, dict):
             return cls()
