@@ -264,7 +264,7 @@ def load_examples(path: Path, format: Format, reading: DatasetReading | None = N
             raise DataError(f"{path.name}: {example.message}", problems=[example.message])
         yield example
     if example is None:
-        raise DataError(f"{path.name} holds no records.")
+        raise DataError(f"{path.name} holds no records. Upload a file with at least one.")
 
 
 def _with_shape(
@@ -297,7 +297,7 @@ def _columns(path: Path, reading: DatasetReading | None) -> list[str]:
 
 
 def _unknown_shape(name: str) -> Problem:
-    said = f"shape is declared as {shortened(name)}; known are: {', '.join(SHAPES)}.{nearest(name, SHAPES)}"
+    said = f"shape is declared as {shortened(name)}; known are: {', '.join(SHAPES)}.{nearest(name, SHAPES)} Declare one of these, or none."
     return Problem("unknown_shape", said)
 
 

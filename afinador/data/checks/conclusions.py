@@ -29,19 +29,13 @@ ONE_LABEL = "one_label"
 def doubts_about_all(shape: Shape | None, found: Findings) -> Iterator[Problem]:
     """Yield the warnings about a file."""
     if 0 < found.usable < FEW_RECORDS and found.characters < FEW_CHARACTERS:
-        said = f"Usable records: only {found.usable}; a model learns little from fewer than {FEW_RECORDS}."
+        said = f"Usable records: only {found.usable}; a model learns little from fewer than {FEW_RECORDS}. Add more."
         yield Problem("few_records", said)
     if found.ignored:
         names = ", ".join(shortened(name) for name in list(found.ignored)[:NAMES_TOLD])
         used = ", ".join(repr(name) for name in SHAPES[shape]) if shape else "none"
         said = f"Fields that are not used: {names}. Used: {used}."
-        if shape == "text":
-            said += " If one of them is the answer to be learnt, name it 'label'."
-        if any(name.startswith("messages[].") for name in found.ignored):
-            said += " Those of messages are given to the chat template, which seldom reads them."
-        if any(name.startswith(("messages[].", "conversations[].")) for name in found.ignored):
-            said += ' An answer that shall not be learnt has "weight": 0.'
-        yield Problem("ignored_fields", said)
+        yield Problem("ignored_fields", said + _remedy_of_ignored(shape, list(found.ignored)))
     if found.text_lines >= LINES_OF_LONG_DOCUMENTS * max(found.usable, 1):
         said = f"{found.usable} record{'s' if found.usable != 1 else ''} of {found.text_lines} lines: documents are parted by blank lines."
         yield Problem(
@@ -49,6 +43,20 @@ def doubts_about_all(shape: Shape | None, found: Findings) -> Iterator[Problem]:
         )
     if shape == "text_label":
         yield from _doubts_about_labels(found.labels, found.label_types)
+
+
+def _remedy_of_ignored(shape: Shape | None, names: list[str]) -> str:
+    of_turns = [name for name in names if name.startswith(("messages[].", "conversations[]."))]
+    said = ""
+    if shape == "text":
+        said += " If one of them is the answer to be learnt, name it 'label'."
+    elif len(of_turns) < len(names):
+        said += " Name by a mapping what of them is to be learnt (option --mapping, or reading.mapping)."
+    if any(name.startswith("messages[].") for name in of_turns):
+        said += " Those of messages are given to the chat template, which seldom reads them."
+    if of_turns:
+        said += ' Write into the text of a turn what is to be learnt of it; an answer that shall not be learnt has "weight": 0.'
+    return said
 
 
 def notes_about_all(found: Findings, file_bytes: int, repetitions: Repetitions | None) -> Iterator[Problem]:
@@ -107,9 +115,13 @@ def _doubts_about_labels(labels: LabelCounts, types: set[str]) -> Iterator[Probl
     counts = labels.counts
     if len(types) > 1 or "float" in types:
         what = "Labels are fractions" if "float" in types else "Labels are of several types"
-        yield Problem("label_types", f"{what}; each is learnt as the text that it is written as.", field="label")
+        yield Problem(
+            "label_types",
+            f"{what}; each is learnt as the text that it is written as. Write all as texts, if they are names of classes.",
+            field="label",
+        )
     if len(counts) == 1 and labels.records > 1:
-        said = f"All records have the same label ({shortened(min(counts))}): there is nothing to tell apart."
+        said = f"All records have the same label ({shortened(min(counts))}): there is nothing to tell apart. Add records with other labels."
         yield Problem(ONE_LABEL, said, field="label")
     if not labels.are_classes:
         return

@@ -94,7 +94,7 @@ class DataCard:
         if not files:
             raise DataError(
                 f"The README.md of the data set says that the split {chosen!r} is in {', '.join(splits[chosen])}; no such "
-                "file is there."
+                "file is there. Add it, or correct the README.md."
             )
         return files
 

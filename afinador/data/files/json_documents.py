@@ -52,7 +52,7 @@ def as_record(value: Any, number: int, unit: Any) -> Record | Problem:
     """Return a decoded value as a record, or the problem that it is no object."""
     if isinstance(value, dict):
         return Record(number, value, unit)
-    message = f'{unit} {number} is {described(value)}, but must be an object such as {{"text": …, "label": …}}.'
+    message = f'{unit} {number} is {described(value)}, but must be an object such as {{"text": …, "label": …}}. Correct it, or remove it.'
     return Problem("not_an_object", message, number)
 
 
@@ -132,7 +132,7 @@ class _Text:
                     raise _StopReading(problem) from error
             if len(self._buffer) - self._position > LONGEST_VALUE_CHARACTERS:
                 longest = LONGEST_VALUE_CHARACTERS // 2**20
-                message = f"{what.format(shortened(key))}line {self.line}, is no JSON, or longer than {longest} MiB, the most that is read."
+                message = f"{what.format(shortened(key))}line {self.line}, is no JSON, or longer than {longest} MiB, the most that is read. Correct it, or split it."
                 raise _StopReading(Problem("json_syntax", message, self.line))
 
     def _line_of(self, position: int) -> int:

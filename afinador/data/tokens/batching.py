@@ -142,7 +142,7 @@ class BatchOrder:
         if sorted(order) != list(range(len(self._lengths))):
             raise DataError(
                 f"The checkpoint was made on {len(order)} examples; the data set gives {len(self._lengths)}. "
-                "A run goes on only with the data that it began with."
+                "A run goes on with the data that it began with alone: give it the same, or start a new one."
             )
         self._current = (steps_done // self.steps_per_epoch, _cut(order, self._batch_size))
 
