@@ -36,6 +36,7 @@ from afinador.data.shapes import (
 )
 from afinador.data.verdicts import Report
 from afinador.errors import DataError, nearest
+from afinador.figures import counted
 from afinador.schemas.dataset_formats import STORED_ONLY
 
 if TYPE_CHECKING:
@@ -215,7 +216,7 @@ def compare_files(training: Report, validation: Report, name: str, task: Task | 
     for label, count in validation.labels.counts.items():
         if label not in known:
             said = (
-                f"The label {some_of([label])} occurs {count} time{'s' if count != 1 else ''} and never in {name}: no "
+                f"The label {some_of([label])} occurs {counted(count, 'time')} and never in {name}: no "
                 f"classifier can answer with it. {remedy}"
             )
             validation.add_error(Problem("unknown_label", said, field="label"))

@@ -13,6 +13,7 @@ from afinador.data.labels import LabelCounts
 from afinador.data.quoting import shortened
 from afinador.data.records import Problem
 from afinador.data.shapes import SHAPES, Shape
+from afinador.figures import counted
 
 FEW_RECORDS = 10
 SMALL_RECORDS = 100
@@ -37,7 +38,7 @@ def doubts_about_all(shape: Shape | None, found: Findings) -> Iterator[Problem]:
         said = f"Fields that are not used: {names}. Used: {used}."
         yield Problem("ignored_fields", said + _remedy_of_ignored(shape, list(found.ignored)))
     if found.text_lines >= LINES_OF_LONG_DOCUMENTS * max(found.usable, 1):
-        said = f"{found.usable} record{'s' if found.usable != 1 else ''} of {found.text_lines} lines: documents are parted by blank lines."
+        said = f"{counted(found.usable, 'record')} of {counted(found.text_lines, 'line')}: documents are parted by blank lines."
         yield Problem(
             "long_documents", f"{said} If each line is a record, declare it: --text-unit lines, or reading.text_unit."
         )
@@ -128,7 +129,7 @@ def _doubts_about_labels(labels: LabelCounts, types: set[str]) -> Iterator[Probl
     missing = [label for label in counts if label in MISSING]
     if 0 < len(missing) < len(counts):  # all of them are words of their own
         records = sum(counts[label] for label in missing)
-        said = f"Labels that programs write where a value is missing: {_some_of(missing)}, in {records} record{'s' if records != 1 else ''}."
+        said = f"Labels that programs write where a value is missing: {_some_of(missing)}, in {counted(records, 'record')}."
         yield Problem("missing_value", f"{said} Remove these records, unless it is a class.", field="label")
     yield from _alike(counts)
     once = [label for label, count in counts.items() if count == 1]

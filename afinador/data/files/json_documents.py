@@ -14,6 +14,7 @@ from afinador.data.files.detection import ENCODING_REMEDY, encoding_of
 from afinador.data.files.json_values import BrokenJSONError, Decoder
 from afinador.data.quoting import described, shortened
 from afinador.data.records import Encoding, Problem, Record
+from afinador.figures import counted
 
 LONGEST_VALUE_CHARACTERS = 64 * 2**20
 """A record, or another value of the document's object, may not be longer."""
@@ -203,7 +204,7 @@ def _object_or_value(text: _Text) -> Iterator[Record | Problem]:
 
 def _elsewhere(key: str, objects: int, line: int) -> Problem:
     message = (
-        f"Line {line}: {shortened(key)} holds {objects} object{'s' if objects != 1 else ''}, which would be lost: read are "
+        f"Line {line}: {shortened(key)} holds {counted(objects, 'object')}, which would be lost: read are "
         "those below 'data' alone. Put each array into a file of its own, or all records into one."
     )
     return Problem("records_elsewhere", message, line)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -50,6 +51,10 @@ _DECIDED = {
         csv_label_looks_mixed.csv text_one_word.txt text_utf16_bom.txt meta_types_vary.jsonl meta_list_or_string.jsonl
     """,
 }
+ONE_OF_MANY = re.compile(
+    r"(?<![\d.,'])1 (?:record|byte|line|row|character|value|field|column|token|time|object|label)s\b"
+)
+"""What is one and is said as if it were several."""
 DECIDED = {file: verdict for verdict, files in _DECIDED.items() for file in files.split()}
 # Either half of a mixed file may be the wrong one; records of an array are counted, not lines.
 COUNTED_OTHERWISE = ("mixed_text_then_chat.jsonl", "json_array_")
@@ -70,6 +75,8 @@ def judged(path: Path, name: str | None = None, reading: DatasetReading | None =
     assert time.thread_time() - started < SECONDS_ALLOWED, path.name
     told = json.loads(json.dumps(report.to_json()))
     assert told["summary"] and "Traceback" not in told["summary"]
+    messages = [each["message"] for each in (*told["errors"], *told["warnings"], *told["notes"])]
+    assert not [each for each in (told["summary"], *messages) if ONE_OF_MANY.search(each)]
     told["summary"].encode()
     return report
 
