@@ -51,6 +51,12 @@ class AfinadorError(Exception):
         if code is not None:
             self.code = code
 
+    def begin_with(self, name: str) -> None:
+        """Let the message name the file that it is about, at its beginning, if it does not yet."""
+        if not self.message.startswith(f"{name}: "):
+            self.message = f"{name}: {self.message}"
+            self.args = (self.message,)
+
     def name_instead_of(self, folder: Path | str, name: str) -> None:
         """Let the message tell a name where it tells a folder, and files relative to it.
 

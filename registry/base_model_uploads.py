@@ -18,6 +18,7 @@ from afinador.errors import (
     RequestTooLargeError,
     nearest,
 )
+from afinador.figures import counted
 from afinador.models.headers import is_model_file
 from afinador.schemas.models import BaseModelRequest, UploadedFile
 from afinador.settings import Settings
@@ -129,7 +130,8 @@ class Part:
         there = self._part.stat().st_size if self._part.is_file() else 0
         if not 0 <= offset <= there:
             raise InvalidRequestError(
-                f"offset is {offset}, but {there} bytes of {path} are there; go on from {there}.", param="offset"
+                f"offset is {offset}, but of {path} there is {counted(there, 'byte')}; go on from {there}.",
+                param="offset",
             )
         self._stream = self._part.open("r+b" if there else "wb")
         self._stream.truncate(offset)
@@ -152,7 +154,7 @@ class Part:
         """
         if self._stream.tell() + len(data) > self._size:
             raise RequestTooLargeError(
-                f"{self._path} was announced with {self._size} bytes; more came. Delete {self.row.name!r} and begin anew.",
+                f"{self._path} was announced with {counted(self._size, 'byte')}; more came. Delete {self.row.name!r} and begin anew.",
                 param="path",
             )
         require_free_space(self._part.parent, len(data), f"{self._path} of {self.row.name}")

@@ -18,6 +18,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from afinador.errors import IllegalTransitionError, OutOfRangeError
+from afinador.figures import counted
 from afinador.schemas import certificates as wire
 from afinador.schemas.certificates import LEAST_STEPS, MOST_STEPS
 from registry import events, jobs, leases
@@ -48,7 +49,9 @@ def verify_resume(session: Session, organization_id: str, job: str, steps: int) 
         raise IllegalTransitionError(
             f"The files of the job {row.name!r} are still being checked; ask again when it is queued.", param="job"
         )
-    return _ask_for(session, row, "resume", f"A proof of exact resume over {steps} steps is queued.", steps=steps)
+    return _ask_for(
+        session, row, "resume", f"A proof of exact resume over {counted(steps, 'step')} is queued.", steps=steps
+    )
 
 
 def reproduce(session: Session, organization_id: str, job: str) -> Certificate:
@@ -205,7 +208,7 @@ def _said(row: Certificate) -> str:
         reason = (row.error or {}).get("message") or "it was cancelled"
         return f"{what} could not be proved: {reason}"
     if row.type == "resume":
-        over = f"over {document['steps']} steps, resumed after {document['resumed_after']}"
+        over = f"over {counted(document['steps'], 'step')}, resumed after {document['resumed_after']}"
     else:
         over = "by running the whole job again"
     if document["equal"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -77,8 +78,11 @@ def keep_page(attempt: Attempt, found: Mapping[str, DatasetReport]) -> None:
     for field, report in found.items():
         if not report.valid:
             problems = [fault.message for fault in report.errors]
-            named = report.summary if report.file in report.summary else f"{report.file}: {report.summary}"
-            raise DataError(named, param=field, problems=problems)
+            error = DataError(report.summary, param=field, problems=problems)
+            # What is said of labels names the file as its subject.
+            if not re.search(rf"(^| of ){re.escape(report.file)} (holds|has|have) ", report.summary):
+                error.begin_with(report.file)
+            raise error
 
 
 def _show_in_mlflow(attempt: Attempt) -> None:

@@ -42,6 +42,12 @@ def test_lint_finds_nothing(root: Path) -> None:
     assert answer.returncode == 0, answer.stdout + answer.stderr
 
 
+def test_what_is_made_from_the_code_is_as_the_code_says(root: Path) -> None:
+    command = [sys.executable, "docs/generate.py", "--check"]
+    answer = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
 def test_no_modules_import_each_other_in_a_circle() -> None:
     graph = grimp.build_graph("afinador", *FLAT, cache_dir=None)
     imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}

@@ -13,7 +13,7 @@ from afinador.cli.dataset_text import preview_text
 from afinador.cli.datasets_here import documents_of, is_asked_here, previewed_here, validated_here
 from afinador.cli.reading import add_reading_options
 from afinador.cli.reading import reading_of as declared_by
-from afinador.cli.service import connect, positive
+from afinador.cli.service import connect_for_data, positive
 from afinador.schemas.dataset_formats import HUB_SCHEME, LEAST_LENGTH, MOST_LENGTH
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def existing(reference: str, *, may_be_folder: bool = False) -> Path:
 
 
 def _validated_there(path: Path | str, held_out: Path | str | None, arguments: argparse.Namespace) -> DatasetReport:
-    with connect() as connection:
+    with connect_for_data() as connection:
         from afinador.client.datasets import Datasets
         from afinador.client.files import Files
 
@@ -99,7 +99,7 @@ def _validated_there(path: Path | str, held_out: Path | str | None, arguments: a
 
 
 def _previewed_there(path: Path | str, arguments: argparse.Namespace) -> DatasetPreview:
-    with connect() as connection:
+    with connect_for_data() as connection:
         from afinador.client.datasets import Datasets
         from afinador.client.files import Files
 

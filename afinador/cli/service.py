@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from afinador.cli.command import Parser
-from afinador.errors import InvalidRequestError
+from afinador.errors import InvalidRequestError, ServiceUnavailableError
 
 if TYPE_CHECKING:
     from afinador.client.calls import Call
@@ -27,6 +30,19 @@ def connect() -> Connection:
     from afinador.client.connection import Connection  # httpx: 0.15 s that --help and bad options need not wait for
 
     return Connection(Access.from_environment())
+
+
+@contextmanager
+def connect_for_data() -> Iterator[Connection]:
+    """Open the connection for what needs no service where data sets can be read, and say so if none answers."""
+    try:
+        with connect() as connection:
+            yield connection
+    except ServiceUnavailableError as error:
+        if find_spec("pyarrow") is None:
+            error.message += " None is needed for local data sets where they can be read: pip install afinador[train]."
+            error.args = (error.message,)
+        raise
 
 
 def ask(call: Call) -> dict[str, Any]:

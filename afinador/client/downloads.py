@@ -12,6 +12,7 @@ from afinador.client import calls, waiting
 from afinador.client.connection import Connection
 from afinador.client.received import lies_there, safe_path
 from afinador.errors import StorageError
+from afinador.figures import counted
 
 FileProgress = Callable[[str, int, int], None]
 """Told now and then: file, bytes done, bytes in all (of all files)."""
@@ -109,7 +110,7 @@ def fetch(connection: Connection, call: calls.Call, target: Path, sha256: str, r
                 report(received_bytes)
         if digest.hexdigest() != sha256:
             raise StorageError(
-                f"{target.name} arrived with another SHA-256 than the service states ({received_bytes} bytes); "
+                f"{target.name} arrived with another SHA-256 than the service states ({counted(received_bytes, 'byte')}); "
                 "nothing was kept of it. Try again."
             )
         temporary.replace(target)

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from afinador.errors import InvalidRequestError
-from afinador.wording import kind_of, unique_keys
+from afinador.wording import first_line, kind_of, unique_keys
 
 
 def read_document(path: Path) -> dict[str, Any]:
@@ -39,10 +39,10 @@ def read_file(path: Path) -> Any:
     try:
         if path.suffix == ".json":
             return json.loads(text, object_pairs_hook=unique_keys)
-        return yaml.load(text, Loader=_UniqueKeysLoader)
+        return load_yaml(text, _UniqueKeysLoader)
     except InvalidRequestError as error:
         raise InvalidRequestError(f"{path}: {error.message}", param=error.param) from error
-    except (json.JSONDecodeError, yaml.YAMLError) as error:
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise InvalidRequestError(f"{path} is neither good YAML nor JSON: {error}") from error
 
 
@@ -53,9 +53,23 @@ def read_value(text: str) -> Any:
         InvalidRequestError: It is not YAML, or an object with a key twice or one that is no text.
     """
     try:
-        return yaml.load(text, Loader=_UniqueKeysLoader)
+        return load_yaml(text, _UniqueKeysLoader)
     except yaml.YAMLError as error:
         raise InvalidRequestError(f"{text!r} is not good YAML") from error
+
+
+def load_yaml(text: str, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> Any:
+    """Read YAML of anybody.
+
+    Raises:
+        yaml.YAMLError: It is none, a value is not what its tag says (``!!int x``), or it is nested too deeply.
+    """
+    try:
+        return yaml.load(text, Loader=loader)
+    except RecursionError as error:
+        raise yaml.YAMLError("it is nested too deeply") from error
+    except (ValueError, LookupError, AttributeError, TypeError) as error:  # of the constructors of tags
+        raise yaml.YAMLError(f"a value is not what its tag or form says ({first_line(error)})") from error
 
 
 class _UniqueKeysLoader(yaml.SafeLoader):

@@ -132,14 +132,15 @@ def _trained_classes(file: LabelledFile) -> list[str]:
     found = in_order(counts)
     if len(found) == 1:
         raise DataError(
-            f"All {records} records of {file.name} have the label {shortened(found[0])}; a classifier needs at least "
+            f"{f'All {records:,} records' if records > 1 else 'The only record'} of {file.name} "
+            f"{'have' if records > 1 else 'has'} the label {shortened(found[0])}; a classifier needs at least "
             "two classes. Add records with other labels.",
             param="training_file",
         )
     if not file.labels.are_classes:
         number = f"more than {MAX_CLASSES}" if len(found) > MAX_CLASSES else str(len(found))
         raise DataError(
-            f"{file.name} has {number} different labels in {records} records, such as {_some_of(list(counts))}: that "
+            f"{file.name} has {number} different labels in {counted(records, 'record')}, such as {_some_of(list(counts))}: that "
             f"is free text, not classes (at most {MAX_CLASSES}, with two records each on average). To learn such "
             "answers, train with task causal_lm on a causal base model; else put the column that holds the classes "
             "under 'label'.",

@@ -224,7 +224,9 @@ def _checked_call(call: Any, field: str) -> dict[str, Any]:
         raise BadMessagesError("bad_tool_call", f"{field} has no 'id', which must be text. Add it.", f"{field}.id")
     if call.get("type", "function") != "function":
         raise BadMessagesError(
-            "bad_tool_call", f"{field}.type is {named(call['type'])}; it must be 'function'.", f"{field}.type"
+            "bad_tool_call",
+            f"{field}.type is {named(call['type'])}; it must be 'function'. Correct it, or leave it out.",
+            f"{field}.type",
         )
     if not isinstance(function.get("name"), str) or not function["name"]:
         raise BadMessagesError("bad_tool_call", f"{field}.function has no 'name'. Add it.", f"{field}.function.name")
@@ -237,7 +239,7 @@ def _checked_call(call: Any, field: str) -> dict[str, Any]:
     if not isinstance(arguments, str) or not _is_json_object(arguments):
         raise BadMessagesError(
             "bad_tool_call",
-            f"{field}.function.arguments is {described(arguments)}; it must be a JSON object written as text.",
+            f"{field}.function.arguments is {described(arguments)}; it must be a JSON object written as text. Correct it, or remove the record.",
             f"{field}.function.arguments",
         )
     return {**call, "type": "function", "function": {**function, "arguments": arguments}}

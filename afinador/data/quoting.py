@@ -7,9 +7,10 @@ they are cut, so that no half of it is left. Contents are told by their kind and
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sized
+from collections.abc import Mapping
 
 from afinador.data.checks.personal_data import masked
+from afinador.figures import counted
 
 __all__ = ["described", "masked", "named", "shortened"]
 
@@ -36,11 +37,11 @@ def described(value: object) -> str:
     if isinstance(value, int | float):
         return repr(value) if _is_short(value) else "a number of many digits"
     if isinstance(value, str):
-        return f"a text of {_counted(value, 'character')}"
+        return f"a text of {counted(len(value), 'character')}"
     if isinstance(value, list | tuple):
-        return f"a list of {_counted(value, 'value')}"
+        return f"a list of {counted(len(value), 'value')}"
     if isinstance(value, Mapping):
-        return f"an object of {_counted(value, 'field')}"
+        return f"an object of {counted(len(value), 'field')}"
     return f"a value of the type {type(value).__name__}"
 
 
@@ -53,7 +54,3 @@ def _is_short(number: float) -> bool:
     if isinstance(number, int):
         return abs(number) < 10**CHARACTERS_OF_NUMBER
     return len(repr(number)) <= CHARACTERS_OF_NUMBER + 2
-
-
-def _counted(value: Sized, noun: str) -> str:
-    return f"{len(value)} {noun}{'s' if len(value) != 1 else ''}"

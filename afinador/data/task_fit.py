@@ -53,7 +53,7 @@ def _with_classes(found: Sequence[tuple[str, Mapping[str, Any]]], task: Task | N
     doubt = next((fault["message"] for fault in reports[0]["warnings"] if fault["code"] == ONE_LABEL), None)
     if task is None:
         if doubt is not None:
-            remedy = "Add records with other labels; a causal model may learn to write this one (task causal_lm)."
+            remedy = "A causal model may learn to write this one (task causal_lm)."
             reports[0] = _refused(reports[0], ONE_LABEL, f"{doubt} {remedy}")
         return reports
     files = [LabelledFile.from_report(name, report) for name, report in found]

@@ -37,6 +37,7 @@ from afinador.data.shapes import (
 )
 from afinador.data.verdicts import Report
 from afinador.errors import DataError, nearest
+from afinador.figures import counted
 from afinador.schemas.dataset_formats import STORED_ONLY
 
 if TYPE_CHECKING:
@@ -224,7 +225,7 @@ def compare_files(training: Report, validation: Report, name: str, task: Task | 
     for label, count in validation.labels.counts.items():
         if label not in known:
             said = (
-                f"The label {some_of([label])} occurs {count} time{'s' if count != 1 else ''} and never in {name}: no "
+                f"The label {some_of([label])} occurs {counted(count, 'time')} and never in {name}: no "
                 f"classifier can answer with it. {remedy}"
             )
             validation.add_error(Problem("unknown_label", said, field="label"))
@@ -273,7 +274,7 @@ def load_examples(path: Path, format: Format, reading: DatasetReading | None = N
             raise DataError(f"{path.name}: {example.message}", problems=[example.message])
         yield example
     if example is None:
-        raise DataError(f"{path.name} holds no records.")
+        raise DataError(f"{path.name} holds no records. Upload a file with at least one.")
 
 
 def _with_shape(
@@ -306,7 +307,7 @@ def _columns(path: Path, reading: DatasetReading | None) -> list[str]:
 
 
 def _unknown_shape(name: str) -> Problem:
-    said = f"shape is declared as {shortened(name)}; known are: {', '.join(SHAPES)}.{nearest(name, SHAPES)}"
+    said = f"shape is declared as {shortened(name)}; known are: {', '.join(SHAPES)}.{nearest(name, SHAPES)} Declare one of these, or none."
     return Problem("unknown_shape", said)
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from afinador.config.documents import load_yaml
+
 _TERMS = re.compile(r"(LICEN[SC]E|NOTICE|USE_POLICY)(\.(md|txt))?", re.IGNORECASE)
 _BEGINNING_CHARACTERS = 2000
 _TEXTS = {
@@ -54,7 +56,7 @@ def _of_card(card: Path) -> str | None:
     if len(parts) < 3 or parts[0].strip():
         return None
     try:
-        front_matter = yaml.safe_load(parts[1])
+        front_matter = load_yaml(parts[1])
     except yaml.YAMLError:
         return None  # a card that nobody can read says nothing about the license
     if not isinstance(front_matter, dict):

@@ -15,6 +15,7 @@ from afinador.config.spec import FineTuningSpec
 from afinador.data.tokens.batching import pad_id_of
 from afinador.evals.classification import HeldOutTexts, classify, comparison_of_classes
 from afinador.evals.compare import HeldOut, assess, comparison, questions_of
+from afinador.figures import counted
 from afinador.models.loading import Precision
 from afinador.models.publishing import is_adapted
 from afinador.models.weights import described_weights
@@ -131,7 +132,7 @@ def _computing_as_trained(subject: Subject) -> torch.autocast:
 
 def _sentence(base: dict[str, Any], tuned: dict[str, Any]) -> str:
     loss = f"loss {base['loss']:.4f} → {tuned['loss']:.4f}"
-    on = f"Base against tuned on {tuned['examples']} held-out example{'s' if tuned['examples'] != 1 else ''}"
+    on = f"Base against tuned on {counted(tuned['examples'], 'held-out example')}"
     if "macro_f1" in tuned:
         untrained = " (its head is untrained)" if base["head"] == "untrained" else ""
         found = f"accuracy {base['accuracy']:.1%} → {tuned['accuracy']:.1%}"

@@ -15,6 +15,7 @@ from typing import Any
 from afinador.config.spec import FineTuningSpec
 from afinador.data.tokens.classified import TEXT_AS_IT_IS
 from afinador.data.tokens.tokenisation import CutCounts, TokenisedExample
+from afinador.figures import counted
 from afinador.models.families import pretrained_model_of
 from afinador.models.publishing import cast_weights
 from afinador.models.weights import described_weights
@@ -103,7 +104,7 @@ def _describe_data(data: Data, held_out: Data | None, max_length: int, run_dir: 
     run_dir.log_event(
         "message",
         "info",
-        f"{_examples(data, max_length)}, {tokens:,} tokens, to learn from{held}; template: {data.template}.",
+        f"{_examples(data, max_length)}, {counted(tokens, 'token')}, to learn from{held}; template: {data.template}.",
         examples=data.summary.examples,
         pieces=len(data.tokenised),
         tokens=tokens,
@@ -119,12 +120,12 @@ def _cut(data: Data, what: str, max_length: int) -> str:
     cuts = data.cuts
     said = f"{cuts.records} of {data.summary.examples} {what} are longer than {max_length} tokens"
     if data.template == TEXT_AS_IT_IS:
-        return f"{said} and lose their end ({_counted(cuts.end_tokens, 'token')}). {_REMEDY}"
+        return f"{said} and lose their end ({counted(cuts.end_tokens, 'token')}). {_REMEDY}"
     parts = []
     if cuts.prompts:
-        parts.append(f"{cuts.prompts} lose the start of their prompt ({_counted(cuts.prompt_tokens, 'token')})")
+        parts.append(f"{cuts.prompts} lose the start of their prompt ({counted(cuts.prompt_tokens, 'token')})")
     if cuts.ends:
-        parts.append(f"{cuts.ends} the end of their answer too ({_counted(cuts.end_tokens, 'token')})")
+        parts.append(f"{cuts.ends} the end of their answer too ({counted(cuts.end_tokens, 'token')})")
     return f"{said}: {', '.join(parts)}. {_REMEDY}"
 
 
@@ -134,14 +135,10 @@ def _figures_of(cuts: CutCounts, max_length: int) -> dict[str, Any]:
 
 
 def _examples(data: Data, max_length: int) -> str:
-    said = _counted(data.summary.examples, "text" if data.summary.kind == "text" else "example")
+    said = counted(data.summary.examples, "text" if data.summary.kind == "text" else "example")
     if len(data.tokenised) == data.summary.examples:
         return said
-    return f"{said} cut into {_counted(len(data.tokenised), 'piece')} of at most {max_length} tokens"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' if number != 1 else ''}"
+    return f"{said} cut into {counted(len(data.tokenised), 'piece')} of at most {max_length} tokens"
 
 
 def _train(

@@ -74,7 +74,7 @@ def test_records_that_the_base_model_cannot_be_told_end_the_job_before_a_device_
     messages = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
     rows = [{"messages": messages}, {"messages": messages, "tools": [tool]}]
     train_on(attempt, memory, "".join(f"{json.dumps(row)}\n" for row in rows))
-    with pytest.raises(DataError, match=r"1 of 2 records cannot be used: Record at line 2 uses tools"):
+    with pytest.raises(DataError, match=r"^train\.jsonl: 1 of 2 records cannot be used: Record at line 2 uses"):
         validate_dataset.fn(attempt)
     assert "cannot be trained on" in (attempt.run.path / "dataset.html").read_text()
 

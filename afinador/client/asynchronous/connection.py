@@ -20,6 +20,7 @@ from afinador.client.asynchronous import waiting
 from afinador.client.calls import Call
 from afinador.client.sending import Progress
 from afinador.errors import InvalidRequestError, ServiceUnavailableError, StorageError
+from afinador.figures import counted
 from afinador.packing import pack_folder
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class AsyncConnection:
             document = None
         if not isinstance(document, dict):
             raise ServiceUnavailableError(
-                f"{answer.url} answered {len(body)} bytes that are no JSON object; is this an Afinador service?"
+                f"{answer.url} answered {counted(len(body), 'byte')}, and no JSON object; is this an Afinador service?"
             )
         return document
 

@@ -13,6 +13,7 @@ from afinador.data.labels import LabelCounts
 from afinador.data.quoting import shortened
 from afinador.data.records import Problem
 from afinador.data.shapes import SHAPES, Shape
+from afinador.figures import counted
 
 FEW_RECORDS = 10
 SMALL_RECORDS = 100
@@ -29,26 +30,34 @@ ONE_LABEL = "one_label"
 def doubts_about_all(shape: Shape | None, found: Findings) -> Iterator[Problem]:
     """Yield the warnings about a file."""
     if 0 < found.usable < FEW_RECORDS and found.characters < FEW_CHARACTERS:
-        said = f"Usable records: only {found.usable}; a model learns little from fewer than {FEW_RECORDS}."
+        said = f"Usable records: only {found.usable}; a model learns little from fewer than {FEW_RECORDS}. Add more."
         yield Problem("few_records", said)
     if found.ignored:
         names = ", ".join(shortened(name) for name in list(found.ignored)[:NAMES_TOLD])
         used = ", ".join(repr(name) for name in SHAPES[shape]) if shape else "none"
         said = f"Fields that are not used: {names}. Used: {used}."
-        if shape == "text":
-            said += " If one of them is the answer to be learnt, name it 'label'."
-        if any(name.startswith("messages[].") for name in found.ignored):
-            said += " Those of messages are given to the chat template, which seldom reads them."
-        if any(name.startswith(("messages[].", "conversations[].")) for name in found.ignored):
-            said += ' An answer that shall not be learnt has "weight": 0.'
-        yield Problem("ignored_fields", said)
+        yield Problem("ignored_fields", said + _remedy_of_ignored(shape, list(found.ignored)))
     if found.text_lines >= LINES_OF_LONG_DOCUMENTS * max(found.usable, 1):
-        said = f"{found.usable} record{'s' if found.usable != 1 else ''} of {found.text_lines} lines: documents are parted by blank lines."
+        said = f"{counted(found.usable, 'record')} of {counted(found.text_lines, 'line')}: documents are parted by blank lines."
         yield Problem(
             "long_documents", f"{said} If each line is a record, declare it: --text-unit lines, or reading.text_unit."
         )
     if shape == "text_label":
         yield from _doubts_about_labels(found.labels, found.label_types)
+
+
+def _remedy_of_ignored(shape: Shape | None, names: list[str]) -> str:
+    of_turns = [name for name in names if name.startswith(("messages[].", "conversations[]."))]
+    said = ""
+    if shape == "text":
+        said += " If one of them is the answer to be learnt, name it 'label'."
+    elif len(of_turns) < len(names):
+        said += " Name by a mapping what of them is to be learnt (option --mapping, or reading.mapping)."
+    if any(name.startswith("messages[].") for name in of_turns):
+        said += " Those of messages are given to the chat template, which seldom reads them."
+    if of_turns:
+        said += ' Write into the text of a turn what is to be learnt of it; an answer that shall not be learnt has "weight": 0.'
+    return said
 
 
 def notes_about_all(found: Findings, file_bytes: int, repetitions: Repetitions | None) -> Iterator[Problem]:
@@ -107,16 +116,20 @@ def _doubts_about_labels(labels: LabelCounts, types: set[str]) -> Iterator[Probl
     counts = labels.counts
     if len(types) > 1 or "float" in types:
         what = "Labels are fractions" if "float" in types else "Labels are of several types"
-        yield Problem("label_types", f"{what}; each is learnt as the text that it is written as.", field="label")
+        yield Problem(
+            "label_types",
+            f"{what}; each is learnt as the text that it is written as. Write all as texts, if they are names of classes.",
+            field="label",
+        )
     if len(counts) == 1 and labels.records > 1:
-        said = f"All records have the same label ({shortened(min(counts))}): there is nothing to tell apart."
+        said = f"All records have the same label ({shortened(min(counts))}): there is nothing to tell apart. Add records with other labels."
         yield Problem(ONE_LABEL, said, field="label")
     if not labels.are_classes:
         return
     missing = [label for label in counts if label in MISSING]
     if 0 < len(missing) < len(counts):  # all of them are words of their own
         records = sum(counts[label] for label in missing)
-        said = f"Labels that programs write where a value is missing: {_some_of(missing)}, in {records} record{'s' if records != 1 else ''}."
+        said = f"Labels that programs write where a value is missing: {_some_of(missing)}, in {counted(records, 'record')}."
         yield Problem("missing_value", f"{said} Remove these records, unless it is a class.", field="label")
     yield from _alike(counts)
     once = [label for label, count in counts.items() if count == 1]

@@ -115,10 +115,10 @@ class Judge:
             if not self.finds_repetitions:  # running text
                 findings.text_lines += example.text.count("\n") + 1
         if example.prompt is not None and is_blank(example.prompt):
-            said = f"{record.place}: the prompt is empty; the answer is learnt without a question."
+            said = f"{record.place}: the prompt is empty; the answer is learnt without a question. Write it, or remove the record."
             add(Problem("empty_prompt", said, record.line, "prompt"))
         if self.shape != "text" and characters > LONG_RECORD_CHARACTERS:
-            said = f"{record.place} has {characters} characters. What is longer than max_length tokens will be cut."
+            said = f"{record.place} has {characters} characters. What is longer than max_length tokens will be cut. Split it, if all of it is to be learnt."
             add(Problem("long_record", said, record.line))
         learnt = answers_of(record, self.shape) if self.shape not in (None, "text_label") else ()
         for problem in chain(

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from afinador.config.documents import load_yaml
 from afinador.data.files.splits import choose_split
 from afinador.errors import DataError, nearest
 
@@ -52,8 +53,8 @@ class DataCard:
         """Read the text of a card, as ``read`` does."""
         found = _FRONT_MATTER.match(text)
         try:
-            front = yaml.load(found[1], Loader=_WithoutAliases) if found else None
-        except (yaml.YAMLError, RecursionError, ValueError):
+            front = load_yaml(found[1], _WithoutAliases) if found else None
+        except yaml.YAMLError:
             front = None
         if not isinstance(front, dict):
             return cls()
@@ -93,7 +94,7 @@ class DataCard:
         if not files:
             raise DataError(
                 f"The README.md of the data set says that the split {chosen!r} is in {', '.join(splits[chosen])}; no such "
-                "file is there."
+                "file is there. Add it, or correct the README.md."
             )
         return files
 

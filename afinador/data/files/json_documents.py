@@ -14,6 +14,7 @@ from afinador.data.files.detection import ENCODING_REMEDY, encoding_of
 from afinador.data.files.json_values import BrokenJSONError, Decoder
 from afinador.data.quoting import described, shortened
 from afinador.data.records import Encoding, Problem, Record
+from afinador.figures import counted
 
 LONGEST_VALUE_CHARACTERS = 64 * 2**20
 """A record, or another value of the document's object, may not be longer."""
@@ -52,7 +53,7 @@ def as_record(value: Any, number: int, unit: Any) -> Record | Problem:
     """Return a decoded value as a record, or the problem that it is no object."""
     if isinstance(value, dict):
         return Record(number, value, unit)
-    message = f'{unit} {number} is {described(value)}, but must be an object such as {{"text": …, "label": …}}.'
+    message = f'{unit} {number} is {described(value)}, but must be an object such as {{"text": …, "label": …}}. Correct it, or remove it.'
     return Problem("not_an_object", message, number)
 
 
@@ -65,14 +66,14 @@ class _StopReading(Exception):
 
 
 class _Text:
-    """A window on a text file, moved forward value by value; ``line`` is that of its beginning."""
+    """A window on a text file, moved forward value by value; lines are counted up to the last place that was asked for."""
 
     def __init__(self, path: Path, codec: str) -> None:
         self._file = open_unpacked(path)
         self._decoder = codecs.getincrementaldecoder(codec)()
         self._values = Decoder()
         self._buffer, self._position = "", 0
-        self._lines_before, self._is_at_end = 1, False
+        self._line, self._counted, self._is_at_end = 1, 0, False
 
     def __enter__(self) -> _Text:
         return self
@@ -107,11 +108,12 @@ class _Text:
         """Go on by a character."""
         self._position += 1
 
-    def value(self, what: str) -> Any:
+    def value(self, what: str, key: str = "") -> Any:
         """Return the JSON value that comes next, and go behind it.
 
         Args:
             what: Names it at the beginning of a sentence.
+            key: What is shown in it in the place of ``{}``.
 
         Raises:
             _StopReading: It is none, or too long.
@@ -126,22 +128,27 @@ class _Text:
             except BrokenJSONError as error:
                 if not (error.may_go_on and self._more()):
                     line = self._line_of(error.position)
-                    problem = Problem("json_syntax", f"{what}line {line}, is no JSON: {error}", line)
+                    named = what.format(shortened(key))
+                    problem = Problem("json_syntax", f"{named}line {line}, is no JSON: {error}", line)
                     raise _StopReading(problem) from error
             if len(self._buffer) - self._position > LONGEST_VALUE_CHARACTERS:
                 longest = LONGEST_VALUE_CHARACTERS // 2**20
-                message = f"{what}line {self.line}, is no JSON, or longer than {longest} MiB, the most that is read."
+                message = f"{what.format(shortened(key))}line {self.line}, is no JSON, or longer than {longest} MiB, the most that is read. Correct it, or split it."
                 raise _StopReading(Problem("json_syntax", message, self.line))
 
     def _line_of(self, position: int) -> int:
-        return self._lines_before + self._buffer.count("\n", 0, position)
+        if position < self._counted:
+            return self._line - self._buffer.count("\n", position, self._counted)
+        self._line += self._buffer.count("\n", self._counted, position)
+        self._counted = position
+        return self._line
 
     def _more(self) -> bool:
         """Widen the window, to twice its size if all of it is needed; False at the end of the file."""
         if self._is_at_end:
             return False
-        self._lines_before = self.line
-        self._buffer, self._position = self._buffer[self._position :], 0
+        self._line_of(self._position)
+        self._buffer, self._counted, self._position = self._buffer[self._position :], 0, 0
         raw = self._file.read(max(_FIRST_CHUNK_BYTES, len(self._buffer)))
         self._is_at_end = not raw
         try:
@@ -186,8 +193,8 @@ def _object_or_value(text: _Text) -> Iterator[Record | Problem]:
             if objects := sum(isinstance(each, Record) for each in _array(text)):
                 elsewhere.append(_elsewhere(key, objects, line_of_key))
         else:
-            text.value(f"The value of {shortened(key)}, ")
-        closed = _closed(text, "}", f"the object is missing after {shortened(key)}")
+            text.value("The value of {}, ", key)
+        closed = _closed(text, "}", "the object is missing after {}", key)
     if has_records:
         yield from elsewhere
     else:
@@ -197,7 +204,7 @@ def _object_or_value(text: _Text) -> Iterator[Record | Problem]:
 
 def _elsewhere(key: str, objects: int, line: int) -> Problem:
     message = (
-        f"Line {line}: {shortened(key)} holds {objects} object{'s' if objects != 1 else ''}, which would be lost: read are "
+        f"Line {line}: {shortened(key)} holds {counted(objects, 'object')}, which would be lost: read are "
         "those below 'data' alone. Put each array into a file of its own, or all records into one."
     )
     return Problem("records_elsewhere", message, line)
@@ -213,12 +220,19 @@ def _opened(text: _Text, end: str) -> bool:
     return is_empty
 
 
-def _closed(text: _Text, end: str, what: str) -> bool:
-    """Go behind the comma or the end that follows a value, and tell whether it was the end."""
+def _closed(text: _Text, end: str, what: str, key: str = "") -> bool:
+    """Go behind the comma or the end that follows a value, and tell whether it was the end.
+
+    Args:
+        text: Stands behind the value.
+        end: Closes what it is in.
+        what: Is said where neither follows.
+        key: As in ``_Text.value``.
+    """
     text.skip_white_space()
     following = text.next_character()
     if following not in (",", end):
-        message = f"Line {text.line}: a comma or the closing {end} of {what}. Add it."
+        message = f"Line {text.line}: a comma or the closing {end} of {what.format(shortened(key))}. Add it."
         raise _StopReading(Problem("json_syntax", message, text.line))
     text.skip()
     text.skip_white_space()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from afinador.config.operator import read_operator_config
+from afinador.data.files.compressed import MAX_UNPACKED_BYTES
 from afinador.data.quoting import described, masked
 from afinador.data.records import Problem, Record
 from afinador.errors import DataError, InvalidRequestError
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from afinador.schemas.datasets import DatasetReading
 
 logger = logging.getLogger(__name__)
+
+LEAST_BYTES = 64
+"""So many a record counts at least, so that one who gives nothing for ever comes to an end, too."""
 
 
 def require_allowed_loader(reading: DatasetReading | None, modules: Sequence[str]) -> None:
@@ -72,35 +76,47 @@ def read_with_loader(path: Path, reading: DatasetReading | None) -> Iterator[Rec
         for found in records_of_loader(load, path, reading.loader):
             yield found
             number += 1
-    except Exception as error:  # whatever an operator's function raises is a fault of the data, or of the function
+    except (Exception, SystemExit) as error:  # whatever it raises is a fault of the data, or of the function
         said = f"The loader {reading.loader} failed after record {number}: {_kept_back(error)}."
-        yield Problem("loader_failed", said)
+        yield Problem("loader_failed", f"{said} Correct what it reads, or the loader.")
 
 
 def records_of_loader(load: Callable[[Path], Any], path: Path, name: str) -> Iterator[Record | Problem]:
-    """Yield what a loader of a name yields for a path, each dictionary a record; whatever it raises comes through."""
+    """Yield what a loader of a name yields for a path, each dictionary a record; whatever it raises comes through.
+
+    One that does not end is cut off with a problem.
+    """
     rows = load(path)
     if isinstance(rows, str | bytes | Mapping) or not isinstance(rows, Iterable):
         said = f"The loader {name} gave {described(rows)}, but must give dictionaries, one a record: yield them, or return a list."
         yield Problem("loader_failed", said)
         return
+    given = 0
     for number, row in enumerate(rows, start=1):
-        if isinstance(row, Mapping):
-            yield _record(number, dict(row))
-        else:
-            said = f"Record {number} of the loader is {described(row)}, but must be a dictionary. Correct the loader."
-            yield Problem("not_an_object", said, number)
+        size, found = _record(number, row)
+        given += max(size, LEAST_BYTES)
+        if given > MAX_UNPACKED_BYTES:
+            most = f"{MAX_UNPACKED_BYTES / 2**30:.0f} GiB"
+            said = f"The loader {name} gives more than {most}, the most that one may, up to record {number}. Let it end before."
+            yield Problem("loader_failed", said)
+            return
+        yield found
 
 
-def _record(number: int, fields: dict[str, Any]) -> Record | Problem:
+def _record(number: int, row: Any) -> tuple[int, Record | Problem]:
+    """Return how many bytes a row has as JSON, 0 where that cannot be told, and the record."""
+    if not isinstance(row, Mapping):
+        said = f"Record {number} of the loader is {described(row)}, but must be a dictionary. Correct the loader."
+        return 0, Problem("not_an_object", said, number)
+    fields = dict(row)
     try:
-        json.dumps(fields, ensure_ascii=False, default=repr).encode()
+        size = len(json.dumps(fields, ensure_ascii=False, default=repr).encode())
         if not _has_texts_as_keys(fields):
             raise TypeError
     except (UnicodeEncodeError, RecursionError, ValueError, TypeError):
         said = "half a surrogate pair, an object that holds itself, or a key that is no text"
-        return Problem("json_syntax", f"Record {number} of the loader holds {said}. Correct the loader.", number)
-    return Record(number, fields, "Record")
+        return 0, Problem("json_syntax", f"Record {number} of the loader holds {said}. Correct the loader.", number)
+    return size, Record(number, fields, "Record")
 
 
 def _has_texts_as_keys(value: Any) -> bool:
@@ -109,7 +125,7 @@ def _has_texts_as_keys(value: Any) -> bool:
     return not isinstance(value, list | tuple) or all(map(_has_texts_as_keys, value))
 
 
-def _kept_back(error: Exception) -> str:
+def _kept_back(error: BaseException) -> str:
     """Return type and place of an error, and log what it says: that is for the operator, and may quote records."""
     logger.warning("A loader failed: %s", masked("".join(traceback.format_exception(error))))
     frame = traceback.extract_tb(error.__traceback__)[-1]

@@ -30,7 +30,9 @@ def read_saved_dataset(folder: Path, split: str | None = None) -> Iterator[Recor
             "datasets.load_dataset(NAME).save_to_disk(FOLDER) first."
         )
     if not is_saved_dataset(folder):
-        raise DataError(f"{folder} holds no data set that datasets.save_to_disk has written.")
+        raise DataError(
+            f"{folder} holds no data set that datasets.save_to_disk has written. Name the folder that it wrote."
+        )
     number = 0
     for path, labels in shards_of(folder, split):
         for record in read_arrow(path, labels, number + 1):

@@ -103,7 +103,7 @@ def _opened(what: str, path: Path) -> Iterator[tuple[pyarrow.Schema, Iterable[py
 def _require_columns(schema: pyarrow.Schema) -> None:
     counted = Counter(schema.names)
     if len(counted) > MOST_COLUMNS:
-        raise DataError(f"It has {len(counted)} columns; at most {MOST_COLUMNS} are read.")
+        raise DataError(f"It has {len(counted)} columns; at most {MOST_COLUMNS} are read. Remove some.")
     twice = next((name for name, count in counted.items() if count > 1), None)
     if twice is not None:
         raise DataError(f"Two columns are named {shortened(twice)}. Rename or remove one of them.")

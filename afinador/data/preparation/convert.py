@@ -17,7 +17,7 @@ from afinador.data.shapes import (
     require_convertible,
     shape_of,
 )
-from afinador.errors import DataError
+from afinador.errors import DataError, InvalidRequestError
 
 _TARGETS = [name for name, shape in SHAPES.items() if shape.from_messages is not None]
 
@@ -33,7 +33,10 @@ def _make(settings: Settings, means: Means) -> Work:
     def work(rows: Iterator[Row], tally: Tally) -> Iterator[Row]:
         for row in rows:
             shape = declared or _shape_of(row.record)
-            made = converted(row.record, shape, target, flatten=flatten)
+            try:
+                made = converted(row.record, shape, target, flatten=flatten)
+            except InvalidRequestError as error:  # of this shape, which no declaration tells
+                raise DataError(f"{row.record.place}: {error.message} Correct it, or remove the record.") from error
             tally.changed += made.record is not row.record
             for name in made.otherwise:
                 tally.counts[f"{name}_otherwise"] = tally.counts.get(f"{name}_otherwise", 0) + 1

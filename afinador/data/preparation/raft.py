@@ -18,6 +18,7 @@ from afinador.data.preparation.spool import Spool
 from afinador.data.preparation.texts import value_of
 from afinador.data.records import Record
 from afinador.errors import DataError, InvalidRequestError
+from afinador.figures import counted
 
 QUESTIONS_AT_ONCE = 256
 MOST_CHARACTERS = 32_000_000
@@ -51,8 +52,8 @@ def _make(settings: Settings, means: Means) -> Work:
                     documents.add(_text(each, other_field))
             if len(documents.texts) <= count:
                 raise DataError(
-                    f"{settings.place}: there are {len(documents.texts)} documents, too few for {count} distractors beside "
-                    "the one that answers. Ask for fewer, or name a data set with more of them as 'documents'."
+                    f"{settings.place}: of documents there are {len(documents.texts)}, too few for {counted(count, 'distractor')} "
+                    "beside the one that answers. Ask for fewer, or name a data set with more of them as 'documents'."
                 )
             ranking, waiting = Ranking(list(documents.texts)), iter(spool)
             while batch := list(islice(waiting, QUESTIONS_AT_ONCE)):

@@ -105,13 +105,17 @@ def run_to_file(
         DataError: Something cannot be read, a record does not fit a step or the format, or none is left.
         StorageError: A file cannot be written.
     """
-    with Passage(found, name, pipeline, processes, progress=progress, watch=watch) as passage:
-        if pipeline.parts:
-            files = _write_parts(passage.rows(), pipeline.parts, target, format)
-        elif format == "jsonl":
-            files = [_written(write_lines(passage.lines(), target), target, None)]
-        else:
-            files = [_written(write_records((row.record for row in passage.rows()), target, format), target, None)]
+    try:
+        with Passage(found, name, pipeline, processes, progress=progress, watch=watch) as passage:
+            if pipeline.parts:
+                files = _write_parts(passage.rows(), pipeline.parts, target, format)
+            elif format == "jsonl":
+                files = [_written(write_lines(passage.lines(), target), target, None)]
+            else:
+                files = [_written(write_records((row.record for row in passage.rows()), target, format), target, None)]
+    except (DataError, InvalidRequestError) as error:
+        error.begin_with(name)
+        raise
     return Prepared(name, files, pipeline.tallies, passage.read)
 
 

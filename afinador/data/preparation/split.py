@@ -18,6 +18,7 @@ from afinador.data.preparation.settings import Settings
 from afinador.data.preparation.spool import Spool
 from afinador.data.records import Record
 from afinador.errors import DataError, InvalidRequestError
+from afinador.figures import counted
 
 PARTS = ("train", "validation", "test")
 _TOLERANCE = 1e-6
@@ -105,7 +106,7 @@ def _require_rows(settings: Settings, parts: dict[str, int], rows: int, groups: 
     empty = next((part for part, count in parts.items() if not count), None)
     if rows and empty is not None:
         raise DataError(
-            f"{settings.place}: the part {empty} gets none of {rows} records in {groups} groups. Raise its share, "
+            f"{settings.place}: the part {empty} gets none of {counted(rows, 'record')} in {counted(groups, 'group')}. Raise its share, "
             "leave it out, or group by another field."
         )
 

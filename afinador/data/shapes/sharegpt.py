@@ -81,7 +81,7 @@ def _check_value(turn: dict[str, Any], field: str) -> None:
     if role == "call":
         call = _parsed(value)
         if not isinstance(call, dict) or not isinstance(call.get("name"), str):
-            said = f'{field} is {described(value)}{_why_no_json(value)}; a call is written as {{"name": "…", "arguments": {{…}}}}.'
+            said = f'{field} is {described(value)}{_why_no_json(value)}; a call is written as {{"name": "…", "arguments": {{…}}}}. Correct it, or remove the record.'
             raise BadMessagesError("bad_tool_call", said, field)
     elif role != "reply" and is_blank(value):
         raise BadMessagesError("empty_content", f"{field} is empty. Write the text, or remove the record.", field)

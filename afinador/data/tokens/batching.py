@@ -14,6 +14,7 @@ import torch
 
 from afinador.data.tokens.tokenisation import NOT_TRAINED, TokenisedExample
 from afinador.errors import DataError, ModelError
+from afinador.figures import counted
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -141,8 +142,8 @@ class BatchOrder:
             return
         if sorted(order) != list(range(len(self._lengths))):
             raise DataError(
-                f"The checkpoint was made on {len(order)} examples; the data set gives {len(self._lengths)}. "
-                "A run goes on only with the data that it began with."
+                f"The checkpoint was made on {counted(len(order), 'example')}; the data set gives {len(self._lengths)}. "
+                "A run goes on with the data that it began with alone: give it the same, or start a new one."
             )
         self._current = (steps_done // self.steps_per_epoch, _cut(order, self._batch_size))
 

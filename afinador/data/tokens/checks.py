@@ -193,7 +193,7 @@ class TokenCheck:
             ids = [token for segment in run for token in segment.ids]
             if is_trained and ids and ids[-1] not in self._special_ids:
                 said = f"Record at line {example.line} has an answer after which no end of the answer is learnt."
-                remedy = "The chat template of the base model does not close it; the model may not stop there."
+                remedy = "The chat template of the base model does not close it, and the model may not stop there: correct the template."
                 self._warn("end_not_trained", f"{said} {remedy}", example)
                 return
 

@@ -6,6 +6,8 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
@@ -175,6 +177,39 @@ def test_documents_are_asked_for_as_in_a_job(afinador: Run, folder: Path, tmp_pa
     prompts.write_text("book: {a: 1}\n")
     ran = afinador("validate", "dataset", path, "--base-model", folder, "--prompts", prompts)
     assert ran.code == 2 and "prompts.book" in ran.err and "Traceback" not in ran.err
+
+
+WITHOUT_WHAT_READS_DATA = """
+import sys
+from importlib.machinery import PathFinder
+find = PathFinder.find_spec
+absent = {"accelerate", "datasets", "peft", "psutil", "pyarrow", "safetensors", "tokenizers", "torch", "transformers"}
+PathFinder.find_spec = classmethod(lambda cls, name, *given: None if name.split(".")[0] in absent else find(name, *given))
+from afinador.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_client_that_cannot_read_data_sends_them_to_the_service(
+    online: Run, service: Any, dataset: Path, root: Path
+) -> None:
+    def light(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", WITHOUT_WHAT_READS_DATA, *map(str, words)]
+        known = os.environ | {"PYTHONPATH": str(root)} | environment
+        return subprocess.run(command, env=known, capture_output=True, text=True, timeout=60)
+
+    held_out = dataset.with_name("held-out.jsonl")
+    held_out.write_text('{"text": "Question 3?", "label": "Answer 3."}\nno json\n')
+    words = ("validate", "dataset", dataset, "--validation-dataset", held_out)
+    here, there = online(*words, "--json"), light(*words, "--json")
+    assert there.returncode == here.code == 1, there.stderr
+    told = json.loads(there.stdout)
+    assert told == json.loads(here.out) and told["validation"]["counts"]["json_syntax"] == 1
+    assert json.loads(online("list", "file", "--json").out)["data"] == []  # what was sent is not kept
+    for verb, more in (("validate", ()), ("preview", ("--base-model", "tiny"))):
+        ran = light(verb, "dataset", dataset, *more, AFINADOR_BASE_URL="http://127.0.0.1:9")
+        assert ran.returncode == 1 and ran.stdout == ""
+        assert "afinador up" in ran.stderr and "local data sets" in ran.stderr and "afinador[train]" in ran.stderr
 
 
 def test_the_service_says_the_same_and_keeps_no_file(

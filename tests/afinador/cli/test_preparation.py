@@ -91,6 +91,26 @@ def test_a_bad_pipeline_is_said_in_a_sentence(
     assert ran.code in (1, 2) and said in ran.err and ran.out == ""
 
 
+def test_a_record_that_does_not_fit_is_named_with_its_file(afinador: Run, dataset: Path, pipeline: Path) -> None:
+    for row, steps, said in (
+        ("no json", "[{type: deduplicate}]", "orders.jsonl: Line 13 is no JSON: "),
+        ('{"text": "a"}', "[{type: filter, condition: label == 'a'}]", "orders.jsonl: Line 13 has no field 'label'"),
+        ('{"text": "a"}', "[{type: convert, to: messages}]", "orders.jsonl: Line 13: The shape text cannot become"),
+        ('{"text": "", "label": "a"}', "[{type: convert, to: messages}]", "orders.jsonl: Line 13: 'text' is empty"),
+        (
+            '{"n": 1}',
+            "[{type: convert, to: messages}]",
+            "orders.jsonl: Line 13 has the fields n, which are of no known",
+        ),
+    ):
+        good = dataset.read_text()
+        dataset.write_text(good + row + "\n")
+        pipeline.write_text(steps)
+        ran = afinador("prepare", "dataset", dataset, "--pipeline", pipeline)
+        assert ran.code == 1 and ran.err.startswith(said) and ran.err.count("orders.jsonl") == 1, ran.err
+        dataset.write_text(good)
+
+
 def test_the_data_set_itself_is_not_written_over(afinador: Run, dataset: Path, pipeline: Path) -> None:
     before = dataset.read_bytes()
     ran = afinador("prepare", "dataset", dataset, "--pipeline", pipeline, "--output", dataset)

@@ -319,7 +319,7 @@ def test_groups_and_equal_records_stay_together() -> None:
 
 
 def test_a_part_that_gets_nothing_is_said() -> None:
-    with pytest.raises(DataError, match="the part validation gets none of 3 records in 1 groups"):
+    with pytest.raises(DataError, match=r"the part validation gets none of 3 records in 1 group\."):
         parts_of([ROWS[0]] * 3, {"type": "split"})
 
 
@@ -372,7 +372,7 @@ def test_distractors_are_those_that_look_most_like_the_answer() -> None:
     assert made[0]["distractors"][0] == "The cat sleeps all day."
     assert made[0].keys() == {"id", "question", "oracle", "distractors", "answer"}
     assert all(len(row["distractors"]) == 2 and row["oracle"] not in row["distractors"] for row in made)
-    with pytest.raises(DataError, match="there are 3 documents, too few for 3 distractors"):
+    with pytest.raises(DataError, match="of documents there are 3, too few for 3 distractors"):
         run(rows, {**step, "documents": None, "distractors": 3})
     made = run(rows * 40, {**step, "documents": None, "distractors": 1, "without_oracle": 0.25})
     without = [row for row in made if "oracle" not in row]

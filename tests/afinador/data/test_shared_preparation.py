@@ -118,7 +118,7 @@ def test_steps_that_follow_see_the_rows_in_their_order(rows: Path, started: list
     [
         ('{"text": "one two three", "label": 1, "id": 1} x', "rows.jsonl: Line 429 goes on after its JSON object"),
         # Which takes so long that the errors behind it are met before.
-        (json.dumps({"text": "1 " * 100_000, "id": 1}), "Line 429 has no field 'label'"),
+        (json.dumps({"text": "1 " * 100_000, "id": 1}), "rows.jsonl: Line 429 has no field 'label'"),
     ],
 )
 def test_the_first_error_is_that_of_one_process(
