@@ -159,12 +159,13 @@ class Bands:
 
     def find(self, content: bytes) -> Iterator[tuple[int, int]]:
         """Yield for each band a slot, and the number of the signature that came first with it; 0: this would be the first."""
-        for start in range(0, SIGNATURE_BYTES, self._band_bytes):
-            end = start + self._band_bytes
+        first_with, slots, band_bytes = self._first_with, self._slots, self._band_bytes
+        for start in range(0, SIGNATURE_BYTES, band_bytes):
+            end = start + band_bytes
             band = content[start:end]
-            slot = xxh3_64_intdigest(band, seed=start) % self._slots
-            while (number := self._first_with[slot]) and self._content_of(number)[start:end] != band:
-                slot = (slot + 1) % self._slots
+            slot = xxh3_64_intdigest(band, start) % slots
+            while (number := first_with[slot]) and self._content_of(number)[start:end] != band:
+                slot = (slot + 1) % slots
             yield slot, number
 
     def add(self, number: int, free: list[int]) -> None:
