@@ -76,7 +76,7 @@ class Rows:
             offset, first_line, number = self.offset, 2, 0
             while raw := file.read(BLOCK_BYTES):
                 size, lines, end, closely = len(raw), count_line_feeds(raw), raw, is_searched(number)
-                quotes = _arrays().count_of(quote, raw) if not closely and _arrays() else raw.count(quote)
+                quotes = raw.count(quote) if closely or (arrays := _arrays()) is None else arrays.count_of(quote, raw)
                 while (quotes % 2 or not end.endswith(b"\n")) and (end := file.readline(BLOCK_BYTES)):
                     size, lines, quotes = size + len(end), lines + end.count(b"\n"), quotes + end.count(quote)
                 yield Block(offset, size, first_line, closely)
