@@ -158,22 +158,33 @@ def digests_of(parts: list[str]) -> Digests:
     asked = "\x00".join(asked_of(parts))
     if not asked or asked.isspace():
         asked, answer = answer, ""
-    return digests_of_pair(asked, answer, _encoded(asked), _encoded(answer))
+    return digests_of_pair(_encoded(asked), _encoded(answer), if_short(asked), if_short(answer))
 
 
-def digests_of_pair(asked: str, answer: str, asked_bytes: bytes, answer_bytes: bytes) -> Digests:
-    """Return the digests of a question that is no blank and its answer, which may be empty; both also as UTF-8."""
-    is_short, has_short_answer = len(asked) <= FOLDED_CHARACTERS, len(answer) <= FOLDED_CHARACTERS
-    question = answered = written = 0
-    if is_short and len(words := asked.casefold().split()) > 1:
+def if_short(text: str) -> str | None:
+    """Return a text that is compared without regard to capitals and white space; None of a longer one."""
+    return text if len(text) <= FOLDED_CHARACTERS else None
+
+
+def digests_of_pair(asked: bytes, answer: bytes, short_asked: str | None, short_answer: str | None) -> Digests:
+    """Return the digests of a question that is no blank and its answer, which may be empty.
+
+    Args:
+        asked: The question in UTF-8.
+        answer: The answer in UTF-8.
+        short_asked: The question, as ``if_short`` gives it.
+        short_answer: The same of the answer.
+    """
+    answered = written = 0
+    if short_asked is not None and len(words := short_asked.casefold().split()) > 1:
         question = _hash(_encoded(" ".join(words)))
     else:
-        question = _hash(asked_bytes)
+        question = _hash(asked)
     if answer:
-        folded = _encoded(" ".join(answer.casefold().split())) if has_short_answer else answer_bytes
+        folded = answer if short_answer is None else _encoded(" ".join(short_answer.casefold().split()))
         answered = _hash(folded, _SEED_OF_ANSWERS)
-    if is_short or (answer and has_short_answer):
-        written = _hash(asked_bytes + answer_bytes) & 0xFFFF
+    if short_asked is not None or (answer and short_answer is not None):
+        written = _hash(asked + answer) & 0xFFFF
     return question, answered, written
 
 

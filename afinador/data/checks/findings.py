@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from afinador.data.checks.contents import compared_of, digests_of
+from afinador.data.checks.contents import Digests, compared_of, digests_of
 from afinador.data.checks.near_duplicates import Signature
 from afinador.data.labels import LabelCounts
 from afinador.data.records import Problem
@@ -149,6 +149,14 @@ class Findings:
         self.questions.append(question)
         self.answers.append(answer)
         self.written.append(written)
+
+    def remember_all(self, lines: Sequence[int], digests: Sequence[Digests]) -> None:
+        """Add the digests of some records."""
+        self.lines.extend(lines)
+        for question, answer, written in digests:
+            self.questions.append(question)
+            self.answers.append(answer)
+            self.written.append(written)
 
     def sign(self, parts: list[list[str]]) -> None:
         """Add the signature of the record that was added last, if it has enough words for one.

@@ -30,9 +30,9 @@ class KnownRecords:
         return len(self._first) + len(self._further)
 
     @property
-    def is_full(self) -> bool:
-        """Whether no more are taken."""
-        return len(self._first) + len(self._further) >= RECORDS_COMPARED
+    def room(self) -> int:
+        """How many more are taken."""
+        return RECORDS_COMPARED - len(self._first) - len(self._further)
 
     def add(self, line: int, question: int, answer: int, written: int) -> tuple[int, bool] | int | None:
         """Take a record up, if it is new, and return what ``find`` would have before."""

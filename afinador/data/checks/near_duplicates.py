@@ -42,6 +42,8 @@ SIGNATURE_BYTES = PERMUTATIONS * NUMBER_BYTES
 _LOWER_HALF = int(sys.byteorder == "big")
 _ROWS = 8
 _SEED = 42
+_OTHER_SPACES = [space for space in map(chr, range(0x3001)) if space.isspace() and not space.encode().isspace()]
+"""White space that bytes are not parted at."""
 
 
 class Signature(NamedTuple):
@@ -115,13 +117,20 @@ def _parted(prompt: str) -> tuple[str, str]:
 
 
 def _sketch_of(part: list[str], permutations: int) -> array[int] | None:
-    words = " ".join(part)[:_CHARACTERS_COMPARED].lower().split()
+    words = _words_of(" ".join(part)[:_CHARACTERS_COMPARED].lower())
     if len(words) < FEWEST_WORDS:
         return None
     sketch = RMinHash(permutations, _SEED)
-    sketch.update(list(map("".join, zip(words, words[1:], words[2:], strict=False))))
+    sketch.update(list(map(b"".join, zip(words, words[1:], words[2:], strict=False))))
     halves = memoryview(array("I", sketch.digest())).cast("B").cast("H")
     return array(_NUMBER, halves[_LOWER_HALF::2].tobytes())
+
+
+def _words_of(text: str) -> list[bytes]:
+    """Return the words of a text in UTF-8: bytes are parted, joined and hashed in two thirds of the time."""
+    if any(map(text.__contains__, _OTHER_SPACES)):
+        text = " ".join(text.split())
+    return text.encode("utf-8", "surrogatepass").split()
 
 
 def _of_few_words(part: list[str], width: int) -> array[int]:
@@ -150,12 +159,13 @@ class Bands:
 
     def find(self, content: bytes) -> Iterator[tuple[int, int]]:
         """Yield for each band a slot, and the number of the signature that came first with it; 0: this would be the first."""
-        for start in range(0, SIGNATURE_BYTES, self._band_bytes):
-            end = start + self._band_bytes
+        first_with, slots, band_bytes = self._first_with, self._slots, self._band_bytes
+        for start in range(0, SIGNATURE_BYTES, band_bytes):
+            end = start + band_bytes
             band = content[start:end]
-            slot = xxh3_64_intdigest(band, seed=start) % self._slots
-            while (number := self._first_with[slot]) and self._content_of(number)[start:end] != band:
-                slot = (slot + 1) % self._slots
+            slot = xxh3_64_intdigest(band, start) % slots
+            while (number := first_with[slot]) and self._content_of(number)[start:end] != band:
+                slot = (slot + 1) % slots
             yield slot, number
 
     def add(self, number: int, free: list[int]) -> None:

@@ -1,6 +1,7 @@
 """Rows of a CSV that surely have no fault and no doubt, taken up without making a record of each.
 
-Rows are parted on their bytes, by one pattern. Whatever is not as most rows are is left to those who look at it.
+Rows are parted on their bytes, by one pattern. Whatever is not as most rows are is left to those who look at it. Where
+NumPy is installed, ``row_arrays`` does the same.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from afinador.data.blanks import BLANKS, is_missing, may_be_blank
-from afinador.data.checks.contents import digests_of_pair
+from afinador.data.checks.contents import digests_of_pair, if_short
 from afinador.data.checks.findings import Findings
 from afinador.data.checks.judging import LONG_RECORD_CHARACTERS
 from afinador.data.files.delimited import Dialect
@@ -72,7 +73,7 @@ class PlainRows:
                 raw[position:end].decode()
             if self.is_labelled:
                 found.labels.add(answer)
-            found.remember_digests(line, *digests_of_pair(text, answer, first, second))
+            found.remember_digests(line, *digests_of_pair(first, second, if_short(text), if_short(answer)))
             lengths.append(characters)
             line += 1 if raw.find(b"\n", position, end - 1) < 0 else raw.count(b"\n", position, end)
             position = end

@@ -41,10 +41,10 @@ class Repetitions:
         """Remember the records of the next part of the file; yield a warning for each that there was before."""
         again: set[int] = set()
         columns = (findings.lines, findings.questions, findings.answers, findings.written)
-        known = self._known
+        known, room = self._known, self._known.room
         self.usable += len(findings.lines)
         for place, (line, question, answer, written) in enumerate(zip(*columns, strict=True)):
-            if known.is_full:
+            if place >= room and not known.room:
                 break
             self.compared += 1
             found = known.add(line, question, answer, written)

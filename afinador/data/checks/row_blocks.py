@@ -10,8 +10,11 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
+from types import ModuleType
 
 from afinador.data.blanks import is_missing, may_be_blank
 from afinador.data.checks.characters import may_be_strange_text
@@ -72,10 +75,11 @@ class Rows:
             file.seek(self.offset)
             offset, first_line, number = self.offset, 2, 0
             while raw := file.read(BLOCK_BYTES):
-                size, lines, quotes, end = len(raw), count_line_feeds(raw), raw.count(quote), raw
+                size, lines, end, closely = len(raw), count_line_feeds(raw), raw, is_searched(number)
+                quotes = raw.count(quote) if closely or (arrays := _arrays()) is None else arrays.count_of(quote, raw)
                 while (quotes % 2 or not end.endswith(b"\n")) and (end := file.readline(BLOCK_BYTES)):
                     size, lines, quotes = size + len(end), lines + end.count(b"\n"), quotes + end.count(quote)
-                yield Block(offset, size, first_line, is_searched(number))
+                yield Block(offset, size, first_line, closely)
                 offset, first_line, number = offset + size, first_line + lines, number + 1
 
     def findings(self, block: Block) -> Findings | None:
@@ -100,7 +104,8 @@ class Rows:
         line, position = block.first_line, 0
         is_labelled = self.judge.shape == "text_label"
         if places is not None and not block.closely and 2 <= len(self.header) <= MOST_COLUMNS:
-            position, line = PlainRows(self.dialect, len(self.header), *places, is_labelled).take(raw, line, found)
+            plain_rows = arrays.RowArrays if (arrays := _arrays()) else PlainRows
+            position, line = plain_rows(self.dialect, len(self.header), *places, is_labelled).take(raw, line, found)
             if position:
                 found.ignore(ignored)
         for row, lines in _rows_of(raw[position:], self.dialect, len(self.header)):
@@ -151,6 +156,16 @@ def _rows_of(raw: bytes, dialect: Dialect, columns: int) -> Iterator[tuple[list[
     for row in reader:
         yield row, reader.line_num - lines
         lines = reader.line_num
+
+
+@cache
+def _arrays() -> ModuleType | None:
+    """Return ``row_arrays`` where NumPy is installed; its import is worth it in large files alone."""
+    if find_spec("numpy") is None:
+        return None
+    from afinador.data.checks import row_arrays
+
+    return row_arrays
 
 
 def _has_other_line_ends(raw: bytes) -> bool:

@@ -3,27 +3,43 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as any_of
 
 from afinador.data import validation
-from afinador.data.checks import line_blocks, personal_data, row_blocks
+from afinador.data.checks import line_blocks, near_duplicates, personal_data, row_arrays, row_blocks
 from afinador.data.checks.characters import _BYTES_OF_STRANGE, may_be_strange_text
 from afinador.data.checks.findings import Findings
 from afinador.data.checks.plain_rows import PlainRows
+from afinador.data.checks.row_arrays import RowArrays
+from afinador.data.files.delimited import Dialect
 from afinador.data.validation import validate_dataset
 
 PIECES = [
     b"a", b"b c", b"\xc3\xa1\xc3\xb1", b"\xe2\x80\x9c", b"\xf0\x9f\x98\x80", b"\\", b"\t", b"\v", b"\f", b" ", b"'", b'"', b'""', b",", b";", b"|",
-    b"\n", b"\r\n", b"\r", b"\x85", b"\xc2\x85", b"\xc2\x9b", b"\xe2\x80\xa8", b"\xef\xbb\xbf", b"\xff", b"\xed\xa0\x80", b"\x1b", b"\x7f", b"0",
+    b"\n", b"\r\n", b"\r", b"\x85", b"\xc2\x85", 201 * b"x", 99 * b"\xc3\xb1 ", b"\xe3\x81\x82", b"\xc2\x9b", b"\xe2\x80\xa8", b"\xef\xbb\xbf", b"\xff", b"\xed\xa0\x80", b"\x1b", b"\x7f", b"0",
 ]  # fmt: skip
 PLAIN = [piece for piece in PIECES if not set(piece) & set(b"\"',;|\r\n\xff\xed\x1b\x7f\x9b\xef\x85")]
 # Values that hold nothing, by themselves.
 EMPTY = [b"", b" ", b"NaN", b"null", b"\xe2\x80\x8b", b" \xe2\x81\xa0", b"\xe3\x85\xa4", b"\xe3\x80\x80"]
+# The first and the last characters of each length, and what is near to them and none: too long, surrogates, too high.
+BORDERS_OF_UTF8 = [
+    b"a", b"\x7f", b"\x80", b"\xbf", b"\xc0\x80", b"\xc1\xbf", b"\xc2\x80", b"\xc2", b"\xdf\xbf", b"\xe0\x9f\xbf", b"\xe0\xa0\x80", b"\xe1\x80",
+    b"\xec\xbf\xbf", b"\xed\x9f\xbf", b"\xed\xa0\x80", b"\xef\xbf\xbf", b"\xf0\x8f\xbf\xbf", b"\xf0\x90\x80\x80", b"\xf0\x9f\x98", b"\xf3\x80\x80\x80",
+    b"\xf4\x8f\xbf\xbf", b"\xf4\x90\x80\x80", b"\xf5\x80\x80\x80", b"\xff",
+]  # fmt: skip
+# Good ones first; then what is nothing, and quotes where they should not be.
+VALUES = [
+    b"a", b'"b"', b'"a""b"', b'""""', b'"\n"', b'"\r\n,"', b'"\xc3\xb1,"', b"\xe3\x81\x82", b'"%b"' % (201 * b"x"), b"", b'""', b'" "', b"NaN", b"\xe2\x80\x8b",
+    b'"a"x', b'x"a', b'x"a"', b'"a""', b'"', b'"a" ', b' "a"',
+]  # fmt: skip
 HEADERS = [
     "prompt,completion",
     '"text","label"',
@@ -78,12 +94,17 @@ def told(path: Path, **options: Any) -> dict[str, Any]:
     return {**document, "sketch": report.repetitions.sketch(), "lengths": dict(report.lengths)}
 
 
-def test_plain_rows_are_judged_as_all_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("way", [PlainRows, RowArrays])
+def test_plain_rows_are_judged_as_all_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: type[PlainRows | RowArrays]
+) -> None:
     path = tmp_path / "a.csv"
     taken = []
-    take = PlainRows.take
+    take = way.take
+    if way is PlainRows:
+        monkeypatch.setattr(row_blocks, "_arrays", lambda: None)
 
-    def counted(rows: PlainRows, raw: bytes, line: int, found: Findings) -> tuple[int, int]:
+    def counted(rows: Any, raw: bytes, line: int, found: Findings) -> tuple[int, int]:
         answer = take(rows, raw, line, found)
         taken.append(found.records)
         return answer
@@ -97,15 +118,67 @@ def test_plain_rows_are_judged_as_all_others(tmp_path: Path, monkeypatch: pytest
                 patched.setattr(module, "BLOCK_BYTES", block_bytes)
             for module in (row_blocks, validation):
                 patched.setattr(module, "is_searched", lambda number: False)
-            patched.setattr(PlainRows, "take", counted)
+            patched.setattr(way, "take", counted)
             quick = told(path, processes=1)
-            patched.setattr(PlainRows, "take", lambda rows, raw, line, found: (0, line))
+            patched.setattr(way, "take", lambda rows, raw, line, found: (0, line))
             assert quick == told(path, processes=1)
             patched.setattr(validation, "_divisible", lambda *_: None)
             assert quick == told(path)
 
     check()
     assert sum(taken) > 100
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n"])
+@pytest.mark.parametrize("is_labelled", [False, True])
+@pytest.mark.parametrize("other", [b'"a","b"', b'a,"b"'])
+def test_both_ways_take_up_the_same_rows(line_end: bytes, is_labelled: bool, other: bytes) -> None:
+    few = VALUES[::3]
+    long = [(b"a", 100_001 * b"x"), (50_001 * b"x", 50_000 * b"\xc3\xb1")]
+    taken = set()
+    for values in chain(product(VALUES, repeat=1), product(VALUES, repeat=2), product(few, repeat=3), long):
+        row = b",".join(values)
+        for rows in ([other, row, other, b""], [row, other, b""], [other, row]):
+            raw = line_end.join(rows)
+            told = []
+            for way in (PlainRows, RowArrays):
+                found = Findings()
+                place = way(Dialect(",", '"'), 2, 0, 1, is_labelled).take(raw, 7, found)
+                told.append((place, {**asdict(found), "labels": found.labels.to_json()}))
+            assert told[0] == told[1], raw
+            taken.add(found.records)
+    assert taken == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize("columns, first, second", [(3, 0, 2), (3, 2, 1), (4, 1, 3)])
+def test_both_ways_take_up_the_same_columns(columns: int, first: int, second: int) -> None:
+    for values in product(VALUES[::2], repeat=3):
+        raw = b"".join(b",".join([*row, b'"d"'][:columns]) + b"\n" for row in (values, values[::-1]))
+        told = []
+        for way in (PlainRows, RowArrays):
+            found = Findings()
+            told.append((way(Dialect(",", '"'), columns, first, second, False).take(raw, 7, found), asdict(found)))
+            del told[-1][1]["labels"]
+        assert told[0] == told[1], raw
+
+
+@settings(max_examples=300, deadline=None)
+@given(any_of.lists(any_of.sampled_from(BORDERS_OF_UTF8), max_size=6).map(b"".join), any_of.integers(0, 3))
+def test_bytes_are_utf8_where_they_can_be_decoded(content: bytes, cut: int) -> None:
+    raw = content[cut:] + b"\n"
+    for each in (raw, raw[:-1]):
+        try:
+            characters = len(each.decode())
+        except UnicodeDecodeError:
+            with pytest.raises(UnicodeDecodeError):
+                row_arrays._followers(each, numpy.frombuffer(each, numpy.uint8))
+        else:
+            assert len(each) - row_arrays._followers(each, numpy.frombuffer(each, numpy.uint8)).sum() == characters
+
+
+@given(any_of.text(any_of.sampled_from(["a", "ñ", "漢", *near_duplicates._OTHER_SPACES, *" \t\r\n\v\f\u200b"])))
+def test_words_in_bytes_are_those_of_the_text(text: str) -> None:
+    assert near_duplicates._words_of(text) == [word.encode() for word in text.split()]
 
 
 @pytest.mark.parametrize("count", [0, 3, 1500])
