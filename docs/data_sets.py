@@ -34,7 +34,7 @@ def formats() -> Lines:
     yield f"| Parquet and Arrow | a process of their own with {table_rows.MEMORY_BYTES >> 30} GiB of memory; {table_rows.LONGEST_RECORD_BYTES >> 20} MiB a record |"
     yield f"| what is compressed, an archive, a batch of rows | unpacks to {compressed.MAX_UNPACKED_BYTES >> 30} GiB at most, and to {compressed.MAX_RATIO} times its size (below {compressed.BYTES_WITHOUT_RATIO >> 20} MiB any) |"
     yield f"| what a loader gives | {compressed.MAX_UNPACKED_BYTES >> 30} GiB, as JSON; it is cut off then |"
-    yield f"| files of a folder or an archive | {archives.MOST_FILES}; no links, no devices, no names that lead out of it |"
+    yield f"| files of a folder or an archive | {archives.MOST_FILES}; no devices, no names that lead out of it; of links those to files in a folder |"
     yield f"| templates of a mapping | make {mapping.MOST_CHARACTERS >> 20} Mi characters of a record at most, and {compressed.MAX_RATIO} times as many as a file has (below {compressed.BYTES_WITHOUT_RATIO >> 20} Mi any) |"
     yield f"| one record, with a tokenizer | {MOST_CHARACTERS:,} characters |"
     yield f"| metadata held against a schema | {schema_checks.SECONDS_PER_RECORD:g} s of a processor a record and {schema_checks.SECONDS_PER_FILE:g} s a file, for each process that judges it, and {10**6 / schema_checks.BYTES_PER_SECOND:g} s for each MB of metadata and schemas; {schema_checks.MEMORY_BYTES >> 30} GiB of memory |"

@@ -17,12 +17,11 @@ from afinador.config.spec import BaseModelReference, DataFile, FineTuningSpec, O
 from afinador.config.starting import Start
 from afinador.data.extraction import extraction_of
 from afinador.data.files.formats import FORMATS_BY_EXTENSION, extension_of
-from afinador.data.labels import LabelledFile, classes_of
 from afinador.data.shapes import require_trainable
 from afinador.errors import DataError, InvalidRequestError, NameTakenError
 from afinador.schemas.datasets import DatasetReading
 from afinador.schemas.jobs import JobRequest, Task, TuningMethod
-from registry import events, files, job_bases, job_starts, overlaps
+from registry import class_checks, events, files, job_bases, job_starts, overlaps
 from registry.hub_sources import source_of
 from registry.ids import new_id
 from registry.memory import Memory
@@ -119,7 +118,7 @@ def resolve(
     if start is not None:
         start.require_data(spec.training_file, spec.validation_file)
     if spec.task == "sequence_classification":
-        _check_classes(data_files)
+        class_checks.require_classes(data_files)
         if start is not None:
             job_starts.check_classes(session, start, data_files)
     return spec, data_files
@@ -180,14 +179,6 @@ def _data_file(session: Session, organization: Organization, reference: str | No
             f"{file.filename} ({file.id}) is the result file of a job, not a data set.", param=param
         )
     return file
-
-
-def _check_classes(data_files: list[File]) -> None:
-    """Check the labels of files that have been checked; of all others the run itself does it."""
-    if all(file.status == "processed" and file.report for file in data_files):
-        found = [LabelledFile.from_report(file.filename, file.report or {}) for file in data_files]
-        if all(file.can_be_judged for file in found):
-            classes_of(*found)
 
 
 def _spec(

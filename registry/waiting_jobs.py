@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
-from registry import events, overlaps
+from afinador.errors import DataError
+from registry import class_checks, events, overlaps
 from registry.database import changes
 from registry.hub_sources import source_of
 from registry.job_times import counted
@@ -37,10 +38,23 @@ def settle_job(session: Session, job: Job) -> None:
     ]
     bad = next((file for file in data_files if file.status == "error"), None)
     if bad is not None:
-        _fail(session, job, bad)
+        param = "training_file" if bad.id == job.training_file_id else "validation_file"
+        said = f"The {param.replace('_', ' ')} {bad.filename!r} cannot be used: {bad.status_details}"
+        _fail(session, job, f"invalid_{param}", said, param)
     elif all(file.status == "processed" for file in data_files):
-        _queue(session, job, data_files)
+        _judge(session, job, data_files)
     session.refresh(job)
+
+
+def _judge(session: Session, job: Job, data_files: list[File]) -> None:
+    """Queue a job whose files are good, unless its labels are no classes, which had they been known it was refused for."""
+    try:
+        if job.spec["task"] == "sequence_classification":
+            class_checks.require_classes(data_files)
+    except DataError as error:
+        _fail(session, job, error.code, error.message, error.param)
+        return
+    _queue(session, job, data_files)
 
 
 def _queue(session: Session, job: Job, data_files: list[File]) -> None:
@@ -55,10 +69,8 @@ def _queue(session: Session, job: Job, data_files: list[File]) -> None:
         overlaps.tell(session, job.id, data_files)
 
 
-def _fail(session: Session, job: Job, bad: File) -> None:
-    param = "training_file" if bad.id == job.training_file_id else "validation_file"
-    message = f"The {param.replace('_', ' ')} {bad.filename!r} cannot be used: {bad.status_details}"
-    error = {"code": f"invalid_{param}", "message": message, "param": param}
+def _fail(session: Session, job: Job, code: str, message: str, param: str | None) -> None:
+    error = {"code": code, "message": message, "param": param}
     statement = (
         update(Job)
         .where(Job.id == job.id, Job.status == "validating_files")

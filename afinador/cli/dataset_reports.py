@@ -19,7 +19,7 @@ _COLOURS = {"errors": "red", "warnings": "yellow", "notes": "cyan"}
 
 def show_report(report: DatasetReport, title: str = "") -> None:
     """Write a report to standard output, with that on the held-out file below it."""
-    _show_verdict(f"{title}{report.file}", report)
+    _show_verdict(visible(f"{title}{report.file}"), report)
     if report.tokens:
         render.result(tokens_text(report.tokens))
     for name, counts in (("label", (report.labels or {}).get("counts")), ("type", report.types)):

@@ -31,6 +31,14 @@ KEYS_OF_OTHERS = {
 }
 """Keys that belong to methods and tasks which this version does not train."""
 
+COUNTERPARTS = {
+    "gradient_accumulation_steps": "Give batch_size and micro_batch_size: it is how often the second goes into the first.",
+    "num_train_epochs": "Here it is epochs.",
+    "max_seq_length": "Here it is max_length.",
+    "lora_r": "Here it is lora_rank.",
+}
+"""What keys of other tools are called here."""
+
 ALIASES = {"n_epochs": "epochs", "lr": "learning_rate"}
 MULTIPLIER = "learning_rate_multiplier"
 
@@ -282,6 +290,8 @@ def _check_together(values: Hyperparameters) -> None:
 
 def _belongs(key: str) -> str:
     """Say, with a leading space, what else knows a key: other methods, or the job itself; nothing when none does."""
+    if key in COUNTERPARTS:
+        return f" {COUNTERPARTS[key]}"
     if key in JobRequest.model_fields or key in OTHER_NAMES.values():
         return " It is a field of the job: give it beside the hyperparameters, not among them."
     methods = [method for method, names in DEFAULTS_OF.items() if any(key in _shipped(name) for name in names)]

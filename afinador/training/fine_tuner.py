@@ -172,8 +172,11 @@ class FineTuner:
         except Exception as error:
             from afinador.training.failures import told
 
-            logger.exception("The run failed.")
             failure = told(error, self.spec, self.run_dir.path)
+            # The place in the code helps with what nobody foresaw; of all else the sentence says what is wrong.
+            logger.error(
+                "The run failed: %s", failure.message, exc_info=None if isinstance(error, AfinadorError) else error
+            )
             self.run_dir.log_event("message", "error", failure.message, code=failure.code)
             self._progress.enter("failed")
             self.run_dir.write_result(

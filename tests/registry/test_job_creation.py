@@ -20,7 +20,7 @@ from afinador.errors import (
     UnsupportedModelError,
 )
 from registry import events, files, jobs
-from registry.tables import Job, Organization
+from registry.tables import Event, Job, Organization
 from tests.afinador.models.test_headers import write_safetensors
 
 if TYPE_CHECKING:
@@ -271,6 +271,35 @@ def test_labels_that_are_only_validated_are_refused_before_a_job_is_made(bert: W
     with pytest.raises(DataError, match="1 label that the training file does not have: 'odd', in 1 record") as refusal:
         bert.job(acme, model="bert-base-uncased", training_file="classes", validation_file="valid.jsonl")
     assert refusal.value.param == "validation_file"
+
+
+@pytest.mark.parametrize(
+    ("rows", "held_out", "param", "said"),
+    [
+        ([{"text": "a", "label": "same"}, {"text": "b", "label": "same"}], None, "training_file", "have the label 'same'"),
+        ([{"text": "a", "label": f"Answer {n}"} for n in range(8)], None, "training_file", "8 different labels"),
+        (CLASSES, [*CLASSES, {"text": "x", "label": "odd"}], "validation_file", "does not have: 'odd', in 1 record"),
+    ],
+)  # fmt: skip
+def test_labels_that_turn_out_to_be_no_classes_fail_the_job_that_waited_for_their_check(
+    bert: Workshop, acme: Organization, rows: Any, held_out: Any, param: str, said: str
+) -> None:
+    waiting = [bert.upload(acme, "late.jsonl", rows, checked=False)]
+    named = {}
+    if held_out is not None:
+        waiting.append(bert.upload(acme, "held.jsonl", held_out, checked=False))
+        named = {"validation_file": "held.jsonl"}
+    job = bert.job(acme, model="bert-base-uncased", training_file="late.jsonl", **named)
+    assert job.status == "validating_files"
+    for file in waiting:
+        files.check(bert.memory, file.id)
+    with bert.memory.database.reading() as session:
+        settled = session.get_one(Job, job.id)
+        told = session.query(Event).where(Event.job_id == job.id).order_by(Event.created_at).all()
+    assert (settled.status, settled.error["code"], settled.error["param"]) == ("failed", "invalid_data", param)
+    assert said in settled.error["message"]
+    assert (told[-1].level, told[-1].message) == ("error", settled.error["message"])
+    assert not any("Files validated" in event.message for event in told)
 
 
 def test_documents_without_a_prompt_are_refused_before_a_job_is_made(ready: Workshop, acme: Organization) -> None:

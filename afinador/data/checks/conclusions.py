@@ -115,7 +115,7 @@ def notes_about_two(training: Repetitions, validation: Repetitions, name: str) -
 def _doubts_about_labels(labels: LabelCounts, types: set[str]) -> Iterator[Problem]:
     counts = labels.counts
     if len(types) > 1 or "float" in types:
-        what = "Labels are fractions" if "float" in types else "Labels are of several types"
+        what = "Labels are of several types" if len(types) > 1 else "Labels are fractions"
         yield Problem(
             "label_types",
             f"{what}; each is learnt as the text that it is written as. Write all as texts, if they are names of classes.",

@@ -7,6 +7,7 @@ README.md or by names such as ``train-00000-of-00001.parquet``; or JSON document
 from __future__ import annotations
 
 import io
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -135,14 +136,34 @@ def _is_hidden(name: str) -> bool:
 
 
 def _names_below(root: Path) -> list[str]:
-    names = []
-    for path in root.rglob("*"):
-        name = path.relative_to(root)
-        if path.is_file() and not any(map(_is_hidden, name.parts)):
-            names.append(name.as_posix())
+    """Return the files below a folder; nothing in it is left out but what is hidden.
+
+    A link to a file is that file: caches of the Hugging Face Hub hold nothing else.
+
+    Raises:
+        DataError: There are too many, or something else than files and folders, or a folder that may not be read.
+    """
+    names: list[str] = []
+    for folder, folders, files in os.walk(root, onerror=_refuse):
+        folders[:] = sorted(name for name in folders if not _is_hidden(name))
+        for name in [*folders, *(name for name in files if not _is_hidden(name))]:
+            path = Path(folder, name)
+            if path.is_file():
+                names.append(path.relative_to(root).as_posix())
+            elif path.is_symlink() or not path.is_dir():
+                what = "a link to no file" if path.is_symlink() else "neither a file nor a folder"
+                said = f"The folder holds {shortened(path.relative_to(root).as_posix())}, which is {what}"
+                raise DataError(f"{said}. Put there what it stands for, or leave it out.")
         if len(names) > MOST_FILES:
             raise DataError(f"The folder holds more than {MOST_FILES} files, the most that are read. Join them.")
     return sorted(names)
+
+
+def _refuse(error: OSError) -> None:
+    name = Path(str(error.filename)).name
+    raise DataError(
+        f"The folder {shortened(name)} cannot be read: {error.strerror}. Allow it, or leave the folder out."
+    )
 
 
 def _of_split(names: list[str], split: str | None) -> list[str]:

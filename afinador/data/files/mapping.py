@@ -85,13 +85,18 @@ class _Filling:
         return source
 
     def _filled(self, template: str) -> str:
-        filled, position = [], 0
+        """Fill a template; one in whose places nothing comes is as empty as what it was to hold."""
+        filled, position, came = [], 0, []
         for part in _PARTS.finditer(template):
             filled.append(self._counted(template[position : part.start()]))
             position = part.end()
-            filled.append(self._counted(part[1][0] if part[1] else self._text(part[2].strip())))
+            if part[1]:
+                filled.append(self._counted(part[1][0]))
+            else:
+                came.append(self._counted(self._text(part[2].strip())))
+                filled.append(came[-1])
         filled.append(self._counted(template[position:]))
-        return "".join(filled)
+        return "" if came and not any(map(str.strip, came)) else "".join(filled)
 
     def _text(self, column: str) -> str:
         value = self._value_at(column)

@@ -147,6 +147,16 @@ def test_keys_of_other_methods_say_whose_they_are(key: str, owner: str) -> None:
         resolve(config={key: 8})
 
 
+@pytest.mark.parametrize(
+    ("key", "ours"),
+    [("gradient_accumulation_steps", "batch_size and micro_batch_size"), ("num_train_epochs", "Here it is epochs")],
+)
+def test_keys_of_other_tools_say_what_they_are_called_here(key: str, ours: str) -> None:
+    for fields in ({"config": {key: 8}}, {"hyperparameters": {key: 8}}):
+        with pytest.raises(UnknownFieldError, match=f"{key}' is no hyperparameter .*{ours}"):
+            resolve(**fields)
+
+
 def test_seed_may_stand_in_the_config_too() -> None:
     request = parse_request(BODY | {"config": {"seed": 5}})
     assert (request.seed, resolve_request(request)[2]["seed"]) == (5, "file")

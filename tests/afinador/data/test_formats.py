@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import os
 import re
 import shutil
 import tarfile
@@ -483,6 +484,37 @@ def test_names_that_lead_out_of_an_archive_are_refused(tmp_path: Path, pack: Any
     path.write_bytes(pack({"a.json": b"{}", name: b"{}"}))
     assert "outside of the archive" in problem(path).message
     assert sorted(each.name for each in tmp_path.parent.rglob("out.json")) == []
+
+
+def test_nothing_in_a_folder_is_left_out_in_silence(tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
+    for place in (folder, elsewhere):
+        place.mkdir()
+        (place / "a.jsonl").write_text('{"text": "a"}\n')
+    (folder / "b.jsonl").symlink_to(elsewhere / "a.jsonl")
+    assert validate_dataset(folder, "data").records == 2
+    for name, make, said in (
+        ("more", lambda path: path.symlink_to(elsewhere), "'more', which is a link to no file"),
+        ("gone.jsonl", lambda path: path.symlink_to(tmp_path / "nowhere"), "'gone.jsonl', which is a link to no file"),
+        ("p.jsonl", os.mkfifo, "'p.jsonl', which is neither a file nor a folder"),
+    ):
+        make(folder / name)
+        assert said in problem(folder).message
+        (folder / name).unlink()
+
+
+def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data" / "secret").mkdir(parents=True)
+    (tmp_path / "data" / "a.jsonl").write_text('{"text": "a"}\n')
+    scandir = os.scandir
+
+    def refuse(path: Any) -> Any:  # permissions do not bind root, as whom tests may run
+        if Path(path).name == "secret":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert "The folder 'secret' cannot be read: Permission denied" in problem(tmp_path / "data").message
 
 
 def test_links_in_an_archive_are_refused(tmp_path: Path) -> None:

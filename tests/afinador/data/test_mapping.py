@@ -37,6 +37,17 @@ def test_templates_make_no_more_of_a_file_than_what_is_packed_may_become(monkeyp
     assert len(long) == 999 and all(isinstance(each, Record) for each in long)
 
 
+def test_a_template_in_whose_places_nothing_comes_is_empty(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("q,a,b\nWhy?,So.,x\nHow?, ,\nWho?,,y\n")
+    told = validate_dataset(
+        path, path.name, DatasetReading(mapping={"prompt": "Q: {q}", "completion": "Answer: {a}{b} {{}}"})
+    )
+    assert [(error.code, error.line, error.field) for error in told.errors] == [("empty_field", 3, "completion")]
+    (record,) = mapped(iter([Record(1, {"a": ""})]), {"messages": [{"role": "user", "content": "{{a}} {a}"}]})
+    assert isinstance(record, Record) and record.fields == {"messages": [{"role": "user", "content": ""}]}
+
+
 def test_null_is_a_gap_of_a_template_and_no_text(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     rows = [{"q": None, "a": "b"}, {"q": {"x": None}, "a": "b"}, {"q": "null", "a": "b"}]

@@ -64,7 +64,7 @@ def test_process_is_cancelled_then_runs_to_the_end_then_does_nothing(
     assert run_dir.status()["attempt"] == 2
 
 
-def test_failing_process_leaves_a_reason_and_its_traceback_only_in_the_log(
+def test_failing_process_leaves_a_reason_and_no_place_in_the_code(
     make_spec: MakeSpec, tmp_path: Path, root: Path
 ) -> None:
     run_dir = RunDir(tmp_path / "run")
@@ -76,8 +76,8 @@ def test_failing_process_leaves_a_reason_and_its_traceback_only_in_the_log(
     assert failed.returncode == 1
     assert failed.stderr == f"{error['message']}\n"
     assert repr(spec.base_model.name) in error["message"] and str(tmp_path) not in error["message"]
-    assert "Traceback" in run_dir.log.read_text()
-    for path in run_dir.path.glob("*.json*"):
+    assert f"The run failed: {error['message']}" in run_dir.log.read_text()
+    for path in (run_dir.log, *run_dir.path.glob("*.json*")):
         assert "Traceback" not in path.read_text()
 
 
