@@ -31,13 +31,10 @@ KEYS_OF_OTHERS = {
 }
 """Keys that belong to methods and tasks which this version does not train."""
 
-COUNTERPARTS = {
+COUNTERPARTS = {  # what keys of other tools are called here
     "gradient_accumulation_steps": "Give batch_size and micro_batch_size: it is how often the second goes into the first.",
-    "num_train_epochs": "Here it is epochs.",
-    "max_seq_length": "Here it is max_length.",
-    "lora_r": "Here it is lora_rank.",
-}
-"""What keys of other tools are called here."""
+    "num_train_epochs": "Here it is epochs.", "max_seq_length": "Here it is max_length.", "lora_r": "Here it is lora_rank.",
+}  # fmt: skip
 
 ALIASES = {"n_epochs": "epochs", "lr": "learning_rate"}
 MULTIPLIER = "learning_rate_multiplier"
