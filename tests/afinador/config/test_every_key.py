@@ -57,7 +57,7 @@ KEYS: dict[str, tuple[Any, Any, Any, str, str]] = {
     "deterministic": (False, True, "perhaps", "true or false", f"{TRAINING}/test_every_key.py::test_deterministic_runs_are_equal_to_the_bit"),
     "max_attempts": (3, 2, 11, "from 1 to 10", "tests/registry/test_job_attempts.py::test_dead_attempt_gives_the_job_back_until_its_attempts_are_used_up"),
     "max_skipped_steps": (5, 0, -1, "from 0", f"{TRAINING}/test_skipped_steps.py::test_one_more_ends_the_run_at_the_last_checkpoint"),
-    "orphan_timeout_seconds": (30, 60, 0, "from 1", f"{TRAINING}/test_run_dir.py::test_run_stops_when_its_flow_is_gone_for_too_long"),
+    "orphan_timeout_seconds": (30, 60, 0, "from 1", f"{TRAINING}/test_run_dir.py::test_process_waits_for_its_flow_as_long_as_the_specification_says"),
     "promote_if": (None, "loss < champion", "better", "METRIC < STANDARD", "tests/registry/test_promotion.py::test_condition_decides_who_is_champion"),
     "output_dir": (None, "out", 3, "a string", f"{TRAINING}/test_every_key.py::test_output_dir_is_the_run_directory"),
 }  # fmt: skip

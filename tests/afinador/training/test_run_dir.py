@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,9 @@ import psutil
 import pytest
 
 from afinador.config.hyperparameters import Hyperparameters, resolve_hyperparameters
+from afinador.config.spec import FineTuningSpec
 from afinador.errors import InvalidRequestError, TrainingError
+from afinador.training import run
 from afinador.training.checkpoints import CheckpointDamagedError, complete_checkpoints, save_checkpoint, verify
 from afinador.training.progress import Progress
 from afinador.training.resources import ResourceSampler
@@ -116,6 +120,23 @@ def test_run_stops_when_its_flow_is_gone_for_too_long(run_dir: RunDir) -> None:
     patient.raise_if_asked()
     with pytest.raises(Stopped, match="is gone"):
         impatient.raise_if_asked()
+
+
+def test_process_waits_for_its_flow_as_long_as_the_specification_says(
+    make_spec: Callable[..., FineTuningSpec], run_dir: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_dir.write_spec(make_spec("lora", orphan_timeout_seconds=77))
+    told: dict[str, Any] = {}
+
+    def made(_: RunDir, **given: Any) -> StopSign:
+        told.update(given)
+        raise Stopped("that is all that was to be seen")
+
+    monkeypatch.setattr(run, "StopSign", made)
+    options = Namespace(attempt=3, flow_process=None, stop_after=5)
+    with pytest.raises(Stopped):
+        run._fine_tune(run_dir, options)
+    assert (told["orphan_timeout_seconds"], told["attempt"], told["stop_after"]) == (77, 3, 5)
 
 
 def test_new_process_with_the_old_id_is_another_one(run_dir: RunDir) -> None:
