@@ -201,7 +201,7 @@ class Victim:
     def start_again(self) -> None:
         """Start the supervisor once more on the same home and ports."""
         before = self.stack
-        names = ("AFINADOR_PORT", "AFINADOR_CPU_SLOTS", "PYTHONPATH")
+        names = ("AFINADOR_PORT", "AFINADOR_CPU_SLOTS", "AFINADOR_CONFIG", "PYTHONPATH")
         extra = {name: before.environment[name] for name in names if name in before.environment}
         again = start(before.root, before.home, **extra)
         again.lines[:0] = before.lines  # the keys were told at the first start

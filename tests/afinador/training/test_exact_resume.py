@@ -209,7 +209,7 @@ def test_checkpoint_of_other_data_or_another_model_is_refused(make_spec: MakeSpe
     half.write_text("".join(Path(spec.training_file.path).read_text().splitlines(keepends=True)[:25]))
     less = spec.model_copy(update={"training_file": spec.training_file.model_copy(update={"path": str(half)})})
     run_dir.write_spec(less)
-    with pytest.raises(DataError, match="only with the data that it began with"):
+    with pytest.raises(DataError, match="with the data that it began with alone"):
         FineTuner(less, run_dir).run()
 
 
