@@ -68,7 +68,8 @@ def fill_cache(
         _wait_for(_started(asked.fileno(), said.fileno()), waiting)
         said.seek(0)
         lines = said.read().decode(errors="replace").splitlines()
-    answer = json.loads(lines[-1]) if lines else {"error": {"kind": "ModelError", "message": _ENDED, "param": None}}
+    ended = {"error": {"kind": "ModelError", "message": _ENDED, "param": None}}
+    answer: dict[str, Any] = json.loads(lines[-1]) if lines else ended
     if refused := answer.get("error"):
         kind = DataError if refused["kind"] == "DataError" else ModelError
         raise kind(refused["message"], param=refused["param"])
