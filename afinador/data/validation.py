@@ -177,7 +177,7 @@ def _followed(parts: Iterator[Findings], path: Path, file_bytes: int, progress: 
 def _record_parts(records: Iterator[Record | Problem], judge: Judge) -> Iterator[Findings]:
     """Judge records as they come; a part ends after so many records, or as many characters as a block has bytes."""
     number = 0
-    closely = True
+    closely = is_searched(number)
     findings = Findings()
     characters = 0
     for found in records:

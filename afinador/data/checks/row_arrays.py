@@ -15,6 +15,7 @@ from afinador.data.blanks import BLANKS, LONGEST_MISSING, MISSING, may_be_blank
 from afinador.data.checks.contents import FOLDED_CHARACTERS, digests_of_pair
 from afinador.data.checks.findings import Findings
 from afinador.data.checks.judging import LONG_RECORD_CHARACTERS
+from afinador.data.checks.plain_rows import PlainRows
 from afinador.data.files.delimited import Dialect
 
 Bytes = NDArray[numpy.uint8]
@@ -149,28 +150,11 @@ class _Values(NamedTuple):
         ]
 
 
-@dataclass(frozen=True)
-class RowArrays:
-    """What tells the plain rows of a CSV; see ``plain_rows.PlainRows``."""
-
-    dialect: Dialect
-    columns: int
-    first: int
-    second: int
-    is_labelled: bool
+class RowArrays(PlainRows):
+    """The same as ``PlainRows`` tells, by looks at all bytes at once; arguments and errors are those."""
 
     def take(self, raw: bytes, line: int, found: Findings) -> tuple[int, int]:
-        """Add rows up to the first that is not plain; return the bytes before that one, and its line.
-
-        Args:
-            raw: Whole rows in UTF-8 without strange characters, as ``characters.may_be_strange_text`` tells, of which
-                all CR are before LF.
-            line: That of the first.
-            found: What they are added to.
-
-        Raises:
-            UnicodeDecodeError: It is not UTF-8.
-        """
+        """Add rows up to the first that is not plain; see ``PlainRows.take``."""
         block = _Block.of(raw, self.dialect)
         values = block.values(self.columns)
         asked, answers = values.column(self.first), values.column(self.second)

@@ -167,7 +167,7 @@ class TokenProcess:
                     if progress is not None:
                         progress(reply["records_done"])
         except BrokenPipeError:
-            pass
+            pass  # it has ended, as where nothing more can be read
         except BaseException:
             self._end()  # what it goes on to answer, nobody waits for
             raise

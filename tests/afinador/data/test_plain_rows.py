@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as any_of
 
 from afinador.data import validation
@@ -35,6 +35,8 @@ BORDERS_OF_UTF8 = [
     b"\xec\xbf\xbf", b"\xed\x9f\xbf", b"\xed\xa0\x80", b"\xef\xbf\xbf", b"\xf0\x8f\xbf\xbf", b"\xf0\x90\x80\x80", b"\xf0\x9f\x98", b"\xf3\x80\x80\x80",
     b"\xf4\x8f\xbf\xbf", b"\xf4\x90\x80\x80", b"\xf5\x80\x80\x80", b"\xff",
 ]  # fmt: skip
+# Told where it is looked for only; each of the ways is to leave that away from the first row on.
+NEARLY_EQUAL = b"prompt,completion\n" + b"".join(b'a,"a%s%s"\n' % (100 * b"\xc3\xb1 ", end) for end in (b"", b"\t\t"))
 # Good ones first; then what is nothing, and quotes where they should not be.
 VALUES = [
     b"a", b'"b"', b'"a""b"', b'""""', b'"\n"', b'"\r\n,"', b'"\xc3\xb1,"', b"\xe3\x81\x82", b'"%b"' % (201 * b"x"), b"", b'""', b'" "', b"NaN", b"\xe2\x80\x8b",
@@ -110,6 +112,7 @@ def test_plain_rows_are_judged_as_all_others(
         return answer
 
     @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @example(NEARLY_EQUAL, 30)
     @given(tables(), any_of.sampled_from([30, 100, 2**20]))
     def check(content: bytes, block_bytes: int) -> None:
         path.write_bytes(content)
