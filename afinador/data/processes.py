@@ -18,6 +18,9 @@ from typing import Any, Generic, TypeVar
 MOST_PROCESSES = 4
 """More are of no use: the one that adds up is busy then."""
 
+_KEEPING_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**26)}
+"""By itself glibc gives the megabytes of a part back to the system, to take them anew, page by page, for the next."""
+
 _SECONDS_TO_END = 5
 _SECONDS_TO_WAIT = 1.0
 
@@ -116,7 +119,10 @@ class _Worker(Generic[Part, Result]):
         self.given: deque[int] = deque()
         self.is_lost = False
         self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__, str(others.fileno())], pass_fds=[others.fileno()], stdin=subprocess.DEVNULL
+            [sys.executable, "-m", __name__, str(others.fileno())],
+            pass_fds=[others.fileno()],
+            stdin=subprocess.DEVNULL,
+            env={**_KEEPING_MEMORY, **os.environ},
         )
         others.close()
         self._send(work)

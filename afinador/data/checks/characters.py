@@ -42,15 +42,16 @@ _NAMES = {
 
 def may_be_strange(raw: bytes) -> bool:
     """Tell whether lines of JSON in UTF-8 can hold such characters; False is certain, True is not."""
-    return b"\x7f" in raw or _ESCAPE_OF_STRANGE.search(raw) is not None or _has_strange_bytes(raw)
+    return b"\x7f" in raw or _ESCAPE_OF_STRANGE.search(raw) is not None or has_strange_bytes(raw)
 
 
 def may_be_strange_text(raw: bytes) -> bool:
     """Tell the same of plain text in UTF-8, which may hold control characters as they are."""
-    return any(control in raw for control in _CONTROL_BYTES) or _has_strange_bytes(raw)
+    return any(control in raw for control in _CONTROL_BYTES) or has_strange_bytes(raw)
 
 
-def _has_strange_bytes(raw: bytes) -> bool:
+def has_strange_bytes(raw: bytes) -> bool:
+    """Tell the same of all characters beyond ASCII."""
     return not raw.isascii() and any(_holds(raw, first, pattern) for first, pattern in _BYTES_OF_STRANGE)
 
 

@@ -6,10 +6,11 @@ from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple
 
 from afinador.data.checks.contents import Digests, compared_of, digests_of
-from afinador.data.checks.near_duplicates import Signature
+from afinador.data.checks.near_duplicates import Signature, signatures_of
 from afinador.data.labels import LabelCounts
 from afinador.data.records import Problem
 
@@ -20,6 +21,8 @@ UNKNOWN_FIELDS = "unknown_fields"
 MOST_TYPES = 100
 """More different types of documents than these are not told apart."""
 LONGEST_TYPE = 100
+MOST_UNSIGNED_CHARACTERS = 4 * 2**20
+"""A part of a file, 1 MiB, holds fewer, unless its lines are long."""
 
 
 @dataclass
@@ -98,6 +101,8 @@ class Findings:
         lines: Of each usable record that is compared with the others, beside ``questions``, ``answers`` and ``written``,
             which are its ``contents.Digests``.
         signatures: For near duplicates: the place in ``lines``, and the signature.
+        unsigned: The place of records whose signatures are still to be made, and their parts.
+        unsigned_characters: How many characters these hold.
         searched: Records that were searched for personal data and near duplicates.
         unit: What ``lines`` count, as in ``Record``.
     """
@@ -117,6 +122,8 @@ class Findings:
     answers: array[int] = field(default_factory=lambda: array("Q"))
     written: array[int] = field(default_factory=lambda: array("H"))
     signatures: list[tuple[int, Signature]] = field(default_factory=list)
+    unsigned: list[tuple[int, list[list[str]]]] = field(default_factory=list)
+    unsigned_characters: int = 0
     searched: int = 0
     unit: str = "Line"
 
@@ -159,14 +166,27 @@ class Findings:
             self.written.append(written)
 
     def sign(self, parts: list[list[str]]) -> None:
-        """Add the signature of the record that was added last, if it has enough words for one.
+        """Take the record that was added last for its signature, which ``sign_all`` makes with those of others.
 
         Args:
             parts: As ``near_duplicates.in_parts`` gives them.
         """
-        signature = Signature.of(*parts)
-        if signature is not None:
-            self.signatures.append((len(self.lines) - 1, signature))
+        self.unsigned.append((len(self.lines) - 1, parts))
+        self.unsigned_characters += sum(map(len, chain.from_iterable(parts)))
+        if self.unsigned_characters > MOST_UNSIGNED_CHARACTERS:
+            self.sign_all()
+
+    def sign_all(self, *, with_arrays: bool = False) -> None:
+        """Make the signatures of the records taken for one, of those that have enough words.
+
+        Args:
+            with_arrays: As ``sketches.sketches_of`` takes it.
+        """
+        signatures = signatures_of([parts for _, parts in self.unsigned], with_arrays=with_arrays)
+        for (place, _), signature in zip(self.unsigned, signatures, strict=True):
+            if signature is not None:
+                self.signatures.append((place, signature))
+        self.unsigned, self.unsigned_characters = [], 0
 
     def ignore(self, names: list[str]) -> None:
         """Note fields that are not used."""

@@ -39,12 +39,14 @@ class Judge:
         shape: Of its records.
         finds_repetitions: Whether equal records are worth a word; in running text (headings) they are not.
         is_declared: A person has said the shape; that a record also has the fields of another one is no fault then.
+        is_of_large_file: Whether the import of NumPy is worth its time.
         schemas: Holds metadata against their schemas.
     """
 
     shape: Shape | None
     finds_repetitions: bool
     is_declared: bool = False
+    is_of_large_file: bool = False
     schemas: SchemaChecks = field(default_factory=SchemaChecks, compare=False)
 
     def judge(self, found: Record | Problem, findings: Findings, *, closely: bool) -> None:
@@ -77,9 +79,10 @@ class Judge:
 
         self.schemas.ask(found, example.document, take_if_it_fits)
 
-    def finish(self) -> None:
+    def finish(self, findings: Findings) -> None:
         """Wait for what is still to be said about the records of a part."""
         self.schemas.finish()
+        findings.sign_all(with_arrays=self.is_of_large_file)
 
     def _take(self, found: Record, example: Example, findings: Findings, closely: bool) -> None:
         used = used_fields(self.shape)

@@ -60,7 +60,7 @@ class JsonLines:
             file.seek(block.offset)
             if block.size > 2 * BLOCK_BYTES:
                 _judge_long_lines(file, block, self.judge, found)
-                self.judge.finish()
+                self.judge.finish(found)
                 return found
             raw = file.read(block.size)
         for number, (line, proven) in enumerate(prove(raw, self.judge.shape), start=block.first_line):
@@ -70,7 +70,7 @@ class JsonLines:
                 found.take(number, proven, closely=block.closely)
                 if self.judge.shape == "text":
                     found.characters += proven.characters
-        self.judge.finish()
+        self.judge.finish(found)
         return found
 
 

@@ -4,22 +4,22 @@ What is asked and what is answered have to be alike, each by itself: many short 
 to them, are not the same. So have an instruction that many questions share, such as a system prompt, and what follows it. Too
 few words for a sketch are alike where they are equal but for capitals and white space.
 
-Broder 1997, "On the resemblance and containment of documents"; the bands are those of Leskovec, Rajaraman and Ullman,
-"Mining of Massive Datasets", chapter 3.
+The bands are those of Leskovec, Rajaraman and Ullman, "Mining of Massive Datasets", chapter 3.
 """
 
 from __future__ import annotations
 
 import mmap
-import sys
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import blake2b
 from operator import eq
 from typing import NamedTuple
 
-from rensa import RMinHash
 from xxhash import xxh3_64_intdigest
+
+from afinador.data.checks.sketches import NUMBER, sketches_of
 
 LIKENESS = 0.8
 """Records that share this part of their runs of words are nearly equal."""
@@ -30,20 +30,10 @@ RECORDS_COMPARED = 200_000
 _MOST_OF_A_PART = 50_000
 """A part of a file, 1 MiB, that was begun is taken to its end: records of twelve words in 24 bytes each are fewer."""
 
-FEWEST_WORDS = 12
-"""Shorter texts are not compared: in short texts a single word is the whole difference."""
-
-_CHARACTERS_COMPARED = 20_000
 PERMUTATIONS = 128
-_NUMBER = "H"
-"""Sixteen bits of each number of a sketch are enough: one in 65,536 is equal by chance."""
-NUMBER_BYTES = array(_NUMBER).itemsize
+NUMBER_BYTES = array(NUMBER).itemsize
 SIGNATURE_BYTES = PERMUTATIONS * NUMBER_BYTES
-_LOWER_HALF = int(sys.byteorder == "big")
 _ROWS = 8
-_SEED = 42
-_OTHER_SPACES = [space for space in map(chr, range(0x3001)) if space.isspace() and not space.encode().isspace()]
-"""White space that bytes are not parted at."""
 
 
 class Signature(NamedTuple):
@@ -57,26 +47,6 @@ class Signature(NamedTuple):
     content: bytes
     parts: int
 
-    @classmethod
-    def of(cls, *texts: list[str]) -> Signature | None:
-        """Return the signature of a record.
-
-        Args:
-            texts: Of each part; parts without any do not count.
-
-        Returns:
-            None where there are too few words to be compared.
-        """
-        parts = [part for part in texts if part]
-        width = PERMUTATIONS // max(len(parts), 1)
-        sketches = [_sketch_of(part, width) for part in parts]
-        if not any(sketches):
-            return None
-        numbers = array(_NUMBER, bytes(SIGNATURE_BYTES))
-        for start, (part, sketch) in enumerate(zip(parts, sketches, strict=True)):
-            numbers[start : width * len(parts) : len(parts)] = sketch or _of_few_words(part, width)
-        return cls(numbers.tobytes(), len(parts))
-
     def likeness_to(self, known: bytes) -> float:
         """Return the share of runs of words that a record has in common with another one; of its parts the least.
 
@@ -84,8 +54,40 @@ class Signature(NamedTuple):
             known: The content of the other's signature.
         """
         width, step = PERMUTATIONS // self.parts, self.parts
-        one, other = (array(_NUMBER, content)[: width * step] for content in (self.content, known))
+        one, other = (array(NUMBER, content)[: width * step] for content in (self.content, known))
         return min(sum(map(eq, one[start::step], other[start::step])) for start in range(step)) / width
+
+
+def signatures_of(records: Sequence[list[list[str]]], *, with_arrays: bool = False) -> list[Signature | None]:
+    """Return the signatures of some records; None of one that has too few words to be compared.
+
+    Args:
+        records: Of each the texts of its parts; parts without any do not count.
+        with_arrays: As ``sketches_of`` takes it.
+    """
+    joined = [[" ".join(part) for part in parts if part] for parts in records]
+    like: dict[int, list[int]] = defaultdict(list)
+    for place, texts in enumerate(joined):
+        like[len(texts)].append(place)
+    found: list[Signature | None] = [None] * len(joined)
+    for parts, places in like.items():
+        if not parts:
+            continue
+        texts = [text for place in places for text in joined[place]]
+        sketches = sketches_of(texts, PERMUTATIONS // parts, with_arrays=with_arrays)
+        for start, place in zip(range(0, len(texts), parts), places, strict=True):
+            found[place] = _signature_of(joined[place], sketches[start : start + parts])
+    return found
+
+
+def _signature_of(texts: list[str], sketches: list[array[int] | None]) -> Signature | None:
+    if not any(sketches):
+        return None
+    parts, width = len(texts), PERMUTATIONS // len(texts)
+    numbers = array(NUMBER, bytes(SIGNATURE_BYTES))
+    for start, (text, sketch) in enumerate(zip(texts, sketches, strict=True)):
+        numbers[start : width * parts : parts] = sketch or _of_few_words(text, width)
+    return Signature(numbers.tobytes(), parts)
 
 
 def in_parts(question: list[str], answer: list[str], instruction: list[str], *, is_prompt: bool) -> list[list[str]]:
@@ -116,27 +118,10 @@ def _parted(prompt: str) -> tuple[str, str]:
     return before, last
 
 
-def _sketch_of(part: list[str], permutations: int) -> array[int] | None:
-    words = _words_of(" ".join(part)[:_CHARACTERS_COMPARED].lower())
-    if len(words) < FEWEST_WORDS:
-        return None
-    sketch = RMinHash(permutations, _SEED)
-    sketch.update(list(map(b"".join, zip(words, words[1:], words[2:], strict=False))))
-    halves = memoryview(array("I", sketch.digest())).cast("B").cast("H")
-    return array(_NUMBER, halves[_LOWER_HALF::2].tobytes())
-
-
-def _words_of(text: str) -> list[bytes]:
-    """Return the words of a text in UTF-8: bytes are parted, joined and hashed in two thirds of the time."""
-    if any(map(text.__contains__, _OTHER_SPACES)):
-        text = " ".join(text.split())
-    return text.encode("utf-8", "surrogatepass").split()
-
-
-def _of_few_words(part: list[str], width: int) -> array[int]:
+def _of_few_words(text: str, width: int) -> array[int]:
     """Return numbers that only the same words have, in the place of a sketch."""
-    words = " ".join(" ".join(part).lower().split())
-    numbers = array(_NUMBER, blake2b(words.encode("utf-8", errors="surrogatepass")).digest())
+    words = " ".join(text.lower().split())
+    numbers = array(NUMBER, blake2b(words.encode("utf-8", errors="surrogatepass")).digest())
     return (numbers * (PERMUTATIONS // len(numbers)))[:width]
 
 

@@ -12,6 +12,7 @@ import numpy
 from numpy.typing import NDArray
 
 from afinador.data.blanks import BLANKS, LONGEST_MISSING, MISSING, may_be_blank
+from afinador.data.checks.characters import has_strange_bytes
 from afinador.data.checks.contents import FOLDED_CHARACTERS, digests_of_pair
 from afinador.data.checks.findings import Findings
 from afinador.data.checks.judging import LONG_RECORD_CHARACTERS
@@ -22,7 +23,9 @@ Bytes = NDArray[numpy.uint8]
 Places = NDArray[numpy.intp]
 
 _LINE_FEED, _RETURN = b"\n\r"
-_NEVER_IN_UTF8 = (0xC0, 0xC1, *range(0xF5, 0x100))
+_TAB, _SHIFT_OUT, _SPACE = b"\t\x0e "
+_NEVER_IN_UTF8 = (0xC0, 0xC1)
+_HIGHEST_IN_UTF8 = 0xF4
 _SECONDS = ((0xE0, 0xA0, 0xBF), (0xED, 0x80, 0x9F), (0xF0, 0x90, 0xBF), (0xF4, 0x80, 0x8F))
 """First bytes of characters whose second bytes are of a narrower range than 0x80 to 0xBF, and that range."""
 
@@ -34,6 +37,15 @@ _MAY_BEGIN_BLANK[[blank.encode()[0] for blank in BLANKS]] = True
 def count_of(byte: bytes, raw: bytes) -> int:
     """Return how often a byte occurs, in a fifth of the time of ``bytes.count``."""
     return int(numpy.count_nonzero(numpy.frombuffer(raw, numpy.uint8) == byte[0]))
+
+
+def may_be_strange_text(raw: bytes) -> bool:
+    """Tell what ``characters.may_be_strange_text`` does, in a fifth of the time."""
+    data = numpy.frombuffer(raw, numpy.uint8)
+    if not raw or data.min() < _TAB or b"\x7f" in raw or has_strange_bytes(raw):
+        return bool(raw)
+    # What is below the first of them comes out high.
+    return bool((data - numpy.uint8(_SHIFT_OUT) < _SPACE - _SHIFT_OUT).any())
 
 
 @dataclass(frozen=True)
@@ -218,10 +230,12 @@ def _followers(raw: bytes, data: Bytes) -> Bytes:
             break
         expected[ahead : ahead + len(data)] |= is_first
     is_odd = expected[len(data) :].any() or not numpy.array_equal(found, expected[: len(data)])
+    highest = int(data.max())
     if (
         is_odd
+        or highest > _HIGHEST_IN_UTF8
         or any(byte in raw for byte in _NEVER_IN_UTF8)
-        or any(_is_out_of_range(raw, data, *each) for each in _SECONDS)
+        or any(_is_out_of_range(raw, data, *each) for each in _SECONDS if each[0] <= highest)
     ):
         raw.decode()
     return found.view(numpy.uint8)

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 
 from afinador.data.blanks import is_missing, may_be_blank
-from afinador.data.checks.characters import may_be_strange_text
+from afinador.data.checks import characters
 from afinador.data.checks.findings import Findings, Proven
 from afinador.data.checks.judging import LONG_RECORD_CHARACTERS, Judge
 from afinador.data.checks.line_blocks import BLOCK_BYTES, Block, is_searched
@@ -76,7 +76,7 @@ class Rows:
             offset, first_line, number = self.offset, 2, 0
             while raw := file.read(BLOCK_BYTES):
                 size, lines, end, closely = len(raw), count_line_feeds(raw), raw, is_searched(number)
-                quotes = raw.count(quote) if closely or (arrays := _arrays()) is None else arrays.count_of(quote, raw)
+                quotes = arrays.count_of(quote, raw) if (arrays := self._arrays()) else raw.count(quote)
                 while (quotes % 2 or not end.endswith(b"\n")) and (end := file.readline(BLOCK_BYTES)):
                     size, lines, quotes = size + len(end), lines + end.count(b"\n"), quotes + end.count(quote)
                 yield Block(offset, size, first_line, closely)
@@ -98,13 +98,14 @@ class Rows:
 
     def _judged(self, raw: bytes, block: Block) -> Findings:
         found = Findings()
-        places = None if may_be_strange_text(raw) else self._places()
+        arrays = self._arrays()
+        places = None if (arrays or characters).may_be_strange_text(raw) else self._places()
         used = set(SHAPES[self.judge.shape]) if self.judge.shape else set()
         ignored = [name for name in self.header if name and name not in used]
         line, position = block.first_line, 0
         is_labelled = self.judge.shape == "text_label"
         if places is not None and not block.closely and 2 <= len(self.header) <= MOST_COLUMNS:
-            plain_rows = arrays.RowArrays if (arrays := _arrays()) else PlainRows
+            plain_rows = arrays.RowArrays if arrays else PlainRows
             position, line = plain_rows(self.dialect, len(self.header), *places, is_labelled).take(raw, line, found)
             if position:
                 found.ignore(ignored)
@@ -116,8 +117,11 @@ class Rows:
                 record = record_of_row(list(self.header), line, row)
                 self.judge.judge(record, found, closely=block.closely)
             line += lines
-        self.judge.finish()
+        self.judge.finish(found)
         return found
+
+    def _arrays(self) -> ModuleType | None:
+        return _row_arrays() if self.judge.is_of_large_file else None
 
     def _places(self) -> tuple[int, int] | None:
         """Return where the two fields of the shape stand in a row; None where rows cannot be proven good."""
@@ -159,8 +163,8 @@ def _rows_of(raw: bytes, dialect: Dialect, columns: int) -> Iterator[tuple[list[
 
 
 @cache
-def _arrays() -> ModuleType | None:
-    """Return ``row_arrays`` where NumPy is installed; its import is worth it in large files alone."""
+def _row_arrays() -> ModuleType | None:
+    """Return ``row_arrays`` where NumPy is installed."""
     if find_spec("numpy") is None:
         return None
     from afinador.data.checks import row_arrays
@@ -178,9 +182,9 @@ def _proven(
     if places is None or len(row) != columns:
         return None
     first, second = row[places[0]], row[places[1]]
-    characters = len(first) + len(second)
-    if may_be_blank(first) or may_be_blank(second) or characters > LONG_RECORD_CHARACTERS:
+    size = len(first) + len(second)
+    if may_be_blank(first) or may_be_blank(second) or size > LONG_RECORD_CHARACTERS:
         return None
     if not is_labelled and is_missing(second):
         return None
-    return Proven([first, second], characters, ignored, second if is_labelled else None)
+    return Proven([first, second], size, ignored, second if is_labelled else None)

@@ -9,7 +9,8 @@ from hashlib import blake2b
 from typing import Any
 
 from afinador.data.checks.contents import SYSTEM_ROLES
-from afinador.data.checks.near_duplicates import FEWEST_WORDS, Signature, in_parts
+from afinador.data.checks.near_duplicates import Signature, in_parts, signatures_of
+from afinador.data.checks.word_runs import FEWEST_WORDS
 from afinador.data.preparation.likeness import LOWEST, MOST_COMPARED, Likeness
 from afinador.data.preparation.rows import Means, Row, StepKind, Tally, Work
 from afinador.data.preparation.settings import Settings
@@ -91,7 +92,8 @@ def _signature(record: Record, fields: list[str]) -> Signature | None:
                 part.extend([*texts_in([turn]), *_calls_in(turn)])
         elif name not in UNLIKE or fields:
             (instruction if name in SHARED else question).extend(texts_in(value))
-    return Signature.of(*in_parts(question, answer, instruction, is_prompt=values.keys().isdisjoint(PLAIN)))
+    parts = in_parts(question, answer, instruction, is_prompt=values.keys().isdisjoint(PLAIN))
+    return signatures_of([parts])[0]
 
 
 def _speaker_of(turn: Any) -> Any:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from afinador.data.blanks import count_words
-from afinador.data.checks.near_duplicates import NearDuplicates, Signature
+from afinador.data.checks.near_duplicates import NearDuplicates, signatures_of
 from afinador.data.checks.personal_data import personal_data
 from afinador.data.checks.repetitions import overlap_of_sketches
 from afinador.data.extraction import Document, Extraction
@@ -474,7 +474,7 @@ def test_a_schema_of_metadata_with_a_misspelt_type_is_told(verdict):
 
 def test_a_million_like_records_take_a_step_each():
     near = NearDuplicates()
-    signature = Signature.of([], [" ".join(WORDS)])
+    [signature] = signatures_of([[[], [" ".join(WORDS)]]])
     assert near.add(1, signature) is None
     assert all(near.add(line, signature) == 1 for line in range(2, 3000))
 

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as any_of
 
 from afinador.data import validation
-from afinador.data.checks import line_blocks, near_duplicates, personal_data, row_arrays, row_blocks
+from afinador.data.checks import line_blocks, personal_data, row_arrays, row_blocks
 from afinador.data.checks.characters import _BYTES_OF_STRANGE, may_be_strange_text
 from afinador.data.checks.findings import Findings
 from afinador.data.checks.plain_rows import PlainRows
@@ -104,7 +104,7 @@ def test_plain_rows_are_judged_as_all_others(
     taken = []
     take = way.take
     if way is PlainRows:
-        monkeypatch.setattr(row_blocks, "_arrays", lambda: None)
+        monkeypatch.setattr(row_blocks, "_row_arrays", lambda: None)
 
     def counted(rows: Any, raw: bytes, line: int, found: Findings) -> tuple[int, int]:
         answer = take(rows, raw, line, found)
@@ -121,6 +121,7 @@ def test_plain_rows_are_judged_as_all_others(
                 patched.setattr(module, "BLOCK_BYTES", block_bytes)
             for module in (row_blocks, validation):
                 patched.setattr(module, "is_searched", lambda number: False)
+            patched.setattr(validation, "LARGE_FILE_BYTES", 0)
             patched.setattr(way, "take", counted)
             quick = told(path, processes=1)
             patched.setattr(way, "take", lambda rows, raw, line, found: (0, line))
@@ -179,18 +180,24 @@ def test_bytes_are_utf8_where_they_can_be_decoded(content: bytes, cut: int) -> N
             assert len(each) - row_arrays._followers(each, numpy.frombuffer(each, numpy.uint8)).sum() == characters
 
 
-@given(any_of.text(any_of.sampled_from(["a", "ñ", "漢", *near_duplicates._OTHER_SPACES, *" \t\r\n\v\f\u200b"])))
-def test_words_in_bytes_are_those_of_the_text(text: str) -> None:
-    assert near_duplicates._words_of(text) == [word.encode() for word in text.split()]
-
-
 @pytest.mark.parametrize("count", [0, 3, 1500])
 def test_strange_bytes_are_found_after_any_number_of_their_like(count: int) -> None:
     misread = [("Ä", "Ã©"), ("ł", "Â»"), ("€", "â€œ")]
     for like, strange in [("«", "\x9b"), ("—", "\u202e"), ("ﬁ", "\ufffd"), *misread]:
-        assert not may_be_strange_text((like * count).encode())
-        assert may_be_strange_text((like * count + strange + like).encode())
+        for tells in (may_be_strange_text, row_arrays.may_be_strange_text):
+            assert not tells((like * count).encode())
+            assert tells((like * count + strange + like).encode())
     assert len(_BYTES_OF_STRANGE) == 5
+
+
+def test_both_ways_find_the_same_bytes_strange() -> None:
+    assert not row_arrays.may_be_strange_text(b"")
+    told = [
+        (may_be_strange_text(raw), row_arrays.may_be_strange_text(raw))
+        for raw in (b"a%cb" % code for code in range(128))
+    ]
+    assert all(one == other for one, other in told)
+    assert [one for one, _ in told].count(True) == 28
 
 
 def test_each_hint_of_personal_data_is_looked_for() -> None:

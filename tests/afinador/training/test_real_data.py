@@ -18,7 +18,8 @@ import pytest
 from transformers import AutoTokenizer, BertConfig, BertForMaskedLM, set_seed
 
 from afinador.config.spec import DataFile, FineTuningSpec
-from afinador.data.checks.near_duplicates import FEWEST_WORDS, LIKENESS
+from afinador.data.checks.near_duplicates import LIKENESS
+from afinador.data.checks.word_runs import FEWEST_WORDS
 from afinador.data.dataset_reports import reading_of
 from afinador.data.preparation import prepare_file
 from afinador.data.shapes import SHAPES
