@@ -24,6 +24,10 @@ from afinador.training.stopping import EXIT_DISK_FULL, EXIT_STOPPED, FlowProcess
 
 EXIT_DONE, EXIT_FAILED = 0, 1
 
+_NOT_USED = ("datasets", "sklearn")
+_OF_QUANTIZATION = ("bitsandbytes", "scipy")
+"""Libraries that others import where they find them, which is a fifth of what this process takes to start."""
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run what the command line names and return the exit code; the last line on standard error says how it ended."""
@@ -124,9 +128,8 @@ def _prepare_libraries(*, with_bitsandbytes: bool) -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     # Threads that wait by spinning lose their turn to every other process: 7 times slower beside a busy service.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # PEFT imports bitsandbytes when it finds it, and that 1.7 s of compilers.
-    if not with_bitsandbytes:
-        sys.modules.setdefault("bitsandbytes", None)  # type: ignore[arg-type]
+    for name in _NOT_USED if with_bitsandbytes else (*_NOT_USED, *_OF_QUANTIZATION):
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":
