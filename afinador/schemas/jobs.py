@@ -14,6 +14,8 @@ TrainedTask = Literal["causal_lm", "sequence_classification"]
 """Those that this version trains."""
 StartState = Literal["weights", "whole"]
 JobStatus = Literal["validating_files", "queued", "running", "pausing", "paused", "succeeded", "failed", "cancelled"]
+StatusAlias = Literal["pending", "completed"]
+"""Other words for ``queued`` and ``succeeded`` that a filter may use."""
 OPEN_STATUSES: tuple[JobStatus, ...] = ("validating_files", "queued", "running", "pausing", "paused")
 ENDED_STATUSES: tuple[JobStatus, ...] = ("succeeded", "failed", "cancelled")
 

@@ -10,6 +10,9 @@ from afinador.schemas.base import Wire
 from afinador.schemas.jobs import Task
 
 Visibility = Literal["private", "public"]
+ModelType = Literal["base", "fine-tuned"]
+ModelTypeFilter = Literal["base", "fine-tuned", "fined-tuned"]
+"""Both spellings of fine-tuned mean one; the specification has the second."""
 
 
 class UploadedFile(Wire):
@@ -84,7 +87,7 @@ class Model(Wire):
     owned_by: str
     organization_id: str
     name: str
-    type: Literal["base", "fine-tuned"]
+    type: ModelType
     origin: Literal["local", "remote"]
     visibility: Visibility = "private"
     status: Literal["uploading", "registering", "ready", "error"] = "ready"

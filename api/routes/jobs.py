@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from afinador.config.resolve import parse_request
 from afinador.errors import IllegalTransitionError
 from afinador.schemas.base import Page
-from afinador.schemas.jobs import ENDED_STATUSES, Job, JobRequest
+from afinador.schemas.jobs import ENDED_STATUSES, OPEN_STATUSES, Job, JobRequest
 from api.bodies import JsonObject, describes_body
 from api.keys import CurrentOrganization
 from api.paging import After, page
@@ -23,6 +23,7 @@ from registry.tables import Organization
 
 router = APIRouter(prefix="/fine_tuning/jobs", tags=["fine-tuning jobs"])
 
+_STATUSES = f"One of {', '.join((*OPEN_STATUSES, *ENDED_STATUSES))}; pending means queued, and completed succeeded."
 _METADATA = re.compile(r"metadata\[(.*)\]", re.DOTALL)
 
 
@@ -51,7 +52,7 @@ def list_jobs(
     service: TheService,
     after: After = None,
     limit: int = 20,
-    status: Annotated[str | None, Query(description="A state of jobs, for example `running`.")] = None,
+    status: Annotated[str | None, Query(description=_STATUSES)] = None,
 ) -> Page[Job]:
     """List the organization's jobs, newest first; ``metadata[key]=value`` filters, ``metadata=null`` too."""
     with service.memory.database.reading() as session:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from sqlalchemy import Row, select
@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from afinador.errors import InvalidRequestError, NotFoundError
 from afinador.schemas.base import Deleted, Page
-from afinador.schemas.models import BaseModelRequest, Model
+from afinador.schemas.models import BaseModelRequest, Model, ModelTypeFilter
 from api.bodies import JsonObject, describes_body, parsed
 from api.keys import CurrentCaller
 from api.model_uploads import BYTES_BODY, ReceivedPart
@@ -23,9 +23,7 @@ from registry.tables import Checkpoint, HubVersion
 
 router = APIRouter(prefix="/models", tags=["models"])
 
-OfType = Annotated[
-    Literal["base", "fine-tuned", "fined-tuned"] | None, Query(description="Only those; both spellings mean one.")
-]
+OfType = Annotated[ModelTypeFilter | None, Query(description="Only those; both spellings mean one.")]
 
 
 @router.post("", summary="Register a base model", openapi_extra=describes_body(BaseModelRequest))

@@ -55,9 +55,9 @@ class AsyncFiles(AsyncNoun):
             made = await self._connection.upload(Path(file), purpose, on_progress, declared)
         return results.File.model_validate(made)
 
-    def list(self, purpose: str | None = None) -> AsyncListing[results.File]:
-        """List the files, newest first."""
-        return AsyncListing(self._connection, calls.list_files(purpose), results.File)
+    def list(self, purpose: str | None = None, order: calls.Order = "desc") -> AsyncListing[results.File]:
+        """List the files, newest first, or oldest first with ``order="asc"``; with ``purpose`` only those for it."""
+        return AsyncListing(self._connection, calls.list_files(purpose, order), results.File)
 
     async def get(self, file: results.File | str) -> results.File:
         """Get a file by id or name."""
@@ -72,10 +72,7 @@ class AsyncFiles(AsyncNoun):
 
     async def content(self, file: results.File | str) -> bytes:
         """Read a file's bytes, whole."""
-        parts = []
-        async for chunk in self._connection.chunks(calls.file_content(file)):
-            parts.append(chunk)
-        return b"".join(parts)
+        return await downloads.content(self._connection, calls.file_content(file))
 
     async def download(self, file: results.File | str, path: Path | str, on_progress: Progress | None = None) -> Path:
         """Fetch a file's bytes, checked against its SHA-256.
