@@ -37,8 +37,9 @@ def create_job(organization: CurrentOrganization, body: JsonObject, service: The
     request = parse_request(body)
     with service.memory.database.session() as session:
         to_fetch = files.require_fetched(session, service.memory, organization.id, body)
-        row = jobs.create(session, service.memory, organization, request)
-        job = jobs.to_wire(row, workers_online=service.health.workers_online())
+        workers_online = service.health.workers_online()
+        row = jobs.create(session, service.memory, organization, request, workers_online=workers_online)
+        job = jobs.to_wire(row, workers_online=workers_online)
     for file_id in to_fetch:
         service.check_file(file_id)
     service.submit(job.id)
