@@ -14,6 +14,7 @@ from afinador.errors import InvalidRequestError
 from afinador.schemas.base import Deleted
 from afinador.schemas.dataset_formats import HUB_SCHEME
 from afinador.schemas.datasets import DatasetReading, parse_reading
+from afinador.schemas.files import FilePurpose, Purpose
 
 
 class Files(Noun):
@@ -22,7 +23,7 @@ class Files(Noun):
     def create(
         self,
         file: Path | str | bytes,
-        purpose: str = "fine-tune",
+        purpose: Purpose = "fine-tune",
         on_progress: Progress | None = None,
         *,
         filename: str | None = None,
@@ -55,7 +56,7 @@ class Files(Noun):
             made = self._connection.upload(Path(file), purpose, on_progress, declared)
         return results.File.model_validate(made)
 
-    def list(self, purpose: str | None = None, order: calls.Order = "desc") -> Listing[results.File]:
+    def list(self, purpose: FilePurpose | None = None, order: calls.Order = "desc") -> Listing[results.File]:
         """List the files, newest first, or oldest first with ``order="asc"``; with ``purpose`` only those for it."""
         return Listing(self._connection, calls.list_files(purpose, order), results.File)
 

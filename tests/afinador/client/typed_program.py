@@ -28,6 +28,8 @@ def data_sets(client: Afinador) -> None:
     """Put data up, look at them and have them prepared."""
     file = assert_type(client.files.create(Path("train.jsonl"), on_progress=report), results.File)
     client.files.create(b"{}", filename="train.jsonl", reading={"mapping": {"label": "category"}})
+    client.files.create(b"{}", "fine-tuning", filename="train.jsonl")  # type: ignore[arg-type]
+    client.files.list(purpose="finetune")  # type: ignore[arg-type]
     assert_type(client.files.list(purpose="fine-tune", order="asc"), Listing[results.File])
     client.files.list(order="newest")  # type: ignore[arg-type]
     assert_type(client.files.get(file), results.File)
