@@ -131,7 +131,9 @@ class JobRequest(Wire):
         "goes on exactly; data, seed and hyperparameters are those of its job.",
     )
     pool: Literal["gpu", "cpu"] | None = Field(
-        None, description="Work pool; if omitted `gpu` where one of its workers is online, else `cpu`."
+        None,
+        description="Work pool; if omitted `gpu` where one of its workers is online, else `cpu`. "
+        "A job with `attention: flash_attention_2` belongs to `gpu`.",
     )
     priority: int | None = Field(
         None, ge=-1000, le=1000, description="Among the organization's waiting jobs; higher is first. Default: 0."
