@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +41,7 @@ LAYERS: dict[str, dict[str, tuple[int, ...]]] = {
 
 
 def judged(folder: Path, layers: dict[str, tuple[int, ...]], method: str, **given: Any) -> None:
-    tensors = {}
-    for name, shape in layers.items():
-        elements = 1
-        for size in shape:
-            elements *= size
-        tensors[name] = ("F32", list(shape), 4 * elements)
+    tensors = {name: ("F32", list(shape), 4 * math.prod(shape)) for name, shape in layers.items()}
     write_safetensors(folder / "model.safetensors", tensors)
     asked = {"model": "m", "training_file": "t", "tuning_method": method, "hyperparameters": given}
     hyperparameters: Hyperparameters = resolve_request(parse_request(asked))[1]
