@@ -9,6 +9,7 @@ from starlette.concurrency import run_in_threadpool
 
 from afinador.storage import CHUNK_BYTES
 from api.keys import CurrentCaller
+from api.parameters import FilePath, ModelName
 from api.service import TheService
 from registry.base_model_uploads import Part
 from registry.tables import BaseModel
@@ -26,8 +27,8 @@ async def receive_part(
     request: Request,
     caller: CurrentCaller,
     service: TheService,
-    model: str,
-    path: str,
+    model: ModelName,
+    path: FilePath,
     offset: Annotated[int, Query(description="Where in the file the bytes begin.")] = 0,
 ) -> BaseModel:
     """Write the body into an announced file; the key was checked before the first byte is read.

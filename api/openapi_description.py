@@ -16,10 +16,11 @@ ERROR_SCHEMA = {
     "properties": {
         "error": {
             "type": "object",
+            "description": "All four are always there.",
             "required": ["message", "type", "param", "code"],
             "properties": {
                 "message": {"type": "string", "description": "What is wrong, what was allowed, and the remedy."},
-                "type": {"type": "string"},
+                "type": {"type": "string", "description": "OpenAI's family of errors."},
                 "param": {"type": ["string", "null"], "description": "The field to blame, dotted."},
                 "code": {"type": ["string", "null"], "description": "A stable word for programs."},
             },

@@ -11,6 +11,7 @@ from afinador.schemas.base import Page
 
 Item = TypeVar("Item", bound=BaseModel)
 
+Limit = Annotated[int, Query(description="Items of a page, 1 to 100.")]
 After = Annotated[str | None, Query(description="Id of the last item of the page before.")]
 
 

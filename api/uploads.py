@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 from uuid import uuid4
 
 from fastapi import Depends, Request
@@ -16,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 
 from afinador.errors import InvalidRequestError
 from afinador.schemas.datasets import DatasetReading, parse_reading
+from afinador.schemas.files import Purpose
 from afinador.storage import require_free_space
 from api import upload_forms
 from api.keys import CurrentOrganization
@@ -24,7 +25,7 @@ from api.service import TheService
 from api.upload_forms import Form, Sink
 
 ABANDONED_SECONDS = 24 * 3600
-PURPOSES = ("fine-tune", "assistants", "batch", "vision", "user_data", "evals")
+PURPOSES = get_args(Purpose)
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,11 @@ UPLOAD_BODY = {
                             "format": "binary",
                             "description": "A data set: JSON Lines, JSON, CSV, TEXT, Parquet, Arrow or an archive.",
                         },
-                        "purpose": {"type": "string", "enum": list(PURPOSES)},
+                        "purpose": {
+                            "type": "string",
+                            "enum": list(PURPOSES),
+                            "description": "OpenAI's word for what it is for; a data set to be trained on is for `fine-tune`.",
+                        },
                         "source": {
                             "type": "string",
                             "description": "`hf://owner/name[:config][@revision]` of the Hugging Face Hub, instead of a file.",

@@ -136,7 +136,7 @@ def _described(memory: Memory, result: HubVersion) -> tuple[str, int]:
             if "/" not in name and name.endswith(".safetensors"):
                 with memory.storage.open(f"{result.storage_prefix}/{name}") as stream:
                     tensors = read_header(stream, result.files[name]["bytes"], f"{name} of {result.alias}")
-                parameters += sum(elements for _, elements in tensors.values())
+                parameters += sum(tensor.elements for tensor in tensors.values())
     except NotFoundError as error:
         raise ModelError(
             f"The files of {result.alias} are gone from the storage; choose another model.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,7 @@ from afinador.data.shapes import require_trainable
 from afinador.errors import DataError, InvalidRequestError, NameTakenError
 from afinador.schemas.datasets import DatasetReading
 from afinador.schemas.jobs import JobRequest, Task, TuningMethod
-from registry import class_checks, events, files, job_bases, job_starts, overlaps
+from registry import class_checks, device_checks, events, files, job_bases, job_starts, overlaps
 from registry.hub_sources import source_of
 from registry.ids import new_id
 from registry.memory import Memory
@@ -56,6 +57,7 @@ def create(
     request: JobRequest,
     *,
     job_spec: JobSpec | None = None,
+    workers_online: Mapping[str, int] | None = None,
 ) -> Job:
     """Write a job down, with its whole resolved specification.
 
@@ -65,6 +67,7 @@ def create(
         organization: Whose job it is.
         request: What is asked for.
         job_spec: The saved spec that the request comes from.
+        workers_online: How many workers each pool has, as far as it is known.
 
     Returns:
         The job: ``queued``, or ``validating_files`` while the check of its files is under way.
@@ -75,9 +78,10 @@ def create(
         DataError: A file was checked and is no good, or its labels are no classes and the task wants such.
         NameTakenError: The organisation has a job of this name.
         InvalidRequestError: A hyperparameter or another field is wrong; see ``afinador.config.resolve``. Or it does not
-            fit the checkpoint; see ``afinador.config.starting``.
+            fit the checkpoint; see ``afinador.config.starting``. Or no machine can have what it asks for; see
+            ``registry.device_checks``.
     """
-    spec, data_files = resolve(session, memory, organization, request)
+    spec, data_files = resolve(session, memory, organization, request, workers_online)
     job = _row(spec, request, data_files, _method(memory, spec.tuning_method, spec.hyperparameters))
     if job_spec is not None:
         job.job_spec_id, job.job_spec = job_spec.id, job_spec.name
@@ -94,7 +98,11 @@ def create(
 
 
 def resolve(
-    session: Session, memory: Memory, organization: Organization, request: JobRequest
+    session: Session,
+    memory: Memory,
+    organization: Organization,
+    request: JobRequest,
+    workers_online: Mapping[str, int] | None = None,
 ) -> tuple[FineTuningSpec, list[File]]:
     """Look up and check all that a request names, and write nothing.
 
@@ -107,6 +115,7 @@ def resolve(
     _check_extras(request)
     start, request = job_starts.find(session, memory, organization.id, request)
     tuning = _tuning(session, memory, organization, request, start)  # whoever still has to upload hears of this first
+    device_checks.require_device(request.pool, tuning.method, tuning.hyperparameters, workers_online or {})
     training_file = _data_file(session, organization, request.training_file, "training_file")
     validation_file = None
     if request.validation_file is not None:
@@ -272,7 +281,7 @@ def _row(spec: FineTuningSpec, request: JobRequest, data_files: list[File], meth
         request=request.model_dump(exclude_none=True),
         spec=spec.model_dump(mode="json"),
         method=method,
-        pool=request.pool,
+        pool=device_checks.pool_of(request.pool, spec.hyperparameters),
         priority=request.priority or 0,
     )
 

@@ -8,12 +8,11 @@ from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session
 
 from afinador.errors import InvalidRequestError, NotFoundError, nearest
-from afinador.schemas.jobs import ENDED_STATUSES, OPEN_STATUSES
+from afinador.schemas.jobs import ENDED_STATUSES, OPEN_STATUSES, JobStatus
 from registry.pages import page
 from registry.tables import Job
 
-STATUS_ALIASES = {"pending": "queued", "completed": "succeeded"}
-"""Other words for a status that a filter may use."""
+STATUS_ALIASES: dict[str, JobStatus] = {"pending": "queued", "completed": "succeeded"}
 
 
 def get(session: Session, organization_id: str, id_or_name: str) -> Job:

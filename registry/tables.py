@@ -257,7 +257,9 @@ class HubVersion(Owned, Table):
     Attributes:
         alias: ``ft:…``, which names this version alone; of a checkpoint the checkpoint's own name.
         checkpoint_step: Of a checkpoint: optimizer steps done; None of what a job publishes at its end.
-        base_model_id: A registered one, or the version of a whole model that its job has tuned on.
+        base_model_id: A registered one, or the version of a whole model that its job has tuned on: a row of one of two
+            tables, which no foreign key can name. ``registry.dependants`` keeps both from being deleted while an adapter
+            needs them; a whole model outlives what it was made of, and keeps its id as lineage.
         started_from: Name of the checkpoint or adapter whose weights, or training, its job began with.
         files: ``{path: {"bytes", "sha256"}}``, with ``stored_as`` where one lies under another name in the storage.
     """

@@ -14,6 +14,7 @@ from afinador.figures import counted
 
 if TYPE_CHECKING:
     from afinador.client.connection import Connection
+    from afinador.schemas.models import Visibility
 
 UPLOADED = "upload"
 """The source of a base model whose files were sent."""
@@ -21,7 +22,7 @@ UPLOADED = "upload"
 
 def create_model(arguments: argparse.Namespace) -> int:
     """Register a base model, and wait until its files are there."""
-    visibility = "public" if arguments.public else "private"
+    visibility: Visibility = "public" if arguments.public else "private"
     with connect() as connection:
         source = _source(arguments.source, has_our_disk=connection.access.is_on_this_machine)
         if isinstance(source, Path):
@@ -44,7 +45,7 @@ def create_model(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _register_folder(connection: Connection, name: str, folder: Path, visibility: str) -> dict[str, Any]:
+def _register_folder(connection: Connection, name: str, folder: Path, visibility: Visibility) -> dict[str, Any]:
     """Register a folder of this machine; its files are sent where the service may not read it in place."""
     from afinador.cli.transfer import bytes_bar
     from afinador.client import model_uploads

@@ -6,7 +6,7 @@ A synchronous and an asynchronous client share these.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 from urllib.parse import quote
 
 from afinador.client.call import Call as Call
@@ -16,7 +16,23 @@ from afinador.client.call import id_of as id_of
 from afinador.client.dataset_calls import preview_dataset as preview_dataset
 from afinador.client.dataset_calls import validate_dataset as validate_dataset
 
+if TYPE_CHECKING:
+    from afinador.schemas.models import ModelTypeFilter, Visibility
+
 Kind = Literal["model", "adapter"]
+Order = Literal["asc", "desc"]
+
+
+class OrganizationChanges(TypedDict, total=False):
+    """How an organisation shares the work pools; what is left out stays as it is.
+
+    Attributes:
+        concurrency_limit: How many of its jobs run at once in each pool; None for no limit.
+        priority: Its jobs come before those of a lower one.
+    """
+
+    concurrency_limit: int | None
+    priority: int
 
 
 def _named(thing: Named) -> str:
@@ -28,9 +44,9 @@ def health() -> Call:
     return Call("GET", "/health")
 
 
-def list_files(purpose: str | None = None) -> Call:
-    """List files."""
-    return Call("GET", "/files", {"purpose": purpose})
+def list_files(purpose: str | None = None, order: Order | None = None) -> Call:
+    """List files, newest first unless another order is asked for."""
+    return Call("GET", "/files", {"purpose": purpose, "order": order})
 
 
 def get_file(file: Named) -> Call:
@@ -53,8 +69,10 @@ def create_job(body: Mapping[str, Any]) -> Call:
     return Call("POST", "/fine_tuning/jobs", body={key: value for key, value in body.items() if value is not None})
 
 
-def list_jobs(status: str | None = None, metadata: Mapping[str, str] | None = None) -> Call:
-    """List fine-tuning jobs, newest first."""
+def list_jobs(status: str | None = None, metadata: Mapping[str, str] | Literal["null"] | None = None) -> Call:
+    """List fine-tuning jobs, newest first; ``"null"`` asks for those without metadata."""
+    if metadata == "null":
+        return Call("GET", "/fine_tuning/jobs", {"status": status, "metadata": metadata})
     filters = {f"metadata[{key}]": value for key, value in (metadata or {}).items()}
     return Call("GET", "/fine_tuning/jobs", {"status": status, **filters})
 
@@ -168,7 +186,7 @@ def delete_job_spec(job_spec: Named) -> Call:
     return Call("DELETE", f"/fine_tuning/job_specs/{_named(job_spec)}")
 
 
-def list_models(type: str | None = None) -> Call:
+def list_models(type: ModelTypeFilter | None = None) -> Call:
     """List base and fine-tuned models, or those of one type."""
     return Call("GET", "/models", {"type": type})
 
@@ -178,13 +196,13 @@ def get_model(model: Named) -> Call:
     return Call("GET", f"/models/{_named(model)}")
 
 
-def create_model(name: str, source: str, visibility: str = "private") -> Call:
+def create_model(name: str, source: str, visibility: Visibility = "private") -> Call:
     """Register a base model; public ones are the operator's to make."""
     body = {"name": name, "source": source, "visibility": visibility}
     return Call("POST", "/models", body=body, as_operator=visibility == "public")
 
 
-def create_model_of_files(name: str, files: list[dict[str, Any]], visibility: str = "private") -> Call:
+def create_model_of_files(name: str, files: list[dict[str, Any]], visibility: Visibility = "private") -> Call:
     """Announce the files of a base model; asked again, it says which of them are there already."""
     body = {"name": name, "files": files, "visibility": visibility}
     return Call("POST", "/models", body=body, as_operator=visibility == "public")
@@ -236,9 +254,9 @@ def create_organization(name: str) -> Call:
     return Call("POST", "/organizations", body={"name": name}, as_operator=True)
 
 
-def update_organization(organization: Named, **changed: int | None) -> Call:
+def update_organization(organization: Named, **changed: Unpack[OrganizationChanges]) -> Call:
     """Set ``concurrency_limit`` or ``priority`` of an organisation (operator)."""
-    return Call("PATCH", f"/organizations/{_named(organization)}", body=changed, as_operator=True)
+    return Call("PATCH", f"/organizations/{_named(organization)}", body={**changed}, as_operator=True)
 
 
 def list_api_keys(organization: str | None = None) -> Call:

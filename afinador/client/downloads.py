@@ -91,6 +91,18 @@ def _download(
     return targets
 
 
+def content(connection: Connection, call: calls.Call) -> bytes:
+    """Return the bytes of one file, whole.
+
+    Raises:
+        StorageError: The answer broke off.
+    """
+    parts = []
+    for chunk in connection.chunks(call):
+        parts.append(chunk)
+    return b"".join(parts)
+
+
 def fetch(connection: Connection, call: calls.Call, target: Path, sha256: str, report: Callable[[int], None]) -> None:
     """Fetch one file, which appears whole under its name or not at all.
 

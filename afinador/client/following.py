@@ -97,14 +97,19 @@ def _events_behind(connection: Connection, job: str, newest: str | None) -> list
     return found[::-1]
 
 
-def follow_events(connection: Connection, job: str) -> Iterator[dict[str, Any]]:
+def follow_events(connection: Connection, job: str, after: str | None = None) -> Iterator[dict[str, Any]]:
     """Yield a job's events, from the first one on, until the job has ended; reconnects when need be.
+
+    Args:
+        connection: Where to ask.
+        job: Id or name.
+        after: Id of an event; those that came after it are yielded.
 
     Raises:
         NotFoundError: There is no such job.
         ServiceUnavailableError: The service was away for more than two minutes, or at the beginning.
     """
-    newest: str | None = None
+    newest = after
     answered_at: float | None = None
     while True:
         try:

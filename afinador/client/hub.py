@@ -5,19 +5,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from afinador.client import calls, following, model_uploads, results
-from afinador.client.downloads import FileProgress, download_hub
+from afinador.client import calls, downloads, following, model_uploads, results
 from afinador.client.nouns import Listing, Noun
 from afinador.client.sending import Progress
 from afinador.schemas.base import Deleted
-from afinador.schemas.models import HubFile
+from afinador.schemas.models import HubFile, ModelTypeFilter, Visibility
 
 
 class Models(Noun):
     """Base models, and fine-tuned ones as OpenAI lists them."""
 
     def create(
-        self, name: str, source: str | Path, visibility: str = "private", on_progress: Progress | None = None
+        self, name: str, source: str | Path, visibility: Visibility = "private", on_progress: Progress | None = None
     ) -> results.Model:
         """Register a base model: a ``Path`` of ours (sent if need be), a service's folder, or ``hf://…``. See ``wait``."""
         made = model_uploads.create(self._connection, name, source, visibility, on_progress)
@@ -30,7 +29,7 @@ class Models(Noun):
         )
         return results.Model.model_validate(settled)
 
-    def list(self, type: str | None = None) -> Listing[results.Model]:
+    def list(self, type: ModelTypeFilter | None = None) -> Listing[results.Model]:
         """List the models; with ``type`` only those that are ``base`` or ``fine-tuned``."""
         return Listing(self._connection, calls.list_models(type), results.Model)
 
@@ -62,11 +61,15 @@ class Hub(Noun):
         """List the files of a version, with sizes and hashes; of the newest, unless another is asked for."""
         return Listing(self._connection, calls.list_hub_files("model", name, version), HubFile)
 
+    def content(self, name: results.HubEntry | str, path: str, version: int | None = None) -> bytes:
+        """Read one file of a version by its path; of the newest, unless another is asked for."""
+        return downloads.content(self._connection, calls.hub_file("model", name, path, version))
+
     def download(
-        self, name: results.HubEntry | str, folder: Path | str, on_progress: FileProgress | None = None
+        self, name: results.HubEntry | str, folder: Path | str, on_progress: downloads.FileProgress | None = None
     ) -> list[Path]:
         """Fetch all files into a folder, each checked against its SHA-256; what lies there already is kept."""
-        return download_hub(self._connection, "model", calls.id_of(name), Path(folder), on_progress)
+        return downloads.download_hub(self._connection, "model", calls.id_of(name), Path(folder), on_progress)
 
     def delete(self, name: results.HubEntry | str) -> Deleted:
         """Delete a name with all its versions, or the one version that an alias names."""

@@ -1,4 +1,4 @@
-"""The fields of a job's request, as the SDK takes them."""
+"""The fields of the request of a job, and of one that is saved, as the SDK takes them."""
 
 from __future__ import annotations
 
@@ -9,20 +9,15 @@ from typing import Any, Literal, TypedDict
 from afinador.schemas.jobs import StartState, Task, TuningMethod
 
 
-class JobFields(TypedDict, total=False):
-    """What ``jobs.create`` takes: the fields of ``afinador.schemas.jobs.JobRequest``; None is as good as left out.
+class FieldsOfBoth(TypedDict, total=False):
+    """What jobs and saved job specs take: fields of ``afinador.schemas.jobs.JobRequest``; None is as good as left out.
 
     Of each two names of one field, give one: ``base_model`` or ``model``, ``dataset`` or ``training_file``,
-    ``validation_dataset`` or ``validation_file``. A ``Path`` is a file of this machine.
+    ``validation_dataset`` or ``validation_file``.
     """
 
     base_model: str | None
     model: str | None
-    dataset: str | Path | None
-    training_file: str | Path | None
-    validation_dataset: str | Path | None
-    validation_file: str | Path | None
-    name: str | None
     output_model: str | None
     suffix: str | None
     seed: int | None
@@ -39,3 +34,22 @@ class JobFields(TypedDict, total=False):
     domain: str | None
     tags: Sequence[str] | None
     integrations: Sequence[Any] | None
+
+
+class JobFields(FieldsOfBoth, total=False):
+    """What ``jobs.create`` takes. A ``Path`` is a file of this machine."""
+
+    name: str | None
+    dataset: str | Path | None
+    training_file: str | Path | None
+    validation_dataset: str | Path | None
+    validation_file: str | Path | None
+
+
+class SavedJobFields(FieldsOfBoth, total=False):
+    """What ``job_specs.create`` saves: no ``name``, for each job that is made of it has its own, and no local files."""
+
+    dataset: str | None
+    training_file: str | None
+    validation_dataset: str | None
+    validation_file: str | None

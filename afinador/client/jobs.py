@@ -14,6 +14,8 @@ from afinador.client.job_fields import JobFields
 from afinador.client.nouns import Listing, Noun
 from afinador.errors import AfinadorError, ServiceUnavailableError, WaitTimeoutError
 from afinador.schemas.certificates import DEFAULT_STEPS
+from afinador.schemas.jobs import JobStatus, StatusAlias
+from afinador.schemas.models import HubFile
 
 
 class Jobs(Noun):
@@ -56,8 +58,12 @@ class Jobs(Noun):
         new.append(made.id)
         return made.id
 
-    def list(self, status: str | None = None, metadata: Mapping[str, str] | None = None) -> Listing[results.Job]:
-        """List the jobs, newest first."""
+    def list(
+        self,
+        status: JobStatus | StatusAlias | None = None,
+        metadata: Mapping[str, str] | Literal["null"] | None = None,
+    ) -> Listing[results.Job]:
+        """List the jobs, newest first; those in a status, with all pairs of ``metadata``, or with none (``"null"``)."""
         return Listing(self._connection, calls.list_jobs(status, metadata), results.Job)
 
     def get(self, job: results.Job | str) -> results.Job:
@@ -120,26 +126,50 @@ class Jobs(Noun):
         return results.Job.model_validate(state)
 
     @overload
-    def events(self, job: results.Job | str) -> Listing[results.Event]: ...
+    def events(
+        self, job: results.Job | str, *, follow: Literal[False] = False, after: results.Event | str | None = None
+    ) -> Listing[results.Event]: ...
 
     @overload
-    def events(self, job: results.Job | str, *, follow: Literal[True]) -> Iterator[results.Event]: ...
+    def events(
+        self, job: results.Job | str, *, follow: Literal[True], after: results.Event | str | None = None
+    ) -> Iterator[results.Event]: ...
+
+    @overload
+    def events(
+        self, job: results.Job | str, *, follow: bool, after: results.Event | str | None = None
+    ) -> Listing[results.Event] | Iterator[results.Event]: ...
 
     def events(
-        self, job: results.Job | str, *, follow: bool = False
+        self, job: results.Job | str, *, follow: bool = False, after: results.Event | str | None = None
     ) -> Listing[results.Event] | Iterator[results.Event]:
-        """List what happened, newest first; with ``follow`` oldest first and then as it happens, until the job ends."""
-        if follow:
-            return self._followed_events(_named(job))
-        return Listing(self._connection, calls.list_events(_named(job)), results.Event)
+        """List what happened, newest first; with ``follow`` oldest first and then as it happens, until the job ends.
 
-    def _followed_events(self, job: str) -> Iterator[results.Event]:
-        for event in following.follow_events(self._connection, job):
+        Args:
+            job: Its id, its name, or itself.
+            follow: Stream them.
+            after: An event or its id: begin behind it, which is with newer ones when they are streamed, else with older ones.
+        """
+        behind = None if after is None else calls.id_of(after)
+        if follow:
+            return self._followed_events(_named(job), behind)
+        return Listing(self._connection, calls.list_events(_named(job)), results.Event, behind)
+
+    def _followed_events(self, job: str, after: str | None) -> Iterator[results.Event]:
+        for event in following.follow_events(self._connection, job, after):
             yield results.Event.model_validate(event)
 
     def checkpoints(self, job: results.Job | str) -> Listing[results.Checkpoint]:
         """List the checkpoints, newest first."""
         return Listing(self._connection, calls.list_checkpoints(_named(job)), results.Checkpoint)
+
+    def checkpoint_files(self, job: results.Job | str, checkpoint: int | str) -> Listing[HubFile]:
+        """List the files of a checkpoint, named by its step or id, with sizes and hashes."""
+        return Listing(self._connection, calls.list_checkpoint_files(_named(job), str(checkpoint)), HubFile)
+
+    def checkpoint_content(self, job: results.Job | str, checkpoint: int | str, path: str) -> bytes:
+        """Read one file of a checkpoint by its path."""
+        return downloads.content(self._connection, calls.checkpoint_file(_named(job), str(checkpoint), path))
 
     def download_checkpoint(
         self,

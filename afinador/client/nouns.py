@@ -17,16 +17,16 @@ Item = TypeVar("Item", bound=Wire)
 class Listing(Generic[Item]):
     """All objects of a list, in the service's order, read page by page while they are gone through."""
 
-    def __init__(self, connection: Connection, call: Call, kind: type[Item]) -> None:
-        self._connection, self._call, self._kind = connection, call, kind
+    def __init__(self, connection: Connection, call: Call, kind: type[Item], after: str | None = None) -> None:
+        self._connection, self._call, self._kind, self._after = connection, call, kind, after
 
     def __iter__(self) -> Iterator[Item]:
-        for item in paging.iterate(self._connection, self._call):
+        for item in paging.iterate(self._connection, self._call, after=self._after):
             yield self._kind.model_validate(item)
 
     def first(self, limit: int) -> list[Item]:
         """Return the first ``limit`` of them, or all if there are fewer."""
-        items, _ = paging.first(self._connection, self._call, limit)
+        items, _ = paging.first(self._connection, self._call, limit, self._after)
         return [self._kind.model_validate(item) for item in items]
 
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 from afinador.client import calls, results
 from afinador.client.nouns import Listing, Noun
 from afinador.schemas.base import Deleted
@@ -15,12 +17,14 @@ class Organizations(Noun):
         """Make an organisation."""
         return self._ask(calls.create_organization(name), results.Organization)
 
-    def update(self, organization: results.Organization | str, **changed: int | None) -> results.Organization:
+    def update(
+        self, organization: results.Organization | str, **changed: Unpack[calls.OrganizationChanges]
+    ) -> results.Organization:
         """Set how it shares the work pools; what is left out stays as it is.
 
         Args:
             organization: Its id, its name, or itself.
-            changed: ``concurrency_limit``: how many of its jobs run at once in each pool, None for no limit;
+            **changed: ``concurrency_limit``: how many of its jobs run at once in each pool, None for no limit;
                 ``priority``: its jobs come before those of a lower one.
         """
         return self._ask(calls.update_organization(organization, **changed), results.Organization)

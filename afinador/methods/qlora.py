@@ -6,8 +6,8 @@ import peft
 from transformers import PreTrainedModel
 
 from afinador.config.hyperparameters import Hyperparameters
-from afinador.errors import InvalidRequestError
 from afinador.methods import lora
+from afinador.models.layer_names import quantised
 from afinador.models.quantisation import is_quantised
 
 
@@ -23,9 +23,5 @@ def apply(model: PreTrainedModel, hyperparameters: Hyperparameters) -> peft.Peft
     for wanted in hyperparameters.modules_to_save or []:
         for name, module in model.named_modules():
             if f".{name}".endswith(f".{wanted}") and any(map(is_quantised, module.modules())):
-                raise InvalidRequestError(
-                    f"modules_to_save names {wanted!r}, which is held in {hyperparameters.quantization_bits} bits and "
-                    "cannot be trained whole. Leave it out, or use tuning_method 'lora'.",
-                    param="hyperparameters.modules_to_save",
-                )
+                raise quantised(wanted, hyperparameters.quantization_bits)
     return lora.apply(model, hyperparameters)

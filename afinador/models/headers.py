@@ -14,7 +14,7 @@ from typing import Any
 
 from afinador.errors import UnsupportedModelError
 from afinador.models.licenses import find_license, is_terms
-from afinador.models.tensor_headers import read_header
+from afinador.models.tensor_headers import StoredTensor, read_header
 from afinador.storage import sha256_of
 
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy", ".npz")
@@ -103,12 +103,12 @@ def describe_model_folder(path: Path) -> ModelDescription:
             f"{path} holds no tokenizer; one of {', '.join(' + '.join(names) for names in TOKENIZER_FILES)} must lie "
             "beside config.json."
         )
-    tensors: dict[str, tuple[str, int]] = {}
+    tensors: dict[str, StoredTensor] = {}
     for file in weights:
         tensors.update(_read_header(file))
     by_dtype: Counter[str] = Counter()
-    for dtype, elements in tensors.values():
-        by_dtype[dtype] += elements
+    for tensor in tensors.values():
+        by_dtype[tensor.dtype] += tensor.elements
     if not by_dtype:
         raise UnsupportedModelError(f"The weights in {path} hold no tensors; copy or download the model again.")
     most_common = by_dtype.most_common(1)[0][0]
@@ -148,6 +148,15 @@ def weight_map(path: Path) -> dict[str, Path]:
         UnsupportedModelError: See ``weight_files``.
     """
     return {name: file for file in weight_files(path) for name in _read_header(file)}
+
+
+def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each tensor of a model folder.
+
+    Raises:
+        UnsupportedModelError: See ``weight_files``.
+    """
+    return {name: tensor.shape for file in weight_files(path) for name, tensor in _read_header(file).items()}
 
 
 def model_files(path: Path) -> list[Path]:
@@ -243,6 +252,6 @@ def _shards(path: Path) -> list[Path]:
     return [path / name for name in names]
 
 
-def _read_header(path: Path) -> dict[str, tuple[str, int]]:
+def _read_header(path: Path) -> dict[str, StoredTensor]:
     with path.open("rb") as stream:
         return read_header(stream, path.stat().st_size, f"{path.name} in {path.parent}")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
 from afinador.config.hyperparameters import Hyperparameters
 from afinador.errors import InvalidRequestError, nearest
-from afinador.models.headers import weight_map
+from afinador.models.headers import tensor_shapes
 
 ALL_LINEAR = "all-linear"
 _MADE_BY_LOADING = ("lm_head", "score", "classifier", "pre_classifier", "pooler")
 """Layers that a model may have and its files need not: heads that share the embeddings or are drawn anew."""
+_NEVER_QUANTISED = ("embed_tokens", "wte", "wpe", "lm_head")
+"""Embeddings and output layers of the causal architectures: all others of their matrices are held in few bits."""
+_Shapes = Mapping[str, tuple[int, ...]]
 
 
 def named_by(hyperparameters: Hyperparameters) -> dict[str, list[str]]:
@@ -47,18 +50,61 @@ def require_layers(wanted: dict[str, list[str]], layers: Collection[str], model:
 
 
 def require_layers_in_folder(hyperparameters: Hyperparameters, folder: Path, model: str) -> None:
-    """Refuse names that no layer of a model can end with, by the headers of its files.
+    """Refuse names that no layer of a model can end with, or not what they are named for, by the headers of its files.
 
     A loaded model may have a beginning of names that its files lack, and some layers more; those pass here.
 
     Raises:
-        InvalidRequestError: There is no such layer; names the nearest.
+        InvalidRequestError: There is no such layer, it cannot carry an adapter, or it is quantised and was to be
+            trained whole.
         UnsupportedModelError: The files are damaged.
         OSError: They cannot be read.
     """
     wanted = named_by(hyperparameters)
     if any(wanted.values()):
-        _require(wanted, layers_of_tensors(weight_map(folder)), model, _may_be_same)
+        shapes = tensor_shapes(folder)
+        _require(wanted, layers_of_tensors(shapes), model, _may_be_same)
+        _require_adaptable(wanted["target_modules"], shapes, model)
+        if hyperparameters.quantization_bits:
+            _require_unquantised(wanted["modules_to_save"], shapes, hyperparameters.quantization_bits)
+
+
+def quantised(name: str, bits: int | None) -> InvalidRequestError:
+    """Return the refusal to train a layer whole whose weights are held in few bits."""
+    return InvalidRequestError(
+        f"modules_to_save names {name!r}, which is held in {bits} bits and cannot be trained whole. Leave it out, or use "
+        "tuning_method 'lora'.",
+        param="hyperparameters.modules_to_save",
+    )
+
+
+def _require_adaptable(names: list[str], shapes: _Shapes, model: str) -> None:
+    """Refuse layers that are no matrices: norms, which have a number for each feature, and blocks of layers."""
+    matrices = _matrices(shapes)
+    for name in names:
+        found = [layer for layer in layers_of_tensors(shapes) if _stands_for(name, layer)]
+        if not matrices.issuperset(found):
+            can_carry = ", ".join(sorted({layer.rpartition(".")[2] for layer in matrices}))
+            raise InvalidRequestError(
+                f"target_modules names {name!r}, which is no linear layer and no embedding of {model}; only those carry "
+                f"adapters. They are: {can_carry}. Leave target_modules out for all linear layers.",
+                param="hyperparameters.target_modules",
+            )
+
+
+def _require_unquantised(names: list[str], shapes: _Shapes, bits: int) -> None:
+    held = {layer for layer in _matrices(shapes) if layer.rpartition(".")[2] not in _NEVER_QUANTISED}
+    for name in names:
+        blocks = [layer for layer in layers_of_tensors(shapes) if _stands_for(name, layer)]
+        if any(f"{layer}.".startswith(f"{block}.") for block in blocks for layer in held):
+            raise quantised(name, bits)
+
+
+def _matrices(shapes: _Shapes) -> set[str]:
+    """Return the layers whose own weight has rows and columns."""
+    return {
+        name.removesuffix(".weight") for name, shape in shapes.items() if name.endswith(".weight") and len(shape) > 1
+    }
 
 
 def _require(
@@ -80,5 +126,8 @@ def _same(name: str, layer: str) -> bool:
 
 
 def _may_be_same(name: str, layer: str) -> bool:
-    made_by_loading = any(_same(name, made) for made in _MADE_BY_LOADING)
-    return made_by_loading or _same(name, layer) or ("." in layer and name.endswith(f".{layer}"))
+    return any(_same(name, made) for made in _MADE_BY_LOADING) or _stands_for(name, layer)
+
+
+def _stands_for(name: str, layer: str) -> bool:
+    return _same(name, layer) or ("." in layer and name.endswith(f".{layer}"))

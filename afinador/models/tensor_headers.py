@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from afinador.errors import UnsupportedModelError
 
@@ -12,8 +12,20 @@ _LENGTH_BYTES = 8
 _HEADER_LIMIT_BYTES = 100_000_000  # the limit of the safetensors format itself
 
 
-def read_header(stream: BinaryIO, size: int, name: str) -> dict[str, tuple[str, int]]:
-    """Return dtype and number of elements of each tensor of a file.
+class StoredTensor(NamedTuple):
+    """What a header says of a tensor; ``dtype`` is the format's own word."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def elements(self) -> int:
+        """How many numbers it holds."""
+        return math.prod(self.shape)
+
+
+def read_header(stream: BinaryIO, size: int, name: str) -> dict[str, StoredTensor]:
+    """Return what the header of a file says of each of its tensors.
 
     Args:
         stream: The file, at its beginning.
@@ -30,7 +42,9 @@ def read_header(stream: BinaryIO, size: int, name: str) -> dict[str, tuple[str, 
     try:
         header = json.loads(text)
         header.pop("__metadata__", None)
-        tensors = {key: (str(entry["dtype"]), math.prod(map(int, entry["shape"]))) for key, entry in header.items()}
+        tensors = {
+            key: StoredTensor(str(entry["dtype"]), tuple(map(int, entry["shape"]))) for key, entry in header.items()
+        }
         end = max((int(entry["data_offsets"][1]) for entry in header.values()), default=0)
     except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
         raise _damaged(name, "its header is no safetensors header") from error

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from afinador.schemas.base import Wire
+from afinador.schemas.base import CreatedAt, Failure, FinishedAt, Id, RunUrl, Wire
 
 DEFAULT_STEPS, LEAST_STEPS, MOST_STEPS = 20, 2, 10_000
 """Optimizer steps of a proof of exact resume."""
@@ -27,6 +27,7 @@ class Certificate(Wire):
     """A proof that was asked for, is being made, or was made.
 
     Attributes:
+        fine_tuning_job_id: The job that it is about.
         job_id: The same as ``fine_tuning_job_id``.
         type: ``resume``: steps trained straight, and again with a stop in the middle; ``reproduction``: the whole job again.
         status: ``succeeded`` when it was made, whatever it says.
@@ -35,16 +36,16 @@ class Certificate(Wire):
         certificate: All of it: hashes, first difference, environment, model, data, seed and hyperparameters.
     """
 
-    id: str
+    id: Id
     object: Literal["fine_tuning.job.certificate"] = "fine_tuning.job.certificate"
-    created_at: int
-    finished_at: int | None = None
+    created_at: CreatedAt
+    finished_at: FinishedAt = None
     fine_tuning_job_id: str
     job_id: str
     type: Literal["resume", "reproduction"]
     status: Literal["queued", "running", "succeeded", "failed", "cancelled"]
     equal: bool | None = None
     steps: int | None = None
-    run_url: str | None = None
-    error: dict[str, Any] | None = None
+    run_url: RunUrl = None
+    error: Failure = None
     certificate: dict[str, Any] | None = None

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from afinador.schemas.base import Wire
+from afinador.schemas.base import CreatedAt, Id, Wire
 from afinador.schemas.jobs import HubName
 
 
@@ -22,15 +22,17 @@ class Checkpoint(Wire):
     """State of a job after an optimizer step.
 
     Attributes:
+        fine_tuning_job_id: The job that wrote it.
+        step_number: Optimizer steps done.
         job_id: The same as ``fine_tuning_job_id``.
         fine_tuned_model_checkpoint: Name of the checkpoint as a model, ``…:ckpt-step-N``.
         metrics: ``step`` (always ``step_number``), ``train_loss``, ``valid_loss``, ``accuracy`` and ``macro_f1`` where they
             were measured; ``best_step``: that of the best evaluation so far.
     """
 
-    id: str
+    id: Id
     object: Literal["fine_tuning.job.checkpoint"] = "fine_tuning.job.checkpoint"
-    created_at: int
+    created_at: CreatedAt
     fine_tuning_job_id: str
     job_id: str
     step_number: int

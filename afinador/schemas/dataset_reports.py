@@ -63,7 +63,14 @@ class PreviewRequest(DatasetRequest):
 
 
 class Fault(Wire):
-    """One thing that is wrong, or doubtful."""
+    """One thing that is wrong, or doubtful.
+
+    Attributes:
+        code: A stable word for programs.
+        message: What it is, and what to do about it.
+        line: Where, counted from 1; null where it is the whole file.
+        field: Of the record, where one is at fault.
+    """
 
     code: str
     message: str
@@ -76,6 +83,11 @@ class DatasetReport(Wire):
 
     Attributes:
         file: Name of the file.
+        format: Of the file, ``jsonl`` for instance; null where it was not found.
+        shape: Of its records, ``prompt_completion`` for instance; null where none was found.
+        records: How many it holds.
+        bytes: Its size.
+        summary: All of it in a sentence.
         valid: Whether it has no errors. It may be trained on then, unless a note ``stored_only`` says that no method
             takes its shape yet.
         errors: What forbids training; at most ten of each code.
@@ -128,7 +140,13 @@ def _all_of(faults: list[Fault], counts: dict[str, int]) -> int:
 
 
 class PreviewedToken(Wire):
-    """A token, and what becomes of it: it is learnt, only read, or never seen."""
+    """A token, and what becomes of it.
+
+    Attributes:
+        id: In the base model's vocabulary.
+        text: What it stands for.
+        state: ``trained``: it is learnt; ``masked``: it is only read; ``cut``: it is never seen.
+    """
 
     id: int
     text: str
@@ -159,6 +177,14 @@ class DatasetPreview(Wire):
     """The first records of a data set as a model will see them.
 
     Attributes:
+        file: Name of the file.
+        base_model: Whose tokenizer was asked.
+        task: What the records would be trained for.
+        template: Name of the template that made texts of them.
+        max_length: Most tokens of one example, as asked for.
+        context_length: Most tokens that the base model takes; null where it does not say.
+        usable_length: The smaller of the two.
+        records: The first ones that can be used.
         total_records: How many the file holds, also those that cannot be used.
         unusable_records: How many that cannot be used were passed over, up to the last that is shown.
     """

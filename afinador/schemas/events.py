@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from afinador.schemas.base import Wire
+from afinador.schemas.base import CreatedAt, Id, Wire
 
 _OPENAI_NAMES = {
     "train_accuracy": "train_mean_token_accuracy",
@@ -19,12 +19,20 @@ EventLevel = Literal["info", "warn", "error"]
 
 
 class Event(Wire):
-    """One thing that happened. ``type`` is OpenAI's ``message`` or ``metrics``; ``data`` is always an object."""
+    """One thing that happened.
 
-    id: str
+    Attributes:
+        job_id: In which job.
+        level: ``warn`` of what a person should look at, ``error`` of what ended the job.
+        message: A sentence for people.
+        type: ``metrics`` of the figures of a step, which are in ``data``; else ``message``.
+        data: Always an object; of a step ``step``, ``train_loss`` and others, also under the names that OpenAI gives them.
+    """
+
+    id: Id
     object: Literal["fine_tuning.job.event"] = "fine_tuning.job.event"
     job_id: str
-    created_at: int
+    created_at: CreatedAt
     level: EventLevel
     message: str
     type: Literal["message", "metrics"] = "message"

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from afinador.schemas.base import Wire
+from afinador.schemas.base import CreatedAt, Id, OrganizationId, Wire
 
 
 class JobSpecRequest(Wire):
@@ -27,12 +27,18 @@ class JobSpecRequest(Wire):
 
 
 class JobSpec(Wire):
-    """A saved job spec."""
+    """A saved job spec.
 
-    id: str
+    Attributes:
+        name: Unique in the organization; may be given wherever its id may.
+        request: As it was saved.
+        retrain_on_update: Whether a new version of a file that the request gives by name starts a job.
+    """
+
+    id: Id
     object: Literal["fine_tuning.job_spec"] = "fine_tuning.job_spec"
     name: str
-    organization_id: str
-    created_at: int
+    organization_id: OrganizationId
+    created_at: CreatedAt
     request: dict[str, Any]
     retrain_on_update: bool

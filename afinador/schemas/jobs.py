@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AliasChoices, ConfigDict, Field
 
-from afinador.schemas.base import Wire
+from afinador.schemas.base import CreatedAt, FinishedAt, Id, OrganizationId, Wire
 
 TuningMethod = Literal["full", "lora", "qlora", "prefix_tuning", "prompt_tuning"]
 Task = Literal["causal_lm", "seq2seq_lm", "sequence_classification"]
@@ -14,6 +14,8 @@ TrainedTask = Literal["causal_lm", "sequence_classification"]
 """Those that this version trains."""
 StartState = Literal["weights", "whole"]
 JobStatus = Literal["validating_files", "queued", "running", "pausing", "paused", "succeeded", "failed", "cancelled"]
+StatusAlias = Literal["pending", "completed"]
+"""Other words for ``queued`` and ``succeeded`` that a filter may use."""
 OPEN_STATUSES: tuple[JobStatus, ...] = ("validating_files", "queued", "running", "pausing", "paused")
 ENDED_STATUSES: tuple[JobStatus, ...] = ("succeeded", "failed", "cancelled")
 
@@ -71,18 +73,52 @@ class JobRequest(Wire):
         description="A registered base model, or what another job has published (`ft:…` or hub name): tuning goes on "
         "from it, from an adapter on its own base model.",
     )
-    training_file: str | None = Field(None, validation_alias=AliasChoices("training_file", "dataset"), min_length=1)
-    validation_file: str | None = Field(None, validation_alias=AliasChoices("validation_file", "validation_dataset"))
-    name: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
-    output_model: HubName | None = None
-    suffix: str | None = Field(None, min_length=1, max_length=64)
-    seed: int | None = Field(None, ge=0, le=2**31 - 1)
-    metadata: dict[str, str] | None = None
-    hyperparameters: dict[str, Any] | None = None
-    method: dict[str, Any] | None = None
-    tuning_method: TuningMethod | None = None
-    task: Task | None = None
-    config: dict[str, Any] | None = None
+    training_file: str | None = Field(
+        None,
+        validation_alias=AliasChoices("training_file", "dataset"),
+        min_length=1,
+        description="Id or name of an uploaded file.",
+    )
+    validation_file: str | None = Field(
+        None,
+        validation_alias=AliasChoices("validation_file", "validation_dataset"),
+        description="Id or name of the file that is held out; with one, base and tuned are measured.",
+    )
+    name: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$",
+        description="Unique in the organization; made of output_model or base model if omitted.",
+    )
+    output_model: HubName | None = Field(
+        None, description="Hub name of what comes of it; a name that is in use gets a new version."
+    )
+    suffix: str | None = Field(
+        None,
+        min_length=1,
+        max_length=64,
+        description="Part of the alias `ft:…`, and of the hub name where none is given.",
+    )
+    seed: int | None = Field(None, ge=0, le=2**31 - 1, description="Of everything random; drawn if omitted.")
+    metadata: dict[str, str] | None = Field(
+        None, description="Up to 16 pairs, kept with the job; lists are filtered by them."
+    )
+    hyperparameters: dict[str, Any] | None = Field(
+        None, description="By OpenAI's names or those of docs/configuration.md; `auto` means the default."
+    )
+    method: dict[str, Any] | None = Field(
+        None,
+        description='OpenAI\'s other place for hyperparameters: `{"type": "supervised", "supervised": {"hyperparameters": '
+        "{…}}}`. Other types are refused.",
+    )
+    tuning_method: TuningMethod | None = Field(
+        None, description="`lora` by default. `prefix_tuning` and `prompt_tuning` are refused: not yet implemented."
+    )
+    task: Task | None = Field(
+        None, description="The base model's own by default. `seq2seq_lm` is refused: not yet implemented."
+    )
+    config: dict[str, Any] | None = Field(
+        None, description="The advanced configuration, see docs/configuration.md; `hyperparameters` win over it."
+    )
     from_checkpoint: str | None = Field(
         None,
         min_length=1,
@@ -94,17 +130,31 @@ class JobRequest(Wire):
         description="`weights` (the default): a new training begins with its trained weights. `whole`: its training "
         "goes on exactly; data, seed and hyperparameters are those of its job.",
     )
-    pool: Literal["gpu", "cpu"] | None = None
+    pool: Literal["gpu", "cpu"] | None = Field(
+        None,
+        description="Work pool; if omitted `gpu` where one of its workers is online, else `cpu`. "
+        "A job with `attention: flash_attention_2` belongs to `gpu`.",
+    )
     priority: int | None = Field(
         None, ge=-1000, le=1000, description="Among the organization's waiting jobs; higher is first. Default: 0."
     )
-    domain: str | None = Field(None, max_length=128)
-    tags: list[str] = Field(default_factory=list, max_length=32)
-    integrations: list[Any] | None = None
+    domain: str | None = Field(None, max_length=128, description="A word of your own, kept with the result, too.")
+    tags: list[str] = Field(
+        default_factory=list, max_length=32, description="Words of your own, kept with the result, too."
+    )
+    integrations: list[Any] | None = Field(
+        None, description="OpenAI's; anything but an empty list is refused: MLflow keeps the curves of each job."
+    )
 
 
 class JobError(Wire):
-    """Why a job failed."""
+    """Why a job failed.
+
+    Attributes:
+        code: A stable word for programs.
+        message: What is wrong, and what to do about it.
+        param: The field of the request to blame, where there is one.
+    """
 
     code: str
     message: str
@@ -138,6 +188,28 @@ class Job(Wire):
     """A job as answered: OpenAI's attributes, the specification's section 6, and ours.
 
     Attributes:
+        name: Unique in the organization; may be given wherever its id may.
+        status: OpenAI's, with ``pausing`` and ``paused``; docs/operations/jobs.md has every way from one to another.
+        model: Name of the base model.
+        training_file: Id of the file that is learnt from.
+        validation_file: Id of the file that is held out.
+        fine_tuned_model: ``ft:…``, the alias of what it has published; null unless it has succeeded.
+        output_model: Hub name of what it publishes.
+        trained_tokens: Tokens that training has seen, over all epochs; null until it was evaluated.
+        result_files: Ids of the files that it has made: its curves as CSV.
+        hyperparameters: As they were resolved, under OpenAI's names and ours.
+        method: The same numbers where OpenAI's newer clients look for them.
+        tuning_method: ``full``, ``lora`` or ``qlora``; jobs of the other two are refused today.
+        task: ``causal_lm`` or ``sequence_classification``; jobs of the other one are refused today.
+        seed: Of everything random.
+        suffix: As it was asked with.
+        metadata: As it was asked with.
+        integrations: OpenAI's; always null.
+        domain: As it was asked with.
+        tags: As it was asked with.
+        pool: Work pool that it runs in; null until that is chosen.
+        attempt: How many times a worker has taken it.
+        times: How long it and its parts took.
         base_model: The same as ``model``.
         dataset: The same as ``training_file``.
         error: None unless the job failed.
@@ -156,12 +228,12 @@ class Job(Wire):
         estimated_finish: By the measured rate of the steps; None unless it trains.
     """
 
-    id: str
+    id: Id
     object: Literal["fine_tuning.job"] = "fine_tuning.job"
     name: str
-    organization_id: str
-    created_at: int
-    finished_at: int | None = None
+    organization_id: OrganizationId
+    created_at: CreatedAt
+    finished_at: FinishedAt = None
     estimated_finish: int | None = None
     status: JobStatus
     model: str

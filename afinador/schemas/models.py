@@ -6,10 +6,13 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from afinador.schemas.base import Wire
+from afinador.schemas.base import CreatedAt, OrganizationId, Sha256, Wire
 from afinador.schemas.jobs import Task
 
 Visibility = Literal["private", "public"]
+ModelType = Literal["base", "fine-tuned"]
+ModelTypeFilter = Literal["base", "fine-tuned", "fined-tuned"]
+"""Both spellings of fine-tuned mean one; the specification has the second."""
 
 
 class UploadedFile(Wire):
@@ -17,6 +20,7 @@ class UploadedFile(Wire):
 
     Attributes:
         path: Name in the model's folder.
+        bytes: Its size.
         sha256: Hex hash of its bytes.
     """
 
@@ -49,6 +53,8 @@ class ModelFile(Wire):
     """One file of a base model.
 
     Attributes:
+        path: Name in the model's folder.
+        bytes: Its size.
         sha256: None while the Hugging Face Hub, where it comes from, does not say it.
         bytes_done: How much of it is there.
     """
@@ -65,6 +71,16 @@ class Model(Wire):
     Attributes:
         id: What to pass as ``model``: a name, or an opaque id where another model has the name.
         created: OpenAI's name for ``created_at``.
+        owned_by: OpenAI's name for ``organization_id``.
+        organization_id: Whose it is, also of a public one.
+        name: Of a base model its name; of a fine-tuned one that of the hub.
+        type: ``base`` of what was registered, ``fine-tuned`` of what jobs have published, and of their checkpoints.
+        origin: ``remote`` of what was fetched from the Hugging Face Hub.
+        visibility: ``public`` ones are read by every organisation.
+        status_details: Why it is in ``error``.
+        architecture: Of a base model, as its config.json names it.
+        task: What it is trained for unless a job says otherwise; none is trained for ``seq2seq_lm`` yet.
+        license: Of a base model, as its card or its files tell.
         model_id: A base model's opaque id, which it never shares.
         status: Of a base model: ``uploading`` until all its files were sent, ``registering`` while they are fetched
             and checked, then ``ready`` or ``error``. An upload of which nothing comes for a day ends in ``error``.
@@ -80,11 +96,11 @@ class Model(Wire):
     id: str
     object: Literal["model"] = "model"
     created: int
-    created_at: int
+    created_at: CreatedAt
     owned_by: str
     organization_id: str
     name: str
-    type: Literal["base", "fine-tuned"]
+    type: ModelType
     origin: Literal["local", "remote"]
     visibility: Visibility = "private"
     status: Literal["uploading", "registering", "ready", "error"] = "ready"
@@ -103,12 +119,18 @@ class Model(Wire):
 
 
 class HubFile(Wire):
-    """One file of a published version, or of a checkpoint, by its path in the folder; ``type`` is the specification's."""
+    """One file of a published version, or of a checkpoint.
+
+    Attributes:
+        path: In the folder.
+        type: The specification's.
+        bytes: Its size.
+    """
 
     path: str
     type: Literal["model"] = "model"
     bytes: int
-    sha256: str
+    sha256: Sha256
 
 
 class HubEntry(Wire):
@@ -116,6 +138,17 @@ class HubEntry(Wire):
 
     Attributes:
         id: ``ft:…``, the alias of this version.
+        object: ``kind``, as OpenAI's objects tell it.
+        name: Unique in the organization, over models and adapters.
+        version: Counted from 1.
+        visibility: ``private``: only the organization sees it.
+        job_id: The job that has published it.
+        tuning_method: Of the job.
+        task: Of the job.
+        metrics: Final figures, base against tuned, as those of the job.
+        files: All files of this version.
+        domain: As the job was asked with.
+        tags: As the job was asked with.
         kind: ``model`` for whole weights, ``adapter`` for weights that need their base.
         model_id: The base model an adapter belongs to.
         base_model: Its name; that of a whole model which was tuned on is ``ft:…``.
@@ -134,8 +167,8 @@ class HubEntry(Wire):
     name: str
     version: int
     versions: list[int] = Field(default_factory=list)
-    created_at: int
-    organization_id: str
+    created_at: CreatedAt
+    organization_id: OrganizationId
     type: Literal["fine-tuned"] = "fine-tuned"
     origin: Literal["local"] = "local"
     visibility: Visibility = "private"

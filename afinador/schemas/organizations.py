@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field, field_validator
 
-from afinador.schemas.base import Wire
+from afinador.schemas.base import CreatedAt, Id, OrganizationId, Wire
 
 RESERVED_NAMES = ("api", "ajax-api", "static-files", "workspaces")
 """Names that MLflow does not give to a workspace."""
@@ -17,7 +17,10 @@ class OrganizationRequest(Wire):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$")
+    name: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$",
+        description="Unique; 2 to 63 lower-case letters, digits and dashes, no dash at either end.",
+    )
 
     @field_validator("name")
     @classmethod
@@ -42,14 +45,15 @@ class Organization(Wire):
     """Whoever owns files, jobs and models. Its name is also its MLflow workspace.
 
     Attributes:
+        name: Unique; may be given wherever its id may.
         concurrency_limit: How many of its jobs run at once in each work pool; None without a limit.
         priority: Its jobs come before those of organisations with a lower one.
     """
 
-    id: str
+    id: Id
     object: Literal["organization"] = "organization"
     name: str
-    created_at: int
+    created_at: CreatedAt
     concurrency_limit: int | None = None
     priority: int = 0
 
@@ -59,17 +63,23 @@ class ApiKeyRequest(Wire):
 
     model_config = ConfigDict(extra="forbid")
 
-    organization: str
-    name: str = Field("default", max_length=128)
+    organization: str = Field(description="Id or name of whose key it will be.")
+    name: str = Field("default", max_length=128, description="What the key is for; need not be unique.")
 
 
 class ApiKey(Wire):
-    """A key; ``key`` itself is answered once, when it is made, and kept only as a hash."""
+    """A key, of which the service keeps a hash.
 
-    id: str
+    Attributes:
+        name: What the key is for.
+        prefix: The beginning of the key, by which people know it again.
+        key: The key itself; in the answer that made it, and null ever after.
+    """
+
+    id: Id
     object: Literal["api_key"] = "api_key"
-    organization_id: str
+    organization_id: OrganizationId
     name: str
     prefix: str
-    created_at: int
+    created_at: CreatedAt
     key: str | None = None

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from afinador.schemas.base import Wire
+from afinador.schemas.base import CreatedAt, Failure, FinishedAt, Id, RunUrl, Wire
 
 PreparationStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 ENDED = ("succeeded", "failed", "cancelled")
@@ -36,7 +36,11 @@ class PreparedFile(Wire):
     """A file that a preparation has made.
 
     Attributes:
+        id: Of the file.
+        filename: Its name.
         part: ``train``, ``validation`` or ``test``; None where the data set was not split.
+        records: How many it holds.
+        bytes: Its size.
     """
 
     id: str
@@ -50,17 +54,22 @@ class Preparation(Wire):
     """A preparation that was asked for, is under way, or has ended.
 
     Attributes:
+        status: ``queued`` until a worker takes it.
         file: Id of the data set.
+        filename: Name of the data set.
+        output: Name of the file that it makes; of several the one that theirs are made of.
+        base_model: Whose tokens steps count and make; null where none was named.
         pipeline: The steps as they were given.
         records: Records that were read.
         steps: What each step did: ``type``, ``rows_in``, ``rows_out``, ``changed``, of a split ``parts``, of some
             ``counts``.
+        output_files: What it has made, once it has succeeded.
     """
 
-    id: str
+    id: Id
     object: Literal["dataset.preparation"] = "dataset.preparation"
-    created_at: int
-    finished_at: int | None = None
+    created_at: CreatedAt
+    finished_at: FinishedAt = None
     status: PreparationStatus
     file: str
     filename: str
@@ -70,5 +79,5 @@ class Preparation(Wire):
     records: int | None = None
     steps: list[dict[str, Any]] = Field(default_factory=list)
     output_files: list[PreparedFile] = Field(default_factory=list)
-    run_url: str | None = None
-    error: dict[str, Any] | None = None
+    run_url: RunUrl = None
+    error: Failure = None

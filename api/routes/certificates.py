@@ -8,7 +8,8 @@ from afinador.schemas.base import Page
 from afinador.schemas.certificates import Certificate, ResumeProofRequest
 from api.bodies import OptionalJsonObject, describes_body, parsed
 from api.keys import CurrentOrganization
-from api.paging import After, page
+from api.paging import After, Limit, page
+from api.parameters import JobName
 from api.service import TheService
 from registry import certificates, jobs
 
@@ -22,7 +23,7 @@ router = APIRouter(prefix="/fine_tuning/jobs/{job}", tags=["fine-tuning jobs"])
     openapi_extra=describes_body(ResumeProofRequest, required=False),
 )
 def verify_resume(
-    job: str, organization: CurrentOrganization, body: OptionalJsonObject, service: TheService
+    job: JobName, organization: CurrentOrganization, body: OptionalJsonObject, service: TheService
 ) -> Certificate:
     """Train some steps straight, and again with a stop in the middle, and compare weights, optimizer and losses.
 
@@ -36,7 +37,7 @@ def verify_resume(
 
 
 @router.post("/reproduce", summary="Run a job again and compare its weights", status_code=202)
-def reproduce(job: str, organization: CurrentOrganization, service: TheService) -> Certificate:
+def reproduce(job: JobName, organization: CurrentOrganization, service: TheService) -> Certificate:
     """Run a job that has succeeded again, and compare the hashes of its weights with what it has published.
 
     Answers at once with the certificate that is queued; it is made on a worker, like a job.
@@ -49,7 +50,7 @@ def reproduce(job: str, organization: CurrentOrganization, service: TheService) 
 
 @router.get("/certificates", summary="List a job's certificates")
 def list_certificates(
-    job: str, organization: CurrentOrganization, service: TheService, after: After = None, limit: int = 20
+    job: JobName, organization: CurrentOrganization, service: TheService, after: After = None, limit: Limit = 20
 ) -> Page[Certificate]:
     """List the proofs that were asked for, newest first."""
     with service.memory.database.reading() as session:

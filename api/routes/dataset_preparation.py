@@ -8,7 +8,8 @@ from afinador.schemas.base import Page
 from afinador.schemas.preparations import Preparation, PrepareRequest
 from api.bodies import JsonObject, describes_body, parsed
 from api.keys import CurrentOrganization
-from api.paging import After, page
+from api.paging import After, Limit, page
+from api.parameters import PreparationId
 from api.service import TheService
 from registry import preparations
 
@@ -30,7 +31,7 @@ def prepare(organization: CurrentOrganization, body: JsonObject, service: TheSer
 
 @router.get("/preparations", summary="List preparations")
 def list_preparations(
-    organization: CurrentOrganization, service: TheService, after: After = None, limit: int = 20
+    organization: CurrentOrganization, service: TheService, after: After = None, limit: Limit = 20
 ) -> Page[Preparation]:
     """List the preparations that were asked for, newest first."""
     with service.memory.database.reading() as session:
@@ -39,14 +40,18 @@ def list_preparations(
 
 
 @router.post("/preparations/{preparation}/cancel", summary="Cancel a preparation")
-def cancel_preparation(preparation: str, organization: CurrentOrganization, service: TheService) -> Preparation:
+def cancel_preparation(
+    preparation: PreparationId, organization: CurrentOrganization, service: TheService
+) -> Preparation:
     """Cancel a preparation that is queued or running: it stops within seconds, and no file comes of it."""
     with service.memory.database.session() as session:
         return preparations.to_wire(session, preparations.cancel(session, organization.id, preparation))
 
 
 @router.get("/preparations/{preparation}", summary="Get a preparation")
-def retrieve_preparation(preparation: str, organization: CurrentOrganization, service: TheService) -> Preparation:
+def retrieve_preparation(
+    preparation: PreparationId, organization: CurrentOrganization, service: TheService
+) -> Preparation:
     """Get a preparation: how it stands, what each step did, and the files that it has made."""
     with service.memory.database.reading() as session:
         return preparations.to_wire(session, preparations.find(session, organization.id, preparation))

@@ -11,6 +11,7 @@ from afinador.schemas.base import Deleted, Page
 from afinador.schemas.files import File
 from api.keys import CurrentOrganization
 from api.paging import After, page
+from api.parameters import FileName
 from api.service import TheService
 from api.streams import stored_file
 from api.uploads import UPLOAD_BODY, ReceivedUpload
@@ -49,8 +50,8 @@ def list_files(
     organization: CurrentOrganization,
     service: TheService,
     after: After = None,
-    limit: int = 10_000,
-    purpose: str | None = None,
+    limit: Annotated[int, Query(description="Items of a page, 1 to 10,000.")] = 10_000,
+    purpose: Annotated[str | None, Query(description="Only those that are for this.")] = None,
     order: Annotated[Literal["asc", "desc"], Query(description="By time of creation.")] = "desc",
 ) -> Page[File]:
     """List the organization's files, newest first."""
@@ -62,14 +63,14 @@ def list_files(
 
 
 @router.get("/{file}", summary="Get a file", **WITHOUT_NULLS)
-def retrieve_file(file: str, organization: CurrentOrganization, service: TheService) -> File:
+def retrieve_file(file: FileName, organization: CurrentOrganization, service: TheService) -> File:
     """Get a file by its id, its name, or its name without extension (the newest version)."""
     with service.memory.database.reading() as session:
         return files.to_wire(files.find(session, organization.id, file))
 
 
 @router.delete("/{file}", summary="Delete a file")
-def delete_file(file: str, organization: CurrentOrganization, service: TheService) -> Deleted:
+def delete_file(file: FileName, organization: CurrentOrganization, service: TheService) -> Deleted:
     """Delete a file; refused while a job that has not ended uses it."""
     with service.memory.database.session() as session:
         row = files.delete(session, service.memory, organization.id, file)
@@ -77,7 +78,7 @@ def delete_file(file: str, organization: CurrentOrganization, service: TheServic
 
 
 @router.get("/{file}/content", summary="Get a file's content", response_class=Response)
-def retrieve_content(file: str, organization: CurrentOrganization, service: TheService) -> Response:
+def retrieve_content(file: FileName, organization: CurrentOrganization, service: TheService) -> Response:
     """Get the bytes of a file."""
     with service.memory.database.reading() as session:
         row = files.find(session, organization.id, file)

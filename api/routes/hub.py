@@ -13,7 +13,8 @@ from fastapi.responses import Response
 from afinador.schemas.base import Deleted, Page
 from afinador.schemas.models import HubEntry, HubFile
 from api.keys import CurrentOrganization
-from api.paging import After, page
+from api.paging import After, Limit, page
+from api.parameters import FilePath, HubName
 from api.service import Service, TheService
 from api.streams import stored_file
 from registry import hub
@@ -25,7 +26,7 @@ Version = Annotated[int | None, Query(description="The newest by default.")]
 
 @router.get("/models", summary="List hub models")
 def list_models(
-    organization: CurrentOrganization, service: TheService, after: After = None, limit: int = 100
+    organization: CurrentOrganization, service: TheService, after: After = None, limit: Limit = 100
 ) -> Page[HubEntry]:
     """List the models that jobs made, each name once with its newest version, newest first."""
     return _list(service, organization.id, "model", after, limit)
@@ -33,7 +34,7 @@ def list_models(
 
 @router.get("/adapters", summary="List hub adapters")
 def list_adapters(
-    organization: CurrentOrganization, service: TheService, after: After = None, limit: int = 100
+    organization: CurrentOrganization, service: TheService, after: After = None, limit: Limit = 100
 ) -> Page[HubEntry]:
     """List the adapters that jobs made, each name once with its newest version, newest first."""
     return _list(service, organization.id, "adapter", after, limit)
@@ -42,7 +43,7 @@ def list_adapters(
 @router.get("/models/{name:path}/files/{path:path}", summary="Get a file of a hub model", response_class=Response)
 @router.get("/adapters/{name:path}/files/{path:path}", summary="Get a file of a hub adapter", response_class=Response)
 def retrieve_file(
-    name: str, path: str, organization: CurrentOrganization, service: TheService, version: Version = None
+    name: HubName, path: FilePath, organization: CurrentOrganization, service: TheService, version: Version = None
 ) -> Response:
     """Get the bytes of one file of a version."""
     with service.memory.database.reading() as session:
@@ -53,7 +54,7 @@ def retrieve_file(
 @router.get("/models/{name:path}/files", summary="List the files of a hub model")
 @router.get("/adapters/{name:path}/files", summary="List the files of a hub adapter")
 def list_files(
-    name: str, organization: CurrentOrganization, service: TheService, version: Version = None
+    name: HubName, organization: CurrentOrganization, service: TheService, version: Version = None
 ) -> Page[HubFile]:
     """List the files of a version with their sizes and hashes."""
     with service.memory.database.reading() as session:
@@ -62,7 +63,7 @@ def list_files(
 
 @router.get("/models/{name:path}", summary="Get a hub model")
 @router.get("/adapters/{name:path}", summary="Get a hub adapter")
-def retrieve_entry(name: str, organization: CurrentOrganization, service: TheService) -> HubEntry:
+def retrieve_entry(name: HubName, organization: CurrentOrganization, service: TheService) -> HubEntry:
     """Get a hub name (its newest version), or one version by its ``ft:…`` name."""
     with service.memory.database.reading() as session:
         return hub.to_wire(hub.get(session, organization.id, name))
@@ -70,7 +71,7 @@ def retrieve_entry(name: str, organization: CurrentOrganization, service: TheSer
 
 @router.delete("/models/{name:path}", summary="Delete a hub model")
 @router.delete("/adapters/{name:path}", summary="Delete a hub adapter")
-def delete_entry(name: str, organization: CurrentOrganization, service: TheService) -> Deleted:
+def delete_entry(name: HubName, organization: CurrentOrganization, service: TheService) -> Deleted:
     """Delete a hub name with all its versions, or one version by its ``ft:…`` name: files and entries, or nothing."""
     with service.memory.database.reading() as session:
         kind = hub.get(session, organization.id, name)[0].kind

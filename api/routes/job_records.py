@@ -15,7 +15,8 @@ from afinador.schemas.events import Event
 from afinador.schemas.models import HubEntry, HubFile
 from api.bodies import OptionalJsonObject, describes_body, parsed
 from api.keys import CurrentOrganization
-from api.paging import After, page
+from api.paging import After, Limit, page
+from api.parameters import CheckpointName, FilePath, JobName
 from api.service import Service, TheService
 from api.streams import follow_events, follow_log, log_text, stored_file
 from registry import checkpoints, events, hub, job_logs, job_reports, jobs, tables
@@ -28,11 +29,11 @@ LastEventId = Annotated[str | None, Header(description="Where a stream that brok
 
 @router.get("/events", summary="List a job's events", response_model=Page[Event])
 def list_events(
-    job: str,
+    job: JobName,
     organization: CurrentOrganization,
     service: TheService,
     after: After = None,
-    limit: int = 20,
+    limit: Limit = 20,
     follow: Follow = False,
     last_event_id: LastEventId = None,
 ) -> Page[Event] | Response:
@@ -47,7 +48,7 @@ def list_events(
 
 @router.get("/checkpoints", summary="List a job's checkpoints")
 def list_checkpoints(
-    job: str, organization: CurrentOrganization, service: TheService, after: After = None, limit: int = 10
+    job: JobName, organization: CurrentOrganization, service: TheService, after: After = None, limit: Limit = 10
 ) -> Page[Checkpoint]:
     """List the complete checkpoints, newest first."""
     with service.memory.database.reading() as session:
@@ -58,7 +59,7 @@ def list_checkpoints(
 
 @router.get("/checkpoints/{checkpoint}/files", summary="List the files of a checkpoint")
 def list_checkpoint_files(
-    job: str, checkpoint: str, organization: CurrentOrganization, service: TheService
+    job: JobName, checkpoint: CheckpointName, organization: CurrentOrganization, service: TheService
 ) -> Page[HubFile]:
     """List the files of a checkpoint, named by its id or step, with their sizes and hashes; they load as a model."""
     return page(checkpoints.files_of(service.memory, _checkpoint(job, checkpoint, organization, service)))
@@ -68,7 +69,7 @@ def list_checkpoint_files(
     "/checkpoints/{checkpoint}/files/{path:path}", summary="Get a file of a checkpoint", response_class=Response
 )
 def retrieve_checkpoint_file(
-    job: str, checkpoint: str, path: str, organization: CurrentOrganization, service: TheService
+    job: JobName, checkpoint: CheckpointName, path: FilePath, organization: CurrentOrganization, service: TheService
 ) -> Response:
     """Get the bytes of one file of a checkpoint."""
     row = _checkpoint(job, checkpoint, organization, service)
@@ -88,7 +89,11 @@ def retrieve_checkpoint_file(
     openapi_extra=describes_body(CheckpointPublication, required=False),
 )
 def publish_checkpoint(
-    job: str, checkpoint: str, organization: CurrentOrganization, body: OptionalJsonObject, service: TheService
+    job: JobName,
+    checkpoint: CheckpointName,
+    organization: CurrentOrganization,
+    body: OptionalJsonObject,
+    service: TheService,
 ) -> HubEntry:
     """Publish a checkpoint, named by its id or step, as the newest version of a hub name: what a finished job publishes.
 
@@ -110,7 +115,7 @@ def _checkpoint(job: str, checkpoint: str, organization: tables.Organization, se
 
 
 @router.get("/metrics", summary="Get a job's curves")
-def list_metrics(job: str, organization: CurrentOrganization, service: TheService) -> dict[str, Any]:
+def list_metrics(job: JobName, organization: CurrentOrganization, service: TheService) -> dict[str, Any]:
     """Get every logged step, oldest first: losses, learning rate, gradient norm, tokens per second."""
     with service.memory.database.reading() as session:
         job_id = jobs.get(session, organization.id, job).id
@@ -118,7 +123,7 @@ def list_metrics(job: str, organization: CurrentOrganization, service: TheServic
 
 
 @router.get("/resources", summary="Get what a job used")
-def list_resources(job: str, organization: CurrentOrganization, service: TheService) -> dict[str, Any]:
+def list_resources(job: JobName, organization: CurrentOrganization, service: TheService) -> dict[str, Any]:
     """Get a row every five seconds, oldest first: CPU and memory of the job's processes, and its GPU where it has one."""
     with service.memory.database.reading() as session:
         found = jobs.get(session, organization.id, job)
@@ -127,7 +132,7 @@ def list_resources(job: str, organization: CurrentOrganization, service: TheServ
 
 
 @router.get("/logs", summary="Get a job's log", response_class=Response)
-def read_log(job: str, organization: CurrentOrganization, service: TheService, follow: Follow = False) -> Response:
+def read_log(job: JobName, organization: CurrentOrganization, service: TheService, follow: Follow = False) -> Response:
     """Get all that training wrote, as text; a heading opens each attempt: ``=== attempt 2, rank 0, … ===``.
 
     With ``follow`` line by line as it is written, ``{"line", "attempt", "rank"}``; attempt and rank are null before the
@@ -144,7 +149,7 @@ def read_log(job: str, organization: CurrentOrganization, service: TheService, f
 
 
 @router.get("/report", summary="Get a job's report", response_class=HTMLResponse)
-def read_report(job: str, organization: CurrentOrganization, service: TheService) -> HTMLResponse:
+def read_report(job: JobName, organization: CurrentOrganization, service: TheService) -> HTMLResponse:
     """Get all that is known of a job as one HTML page that stands alone: no script, and nothing is fetched.
 
     What was asked, data, times, curves, resources, evaluation, checkpoints, attempts, what was published, the ground for

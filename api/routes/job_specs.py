@@ -8,7 +8,8 @@ from afinador.schemas.base import Deleted, Page
 from afinador.schemas.job_specs import JobSpec, JobSpecRequest
 from api.bodies import JsonObject, describes_body, parsed
 from api.keys import CurrentOrganization
-from api.paging import After, page
+from api.paging import After, Limit, page
+from api.parameters import JobSpecName
 from api.service import TheService
 from registry import files, job_specs
 
@@ -32,7 +33,7 @@ def create_job_spec(organization: CurrentOrganization, body: JsonObject, service
 
 @router.get("", summary="List saved job specs")
 def list_job_specs(
-    organization: CurrentOrganization, service: TheService, after: After = None, limit: int = 20
+    organization: CurrentOrganization, service: TheService, after: After = None, limit: Limit = 20
 ) -> Page[JobSpec]:
     """List the organization's saved specs, newest first."""
     with service.memory.database.reading() as session:
@@ -41,14 +42,14 @@ def list_job_specs(
 
 
 @router.get("/{job_spec}", summary="Get a saved job spec")
-def retrieve_job_spec(job_spec: str, organization: CurrentOrganization, service: TheService) -> JobSpec:
+def retrieve_job_spec(job_spec: JobSpecName, organization: CurrentOrganization, service: TheService) -> JobSpec:
     """Get a saved spec by its name or id."""
     with service.memory.database.reading() as session:
         return job_specs.to_wire(job_specs.get(session, organization.id, job_spec))
 
 
 @router.delete("/{job_spec}", summary="Delete a saved job spec")
-def delete_job_spec(job_spec: str, organization: CurrentOrganization, service: TheService) -> Deleted:
+def delete_job_spec(job_spec: JobSpecName, organization: CurrentOrganization, service: TheService) -> Deleted:
     """Delete a saved spec. Its jobs stay; schedules that go by its name fail from now on, saying so."""
     with service.memory.database.session() as session:
         return Deleted(id=job_specs.delete(session, organization.id, job_spec).id, object="fine_tuning.job_spec")

@@ -12,10 +12,11 @@ from sqlalchemy.orm import Session
 from afinador.config.resolve import parse_request
 from afinador.errors import IllegalTransitionError
 from afinador.schemas.base import Page
-from afinador.schemas.jobs import ENDED_STATUSES, Job, JobRequest
+from afinador.schemas.jobs import ENDED_STATUSES, OPEN_STATUSES, Job, JobRequest
 from api.bodies import JsonObject, describes_body
 from api.keys import CurrentOrganization
-from api.paging import After, page
+from api.paging import After, Limit, page
+from api.parameters import JobName
 from api.service import Service, TheService
 from registry import files, jobs, turns
 from registry.tables import Job as JobRow
@@ -23,6 +24,7 @@ from registry.tables import Organization
 
 router = APIRouter(prefix="/fine_tuning/jobs", tags=["fine-tuning jobs"])
 
+_STATUSES = f"One of {', '.join((*OPEN_STATUSES, *ENDED_STATUSES))}; pending means queued, and completed succeeded."
 _METADATA = re.compile(r"metadata\[(.*)\]", re.DOTALL)
 
 
@@ -36,8 +38,9 @@ def create_job(organization: CurrentOrganization, body: JsonObject, service: The
     request = parse_request(body)
     with service.memory.database.session() as session:
         to_fetch = files.require_fetched(session, service.memory, organization.id, body)
-        row = jobs.create(session, service.memory, organization, request)
-        job = jobs.to_wire(row, workers_online=service.health.workers_online())
+        workers_online = service.health.workers_online()
+        row = jobs.create(session, service.memory, organization, request, workers_online=workers_online)
+        job = jobs.to_wire(row, workers_online=workers_online)
     for file_id in to_fetch:
         service.check_file(file_id)
     service.submit(job.id)
@@ -50,8 +53,8 @@ def list_jobs(
     organization: CurrentOrganization,
     service: TheService,
     after: After = None,
-    limit: int = 20,
-    status: Annotated[str | None, Query(description="A state of jobs, for example `running`.")] = None,
+    limit: Limit = 20,
+    status: Annotated[str | None, Query(description=_STATUSES)] = None,
 ) -> Page[Job]:
     """List the organization's jobs, newest first; ``metadata[key]=value`` filters, ``metadata=null`` too."""
     with service.memory.database.reading() as session:
@@ -64,14 +67,14 @@ def list_jobs(
 
 
 @router.get("/{job}", summary="Get a job")
-def retrieve_job(job: str, organization: CurrentOrganization, service: TheService) -> Job:
+def retrieve_job(job: JobName, organization: CurrentOrganization, service: TheService) -> Job:
     """Get a job by its id or name."""
     with service.memory.database.reading() as session:
         return _answer(session, jobs.get(session, organization.id, job), service)
 
 
 @router.delete("/{job}", summary="Cancel a job (as DELETE)")
-def delete_job(job: str, organization: CurrentOrganization, service: TheService) -> Job:
+def delete_job(job: JobName, organization: CurrentOrganization, service: TheService) -> Job:
     """Cancel a job. One that has ended is refused: its record stays."""
     with service.memory.database.session() as session:
         row = jobs.get(session, organization.id, job)
@@ -83,7 +86,7 @@ def delete_job(job: str, organization: CurrentOrganization, service: TheService)
 
 
 @router.post("/{job}/cancel", summary="Cancel a job")
-def cancel_job(job: str, organization: CurrentOrganization, service: TheService) -> Job:
+def cancel_job(job: JobName, organization: CurrentOrganization, service: TheService) -> Job:
     """Cancel a job, in whatever state it is; its last checkpoint stays.
 
     One that runs stops after its current step; until then its status is still ``running``. Twice is as good as once.
@@ -92,7 +95,7 @@ def cancel_job(job: str, organization: CurrentOrganization, service: TheService)
 
 
 @router.post("/{job}/pause", summary="Pause a job")
-def pause_job(job: str, organization: CurrentOrganization, service: TheService) -> Job:
+def pause_job(job: JobName, organization: CurrentOrganization, service: TheService) -> Job:
     """Pause a job. One that waits is ``paused`` at once; one that runs is ``pausing`` until it has stopped.
 
     It finishes its step, writes a checkpoint and gives its device back. During validation, loading and evaluation it
@@ -102,7 +105,7 @@ def pause_job(job: str, organization: CurrentOrganization, service: TheService) 
 
 
 @router.post("/{job}/resume", summary="Resume a job")
-def resume_job(job: str, organization: CurrentOrganization, service: TheService) -> Job:
+def resume_job(job: JobName, organization: CurrentOrganization, service: TheService) -> Job:
     """Resume a paused job: it is ``queued`` and goes on in its turn.
 
     One that is still ``pausing`` goes on as soon as it has stopped; one that waits or runs is left as it is.

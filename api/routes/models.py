@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from sqlalchemy import Row, select
@@ -11,11 +11,12 @@ from sqlalchemy.orm import Session
 
 from afinador.errors import InvalidRequestError, NotFoundError
 from afinador.schemas.base import Deleted, Page
-from afinador.schemas.models import BaseModelRequest, Model
+from afinador.schemas.models import BaseModelRequest, Model, ModelTypeFilter
 from api.bodies import JsonObject, describes_body, parsed
 from api.keys import CurrentCaller
 from api.model_uploads import BYTES_BODY, ReceivedPart
 from api.paging import page
+from api.parameters import ModelName
 from api.service import TheService
 from registry import base_models, hub
 from registry.memory import Memory
@@ -23,9 +24,7 @@ from registry.tables import Checkpoint, HubVersion
 
 router = APIRouter(prefix="/models", tags=["models"])
 
-OfType = Annotated[
-    Literal["base", "fine-tuned", "fined-tuned"] | None, Query(description="Only those; both spellings mean one.")
-]
+OfType = Annotated[ModelTypeFilter | None, Query(description="Only those; both spellings mean one.")]
 
 
 @router.post("", summary="Register a base model", openapi_extra=describes_body(BaseModelRequest))
@@ -79,7 +78,7 @@ def list_models(caller: CurrentCaller, service: TheService, type: OfType = None)
 
 
 @router.get("/{model:path}", summary="Get a model")
-def retrieve_model(model: str, caller: CurrentCaller, service: TheService) -> Model:
+def retrieve_model(model: ModelName, caller: CurrentCaller, service: TheService) -> Model:
     """Get a base model, a hub name, one version (``ft:…``) or a checkpoint (``ft:…:ckpt-step-N``).
 
     A base model wins over a hub name, as it does when a job is created; ``/hub/models/{name}`` finds that one.
@@ -97,7 +96,7 @@ def retrieve_model(model: str, caller: CurrentCaller, service: TheService) -> Mo
 
 
 @router.delete("/{model:path}", summary="Delete a model")
-def delete_model(model: str, caller: CurrentCaller, service: TheService) -> Deleted:
+def delete_model(model: ModelName, caller: CurrentCaller, service: TheService) -> Deleted:
     """Delete a base model, a hub name with all its versions, or one version (``ft:…``).
 
     A base model wins over a hub name; ``/hub/models/{name}`` deletes that one.

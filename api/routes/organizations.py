@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 
 from afinador.errors import NotFoundError
 from afinador.schemas.base import Deleted, Page
@@ -16,8 +18,11 @@ from afinador.schemas.organizations import (
 from api.bodies import JsonObject, describes_body, parsed
 from api.keys import OPERATOR_ONLY
 from api.paging import page
+from api.parameters import KeyId, OrganizationName
 from api.service import TheService
 from registry import organisations
+
+Owner = Annotated[str | None, Query(description="Id or name of an organization: only its keys.")]
 
 router = APIRouter(tags=["organizations"], dependencies=[OPERATOR_ONLY])
 
@@ -42,7 +47,7 @@ def list_organizations(service: TheService) -> Page[Organization]:
     summary="Set limit and priority of an organization",
     openapi_extra=describes_body(OrganizationUpdate),
 )
-def update_organization(organization: str, body: JsonObject, service: TheService) -> Organization:
+def update_organization(organization: OrganizationName, body: JsonObject, service: TheService) -> Organization:
     """Set how many jobs of an organization run at once in each work pool, and its priority; higher is first.
 
     What is left out stays as it is. Prefect's work queues follow, at the latest when Prefect is back.
@@ -65,7 +70,7 @@ def create_key(body: JsonObject, service: TheService) -> ApiKey:
 
 
 @router.get("/api_keys", summary="List API keys")
-def list_keys(service: TheService, organization: str | None = None) -> Page[ApiKey]:
+def list_keys(service: TheService, organization: Owner = None) -> Page[ApiKey]:
     """List the keys of one organization, or of all; without their texts."""
     with service.memory.database.reading() as session:
         owners = [organisations.get(session, organization)] if organization else organisations.list_all(session)
@@ -74,7 +79,7 @@ def list_keys(service: TheService, organization: str | None = None) -> Page[ApiK
 
 
 @router.delete("/api_keys/{key_id}", summary="Revoke an API key")
-def revoke_key(key_id: str, service: TheService, organization: str | None = None) -> Deleted:
+def revoke_key(key_id: KeyId, service: TheService, organization: Owner = None) -> Deleted:
     """Revoke a key by its id; requests that carry it are refused from now on."""
     with service.memory.database.session() as session:
         owners = [organisations.get(session, organization)] if organization else organisations.list_all(session)

@@ -134,7 +134,7 @@ def operator(running: Running) -> Iterator[httpx.Client]:
         yield client
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def new_member(running: Running, operator: httpx.Client) -> Iterator[Callable[[], Member]]:
     """Makes organisations."""
     made: list[Member] = []
@@ -177,8 +177,8 @@ def public_base_model(running: Running, operator: httpx.Client) -> str:
 Publish = Callable[..., dict[str, Any]]
 
 
-@pytest.fixture
-def publish(running: Running, public_base_model: str, tmp_path: Path) -> Publish:
+@pytest.fixture(scope="module")
+def publish(running: Running, public_base_model: str, tmp_path_factory: pytest.TempPathFactory) -> Publish:
     """Makes a version in a member's hub, by the real way but without training; returns the job."""
 
     def go(member: Member, name: str, kind: str = "adapter") -> dict[str, Any]:
@@ -186,7 +186,7 @@ def publish(running: Running, public_base_model: str, tmp_path: Path) -> Publish
         method = {"adapter": "lora", "model": "full"}[kind]
         body = {"model": public_base_model, "training_file": file, "output_model": name, "tuning_method": method}
         job = member.http.post("/v1/fine_tuning/jobs", json=body).json()
-        folder = make_result(tmp_path / job["id"], kind)
+        folder = make_result(tmp_path_factory.mktemp("result") / job["id"], kind)
         with running.memory.database.session() as session:
             row = jobs.claim(session, job["id"], flow_run_id="run", process_id=1, process_started_at=1.0, host="here")
         assert row is not None

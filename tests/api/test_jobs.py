@@ -42,6 +42,21 @@ def test_job_of_a_pool_without_workers_says_so_from_its_first_answer_on(member, 
     assert member.http.get(f"/v1/fine_tuning/jobs/{job['id']}").json()["waiting_for"] is None
 
 
+def test_an_attention_that_needs_a_gpu_is_refused_where_none_is_and_waits_where_one_is_asked_for(
+    member, body, running, monkeypatch
+):
+    flash = {**body, "config": {"attention": "flash_attention_2"}}
+    monkeypatch.setattr(running.service.health, "workers_online", lambda: {"gpu": 0, "cpu": 1})
+    refused = member.http.post("/v1/fine_tuning/jobs", json=flash)
+    error = refused.json()["error"]
+    assert (refused.status_code, error["param"]) == (400, "hyperparameters.attention")
+    assert "needs a GPU; no worker of the pool 'gpu' is online" in error["message"] and "'sdpa'" in error["message"]
+    waits = create(member, {**flash, "pool": "gpu"})
+    assert "no worker of the work pool 'gpu' is online" in waits["waiting_for"]
+    monkeypatch.setattr(running.service.health, "workers_online", lambda: {"gpu": 1, "cpu": 1})
+    assert create(member, flash)["pool"] == "gpu"
+
+
 def test_job_has_its_nulls(member, body):
     job = create(member, body)
     assert {name: job[name] for name in NULL_WHEN_OPEN} == dict.fromkeys(NULL_WHEN_OPEN)

@@ -24,21 +24,16 @@ from registry.hf_downloads import parse_source
 from registry.memory import Memory
 from registry.tables import BaseModel, Organization
 from tests.registry.conftest import Workshop
-from tests.registry.hf_hub import COMMIT, HALF, Hub, weights
+from tests.registry.hf_hub import COMMIT, HALF, Hub, running_hub, weights
 
 TOKEN = "hf-secret-word"
 
 
 @pytest.fixture
 def hub(memory: Memory) -> Iterator[Hub]:
-    server = Hub()
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    memory.settings.hf_endpoint = server.url
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with running_hub() as server:
+        memory.settings.hf_endpoint = server.url
+        yield server
 
 
 def registered(memory: Memory, organization: Organization, source: str = "hf://acme/tiny") -> BaseModel:

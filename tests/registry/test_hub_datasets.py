@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,7 @@ from registry import files, jobs
 from registry.hub_sources import parse_dataset_source
 from registry.memory import Memory
 from registry.tables import File, Job, Organization
-from tests.registry.hf_hub import COMMIT, Hub
+from tests.registry.hf_hub import COMMIT, Hub, running_hub
 
 if TYPE_CHECKING:
     from tests.registry.conftest import Workshop
@@ -43,22 +42,17 @@ CARD = {"configs": [
 
 @pytest.fixture
 def hub(memory: Memory) -> Iterator[Hub]:
-    server = Hub()
-    server.dataset_files = {
-        "README.md": f"---\n{json.dumps(CARD)}\n---\n".encode(),
-        "data/train-00000-of-00002.parquet": table(7),
-        "data/train-00001-of-00002.parquet": table(5, 7),
-        "data/test-00000-of-00001.parquet": table(10, 50),
-        "es/a.jsonl": b'{"prompt": "uno", "completion": "dos"}\n' * 3,
-        "script.py": b"raise SystemExit",
-    }
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    memory.settings.hf_endpoint = server.url
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with running_hub() as server:
+        server.dataset_files = {
+            "README.md": f"---\n{json.dumps(CARD)}\n---\n".encode(),
+            "data/train-00000-of-00002.parquet": table(7),
+            "data/train-00001-of-00002.parquet": table(5, 7),
+            "data/test-00000-of-00001.parquet": table(10, 50),
+            "es/a.jsonl": b'{"prompt": "uno", "completion": "dos"}\n' * 3,
+            "script.py": b"raise SystemExit",
+        }
+        memory.settings.hf_endpoint = server.url
+        yield server
 
 
 def named(memory: Memory, owner: Organization, source: str = SOURCE, reading: DatasetReading | None = None) -> File:

@@ -91,6 +91,18 @@ async def _download(
     return targets
 
 
+async def content(connection: AsyncConnection, call: calls.Call) -> bytes:
+    """Return the bytes of one file, whole.
+
+    Raises:
+        StorageError: The answer broke off.
+    """
+    parts = []
+    async for chunk in connection.chunks(call):
+        parts.append(chunk)
+    return b"".join(parts)
+
+
 async def fetch(
     connection: AsyncConnection, call: calls.Call, target: Path, sha256: str, report: Callable[[int], None]
 ) -> None:

@@ -14,6 +14,7 @@ from afinador.errors import InvalidRequestError
 from afinador.schemas.base import Deleted
 from afinador.schemas.dataset_formats import HUB_SCHEME
 from afinador.schemas.datasets import DatasetReading, parse_reading
+from afinador.schemas.files import FilePurpose, Purpose
 
 
 class AsyncFiles(AsyncNoun):
@@ -22,7 +23,7 @@ class AsyncFiles(AsyncNoun):
     async def create(
         self,
         file: Path | str | bytes,
-        purpose: str = "fine-tune",
+        purpose: Purpose = "fine-tune",
         on_progress: Progress | None = None,
         *,
         filename: str | None = None,
@@ -55,9 +56,9 @@ class AsyncFiles(AsyncNoun):
             made = await self._connection.upload(Path(file), purpose, on_progress, declared)
         return results.File.model_validate(made)
 
-    def list(self, purpose: str | None = None) -> AsyncListing[results.File]:
-        """List the files, newest first."""
-        return AsyncListing(self._connection, calls.list_files(purpose), results.File)
+    def list(self, purpose: FilePurpose | None = None, order: calls.Order = "desc") -> AsyncListing[results.File]:
+        """List the files, newest first, or oldest first with ``order="asc"``; with ``purpose`` only those for it."""
+        return AsyncListing(self._connection, calls.list_files(purpose, order), results.File)
 
     async def get(self, file: results.File | str) -> results.File:
         """Get a file by id or name."""
@@ -72,10 +73,7 @@ class AsyncFiles(AsyncNoun):
 
     async def content(self, file: results.File | str) -> bytes:
         """Read a file's bytes, whole."""
-        parts = []
-        async for chunk in self._connection.chunks(calls.file_content(file)):
-            parts.append(chunk)
-        return b"".join(parts)
+        return await downloads.content(self._connection, calls.file_content(file))
 
     async def download(self, file: results.File | str, path: Path | str, on_progress: Progress | None = None) -> Path:
         """Fetch a file's bytes, checked against its SHA-256.

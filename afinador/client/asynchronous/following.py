@@ -97,14 +97,21 @@ async def _events_behind(connection: AsyncConnection, job: str, newest: str | No
     return found[::-1]
 
 
-async def follow_events(connection: AsyncConnection, job: str) -> AsyncIterator[dict[str, Any]]:
+async def follow_events(
+    connection: AsyncConnection, job: str, after: str | None = None
+) -> AsyncIterator[dict[str, Any]]:
     """Yield a job's events, from the first one on, until the job has ended; reconnects when need be.
+
+    Args:
+        connection: Where to ask.
+        job: Id or name.
+        after: Id of an event; those that came after it are yielded.
 
     Raises:
         NotFoundError: There is no such job.
         ServiceUnavailableError: The service was away for more than two minutes, or at the beginning.
     """
-    newest: str | None = None
+    newest = after
     answered_at: float | None = None
     while True:
         try:

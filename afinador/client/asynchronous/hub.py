@@ -5,19 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from afinador.client import calls, results
-from afinador.client.asynchronous import following, model_uploads
-from afinador.client.asynchronous.downloads import FileProgress, download_hub
+from afinador.client.asynchronous import downloads, following, model_uploads
 from afinador.client.asynchronous.nouns import AsyncListing, AsyncNoun
 from afinador.client.sending import Progress
 from afinador.schemas.base import Deleted
-from afinador.schemas.models import HubFile
+from afinador.schemas.models import HubFile, ModelTypeFilter, Visibility
 
 
 class AsyncModels(AsyncNoun):
     """Base models, and fine-tuned ones as OpenAI lists them."""
 
     async def create(
-        self, name: str, source: str | Path, visibility: str = "private", on_progress: Progress | None = None
+        self, name: str, source: str | Path, visibility: Visibility = "private", on_progress: Progress | None = None
     ) -> results.Model:
         """Register a base model: a ``Path`` of ours (sent if need be), a service's folder, or ``hf://…``. See ``wait``."""
         made = await model_uploads.create(self._connection, name, source, visibility, on_progress)
@@ -30,7 +29,7 @@ class AsyncModels(AsyncNoun):
         )
         return results.Model.model_validate(settled)
 
-    def list(self, type: str | None = None) -> AsyncListing[results.Model]:
+    def list(self, type: ModelTypeFilter | None = None) -> AsyncListing[results.Model]:
         """List the models; with ``type`` only those that are ``base`` or ``fine-tuned``."""
         return AsyncListing(self._connection, calls.list_models(type), results.Model)
 
@@ -62,11 +61,15 @@ class AsyncHub(AsyncNoun):
         """List the files of a version, with sizes and hashes; of the newest, unless another is asked for."""
         return AsyncListing(self._connection, calls.list_hub_files("model", name, version), HubFile)
 
+    async def content(self, name: results.HubEntry | str, path: str, version: int | None = None) -> bytes:
+        """Read one file of a version by its path; of the newest, unless another is asked for."""
+        return await downloads.content(self._connection, calls.hub_file("model", name, path, version))
+
     async def download(
-        self, name: results.HubEntry | str, folder: Path | str, on_progress: FileProgress | None = None
+        self, name: results.HubEntry | str, folder: Path | str, on_progress: downloads.FileProgress | None = None
     ) -> list[Path]:
         """Fetch all files into a folder, each checked against its SHA-256; what lies there already is kept."""
-        return await download_hub(self._connection, "model", calls.id_of(name), Path(folder), on_progress)
+        return await downloads.download_hub(self._connection, "model", calls.id_of(name), Path(folder), on_progress)
 
     async def delete(self, name: results.HubEntry | str) -> Deleted:
         """Delete a name with all its versions, or the one version that an alias names."""

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from afinador.client import calls, results
 from afinador.client.asynchronous.nouns import AsyncListing, AsyncNoun
+from afinador.client.job_fields import SavedJobFields
 from afinador.schemas.base import Deleted
 
 
 class AsyncJobSpecs(AsyncNoun):
     """Saved requests of jobs, for schedules, triggers and repetition."""
 
-    async def create(self, name: str, request: Mapping[str, Any], retrain_on_update: bool = True) -> results.JobSpec:
+    async def create(self, name: str, request: SavedJobFields, retrain_on_update: bool = True) -> results.JobSpec:
         """Save the request of a job; a file that it gives by name means the newest version each time.
 
         ``retrain_on_update``: whether a new version of such a file starts a job.

@@ -14,6 +14,8 @@ from afinador.client.asynchronous.nouns import AsyncListing, AsyncNoun
 from afinador.client.job_fields import JobFields
 from afinador.errors import AfinadorError, ServiceUnavailableError, WaitTimeoutError
 from afinador.schemas.certificates import DEFAULT_STEPS
+from afinador.schemas.jobs import JobStatus, StatusAlias
+from afinador.schemas.models import HubFile
 
 
 class AsyncJobs(AsyncNoun):
@@ -56,8 +58,12 @@ class AsyncJobs(AsyncNoun):
         new.append(made.id)
         return made.id
 
-    def list(self, status: str | None = None, metadata: Mapping[str, str] | None = None) -> AsyncListing[results.Job]:
-        """List the jobs, newest first."""
+    def list(
+        self,
+        status: JobStatus | StatusAlias | None = None,
+        metadata: Mapping[str, str] | Literal["null"] | None = None,
+    ) -> AsyncListing[results.Job]:
+        """List the jobs, newest first; those in a status, with all pairs of ``metadata``, or with none (``"null"``)."""
         return AsyncListing(self._connection, calls.list_jobs(status, metadata), results.Job)
 
     async def get(self, job: results.Job | str) -> results.Job:
@@ -120,26 +126,50 @@ class AsyncJobs(AsyncNoun):
         return results.Job.model_validate(state)
 
     @overload
-    def events(self, job: results.Job | str) -> AsyncListing[results.Event]: ...
+    def events(
+        self, job: results.Job | str, *, follow: Literal[False] = False, after: results.Event | str | None = None
+    ) -> AsyncListing[results.Event]: ...
 
     @overload
-    def events(self, job: results.Job | str, *, follow: Literal[True]) -> AsyncIterator[results.Event]: ...
+    def events(
+        self, job: results.Job | str, *, follow: Literal[True], after: results.Event | str | None = None
+    ) -> AsyncIterator[results.Event]: ...
+
+    @overload
+    def events(
+        self, job: results.Job | str, *, follow: bool, after: results.Event | str | None = None
+    ) -> AsyncListing[results.Event] | AsyncIterator[results.Event]: ...
 
     def events(
-        self, job: results.Job | str, *, follow: bool = False
+        self, job: results.Job | str, *, follow: bool = False, after: results.Event | str | None = None
     ) -> AsyncListing[results.Event] | AsyncIterator[results.Event]:
-        """List what happened, newest first; with ``follow`` oldest first and then as it happens, until the job ends."""
-        if follow:
-            return self._followed_events(_named(job))
-        return AsyncListing(self._connection, calls.list_events(_named(job)), results.Event)
+        """List what happened, newest first; with ``follow`` oldest first and then as it happens, until the job ends.
 
-    async def _followed_events(self, job: str) -> AsyncIterator[results.Event]:
-        async for event in following.follow_events(self._connection, job):
+        Args:
+            job: Its id, its name, or itself.
+            follow: Stream them.
+            after: An event or its id: begin behind it, which is with newer ones when they are streamed, else with older ones.
+        """
+        behind = None if after is None else calls.id_of(after)
+        if follow:
+            return self._followed_events(_named(job), behind)
+        return AsyncListing(self._connection, calls.list_events(_named(job)), results.Event, behind)
+
+    async def _followed_events(self, job: str, after: str | None) -> AsyncIterator[results.Event]:
+        async for event in following.follow_events(self._connection, job, after):
             yield results.Event.model_validate(event)
 
     def checkpoints(self, job: results.Job | str) -> AsyncListing[results.Checkpoint]:
         """List the checkpoints, newest first."""
         return AsyncListing(self._connection, calls.list_checkpoints(_named(job)), results.Checkpoint)
+
+    def checkpoint_files(self, job: results.Job | str, checkpoint: int | str) -> AsyncListing[HubFile]:
+        """List the files of a checkpoint, named by its step or id, with sizes and hashes."""
+        return AsyncListing(self._connection, calls.list_checkpoint_files(_named(job), str(checkpoint)), HubFile)
+
+    async def checkpoint_content(self, job: results.Job | str, checkpoint: int | str, path: str) -> bytes:
+        """Read one file of a checkpoint by its path."""
+        return await downloads.content(self._connection, calls.checkpoint_file(_named(job), str(checkpoint), path))
 
     async def download_checkpoint(
         self,

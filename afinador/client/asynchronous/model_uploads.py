@@ -17,6 +17,7 @@ from afinador.client.sending import Progress
 from afinador.config.architectures import check_parameter_count
 from afinador.errors import InvalidRequestError, PermissionDeniedError
 from afinador.models.headers import PICKLE_SUFFIXES, describe_model_folder, model_files
+from afinador.schemas.models import Visibility
 from afinador.storage import sha256_of
 
 PART_BYTES = 16 << 20
@@ -24,7 +25,7 @@ OUTSIDE_ROOTS = "outside_model_roots"
 
 
 async def create(
-    connection: AsyncConnection, name: str, source: str | Path, visibility: str, on_progress: Progress | None
+    connection: AsyncConnection, name: str, source: str | Path, visibility: Visibility, on_progress: Progress | None
 ) -> dict[str, Any]:
     """Register a base model: a ``Path`` as ``register`` does, anything else as the service understands it."""
     if isinstance(source, Path):
@@ -36,7 +37,7 @@ async def register(
     connection: AsyncConnection,
     name: str,
     folder: Path,
-    visibility: str = "private",
+    visibility: Visibility = "private",
     on_progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Register a folder of this machine as a base model.
@@ -85,7 +86,7 @@ def _reason(entry: Path) -> str:
 
 
 async def _send(
-    connection: AsyncConnection, name: str, folder: Path, visibility: str, on_progress: Progress | None
+    connection: AsyncConnection, name: str, folder: Path, visibility: Visibility, on_progress: Progress | None
 ) -> dict[str, Any]:
     check_parameter_count(name, describe_model_folder(folder).parameters)
     files = {file.relative_to(folder).as_posix(): file for file in model_files(folder)}

@@ -16,16 +16,16 @@ Item = TypeVar("Item", bound=Wire)
 class AsyncListing(Generic[Item]):
     """All objects of a list, in the service's order, read page by page while they are gone through."""
 
-    def __init__(self, connection: AsyncConnection, call: Call, kind: type[Item]) -> None:
-        self._connection, self._call, self._kind = connection, call, kind
+    def __init__(self, connection: AsyncConnection, call: Call, kind: type[Item], after: str | None = None) -> None:
+        self._connection, self._call, self._kind, self._after = connection, call, kind, after
 
     async def __aiter__(self) -> AsyncIterator[Item]:
-        async for item in paging.iterate(self._connection, self._call):
+        async for item in paging.iterate(self._connection, self._call, after=self._after):
             yield self._kind.model_validate(item)
 
     async def first(self, limit: int) -> list[Item]:
         """Return the first ``limit`` of them, or all if there are fewer."""
-        items, _ = await paging.first(self._connection, self._call, limit)
+        items, _ = await paging.first(self._connection, self._call, limit, self._after)
         return [self._kind.model_validate(item) for item in items]
 
 

@@ -70,7 +70,8 @@ def test_a_job_of_the_service_is_proved_there(
     def make(memory: Any) -> int:
         """Stand for Prefect and the flow."""
         with memory.database.session() as session:
-            for row in session.query(Certificate).where(Certificate.status == "queued"):
+            mine = (Certificate.status == "queued", Certificate.organization_id == service.organization_id)
+            for row in session.query(Certificate).where(*mine):
                 document = {
                     "type": "resume", "equal": said.pop(0), "steps": row.steps, "resumed_after": 3, "hashes": {"a": {}},
                     "first_difference": None, "environment_differences": "", "seed": 1,

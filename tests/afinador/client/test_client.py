@@ -188,6 +188,17 @@ def test_lists_go_over_all_pages_as_they_are_needed(
     assert [job.id for job in client.jobs.list().first(3)] == made[::-1][:3]
 
 
+def test_lists_are_ordered_and_filtered_as_asked(client: Any, dataset: Path) -> None:
+    first, second = (client.files.create(b'{"text": "a"}', filename=f"{name}.jsonl").id for name in "ab")
+    assert [file.id for file in client.files.list(order="asc")] == [first, second]
+    assert [file.id for file in client.files.list(order="desc")] == [second, first]
+    marked = client.jobs.create(base_model="tiny", dataset=dataset, metadata={"team": "a"}).id
+    plain = client.jobs.create(base_model="tiny", dataset=dataset).id
+    assert [job.id for job in client.jobs.list(metadata={"team": "a"})] == [marked]
+    assert [job.id for job in client.jobs.list(metadata="null")] == [plain]
+    assert {model.type for model in client.models.list(type="base")} == {"base"}
+
+
 def test_wait_returns_the_job_as_it_ended(client: Any, service: Any, dataset: Path, in_background: Background) -> None:
     job = client.jobs.create(base_model="tiny", dataset=dataset)
     client.files.wait(job.dataset)
@@ -237,7 +248,10 @@ def test_events_stream_once_each_oldest_first(
     in_background(lambda: service.end_job(job.id, attempt))
     streamed = [event.id for event in client.jobs.events(job, follow=True)]
     assert len(streamed) > 150
-    assert streamed == [event.id for event in client.jobs.events(job.id)][::-1]
+    newest_first = [event.id for event in client.jobs.events(job.id, follow=False)]
+    assert streamed == newest_first[::-1]
+    assert [event.id for event in client.jobs.events(job, follow=True, after=streamed[-3])] == streamed[-2:]
+    assert [event.id for event in client.jobs.events(job, after=streamed[2])] == newest_first[-2:]
 
 
 def test_cancelling_an_ended_job_is_refused_as_such(client: Any, service: Any, dataset: Path) -> None:
@@ -342,6 +356,8 @@ def test_a_published_folder_comes_down_whole(client: Any, published: results.Hub
         assert {path.relative_to(folder).as_posix(): path.read_bytes() for path in fetched} == FILES
         assert sorted(path for path in folder.rglob("*") if path.is_file()) == sorted(fetched)
     assert {file.path: file.bytes for file in client.hub.files("bot")} == {path: len(FILES[path]) for path in FILES}
+    assert {path: client.hub.content(published, path) for path in FILES} == FILES
+    assert client.hub.content("bot", "adapter_config.json", version=1) == b"{}"
     assert seen == sorted(seen[: len(seen) // 2]) * 2
     assert seen[-1] == sum(map(len, FILES.values()))
 
@@ -383,7 +399,9 @@ def test_a_checkpoint_comes_down_whole(client: Any, service: Any, dataset: Path,
         folder = tmp_path / str(reference)
         fetched = client.jobs.download_checkpoint(job, reference, folder)
         assert {path.relative_to(folder).as_posix(): path.read_bytes() for path in fetched} == FILES
+    stated = client.jobs.checkpoint_files(job, 500)
+    assert {file.path: client.jobs.checkpoint_content(job, listed.id, file.path) for file in stated} == FILES
     with pytest.raises(NotFoundError, match="by step: 500"):
         client.jobs.download_checkpoint("kept", 501, tmp_path)
     with pytest.raises(NotFoundError, match=r"no file 'adapter'.*adapter_config\.json"):
-        client.connection.text(calls.checkpoint_file("kept", "500", "adapter"))
+        client.jobs.checkpoint_content("kept", 500, "adapter")

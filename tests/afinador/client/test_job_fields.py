@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from afinador.client.job_fields import JobFields
+from afinador.client.job_fields import JobFields, SavedJobFields
 from afinador.schemas.jobs import OTHER_NAMES, JobRequest
 
 
 def test_every_field_of_a_request_is_typed() -> None:
-    assert JobFields.__annotations__.keys() == {*JobRequest.model_fields, *OTHER_NAMES.values()}
+    fields = {*JobRequest.model_fields, *OTHER_NAMES.values()}
+    assert JobFields.__optional_keys__ == fields
+    assert SavedJobFields.__optional_keys__ == fields - {"name"}
