@@ -122,7 +122,12 @@ def configuration() -> Lines:
     yield from ("The operator's file, checked whole when the service starts:", "")
     yield from ("```yaml", "defaults: {epochs: 2, early_stopping_patience: 3}", "limits: {epochs: {maximum: 50}}")
     yield from ("methods:", "  lora: {defaults: {lora_rank: 8}, limits: {lora_rank: {maximum: 32}}}")
-    yield from ("model_aliases: {gpt-4o-mini: tiny}", "```", "")
+    yield from (
+        "model_aliases: {gpt-4o-mini: tiny}",
+        "loaders: [acme.readers]  # modules of loaders, see formats.md",
+        "```",
+        "",
+    )
     yield "A default of the operator that needs a validation file (`early_stopping_patience`, `promote_if`) holds for jobs that have one."
     yield ""
     later = [f"{code(key)} ({what})" for key, what in {**KEYS_OF_OTHERS, **LATER_FIELDS}.items()]
