@@ -49,11 +49,14 @@ def list_files(
     organization: CurrentOrganization,
     service: TheService,
     after: After = None,
-    limit: int = 10_000,
+    limit: Annotated[int, Query(description="Files of a page, 1 to 10000.")] = 100,
     purpose: str | None = None,
     order: Annotated[Literal["asc", "desc"], Query(description="By time of creation.")] = "desc",
 ) -> Page[File]:
-    """List the organization's files, newest first."""
+    """List the organization's files, newest first.
+
+    OpenAI's clients ask for the further pages themselves.
+    """
     with service.memory.database.reading() as session:
         rows, has_more = files.list_page(
             session, organization.id, after=after, limit=limit, purpose=purpose, order=order
