@@ -16,8 +16,10 @@
     ├── DataError                      a data set that cannot be trained on; carries all problems found
     ├── ModelError                     a model that cannot be used
     │   ├── ModelTooLargeError         more than 15B parameters
-    │   └── UnsupportedModelError      an architecture, file form or method that does not fit
+    │   ├── ModelNotReadyError         not registered yet, or its files are gone
+    │   └── UnsupportedModelError      an architecture or file form that does not fit
     ├── TrainingError                  a training process ended badly
+    │   └── CheckpointDamagedError     a checkpoint that is not what its manifest says
     ├── InsufficientStorageError       not enough disk for what comes next
     ├── StorageError                   the object storage does not answer or refuses
     ├── ServiceUnavailableError        a part that we need is away for now
@@ -152,8 +154,14 @@ class ModelTooLargeError(ModelError):
     code = "model_too_large"
 
 
+class ModelNotReadyError(ModelError):
+    """A model that is still being registered, or whose files are gone."""
+
+    code = "model_not_ready"
+
+
 class UnsupportedModelError(ModelError):
-    """An architecture, a file form or a method that does not fit."""
+    """An architecture or a file form that does not fit."""
 
     code = "unsupported_model"
 
@@ -162,6 +170,12 @@ class TrainingError(AfinadorError):
     """A training process ended badly; the message holds the reason it gave."""
 
     code = "training_failed"
+
+
+class CheckpointDamagedError(TrainingError):
+    """A checkpoint that is not what its manifest says, or not there."""
+
+    code = "checkpoint_damaged"
 
 
 class InsufficientStorageError(AfinadorError):

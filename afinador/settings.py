@@ -50,7 +50,9 @@ class Settings(BaseSettings):
         default_factory=list,
         description="Folders, separated by ':', from which base models may be registered.",
     )
-    config: Path | None = Field(None, description="Operator's YAML/JSON: defaults, limits, model_aliases.")
+    config: Path | None = Field(
+        None, description="Operator's YAML/JSON: defaults, limits, methods, model_aliases, loaders."
+    )
     mlflow_tracking_uri: str | None = Field(
         None,
         validation_alias=AliasChoices("MLFLOW_TRACKING_URI", "mlflow_tracking_uri"),

@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from afinador.errors import (
     AfinadorError,
     AuthenticationError,
+    CheckpointDamagedError,
     DataError,
     InsufficientStorageError,
     InvalidRequestError,
@@ -41,6 +42,7 @@ STATUS_AND_TYPE: dict[type[AfinadorError], tuple[int, str]] = {
     InvalidRequestError: (400, "invalid_request_error"),
     DataError: (400, "invalid_request_error"),
     ModelError: (400, "invalid_request_error"),
+    CheckpointDamagedError: (400, "invalid_request_error"),
     AuthenticationError: (401, "authentication_error"),
     PermissionDeniedError: (403, "permission_error"),
     NotFoundError: (404, "invalid_request_error"),

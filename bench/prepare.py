@@ -25,7 +25,6 @@ ROW_STEPS = [
     {"type": "convert", "to": "sharegpt"},
 ]
 STEPS = {"rows": ROW_STEPS, "all": [*ROW_STEPS, {"type": "deduplicate"}, {"type": "split", "validation": 0.1}]}
-WAYS = [f"{processes}-{steps}" for steps in STEPS for processes in ("one", "several")]
 
 
 def main() -> None:
@@ -33,16 +32,18 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--megabytes", type=int, default=1000)
     parser.add_argument("--repeat", type=int, default=1)
+    parser.add_argument("--only", choices=list(STEPS))
     parser.add_argument("--folder", type=Path, help="where the files are made (default: a temporary folder)")
     parser.add_argument("--read", nargs=2, metavar=("WAY", "FILE"), help="only prepare a file, in this process")
     arguments = parser.parse_args()
     if arguments.read:
         print(json.dumps(timed(lambda path: prepared(arguments.read[0], path), Path(arguments.read[1]))))
         return
+    chosen = [arguments.only] if arguments.only else list(STEPS)
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         path = Path(folder) / "made.jsonl"
         write_conversations(path, arguments.megabytes * MEGABYTE)
-        print(json.dumps({"megabytes": arguments.megabytes, **compared(path, arguments.repeat)}, indent=2))
+        print(json.dumps({"megabytes": arguments.megabytes, **compared(path, chosen, arguments.repeat)}, indent=2))
 
 
 def prepared(way: str, path: Path) -> dict:
@@ -54,18 +55,18 @@ def prepared(way: str, path: Path) -> dict:
         return {"records": made.read, "sha256": [file.sha256 for file in made.files]}
 
 
-def compared(path: Path, repeat: int) -> dict:
-    """Prepare a file in all ways, in turns; return the best time and the highest memory of each."""
+def compared(path: Path, chosen: list[str], repeat: int) -> dict:
+    """Prepare a file by one and by several, in turns; return the best time and the highest memory of each."""
     best: dict = {}
     for _ in range(repeat):
-        for way in WAYS:
+        for way in [f"{processes}-{steps}" for steps in chosen for processes in ("one", "several")]:
             found = measured(way, path, "bench.prepare")
             known = best.setdefault(way, found)
             assert known["sha256"] == found["sha256"] == best[way.replace("several", "one")]["sha256"], way
             for figure in ("seconds", "cpu_seconds"):
                 known[figure] = min(known[figure], found[figure])
             known["peak_mb"] = max(known["peak_mb"], found["peak_mb"])
-    for steps in STEPS:
+    for steps in chosen:
         one, several = best[f"one-{steps}"], best[f"several-{steps}"]
         several["ratio"] = round(several["seconds"] / one["seconds"], 2)
     return {way: {name: value for name, value in found.items() if name != "sha256"} for way, found in best.items()}

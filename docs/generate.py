@@ -99,6 +99,7 @@ def _spelled(action: argparse.Action) -> str:
 def configuration() -> Lines:
     """Yield the environment variables, from the settings, and the hyperparameters, from their files of defaults."""
     from afinador.config.described import described
+    from afinador.config.hyperparameters import KEYS_OF_OTHERS, LATER_FIELDS
 
     yield from ("# Configuration", "", "## Environment", "")
     yield "Read once at start, also from a file `.env` in the working directory; an empty variable counts as unset."
@@ -112,7 +113,8 @@ def configuration() -> Lines:
     yield from ('`afinador/config/defaults/`. `"auto"` means the default. Ranges are inclusive.', "")
     yield "`config` is an object in a request or in the SDK, `config:` in a job file, `-config FILE` (YAML or JSON) on the command"
     yield "line; `--set key=value` there belongs to the request and is read as YAML: numbers, `true`, `[a, b]`, `null`. A key that nobody"
-    yield "knows, one given twice and a value out of range are refused by name. `seed` may stand in `config` too. A job's `spec.sources`"
+    yield "knows, one given twice, a value out of range and an empty one (`--set epochs=`) are refused by name. `seed` may stand in `config`"
+    yield "too, and the hyperparameters there also below `hyperparameters`, as in a file with a whole request. A job's `spec.sources`"
     yield from (
         "(`afinador get job JOB --json`) says of each value where it came from; `get job` without `--json` shows the chosen ones.",
         "",
@@ -120,9 +122,16 @@ def configuration() -> Lines:
     yield from ("The operator's file, checked whole when the service starts:", "")
     yield from ("```yaml", "defaults: {epochs: 2, early_stopping_patience: 3}", "limits: {epochs: {maximum: 50}}")
     yield from ("methods:", "  lora: {defaults: {lora_rank: 8}, limits: {lora_rank: {maximum: 32}}}")
-    yield from ("model_aliases: {gpt-4o-mini: tiny}", "```", "")
+    yield from (
+        "model_aliases: {gpt-4o-mini: tiny}",
+        "loaders: [acme.readers]  # modules of loaders, see formats.md",
+        "```",
+        "",
+    )
     yield "A default of the operator that needs a validation file (`early_stopping_patience`, `promote_if`) holds for jobs that have one."
     yield ""
+    later = [f"{code(key)} ({what})" for key, what in {**KEYS_OF_OTHERS, **LATER_FIELDS}.items()]
+    yield from (f"Refused by name today, for they belong to what is still to come: {', '.join(later)}.", "")
     everything = described()
     for methods in sorted({each.methods for each in everything}):
         yield from (f"### Only {' and '.join(map(code, methods))}" if methods else "### Every method", "")

@@ -26,7 +26,8 @@ def to_wire(settings: Settings, row: BaseModel, *, with_files: bool = True, has_
         with_files: False leaves the single files out, as lists do.
         has_its_name: False when the name leads to another model.
     """
-    files = _files(own_folder(settings, row), row)
+    folder, files = own_folder(settings, row), row.files or {}
+    done = {path: _bytes_done(folder, path, row) for path in sorted(files)}
     return Model.model_validate(
         {
             "id": row.name if has_its_name else row.id,
@@ -48,9 +49,9 @@ def to_wire(settings: Settings, row: BaseModel, *, with_files: bool = True, has_
             "license": row.license,
             "source": FOLDER if Path(row.source).is_absolute() else row.source,
             "revision": _revision(row),
-            "bytes": sum(file.bytes for file in files) if files else None,
-            "bytes_done": sum(file.bytes_done for file in files) if files else None,
-            "files": files if with_files and files else None,
+            "bytes": sum(file["bytes"] for file in files.values()) if files else None,
+            "bytes_done": sum(done.values()) if files else None,
+            "files": _files(files, done) if with_files and files else None,
         }
     )
 
@@ -60,20 +61,18 @@ def _revision(row: BaseModel) -> str | None:
     return parse_source(row.source).revision if is_resolved else None
 
 
-def _files(folder: Path, row: BaseModel) -> list[ModelFile]:
+def _files(files: dict[str, Any], done: dict[str, int]) -> list[ModelFile]:
     return [
-        ModelFile(
-            path=path,
-            bytes=file["bytes"],
-            bytes_done=_bytes_done(folder, path, file) if row.status in UNFINISHED else file["bytes"],
-            sha256=file.get("sha256"),
-        )
-        for path, file in sorted((row.files or {}).items())
+        ModelFile(path=path, bytes=files[path]["bytes"], bytes_done=bytes_done, sha256=files[path].get("sha256"))
+        for path, bytes_done in done.items()
     ]
 
 
-def _bytes_done(folder: Path, path: str, file: dict[str, Any]) -> int:
+def _bytes_done(folder: Path, path: str, row: BaseModel) -> int:
     """Return how much of a file is there: whole, what was sent of it, or what the Hub's client has of it so far."""
+    file = (row.files or {})[path]
+    if row.status not in UNFINISHED:
+        return int(file["bytes"])
     places = [folder / path, part_of(folder, path)]
     if file.get("sha256"):
         places += (folder / ".cache" / "huggingface" / "download").glob(f"*.{file['sha256']}.*incomplete")

@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from afinador.config.spec import FineTuningSpec, Output
-from afinador.errors import InvalidRequestError, ModelError, NameTakenError, NotFoundError, ServiceUnavailableError
+from afinador.errors import (
+    CheckpointDamagedError,
+    InvalidRequestError,
+    NameTakenError,
+    NotFoundError,
+    ServiceUnavailableError,
+)
 from afinador.schemas.models import HubFile
 from afinador.storage import require_free_space, sha256_of
 from registry import checkpoints, events, job_queries
@@ -53,7 +59,7 @@ def publish_checkpoint(
         NotFoundError: There is no such job or checkpoint, or its files are gone.
         NameTakenError: It is published under another name.
         InvalidRequestError: An older version of the service has made it, without what is published beside the weights.
-        ModelError: Its files are not what was saved.
+        CheckpointDamagedError: Its files are not what was saved.
         ServiceUnavailableError: It is being published right now, or MLflow does not answer; may be repeated.
         StorageError: The storage does not answer; may be repeated.
         InsufficientStorageError: A disk is too full.
@@ -129,11 +135,10 @@ def _fetch(memory: Memory, row: Checkpoint, folder: Path) -> None:
 
 def _require_same(path: Path, file: HubFile, row: Checkpoint) -> None:
     if path.stat().st_size != file.bytes or sha256_of(path) != file.sha256:
-        raise ModelError(
+        raise CheckpointDamagedError(
             f"The checkpoint {row.name} is damaged in the storage: {file.path} is not the file that its manifest "
             "describes. Publish another one.",
             param="checkpoint",
-            code="checkpoint_damaged",
         )
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from afinador.config.architectures import check_parameter_count
 from afinador.config.hyperparameters import Hyperparameters
 from afinador.config.spec import STORED, BaseModelReference, FineTuningSpec
-from afinador.errors import InvalidRequestError, ModelError, NotFoundError, nearest
+from afinador.errors import InvalidRequestError, ModelError, ModelNotReadyError, NotFoundError, nearest
 from afinador.models.headers import hash_of_files, is_model_file
 from afinador.models.layer_names import require_layers_in_folder
 from afinador.models.tensor_headers import read_header
@@ -39,16 +39,14 @@ def find(session: Session, memory: Memory, organization_id: str, name: str) -> B
             raise
         return _published(session, memory, result)
     if base.status in UNFINISHED:
-        raise ModelError(
+        raise ModelNotReadyError(
             f"The base model {base.name!r} is still being registered ({base.status}); try again when its status is 'ready'.",
             param="model",
-            code="model_not_ready",
         )
     if base.status != "ready":
-        raise ModelError(
+        raise ModelNotReadyError(
             f"The base model {base.name!r} could not be registered: {base.status_details} Register it again.",
             param="model",
-            code="model_not_ready",
         )
     check_parameter_count(base.name, base.parameters or 0)
     return _registered(base)
@@ -138,9 +136,8 @@ def _described(memory: Memory, result: HubVersion) -> tuple[str, int]:
                     tensors = read_header(stream, result.files[name]["bytes"], f"{name} of {result.alias}")
                 parameters += sum(tensor.elements for tensor in tensors.values())
     except NotFoundError as error:
-        raise ModelError(
+        raise ModelNotReadyError(
             f"The files of {result.alias} are gone from the storage; choose another model.",
             param="model",
-            code="model_not_ready",
         ) from error
     return architecture, parameters

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from afinador import __version__
-from afinador.config.hyperparameters import Hyperparameters, limits_of
+from afinador.config.hyperparameters import Hyperparameters, limits_of, naming_place
 from afinador.config.resolve import require_fitting_task, resolve_request, resolve_task, slug
 from afinador.config.spec import BaseModelReference, DataFile, FineTuningSpec, Output
 from afinador.config.starting import Start
@@ -122,8 +122,9 @@ def resolve(
         validation_file = _data_file(session, organization, request.validation_file, "validation_file")
     spec = _spec(organization, request, tuning, training_file, validation_file)
     data_files = [file for file in (training_file, validation_file) if file is not None]
-    for file in data_files:
-        extraction_of(spec.hyperparameters).require_prompts((file.report or {}).get("types"), file.filename)
+    with naming_place(spec.sources):
+        for file in data_files:
+            extraction_of(spec.hyperparameters).require_prompts((file.report or {}).get("types"), file.filename)
     if start is not None:
         start.require_data(spec.training_file, spec.validation_file)
     if spec.task == "sequence_classification":
@@ -137,21 +138,22 @@ def _tuning(
     session: Session, memory: Memory, organization: Organization, request: JobRequest, start: Start | None
 ) -> _Tuning:
     method, hyperparameters, sources = resolve_request(request, memory.operator)
-    if start is not None:
-        hyperparameters, sources = start.fitted(hyperparameters, sources)
-    if hyperparameters.output_dir is not None:
-        raise InvalidRequestError(
-            "output_dir is for afinador train, which keeps its result on the disk; the result of a job of the service "
-            "goes to the hub, under output_model. Leave output_dir out.",
-            param="hyperparameters.output_dir",
-        )
-    assert request.model is not None  # see parse_request and job_starts
-    base = job_bases.find(session, memory, organization.id, request.model)
-    if start is not None:
-        start.require_base_model(base.name, base.sha256)
-    task = resolve_task(request, base.architecture)
-    require_fitting_task(method, task, hyperparameters)
-    job_bases.require_layers(memory, base, hyperparameters)
+    with naming_place(sources):
+        if start is not None:
+            hyperparameters, sources = start.fitted(hyperparameters, sources)
+        if hyperparameters.output_dir is not None:
+            raise InvalidRequestError(
+                "output_dir is for afinador train, which keeps its result on the disk; the result of a job of the service "
+                "goes to the hub, under output_model. Leave output_dir out.",
+                param="hyperparameters.output_dir",
+            )
+        assert request.model is not None  # see parse_request and job_starts
+        base = job_bases.find(session, memory, organization.id, request.model)
+        if start is not None:
+            start.require_base_model(base.name, base.sha256)
+        task = resolve_task(request, base.architecture)
+        require_fitting_task(method, task, hyperparameters)
+        job_bases.require_layers(memory, base, hyperparameters)
     return _Tuning(base, task, method, hyperparameters, sources, start)
 
 

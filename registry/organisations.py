@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from hashlib import sha256
 
-from sqlalchemy import or_, select
+from sqlalchemy import Select, or_, select
 from sqlalchemy import update as sql_update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -113,8 +113,18 @@ def authenticate(session: Session, key_text: str) -> Organization | None:
 
 def list_keys(session: Session, organization_id: str) -> list[ApiKey]:
     """Return an organisation's keys that are not revoked, newest first."""
-    query = select(ApiKey).where(ApiKey.organization_id == organization_id, ApiKey.revoked_at.is_(None))
-    return list(session.scalars(query.order_by(ApiKey.created_at.desc(), ApiKey.id)))
+    return list(session.scalars(_keys().where(ApiKey.organization_id == organization_id)))
+
+
+def list_all_keys(session: Session) -> list[ApiKey]:
+    """Return the keys of all organisations that are not revoked, by the organisation's name; for the operator."""
+    return list(session.scalars(_keys()))
+
+
+def _keys() -> Select[tuple[ApiKey]]:
+    query = select(ApiKey).join(Organization, ApiKey.organization_id == Organization.id)
+    newest_first = (Organization.name, ApiKey.created_at.desc(), ApiKey.id)
+    return query.where(ApiKey.revoked_at.is_(None)).order_by(*newest_first)
 
 
 def revoke_key(session: Session, organization_id: str, key_id: str) -> ApiKey:

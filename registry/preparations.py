@@ -133,16 +133,27 @@ def cancel(session: Session, organization_id: str, preparation: str) -> Preparat
 
 def to_wire(session: Session, row: Preparation) -> wire.Preparation:
     """Return a preparation as it is answered."""
+    return all_to_wire(session, [row])[0]
+
+
+def all_to_wire(session: Session, rows: Sequence[Preparation]) -> list[wire.Preparation]:
+    """Return preparations as they are answered; their files are looked up at once, and without their reports."""
+    wanted = {file_id for row in rows for file_id in (row.file_id, *row.outputs)}
+    columns = (File.id, File.filename, File.records, File.bytes)
+    named = {file.id: file for file in session.execute(select(*columns).where(File.id.in_(wanted)))}
+    return [_to_wire(row, named) for row in rows]
+
+
+def _to_wire(row: Preparation, named: Mapping[str, Any]) -> wire.Preparation:
     report = row.report or {}
-    source = session.get_one(File, row.file_id)
-    made = [(session.get_one(File, file_id), part) for file_id, part in row.outputs.items()]
+    made = [(named[file_id], part) for file_id, part in row.outputs.items()]
     return wire.Preparation(
         id=row.id,
         created_at=int(row.created_at),
         finished_at=None if row.finished_at is None else int(row.finished_at),
         status=row.status,  # type: ignore[arg-type]
         file=row.file_id,
-        filename=source.filename,
+        filename=named[row.file_id].filename,
         output=row.output,
         pipeline=row.pipeline["steps"],
         base_model=row.pipeline.get("base_model"),

@@ -91,7 +91,10 @@ class File(Owned, Table):
     """
 
     __tablename__ = "files"
-    __table_args__ = (UniqueConstraint("organization_id", "filename", "version"),)
+    __table_args__ = (
+        UniqueConstraint("organization_id", "filename", "version"),
+        Index(None, "organization_id", "created_at"),
+    )
 
     id: Mapped[str] = mapped_column(primary_key=True, default=random_id("file-"))
     filename: Mapped[str]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from afinador.cli import render
 from afinador.cli.command import Command, Parser, UsageError
-from afinador.cli.service import ask, assignment, connect, setting, typed
+from afinador.cli.service import ask, assignment, can_be_sent, connect, setting, typed
 from afinador.client import calls
 from afinador.errors import NotFoundError
 
@@ -223,11 +223,16 @@ def request_in_file(path: Path) -> dict[str, Any]:
     Its data sets are looked for beside it.
 
     Raises:
-        UsageError: A hyperparameter stands there twice, by itself and among ``hyperparameters`` or ``config``.
+        UsageError: A hyperparameter stands there twice, by itself and among ``hyperparameters`` or ``config``; or a
+            number is not finite.
     """
     from afinador.config.documents import read_document
 
     document = read_document(path)
+    if unsendable := [key for key, value in document.items() if not can_be_sent(value)]:
+        raise UsageError(
+            f"{path}: {unsendable[0]} is or holds what JSON cannot say, such as a number that is not finite."
+        )
     fields = {key for key in document if _is_field(key) and key != "seed"}  # which is a setting too, and says so
     body = {_OPENAI_NAMES.get(key, key): document[key] for key in document if key in fields}
     for field in _DATA_SETS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -92,6 +93,8 @@ def assignment(text: str) -> tuple[str, str]:
 def setting(text: str) -> tuple[str, Any]:
     """Read ``key=value`` with a value as ``typed`` reads it."""
     key, value = assignment(text)
+    if not value.strip():
+        raise argparse.ArgumentTypeError(f"{text!r} gives {key} no value; leave it out for its default")
     return key, typed(value)
 
 
@@ -99,12 +102,28 @@ def typed(text: str) -> Any:
     """Read a value as YAML does, and numbers such as 5e-5 as numbers, which YAML does not.
 
     Raises:
-        ArgumentTypeError: It is not YAML.
+        ArgumentTypeError: It is empty, not YAML, or holds what JSON cannot say: a number that is not finite.
     """
     from afinador.config.documents import read_value
 
+    if not text.strip():
+        raise argparse.ArgumentTypeError("there is no value; leave the option out for its default")
     try:
         value = read_value(text)
     except InvalidRequestError as error:
         raise argparse.ArgumentTypeError(error.message) from error
-    return float(value) if isinstance(value, str) and _SCIENTIFIC.fullmatch(value) else value
+    value = float(value) if isinstance(value, str) and _SCIENTIFIC.fullmatch(value) else value
+    if not can_be_sent(value):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is or holds what JSON cannot say, such as a number that is not finite"
+        )
+    return value
+
+
+def can_be_sent(value: Any) -> bool:
+    """Tell whether JSON can say a value."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return False
+    return True

@@ -42,6 +42,8 @@ def read_file(path: Path) -> Any:
         return load_yaml(text, _UniqueKeysLoader)
     except InvalidRequestError as error:
         raise InvalidRequestError(f"{path}: {error.message}", param=error.param) from error
+    except yaml.reader.ReaderError as error:  # control characters
+        raise InvalidRequestError(f"Cannot read {path}: it is no UTF-8 text.") from error
     except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise InvalidRequestError(f"{path} is neither good YAML nor JSON: {error}") from error
 

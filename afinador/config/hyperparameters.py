@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
@@ -12,10 +12,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from afinador.config.promotion import Condition
-from afinador.errors import ConfigurationError, InvalidRequestError, OutOfRangeError, UnknownFieldError, nearest
+from afinador.config.ranges import MULTIPLIER, apply_multiplier, checked_value
+from afinador.errors import AfinadorError, ConfigurationError, InvalidRequestError, UnknownFieldError, nearest
 from afinador.schemas.jobs import OTHER_NAMES, JobRequest
 from afinador.schemas.prompts import require_known_places
-from afinador.wording import complaint, shown
+from afinador.wording import complaint
 
 DEFAULTS_OF = {"full": ("base", "full"), "lora": ("base", "lora"), "qlora": ("base", "lora", "qlora")}
 """The files of defaults of each tuning method; what a later one says of a key holds."""
@@ -31,13 +32,15 @@ KEYS_OF_OTHERS = {
 }
 """Keys that belong to methods and tasks which this version does not train."""
 
+LATER_FIELDS = {"processes": "one job on several GPUs", "merge": "publishing a merged model instead of an adapter"}
+"""Fields of a job that this version does not offer, and what each is for."""
+
 COUNTERPARTS = {  # what keys of other tools are called here
     "gradient_accumulation_steps": "Give batch_size and micro_batch_size: it is how often the second goes into the first.",
     "num_train_epochs": "Here it is epochs.", "max_seq_length": "Here it is max_length.", "lora_r": "Here it is lora_rank.",
 }  # fmt: skip
 
 ALIASES = {"n_epochs": "epochs", "lr": "learning_rate"}
-MULTIPLIER = "learning_rate_multiplier"
 
 
 class Hyperparameters(BaseModel):
@@ -157,47 +160,6 @@ def _check_defaults(limits: dict[str, dict[str, Any]]) -> None:
         raise ConfigurationError(f"AFINADOR_CONFIG: among the defaults, {error.message}", param=error.param) from error
 
 
-def checked_value(key: str, value: Any, entry: dict[str, Any]) -> Any:
-    """Return a value in the type of its default, if it is within its range.
-
-    Raises:
-        OutOfRangeError: It is not; the message names what was given and what is allowed.
-        InvalidRequestError: It has the wrong type.
-    """
-    param = f"hyperparameters.{key}"
-    if "allowed" in entry:
-        for allowed in entry["allowed"]:
-            if value == allowed or (isinstance(allowed, int) and value == str(allowed)):
-                return allowed
-        listed = ", ".join(map(str, entry["allowed"]))
-        raise OutOfRangeError(f"{key} is {value!r}; allowed are: {listed}.", param=param)
-    if "minimum" not in entry:
-        return value
-    if value is None and entry["nullable"]:
-        return None
-    whole = isinstance(entry["minimum"], int) and key != "lora_alpha"
-    number = _number(key, value)
-    if not entry["minimum"] <= number <= entry["maximum"]:
-        said = value if math.isfinite(number) else number  # thousands of digits say no more
-        raise OutOfRangeError(
-            f"{key} is {said}; it must be from {entry['minimum']} to {entry['maximum']}.", param=param
-        )
-    if whole and not number.is_integer():
-        raise InvalidRequestError(f"{key} is {value!r}; it must be a whole number.", param=param)
-    return int(number) if whole else number
-
-
-def _number(key: str, value: Any) -> float:
-    """Return a number that may be given as text: YAML reads ``1e-4`` as one."""
-    if not isinstance(value, bool) and isinstance(value, int | float | str):
-        with contextlib.suppress(ValueError):
-            try:
-                return float(value)
-            except OverflowError:
-                return math.inf if value > 0 else -math.inf  # type: ignore[operator]
-    raise InvalidRequestError(f"{key} is {shown(value)}; it must be a number.", param=f"hyperparameters.{key}")
-
-
 def resolve_hyperparameters(
     tuning_method: str, layers: list[tuple[str, dict[str, Any]]], operator: dict[str, Any] | None = None
 ) -> tuple[Hyperparameters, dict[str, str]]:
@@ -221,30 +183,61 @@ def resolve_hyperparameters(
     values = {key: entry["default"] for key, entry in limits.items()}
     sources = {key: entry.get("source", "default") for key, entry in limits.items()}
     for source, layer in layers:
-        given = _without_aliases({key: value for key, value in layer.items() if _is_given(key, value, limits)})
-        as_written = {ALIASES.get(name, name): name for name in layer}
-        if MULTIPLIER in given:
-            _apply_multiplier(given, limits)
-        for key, value in given.items():
-            if key in KEYS_OF_OTHERS:
-                raise UnknownFieldError(
-                    f"{key!r} belongs to {KEYS_OF_OTHERS[key]}, which this version does not train; leave it out.",
-                    param=f"hyperparameters.{key}",
-                )
-            if key not in limits:
-                raise UnknownFieldError(
-                    f"{key!r} is no hyperparameter of the method {tuning_method!r}."
-                    f"{_belongs(key) or nearest(key, [*limits, *ALIASES, MULTIPLIER])}",
-                    param=f"hyperparameters.{key}",
-                )
-            if value == "auto" and "auto" not in limits[key].get("allowed", ()):
-                values[key], sources[key] = limits[key]["default"], limits[key].get("source", "default")
-                continue
-            values[key] = checked_value(as_written.get(key, key), value, limits[key])
-            sources[key] = source
-    hyperparameters = _typed(values)
-    _check_together(hyperparameters)
+        with naming_place(source):
+            _take_layer(source, layer, limits, values, sources, tuning_method)
+    with naming_place(sources):
+        hyperparameters = _typed(values)
+        _check_together(hyperparameters)
     return hyperparameters, sources
+
+
+@contextmanager
+def naming_place(source: str | Mapping[str, str]) -> Iterator[None]:
+    """Let an error on a hyperparameter that was given in ``config`` name it there.
+
+    Args:
+        source: Where the hyperparameter comes from, or where each of them does, as ``resolve_hyperparameters`` tells it.
+    """
+    try:
+        yield
+    except AfinadorError as error:
+        place, _, key = (error.param or "").partition(".")
+        found = source if isinstance(source, str) else source.get(key.partition(".")[0])
+        if place == "hyperparameters" and found == "file":
+            error.param = f"config.{key}"
+        raise
+
+
+def _take_layer(
+    source: str,
+    layer: dict[str, Any],
+    limits: dict[str, dict[str, Any]],
+    values: dict[str, Any],
+    sources: dict[str, str],
+    tuning_method: str,
+) -> None:
+    """Put the values of a layer over those of the weaker ones, in place."""
+    given = _without_aliases({key: value for key, value in layer.items() if _is_given(key, value, limits)})
+    as_written = {ALIASES.get(name, name): name for name in layer}
+    if MULTIPLIER in given:
+        apply_multiplier(given, limits)
+    for key, value in given.items():
+        if key in KEYS_OF_OTHERS:
+            raise UnknownFieldError(
+                f"{key!r} belongs to {KEYS_OF_OTHERS[key]}, which this version does not train; leave it out.",
+                param=f"hyperparameters.{key}",
+            )
+        if key not in limits:
+            raise UnknownFieldError(
+                f"{key!r} is no hyperparameter of the method {tuning_method!r}."
+                f"{_belongs(key) or nearest(key, [*limits, *ALIASES, MULTIPLIER])}",
+                param=f"hyperparameters.{key}",
+            )
+        if value == "auto" and "auto" not in limits[key].get("allowed", ()):
+            values[key], sources[key] = limits[key]["default"], limits[key].get("source", "default")
+            continue
+        values[key] = checked_value(as_written.get(key, key), value, limits[key])
+        sources[key] = source
 
 
 def _is_given(name: str, value: Any, limits: dict[str, dict[str, Any]]) -> bool:
@@ -287,29 +280,14 @@ def _check_together(values: Hyperparameters) -> None:
 
 def _belongs(key: str) -> str:
     """Say, with a leading space, what else knows a key: other methods, or the job itself; nothing when none does."""
+    if key in LATER_FIELDS:
+        return " It is not offered by this version; leave it out."
     if key in COUNTERPARTS:
         return f" {COUNTERPARTS[key]}"
     if key in JobRequest.model_fields or key in OTHER_NAMES.values():
         return " It is a field of the job: give it beside the hyperparameters, not among them."
     methods = [method for method, names in DEFAULTS_OF.items() if any(key in _shipped(name) for name in names)]
     return f" It belongs to {' and '.join(methods)}; leave it out, or set tuning_method." if methods else ""
-
-
-def _apply_multiplier(given: dict[str, Any], limits: dict[str, dict[str, Any]]) -> None:
-    multiplier, param = given.pop(MULTIPLIER), f"hyperparameters.{MULTIPLIER}"
-    if multiplier in (None, "auto"):
-        return
-    if given.get("learning_rate") not in (None, "auto"):
-        raise InvalidRequestError(f"Give learning_rate or {MULTIPLIER}, not both.", param=param)
-    factor = _number(MULTIPLIER, multiplier)
-    if not factor > 0:
-        raise OutOfRangeError(f"{MULTIPLIER} is {multiplier!r}; it must be above 0.", param=param)
-    entry = limits["learning_rate"]
-    given["learning_rate"] = rate = factor * entry["default"]
-    if not entry["minimum"] <= rate <= entry["maximum"]:
-        bounds = " to ".join(f"{entry[bound] / entry['default']:g}" for bound in ("minimum", "maximum"))
-        said = f"{MULTIPLIER} is {shown(multiplier)}, times the method's learning_rate {entry['default']}"
-        raise OutOfRangeError(f"{said}; it must be from {bounds}.", param=param)
 
 
 def _typed(values: dict[str, Any]) -> Hyperparameters:

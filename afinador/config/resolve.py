@@ -11,24 +11,23 @@ from afinador.config.architectures import CAUSAL_ARCHITECTURES, tasks_of
 from afinador.config.hyperparameters import (
     ALIASES,
     KEYS_OF_OTHERS,
+    LATER_FIELDS,
     METHODS_TODAY,
-    MULTIPLIER,
     Hyperparameters,
+    naming_place,
     resolve_hyperparameters,
 )
 from afinador.config.promotion import METRICS, NOT_MEASURED, Condition
+from afinador.config.ranges import MULTIPLIER
 from afinador.errors import (
     InvalidRequestError,
     OutOfRangeError,
     UnknownFieldError,
-    UnsupportedModelError,
     nearest,
 )
 from afinador.schemas.jobs import NEEDED, OTHER_NAMES, JobRequest, Task, TuningMethod
 from afinador.wording import complaint, shown
 
-LATER_FIELDS = frozenset({"processes", "merge"})
-"""Fields of a request that have a meaning in Afinador, but not in this version."""
 _FIELDS_IN_CONFIG = ("tuning_method", "task", "seed")
 
 
@@ -48,7 +47,10 @@ def parse_request(body: dict[str, Any]) -> JobRequest:
     for ours, theirs in OTHER_NAMES.items():
         if body.get(ours) is not None and body.get(theirs) is not None and body[ours] != body[theirs]:
             raise InvalidRequestError(f"{ours!r} and {theirs!r} mean the same field; give one of them.", param=theirs)
-    given = _with_fields_from_config({key: value for key, value in body.items() if value is not None})
+    given = {key: value for key, value in body.items() if value is not None}
+    if isinstance(given.get("config"), dict):
+        given["config"] = _without_nesting(given["config"])
+    given = _with_fields_from_config(given)
     _require_needed(given)
     try:
         return JobRequest.model_validate(given)
@@ -90,6 +92,21 @@ def _require_needed(given: dict[str, Any]) -> None:
     for field in NEEDED:
         if field not in given and OTHER_NAMES[field] not in given:
             raise InvalidRequestError(f"The field {field!r} (or {OTHER_NAMES[field]!r}) is required.", param=field)
+
+
+def _without_nesting(config: dict[str, Any]) -> dict[str, Any]:
+    """Let hyperparameters stand in ``config`` under that name too, as they do in a file with a whole request."""
+    settings = dict(config)
+    nested = settings.pop("hyperparameters", None) or {}
+    if not isinstance(nested, dict):
+        said = f"config.hyperparameters is {shown(nested)}; it must be an object (key: value)."
+        raise InvalidRequestError(said, param="config.hyperparameters")
+    if twice := sorted(settings.keys() & nested.keys()):
+        raise InvalidRequestError(
+            f"config gives {twice[0]!r} twice, the second time below 'hyperparameters'; keep one of them.",
+            param=f"config.hyperparameters.{twice[0]}",
+        )
+    return settings | nested
 
 
 def _with_fields_from_config(body: dict[str, Any]) -> dict[str, Any]:
@@ -152,7 +169,8 @@ def resolve_request(
         tuning_method, [("file", _config_of(request)), ("request", given)], operator
     )
     if request.validation_file is None:
-        _do_without_validation(hyperparameters, sources)
+        with naming_place(sources):
+            _do_without_validation(hyperparameters, sources)
     sources |= {field: _source_of(request, field) for field in ("seed", "tuning_method")}
     return tuning_method, hyperparameters, sources
 
@@ -202,12 +220,13 @@ def resolve_task(request: JobRequest, architecture: str) -> Task:
     """Find the task: what was asked for, else from the base model's architecture, never from the labels.
 
     Raises:
-        UnsupportedModelError: The architecture, or the task asked for, is not one that this version trains.
+        UnsupportedModelError: The architecture is not one that this version trains.
+        OutOfRangeError: The task asked for is not one that the architecture is trained for.
     """
     allowed = tasks_of(architecture)
     task = request.task or allowed[0]
     if task not in allowed:
-        raise UnsupportedModelError(
+        raise OutOfRangeError(
             f"task is {task!r}; {architecture} is trained for {' or '.join(map(repr, allowed))}."
             + (_CAUSAL_REMEDY if task == "causal_lm" else ""),
             param="task",
@@ -222,8 +241,7 @@ def require_fitting_task(tuning_method: TuningMethod, task: Task, hyperparameter
     """Refuse what this version does for causal language models alone, and a figure that the task does not have.
 
     Raises:
-        UnsupportedModelError: ``qlora`` for another task.
-        InvalidRequestError: ``packing`` for another task, or ``promote_if`` with a figure that is never measured.
+        InvalidRequestError: ``qlora`` or ``packing`` for another task, or ``promote_if`` with a figure that is never measured.
     """
     if hyperparameters.promote_if is not None:
         metric = Condition.parse(hyperparameters.promote_if).metric
@@ -237,7 +255,7 @@ def require_fitting_task(tuning_method: TuningMethod, task: Task, hyperparameter
     if task == "causal_lm":
         return
     if tuning_method == "qlora":
-        raise UnsupportedModelError(
+        raise InvalidRequestError(
             f"tuning_method is 'qlora', which needs task 'causal_lm'; the task is {task!r}. Use tuning_method 'lora'.",
             param="tuning_method",
         )

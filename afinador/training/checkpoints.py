@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from afinador.errors import TrainingError
+from afinador.errors import CheckpointDamagedError, TrainingError
 from afinador.storage import sha256_of
 from afinador.training.run_dir import RunDir, sync, write_atomically
 
@@ -24,12 +24,6 @@ FIGURES = ("valid_loss", "accuracy", "macro_f1")
 """What is told of a checkpoint from the evaluation after its step."""
 METRICS = ("step", "train_loss", *FIGURES, "best_step")
 """What is told of a checkpoint, where it was measured; ``best_step`` is that of the best evaluation so far."""
-
-
-class CheckpointDamagedError(TrainingError):
-    """A checkpoint that is not what its manifest says, or not there."""
-
-    code = "checkpoint_damaged"
 
 
 def checkpoint_name(step: int) -> str:

@@ -11,7 +11,7 @@ import yaml
 from afinador import __version__
 from afinador.config.architectures import check_parameter_count
 from afinador.config.documents import read_document
-from afinador.config.hyperparameters import Hyperparameters
+from afinador.config.hyperparameters import Hyperparameters, naming_place
 from afinador.config.resolve import (
     parse_request,
     require_fitting_task,
@@ -31,6 +31,7 @@ from afinador.schemas.datasets import DatasetReading, parse_reading
 from afinador.schemas.jobs import JobRequest, TuningMethod
 from afinador.storage import sha256_of
 from afinador.training.starting_files import start_from_folder
+from afinador.wording import first_line
 
 LOCAL = "local"
 """Organisation and job id of runs without a service."""
@@ -76,13 +77,14 @@ def spec_from_fields(fields: dict[str, Any], folder: Path, name: str) -> FineTun
     if start is not None:
         request = start.completed(request)
     tuning_method, hyperparameters, sources = resolve_request(request)
-    if start is not None:
-        hyperparameters, sources = start.fitted(hyperparameters, sources)
-    _refuse_what_needs_a_hub(hyperparameters)
-    base = _base_model(folder, request.model)
-    task = resolve_task(request, base.architecture)
-    require_fitting_task(tuning_method, task, hyperparameters)
-    require_layers_in_folder(hyperparameters, Path(base.path), repr(base.name))
+    with naming_place(sources):
+        if start is not None:
+            hyperparameters, sources = start.fitted(hyperparameters, sources)
+        _refuse_what_needs_a_hub(hyperparameters)
+        base = _base_model(folder, request.model)
+        task = resolve_task(request, base.architecture)
+        require_fitting_task(tuning_method, task, hyperparameters)
+        require_layers_in_folder(hyperparameters, Path(base.path), repr(base.name))
     name = request.name or name
     training_file = _data_file(folder, request.training_file, "dataset", fields)
     validation_file = _validation_file(folder, request, fields)
@@ -177,10 +179,14 @@ def _job_document(path: Path) -> dict[str, Any]:
 def _fault(error: InvalidRequestError) -> str:
     """Return what is wrong in a few words, with the line where there is one."""
     cause = error.__cause__
+    if isinstance(cause, UnicodeDecodeError | yaml.reader.ReaderError):
+        return "it is no UTF-8 text"
+    if isinstance(cause, OSError):
+        return f"it cannot be read ({cause.strerror})"
     if isinstance(cause, yaml.MarkedYAMLError) and cause.problem_mark is not None:
         return f"line {cause.problem_mark.line + 1} is no good YAML ({cause.problem})"
-    if isinstance(cause, ValueError | OSError):
-        return str(cause).splitlines()[0]
+    if isinstance(cause, ValueError | RecursionError | yaml.YAMLError):
+        return first_line(cause)
     return "it holds no fields (key: value)"
 
 

@@ -36,7 +36,7 @@ def list_preparations(
     """List the preparations that were asked for, newest first."""
     with service.memory.database.reading() as session:
         rows, has_more = preparations.list_page(session, organization.id, after, limit)
-        return page([preparations.to_wire(session, row) for row in rows], has_more=has_more)
+        return page(preparations.all_to_wire(session, rows), has_more=has_more)
 
 
 @router.post("/preparations/{preparation}/cancel", summary="Cancel a preparation")

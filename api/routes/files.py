@@ -45,7 +45,7 @@ def create_file(organization: CurrentOrganization, upload: ReceivedUpload, servi
     return created
 
 
-@router.get("", summary="List files", **WITHOUT_NULLS)
+@router.get("", summary="List files", response_model=Page[File], **WITHOUT_NULLS)
 def list_files(
     organization: CurrentOrganization,
     service: TheService,
@@ -53,13 +53,18 @@ def list_files(
     limit: Annotated[int, Query(description="Items of a page, 1 to 10,000.")] = 10_000,
     purpose: Annotated[str | None, Query(description="Only those that are for this.")] = None,
     order: Annotated[Literal["asc", "desc"], Query(description="By time of creation.")] = "desc",
-) -> Page[File]:
-    """List the organization's files, newest first."""
+) -> Response:
+    """List the organization's files, newest first.
+
+    OpenAI's clients ask for the further pages themselves.
+    """
     with service.memory.database.reading() as session:
         rows, has_more = files.list_page(
             session, organization.id, after=after, limit=limit, purpose=purpose, order=order
         )
-        return page([files.to_wire(row) for row in rows], has_more=has_more, empty_id="")
+        told = page([files.to_wire(row) for row in rows], has_more=has_more, empty_id="")
+    # Written at once: FastAPI's own way through dictionaries takes three times as long, and these pages are long.
+    return Response(told.model_dump_json(exclude_none=True), media_type="application/json")
 
 
 @router.get("/{file}", summary="Get a file", **WITHOUT_NULLS)

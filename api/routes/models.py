@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
+from fastapi.responses import Response
 from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
@@ -55,8 +56,8 @@ def send_file(row: ReceivedPart, service: TheService) -> Model:
     return base_models.to_wire(service.memory.settings, row)
 
 
-@router.get("", summary="List models")
-def list_models(caller: CurrentCaller, service: TheService, type: OfType = None) -> Page[Model]:
+@router.get("", summary="List models", response_model=Page[Model])
+def list_models(caller: CurrentCaller, service: TheService, type: OfType = None) -> Response:
     """List base models, the organization's and public ones, and the newest version of each hub name; on one page.
 
     OpenAI's clients ask for no further page of this list.
@@ -74,7 +75,9 @@ def list_models(caller: CurrentCaller, service: TheService, type: OfType = None)
     ]
     asked = "fine-tuned" if type == "fined-tuned" else type
     listed = [*bases, *map(_published_model, made)]
-    return page([model for model in listed if asked in (None, model.type)])
+    told = page([model for model in listed if asked in (None, model.type)])
+    # Written at once: FastAPI's own way through dictionaries takes three times as long, and these pages are long.
+    return Response(told.model_dump_json(), media_type="application/json")
 
 
 @router.get("/{model:path}", summary="Get a model")

@@ -73,8 +73,10 @@ def create_key(body: JsonObject, service: TheService) -> ApiKey:
 def list_keys(service: TheService, organization: Owner = None) -> Page[ApiKey]:
     """List the keys of one organization, or of all; without their texts."""
     with service.memory.database.reading() as session:
-        owners = [organisations.get(session, organization)] if organization else organisations.list_all(session)
-        rows = [row for owner in owners for row in organisations.list_keys(session, owner.id)]
+        if organization is None:
+            rows = organisations.list_all_keys(session)
+        else:
+            rows = organisations.list_keys(session, organisations.get(session, organization).id)
         return page([organisations.key_to_wire(row) for row in rows])
 
 
@@ -82,11 +84,13 @@ def list_keys(service: TheService, organization: Owner = None) -> Page[ApiKey]:
 def revoke_key(key_id: KeyId, service: TheService, organization: Owner = None) -> Deleted:
     """Revoke a key by its id; requests that carry it are refused from now on."""
     with service.memory.database.session() as session:
-        owners = [organisations.get(session, organization)] if organization else organisations.list_all(session)
+        owner = organisations.get(session, organization) if organization else None
         holds = [
-            owner for owner in owners if any(key.id == key_id for key in organisations.list_keys(session, owner.id))
+            key.organization_id
+            for key in organisations.list_all_keys(session)
+            if key.id == key_id and (owner is None or key.organization_id == owner.id)
         ]
         if not holds:
             raise NotFoundError(f"There is no API key {key_id!r}.", code="api_key_not_found")
-        organisations.revoke_key(session, holds[0].id, key_id)
+        organisations.revoke_key(session, holds[0], key_id)
     return Deleted(id=key_id, object="api_key")

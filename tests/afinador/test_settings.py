@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from afinador.errors import ConfigurationError
 from afinador.settings import Settings, read_settings
@@ -18,16 +21,47 @@ def test_everything_lies_below_the_home_by_default(tmp_path: Path) -> None:
     assert settings.allowed_model_roots == [tmp_path / "base-models"]
 
 
-def test_promised_names_are_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+VARIABLES: dict[str, tuple[str, str, Any]] = {
+    # variable: its text, where the value is read, the value
+    "AFINADOR_HOME": ("/srv/afinador", "home", Path("/srv/afinador")),
+    "AFINADOR_BASE_URL": ("http://fine.tune:1", "base_url", "http://fine.tune:1"),
+    "AFINADOR_API_KEY": ("af-1", "api_key", "af-1"),
+    "AFINADOR_OPERATOR_KEY": ("af-2", "operator_key", "af-2"),
+    "AFINADOR_HOST": ("0.0.0.0", "host", "0.0.0.0"),
+    "AFINADOR_PORT": ("8123", "port", 8123),
+    "AFINADOR_DATABASE_URL": ("postgresql+psycopg://x", "ledger_url", "postgresql+psycopg://x"),
+    "AFINADOR_STORAGE_URL": ("s3://bucket/prefix", "bytes_url", "s3://bucket/prefix"),
+    "AFINADOR_CPU_SLOTS": ("3", "cpu_slots", 3),
+    "AFINADOR_TOKEN_CACHE_BYTES": ("0", "token_cache_bytes", 0),
+    "AFINADOR_MODEL_ROOTS": ("/models:/more", "model_roots", [Path("/models"), Path("/more")]),
+    "AFINADOR_CONFIG": ("/etc/afinador.yaml", "config", Path("/etc/afinador.yaml")),
+    "MLFLOW_TRACKING_URI": ("postgresql://x", "tracking_uri", "postgresql://x"),
+    "AFINADOR_MLFLOW_URL": ("http://curves", "mlflow_url", "http://curves"),
+    "PREFECT_API_URL": ("http://prefect/api", "prefect_api_url", "http://prefect/api"),
+    "PREFECT_API_AUTH_STRING": ("user:word", "prefect_api_auth_string", "user:word"),
+    "HF_TOKEN": ("hf_1", "hf_token", "hf_1"),
+    "TOKEN_HUGGING_FACE": ("hf_2", "hf_token", "hf_2"),
+    "HF_ENDPOINT": ("http://mirror", "hf_endpoint", "http://mirror"),
+}
+
+
+@pytest.mark.parametrize("variable", VARIABLES)
+def test_promised_names_are_read(variable: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("AFINADOR_MODEL_ROOTS", "/models:/more")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://x")
-    monkeypatch.setenv("PREFECT_API_URL", "http://prefect/api")
-    monkeypatch.setenv("TOKEN_HUGGING_FACE", "hf_secret")
-    settings = Settings()
-    assert settings.model_roots == [Path("/models"), Path("/more")]
-    assert (settings.tracking_uri, settings.prefect_api_url) == ("postgresql://x", "http://prefect/api")
-    assert settings.hf_token is not None and settings.hf_token.get_secret_value() == "hf_secret"
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    text, attribute, value = VARIABLES[variable]
+    assert getattr(Settings(), attribute) != value
+    monkeypatch.setenv(variable, text)
+    found = getattr(Settings(), attribute)
+    assert (found.get_secret_value() if isinstance(found, SecretStr) else found) == value
+
+
+def test_every_documented_variable_is_in_the_table(root: Path) -> None:
+    documented = (root / "docs" / "configuration.md").read_text().partition("| variable |")[2].partition("\n\n")[0]
+    assert {
+        name for line in documented.splitlines()[2:] for name in re.findall(r"`([A-Z_]+)`", line.split("|")[1])
+    } == {*VARIABLES}
 
 
 def test_secrets_never_show(monkeypatch: pytest.MonkeyPatch) -> None:

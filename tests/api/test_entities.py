@@ -110,6 +110,8 @@ class Made:
             "Adapter": "/hub/adapters/orders",
         }
         answer = self.get(paths[entity])
+        if entity == "ErrorEvent":  # an event of its file's check may come later
+            return next(event for event in answer["data"] if event["level"] == "error")
         return dict(answer["data"][0]) if answer["object"] == "list" else answer
 
     def sdk(self, entity: str) -> Any:
@@ -119,7 +121,7 @@ class Made:
             "FineTuningJob": lambda: client.jobs.get(self.succeeded),
             "Checkpoint": lambda: client.jobs.checkpoints(self.succeeded).first(1)[0],
             "Event": lambda: client.jobs.events(self.succeeded).first(1)[0],
-            "ErrorEvent": lambda: client.jobs.events(self.failed).first(1)[0],
+            "ErrorEvent": lambda: next(event for event in client.jobs.events(self.failed) if event.level == "error"),
             "File": lambda: client.files.get(client.jobs.get(self.succeeded).dataset),
             "Model": lambda: client.models.get(self.base),
             "RemoteModel": lambda: client.models.get(self.remote),

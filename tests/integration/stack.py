@@ -121,8 +121,9 @@ def start(root: Path, home: Path, **extra: str) -> Stack:
         start_new_session=True,
     )
     stack = Stack(root, home, environment, process)
-    assert process.stdout is not None
-    threading.Thread(target=lambda: stack.lines.extend(line.rstrip() for line in process.stdout), daemon=True).start()
+    printed = process.stdout
+    assert printed is not None
+    threading.Thread(target=lambda: stack.lines.extend(line.rstrip() for line in printed), daemon=True).start()
     end = time.monotonic() + READY_TIMEOUT_SECONDS
     while not any("Ready for jobs" in line for line in stack.lines):
         assert process.poll() is None and time.monotonic() < end, "\n".join(stack.lines)

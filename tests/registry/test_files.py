@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import inspect
 
 from afinador.errors import InUseError, InvalidRequestError, NotFoundError, OutOfRangeError
 from afinador.schemas.datasets import DatasetReading
@@ -33,6 +34,34 @@ def test_upload_moves_the_bytes_into_the_organizations_own_folder(
     stored = b"".join(workshop.memory.storage.chunks(file.storage_key))
     assert len(stored) == file.bytes and stored.startswith(b'{"prompt"')
     assert list(tmp_path.glob("upload-*")) == []
+
+
+def test_only_a_loader_that_the_operator_allows_reads_an_upload(
+    workshop: Workshop, acme: Organization, tmp_path: Path
+) -> None:
+    def upload() -> File:
+        source = tmp_path / "rows.bin"
+        source.write_bytes(b"abc")
+        reading = DatasetReading(loader="acme_loader:read")
+        with workshop.memory.database.session() as session:
+            return files.create(
+                session, workshop.memory, acme.id, source, source.name, "fine-tune", "0" * 64, 3, reading
+            )
+
+    with pytest.raises(InvalidRequestError, match=r"none is allowed \(loaders in AFINADOR_CONFIG\)"):
+        upload()
+    workshop.memory.operator["loaders"] = ["acme_loader"]
+    assert upload().reading == {"loader": "acme_loader:read"}
+
+
+def test_a_page_of_files_goes_on_behind_the_last_and_tells_no_reports(workshop: Workshop, acme: Organization) -> None:
+    made = [workshop.upload(acme, f"{name}.jsonl").id for name in "abc"]
+    with workshop.memory.database.reading() as session:
+        first, more = files.list_page(session, acme.id, limit=2)
+        assert ([file.id for file in first], more) == (made[:0:-1], True)
+        assert all("report" in inspect(file).unloaded for file in first), "they are most of what a row holds"
+        rest, more = files.list_page(session, acme.id, limit=2, after=first[-1].id)
+        assert ([file.id for file in rest], more) == (made[:1], False)
 
 
 def test_same_name_makes_the_next_version(workshop: Workshop, acme: Organization, globex: Organization) -> None:

@@ -161,7 +161,7 @@ def test_cancelled_job_is_not_woken_by_the_check_of_its_file(
         ({"integrations": [{"type": "wandb"}]}, InvalidRequestError, "MLflow", "integrations"),
         ({"metadata": {str(number): "" for number in range(17)}}, InvalidRequestError, "at most 16", "metadata"),
         ({"metadata": {"key": "x" * 513}}, InvalidRequestError, "512", "metadata"),
-        ({"task": "seq2seq_lm"}, UnsupportedModelError, "causal_lm", "task"),
+        ({"task": "seq2seq_lm"}, OutOfRangeError, "causal_lm", "task"),
     ],
 )
 def test_wrong_request_is_refused_by_name_and_writes_nothing(
@@ -245,7 +245,7 @@ def test_classification_is_the_task_of_an_encoder_and_may_be_that_of_a_causal_mo
     assert bert.job(acme, training_file="classes", task="sequence_classification").spec["task"] == (
         "sequence_classification"
     )
-    with pytest.raises(UnsupportedModelError, match="task is 'causal_lm'; BertForMaskedLM is trained for"):
+    with pytest.raises(OutOfRangeError, match="task is 'causal_lm'; BertForMaskedLM is trained for"):
         bert.job(acme, model="bert-base-uncased", training_file="classes", task="causal_lm")
 
 

@@ -98,7 +98,7 @@ def test_weights_begin_a_new_training_with_what_fits_them(ready: Workshop, acme:
 
 REFUSALS: list[tuple[str, dict[str, Any], str, str]] = [
     ("weights", {"hyperparameters": {"lora_rank": 8}}, "hyperparameters.lora_rank", "lora_rank is 8, there 4"),
-    ("weights", {"config": {"lora_bias": "all"}}, "hyperparameters.lora_bias", "lora_bias is 'all', there 'none'"),
+    ("weights", {"config": {"lora_bias": "all"}}, "config.lora_bias", "lora_bias is 'all', there 'none'"),
     ("weights", {"tuning_method": "full"}, "tuning_method", "tuning_method is 'full', there 'lora'"),
     ("weights", {"task": "sequence_classification"}, "task", "there 'causal_lm'"),
     ("weights", {"model": "other"}, "model", "model is 'other' (SHA-256 111"),
@@ -109,7 +109,7 @@ REFUSALS: list[tuple[str, dict[str, Any], str, str]] = [
     (
         "whole",
         {"config": {"eval_steps": 3, "packing": True}},
-        "hyperparameters.packing",
+        "config.packing",
         "packing is True, there False",
     ),
     ("whole", {"training_file": "held"}, "training_file", "training_file is 'held.jsonl' (SHA-256"),

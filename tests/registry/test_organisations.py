@@ -56,6 +56,9 @@ def test_key_opens_its_organization_until_it_is_revoked(
         assert organisations.revoke_key(session, acme.id, key.id).revoked_at == first
         assert organisations.authenticate(session, key_text) is None
         assert organisations.list_keys(session, acme.id) == []
+        assert [(key.organization_id, key.name) for key in organisations.list_all_keys(session)] == [
+            (globex.id, "other")
+        ]
 
 
 def test_text_of_a_key_is_kept_nowhere(memory: Memory) -> None:

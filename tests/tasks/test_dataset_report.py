@@ -103,9 +103,10 @@ def test_large_data_are_tokenised_whole_before_a_device_is_taken(
     create: Create, memory: Memory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dataset_reports, "SAMPLE_RECORDS", 5)
-    attempt = claimed(create())
+    attempt = claimed(create(settings={"max_length": 9}))
     validate_dataset.fn(attempt)
-    assert "one in 5, always the same ones" in (attempt.run.path / "dataset.html").read_text()
+    page = (attempt.run.path / "dataset.html").read_text()
+    assert "one in 5, always the same ones" in page and "9; the base model has a context of" in page
     with memory.database.reading() as session:
         said = [row.message for row in session.query(Event).where(Event.job_id == attempt.job_id)]
     assert "train.jsonl was tokenised before a device is taken: 24 rows." in said

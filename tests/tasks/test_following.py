@@ -108,6 +108,18 @@ def test_a_checkpoint_that_was_never_announced_is_saved_by_the_next_attempt(memo
     assert sorted(kept(memory, job)) == [2, 6, 8]
 
 
+@pytest.mark.parametrize(("limit", "steps"), [(1, [6]), (3, [2, 4, 6])])
+def test_the_storage_keeps_as_many_checkpoints_as_the_job_says(
+    memory: Memory, create: Create, limit: int, steps: list[int]
+) -> None:
+    job = create(settings={"save_total_limit": limit})
+    attempt = claimed(job)
+    for step in (2, 4, 6):
+        save(attempt, step, best_step=None, keep=4)
+    Follower(attempt).forward({}, in_prefect=False)
+    assert sorted(kept(memory, job)) == steps
+
+
 def test_events_and_measurements_keep_kind_and_time_of_the_journal(memory: Memory, create: Create) -> None:
     job = create()
     attempt = claimed(job)

@@ -104,11 +104,32 @@ def test_a_wrong_job_file_fails_before_anything_is_written(afinador: Run, job_fi
         ({"base_model": "nowhere"}, 3, "nowhere"),
         ({"datset": "x"}, 2, "'dataset'"),
         ({"hyperparameters": {"target_modules": ["q_prj"]}}, 2, "Did you mean 'q_proj'"),
+        ({"tuning_method": "qlora", "task": "sequence_classification"}, 2, "Use tuning_method 'lora'"),
+        ({"config": {"hyperparameters": {"warmup_steps": -1}}}, 2, "warmup_steps is -1"),
     ):
         job_file.write_text(json.dumps(request | change))
         ran = afinador("train", job_file, "--output", tmp_path / "run")
         assert ran.code == code and words in ran.err and ran.err.count("\n") == 1
         assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (bytes(range(256)), "it is no UTF-8 text"),
+        (b"base_model: a\x00b\n", "it is no UTF-8 text"),
+        (b"base_model: [1\n", "line 2 is no good YAML"),
+        (b"- base_model\n", "it holds no fields"),
+    ],
+)
+def test_what_is_no_job_file_is_refused_in_a_sentence(
+    content: bytes, words: str, afinador: Run, tmp_path: Path
+) -> None:
+    path = tmp_path / "job.yaml"
+    path.write_bytes(content)
+    ran = afinador("train", path)
+    assert ran.code == 2 and words in ran.err and ran.err.count("\n") == 1, ran.err
+    assert "codec" not in ran.err and "base_model and dataset" in ran.err
 
 
 def test_another_run_s_folder_is_not_written_into(afinador: Run, job_file: Path, tmp_path: Path) -> None:

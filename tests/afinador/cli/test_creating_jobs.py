@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 Run = Callable[..., Any]
 
@@ -109,6 +110,9 @@ def test_quantised_tuning_is_an_option_away(online: Run, dataset: Path) -> None:
         ("-method qlora -quantization-bits 5", 2, "allowed are: 4, 8"),
         ("-quantization-bits 4", 2, "belongs to qlora"),
         ("-method prefix_tuning", 2, "this version trains"),
+        ("-method qlora -task sequence_classification", 2, "Use tuning_method 'lora'"),
+        ("-task seq2seq_lm", 2, "task is 'seq2seq_lm'"),
+        ("-task sequence_classification --set packing=true", 2, "Leave packing out"),
         ("-output-model a/b", 2, "output_model"),
         ("-validation-dataset nope.csv", 3, "-validation-dataset 'nope.csv' is neither a file on this disk"),
     ],
@@ -167,6 +171,16 @@ def test_the_same_bytes_under_the_same_name_are_uploaded_once(online: Run, datas
     dataset.write_text(original)
     assert json.loads(online(*line).out)["dataset"] == first["dataset"], "an older version does as well"
     assert [file["version"] for file in json.loads(online("list", "file", "--json").out)["data"]] == [2, 1]
+
+
+def test_a_base_model_that_is_not_ready_is_no_wrong_use(online: Run, service: Any, dataset: Path) -> None:
+    from registry.tables import BaseModel
+
+    with service.memory.database.session() as session:
+        of_this_test = BaseModel.organization_id == service.organization_id
+        session.execute(update(BaseModel).where(of_this_test, BaseModel.name == "tiny").values(status="registering"))
+    ran = online("create", "job", "-basemodel", "tiny", "-dataset", dataset)
+    assert ran.code == 1 and "still being registered" in ran.err
 
 
 def test_a_data_set_that_is_nowhere_is_said_to_be_neither_here_nor_there(online: Run, dataset: Path) -> None:

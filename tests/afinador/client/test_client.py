@@ -26,7 +26,6 @@ from afinador.errors import (
     ServiceUnavailableError,
     StorageError,
     UnknownFieldError,
-    UnsupportedModelError,
     WaitTimeoutError,
 )
 
@@ -127,8 +126,8 @@ def test_a_path_as_dataset_is_uploaded_first(client: Any, dataset: Path) -> None
     [
         ({"hyperparameters": {"epochs": 50}}, OutOfRangeError),
         ({"base_model": "tyni"}, NotFoundError),
-        ({"task": "seq2seq_lm"}, UnsupportedModelError),
-        ({"task": "sequence_classification", "tuning_method": "qlora"}, UnsupportedModelError),
+        ({"task": "seq2seq_lm"}, OutOfRangeError),
+        ({"task": "sequence_classification", "tuning_method": "qlora"}, InvalidRequestError),
         ({"task": "sequence_classification", "hyperparameters": {"packing": True}}, InvalidRequestError),
         ({"validation_dataset": "none.jsonl"}, NotFoundError),
     ],

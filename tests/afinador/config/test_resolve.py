@@ -89,7 +89,7 @@ def test_qlora_and_packing_need_a_causal_model(task: Any) -> None:
     _, packed, _ = resolve(hyperparameters={"packing": True})
     require_fitting_task("qlora", "causal_lm", packed)
     require_fitting_task("lora", task, plain)
-    with pytest.raises(UnsupportedModelError, match=f"needs task 'causal_lm'; the task is '{task}'") as caught:
+    with pytest.raises(InvalidRequestError, match=f"needs task 'causal_lm'; the task is '{task}'") as caught:
         require_fitting_task("qlora", task, plain)
     assert caught.value.param == "tuning_method"
     with pytest.raises(InvalidRequestError, match=f"the task is '{task}'. Leave packing out") as caught:
@@ -235,7 +235,7 @@ def test_operator_file_is_read(tmp_path: Path) -> None:
         (b"12", "it holds a number"),
         (b"", "it holds null"),
         (b"a: [", "neither good YAML nor JSON"),
-        (b"\x00", "neither good YAML nor JSON"),
+        (b"\x00", "it is no UTF-8 text"),
         (b"a: !!int x", "neither good YAML nor JSON: a value is not what its tag or form says"),
         (b"a: !!bool maybe", "neither good YAML nor JSON: a value is not"),
         (b"a: !!timestamp now", "neither good YAML nor JSON: a value is not"),
@@ -271,13 +271,11 @@ def test_task_may_be_asked_for_where_the_architecture_allows_it() -> None:
     assert resolve_task(parse_request(asked), "LlamaForCausalLM") == "sequence_classification"
     in_file = BODY | {"config": {"task": "sequence_classification"}}
     assert resolve_task(parse_request(in_file), "LlamaForCausalLM") == "sequence_classification"
-    with pytest.raises(
-        UnsupportedModelError, match=r"'sequence_classification'.*take a base model of.*LlamaForCausalLM"
-    ):
+    with pytest.raises(OutOfRangeError, match=r"'sequence_classification'.*take a base model of.*LlamaForCausalLM"):
         resolve_task(parse_request(BODY | {"task": "causal_lm"}), "BertForMaskedLM")
     with pytest.raises(UnsupportedModelError, match=r"T5ForConditionalGeneration.*LlamaForCausalLM.*BertForMaskedLM"):
         resolve_task(parse_request(BODY), "T5ForConditionalGeneration")
-    with pytest.raises(UnsupportedModelError, match="seq2seq_lm"):
+    with pytest.raises(OutOfRangeError, match="seq2seq_lm"):
         resolve_task(parse_request(BODY | {"task": "seq2seq_lm"}), "LlamaForCausalLM")
 
 

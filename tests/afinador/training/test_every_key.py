@@ -6,7 +6,8 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import torch
@@ -22,6 +23,8 @@ from afinador.models.loading import load_causal_lm
 from afinador.training import FineTuner, base_against_tuned, data_sets, setup
 from afinador.training.checkpoints import complete_checkpoints
 from afinador.training.job_file import spec_from_file
+from afinador.training.run_dir import RunDir
+from afinador.training.setup import Subject
 
 MakeSpec = Callable[..., FineTuningSpec]
 
@@ -46,6 +49,12 @@ def test_numbers_of_steps(make_spec: MakeSpec, tmp_path: Path) -> None:
     assert [folder.name for folder in complete_checkpoints(run_dir)] == ["step-000004", "step-000006", "step-000008"]
 
 
+def test_without_eval_steps_each_checkpoint_is_measured(make_spec: MakeSpec, tmp_path: Path) -> None:
+    spec = make_spec(batch_size=16, save_steps=3, eval_steps=None, generation_examples=0)
+    rows = run(spec, tmp_path / "run").run_dir.metrics_after(0)[0]
+    assert [row["step"] for row in rows if "valid_loss" in row] == [3, 4]
+
+
 def test_max_length_cuts_prompts(make_spec: MakeSpec, tmp_path: Path) -> None:
     spec = make_spec(max_length=40, validate=False, batch_size=32)
     events = run(spec, tmp_path / "run").run_dir.events_after(0)[0]
@@ -67,8 +76,8 @@ def test_answers_are_no_longer_than_asked_for(make_spec: MakeSpec, tmp_path: Pat
         ({}, ["Extract the metadata of the following document as JSON.\n\nA thesis", "Extract the metadata"]),
         ({"prompts": {"tesis": "Tesis: {document}. ¿Metadatos?", "default": "¿Metadatos?"}},
          ["Tesis: A thesis. ¿Metadatos?", "¿Metadatos?\n\nA book"]),
-        ({"extraction": "schema", "extraction_schema": {"title": ""}},
-         ['### Template:\n{\n    "title": ""\n}\n### Text:\nA thesis', '### Template:\n{\n    "name": ""\n}\n### Text:\nA book']),
+        ({"extraction": "schema", "extraction_schema": {"title": "", "year": ""}},
+         ['### Template:\n{\n    "title": "",\n    "year": ""\n}\n### Text:\nA thesis', '### Template:\n{\n    "name": ""\n}\n### Text:\nA book']),
     ],
 )  # fmt: skip
 def test_documents_are_asked_for_as_the_job_says(
@@ -83,7 +92,8 @@ def test_documents_are_asked_for_as_the_job_says(
     spec = make_spec(validate=False, **given)
     spec.training_file.path, spec.training_file.format = str(path), "jsonl"
     extraction = extraction_of(spec.hyperparameters)
-    data = data_sets.load_data(spec.training_file, tokenizer, 512, extraction=extraction)
+    subject = SimpleNamespace(tokenizer=tokenizer, classes=())
+    data, _ = data_sets.load_both(spec, cast(Subject, subject), 512, RunDir(tmp_path / "run"))
     assert all((example.prompt or "").startswith(start) for example, start in zip(data.examples(), asked, strict=True))
     assert [json.loads(example.completion or "") for example in data.examples()] == [{"title": "A"}, {"name": "B"}]
     spec.sources["generation_max_new_tokens"] = "default"
@@ -102,9 +112,10 @@ def test_documents_are_asked_for_as_the_job_says(
 
 
 @pytest.mark.parametrize(("attention", "found"), [("auto", "sdpa"), ("sdpa", "sdpa"), ("eager", "eager")])
-def test_attention_is_the_one_asked_for(attention: str, found: str, make_spec: MakeSpec) -> None:
-    subject = setup.load_subject(make_spec(attention=attention))
-    assert pretrained_model_of(subject.model).config._attn_implementation == found
+def test_attention_is_the_one_asked_for(attention: str, found: str, make_spec: MakeSpec, classifying: MakeSpec) -> None:
+    for spec in (make_spec(attention=attention), classifying(attention=attention)):
+        subject = setup.load_subject(spec)
+        assert pretrained_model_of(subject.model).config._attn_implementation == found
 
 
 def test_attention_that_cannot_be_had_is_refused_with_the_reason(

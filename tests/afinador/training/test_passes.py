@@ -117,6 +117,31 @@ def test_precision_is_that_of_all_passes_on_a_cpu(
     assert {one.dtype for one in passes} == {dtype}
 
 
+@pytest.mark.parametrize(
+    ("engine", "labels_only", "dimensions"),
+    [("accelerate_loop", True, 2), ("accelerate_loop", False, 3), ("hf_trainer", True, 2), ("hf_trainer", False, 3)],
+)
+def test_logits_at_labels_only_leaves_those_of_the_other_positions_out(
+    engine: str, labels_only: bool, dimensions: int, make_spec: MakeSpec, tmp_path: Path
+) -> None:
+    """Of training, of what is measured on the way and of the evaluation: (labels, vocabulary), or (rows, length, vocabulary)."""
+    seen: set[int] = set()
+
+    def look(module: nn.Module, _: Any, output: Any) -> None:
+        if isinstance(module, nn.Linear) and module.out_features > 300:  # the vocabulary's
+            seen.add(output.dim())
+
+    spec = make_spec(
+        engine=engine, logits_at_labels_only=labels_only, batch_size=32, eval_steps=1, generation_examples=0
+    )
+    hook = register_module_forward_hook(look)
+    try:
+        losses_of(spec, tmp_path)
+    finally:
+        hook.remove()
+    assert seen == {dimensions}
+
+
 @pytest.mark.parametrize(("engine", "runs"), [("accelerate_loop", 0), ("hf_trainer", 1)])
 def test_engine_is_who_runs_the_steps(
     engine: str, runs: int, make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -58,6 +58,18 @@ def test_same_seed_makes_the_same_adapter(make_spec: MakeSpec) -> None:
         assert torch.equal(left, right)
 
 
+def test_another_seed_draws_another_adapter_and_another_order(make_spec: MakeSpec) -> None:
+    adapters, orders = [], []
+    for seed in (5, 6):
+        spec = make_spec("lora").model_copy(update={"seed": seed})
+        subject = setup.load_subject(spec)
+        data = data_sets.load_data(spec.training_file, subject.tokenizer, 128)
+        adapters.append(torch.cat([parameter.flatten() for parameter in subject.trained_parameters]))
+        orders.append(list(data_sets.order_batches(data, spec).after(0)))
+    assert not torch.equal(*adapters)
+    assert orders[0] != orders[1]
+
+
 def test_long_examples_are_cut_to_the_context_of_the_model(make_spec: MakeSpec) -> None:
     spec = make_spec("lora")
     subject = setup.load_subject(spec)
