@@ -118,6 +118,7 @@ def _record(record: PreviewedRecord, *, with_ids: bool, is_coloured: bool) -> st
     lines = [f"line {record.line}: {counted(sum(record.counts.values()), 'token')}: {states}"]
     if record.learns_class is not None:
         lines[0] += f"; learnt is the class {visible(record.learns_class)!r}"
+    lines += [f"warning: {visible(doubt)}" for doubt in record.doubts]
     for number, piece in enumerate(record.pieces, start=1):
         if len(record.pieces) > 1:
             lines.append(f"piece {number}:")

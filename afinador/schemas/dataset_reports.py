@@ -145,6 +145,7 @@ class PreviewedRecord(Wire):
         counts: Tokens by state, also of those that are not shown.
         tokens_hidden: How many are not shown, for they are too many.
         problem: Why it cannot be trained on.
+        doubts: What should be looked at: what the chat template leaves out of it, what is cut, and the like.
     """
 
     line: int
@@ -153,6 +154,7 @@ class PreviewedRecord(Wire):
     counts: dict[str, int] = Field(default_factory=dict)
     tokens_hidden: int = 0
     problem: str | None = None
+    doubts: list[str] = Field(default_factory=list)
 
 
 class DatasetPreview(Wire):
@@ -174,6 +176,10 @@ class DatasetPreview(Wire):
     total_records: int | None = None
     unusable_records: int = 0
     records: list[PreviewedRecord]
+
+    def is_usable(self) -> bool:
+        """Tell whether any record can be trained on."""
+        return any(record.problem is None for record in self.records)
 
     def totals(self) -> dict[str, int]:
         """Return how many tokens of all these records are in each state, also those that are not shown."""

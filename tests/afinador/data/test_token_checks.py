@@ -111,8 +111,30 @@ def test_cut_records_are_told_by_side(characters):
     assert checked["tokens"]["kept_tokens"] == whole[0] + 50 + 50
     assert (truncated["records"], truncated["prompts"], truncated["ends"]) == (2, 2, 1)
     assert truncated["prompt_tokens"] + truncated["end_tokens"] == sum(whole) - whole[0] - 100
-    assert codes(checked) == {"truncated_prompt": 1, "truncated_answer": 1}
-    assert [fault["line"] for fault in checked["warnings"]] == [2, 3]
+    assert codes(checked) == {"truncated_prompt": 1, "truncated_answer": 1, "lost_prompt": 1}
+    assert [(fault["line"], fault["field"]) for fault in checked["warnings"]] == [
+        (2, "prompt"),
+        (3, "completion"),
+        (3, "prompt"),
+    ]
+
+
+@pytest.mark.parametrize("with_template", [False, True])
+def test_a_prompt_that_is_cut_away_whole_is_told(characters, with_template):
+    """Where nothing but what the template writes between question and answer is left, too."""
+    characters.chat_template = CHATML if with_template else None
+    example = Example(4, prompt="p" * 30, completion="answer")
+    whole = check_tokens([example], characters, LONG)["tokens"]["tokens"]
+    behind = len("<|im_end|>\n<|im_start|>assistant\n") - 20 if with_template else len("\nAssistant:")
+    answer = len("answer") + (1 if with_template else 2)
+    told = {
+        length: codes(check_tokens([example], characters, Limits("causal_lm", length)))
+        for length in range(answer, whole + 1)
+    }
+    assert all(found == {"lost_prompt": 1} for length, found in told.items() if length <= answer + behind)
+    assert all(found == {"truncated_prompt": 1} for length, found in told.items() if answer + behind < length < whole)
+    [warning] = check_tokens([example], characters, Limits("causal_lm", answer), "text_label")["warnings"]
+    assert "what it answers is cut away whole" in warning["message"] and warning["field"] == "text"
 
 
 def test_a_text_that_is_classified_loses_its_end_and_it_is_told(characters):
@@ -138,7 +160,7 @@ def test_answers_that_are_cut_away_are_counted_and_told(chatml):
     truncated = checked["tokens"]["truncated"]
     assert (truncated["answers"], truncated["answer_tokens"], truncated["ends"]) == (1, each, 0)
     checked = check_tokens([Example(1, messages=turns)], chatml, Limits("causal_lm", each - 1))
-    assert codes(checked) == {"truncated_answer": 1, "lost_answers": 1}
+    assert codes(checked) == {"truncated_answer": 1, "lost_prompt": 1, "lost_answers": 1}
     assert checked["tokens"]["truncated"]["answers"] == 2
 
 
