@@ -18,7 +18,7 @@ from afinador.data.checks.line_blocks import BLOCK_BYTES, JsonLines, is_searched
 from afinador.data.checks.row_blocks import Rows
 from afinador.data.checks.workers import Divisible, judged, processes_for
 from afinador.data.files.compressed import is_compressed
-from afinador.data.files.delimited import columns_of_csv
+from afinador.data.files.delimited import columns_of_csv, dialect_of
 from afinador.data.files.detection import encoding_of
 from afinador.data.files.formats import FORMATS
 from afinador.data.files.readers import detect_format, read_records
@@ -50,8 +50,6 @@ RECORDS_THAT_DECIDE_THE_SHAPE = 100
 LINES_THAT_DECIDE_THE_SHAPE = 10_000
 """The records are those among so many lines, of which the first may all be broken."""
 RECORDS_IN_BLOCK = 1000
-WORDS_OF_NAME = 4
-"""What has more words than these is hardly the name of a column."""
 
 Progress = Callable[[int, int], None]
 
@@ -103,7 +101,8 @@ def _judged(
 ) -> Report:
     assert report.format is not None
     report.shape, records = _with_shape(path, report.format, reading)
-    judge = Judge(report.shape, report.format != "text", is_declared=bool(reading and reading.shape))
+    is_declared, is_csv = bool(reading and reading.shape), report.format == "csv"
+    judge = Judge(report.shape, report.format != "text", is_declared=is_declared, is_csv=is_csv)
     divisible = _divisible(path, report.format, judge, reading)
     whole = None
     if divisible is not None:
@@ -137,7 +136,9 @@ def _divisible(path: Path, format: Format, judge: Judge, reading: DatasetReading
         return None
     if encoding_of(path, reading.encoding if reading else None) != "utf-8-sig":
         return None
-    return JsonLines(path, judge) if format == "jsonl" else Rows.find(path, judge, _columns(path, reading))
+    if format == "jsonl":
+        return JsonLines(path, judge)
+    return None if dialect_of(path).skips_blanks else Rows.find(path, judge, _columns(path, reading))
 
 
 def _added_up(report: Report, parts: Iterator[Findings]) -> Findings:
@@ -313,6 +314,7 @@ def _unknown_shape(name: str) -> Problem:
 
 def _unknown_columns(columns: list[str]) -> Problem:
     said = f"The header has the columns {some_of(columns)}; allowed are {fields_allowed('csv')}, or 'text' alone.{near_miss(columns)}"
-    if any(len(name.split()) > WORDS_OF_NAME or name.isdecimal() for name in columns):
-        said += " If this is a record already, name the columns: option --columns, or reading.columns."
+    if len(columns) == 1:
+        said += " If values are parted by another character, declare it: option --delimiter, or reading.delimiter."
+    said += " If this line is a record already, name the columns in their order: option --columns, or reading.columns."
     return Problem("unknown_columns", f"{said} Rename the columns, {mapping_for(columns, 'csv')}", 1)

@@ -13,6 +13,7 @@ from afinador.data.checks.findings import UNKNOWN_FIELDS, Findings
 from afinador.data.checks.near_duplicates import in_parts
 from afinador.data.checks.personal_data import personal_data
 from afinador.data.checks.tool_use import doubts_about_tools
+from afinador.data.files.dialects import keeps_quotes
 from afinador.data.quoting import shortened
 from afinador.data.records import WHOLE_FILE_CODES, Problem, Record
 from afinador.data.schema_checks import DOUBTS, SchemaChecks
@@ -39,12 +40,14 @@ class Judge:
         shape: Of its records.
         finds_repetitions: Whether equal records are worth a word; in running text (headings) they are not.
         is_declared: A person has said the shape; that a record also has the fields of another one is no fault then.
+        is_csv: Records are rows of a CSV, whose quotes may be out of their place.
         schemas: Holds metadata against their schemas.
     """
 
     shape: Shape | None
     finds_repetitions: bool
     is_declared: bool = False
+    is_csv: bool = False
     schemas: SchemaChecks = field(default_factory=SchemaChecks, compare=False)
 
     def judge(self, found: Record | Problem, findings: Findings, *, closely: bool) -> None:
@@ -120,6 +123,10 @@ class Judge:
         if self.shape != "text" and characters > LONG_RECORD_CHARACTERS:
             said = f"{record.place} has {characters} characters. What is longer than max_length tokens will be cut. Split it, if all of it is to be learnt."
             add(Problem("long_record", said, record.line))
+        if self.is_csv:
+            for field, _ in (each for each in texts if keeps_quotes(each[1])):
+                said = f"{record.place}: {field} begins with a blank and a quote, so that its quotes are text. Remove the blanks before quotes."
+                add(Problem("quotes_in_value", said, record.line, field))
         learnt = answers_of(record, self.shape) if self.shape not in (None, "text_label") else ()
         for problem in chain(
             strange_characters(record, texts), missing_answers(record, learnt), doubts_about_tools(record, example)
