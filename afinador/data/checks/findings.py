@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from afinador.data.checks.contents import Digests, compared_of, digests_of
+from afinador.data.checks.known_turns import Turns
 from afinador.data.checks.near_duplicates import Signature
 from afinador.data.labels import LabelCounts
 from afinador.data.records import Problem
@@ -20,6 +21,8 @@ UNKNOWN_FIELDS = "unknown_fields"
 MOST_TYPES = 100
 """More different types of documents than these are not told apart."""
 LONGEST_TYPE = 100
+FEWEST_PARTS = 4
+"""Those of a conversation of a question and its answer; a proven record with more is one of several messages."""
 
 
 @dataclass
@@ -98,6 +101,7 @@ class Findings:
         lines: Of each usable record that is compared with the others, beside ``questions``, ``answers`` and ``written``,
             which are its ``contents.Digests``.
         signatures: For near duplicates: the place in ``lines``, and the signature.
+        turns: Of the conversations among the records that were searched.
         searched: Records that were searched for personal data and near duplicates.
         unit: What ``lines`` count, as in ``Record``.
     """
@@ -117,6 +121,7 @@ class Findings:
     answers: array[int] = field(default_factory=lambda: array("Q"))
     written: array[int] = field(default_factory=lambda: array("H"))
     signatures: list[tuple[int, Signature]] = field(default_factory=list)
+    turns: Turns = field(default_factory=Turns)
     searched: int = 0
     unit: str = "Line"
 
@@ -138,6 +143,8 @@ class Findings:
         if closely:
             self.searched += 1
             self.sign(compared_of(proven.parts, is_prompt=proven.label is None))
+            if len(proven.parts) > FEWEST_PARTS:  # nothing but conversations has so many
+                self.turns.add(line, [*zip(proven.parts[::2], proven.parts[1::2], strict=True)])
 
     def remember(self, line: int, parts: list[str]) -> None:
         """Add what a record is compared with the others by."""

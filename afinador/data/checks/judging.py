@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -123,24 +123,30 @@ class Judge:
         if self.shape != "text" and characters > LONG_RECORD_CHARACTERS:
             said = f"{record.place} has {characters} characters. What is longer than max_length tokens will be cut. Split it, if all of it is to be learnt."
             add(Problem("long_record", said, record.line))
-        if self.is_csv:
-            for field, _ in (each for each in texts if keeps_quotes(each[1])):
-                said = f"{record.place}: {field} begins with a blank and a quote, so that its quotes are text. Remove the blanks before quotes."
-                add(Problem("quotes_in_value", said, record.line, field))
         learnt = answers_of(record, self.shape) if self.shape not in (None, "text_label") else ()
         for problem in chain(
-            strange_characters(record, texts), missing_answers(record, learnt), doubts_about_tools(record, example)
+            strange_characters(record, texts),
+            missing_answers(record, learnt),
+            doubts_about_tools(record, example),
+            _quotes_in_values(record, texts) if self.is_csv else (),
         ):
             add(problem)
         parts = parts_of(example)
         if self.finds_repetitions:
             findings.remember(record.line, parts)
         if closely:
-            findings.searched += 1
-            for problem in personal_data(record, [(place, with_name(place, text)) for place, text in texts]):
-                add(problem)
-            if self.finds_repetitions:
-                findings.sign(self._compared(record, example, parts))
+            self._look_closely(record, example, texts, parts, findings)
+
+    def _look_closely(
+        self, record: Record, example: Example, texts: list[tuple[str, str]], parts: list[str], findings: Findings
+    ) -> None:
+        findings.searched += 1
+        for problem in personal_data(record, [(place, with_name(place, text)) for place, text in texts]):
+            findings.warnings.add(problem)
+        if self.finds_repetitions:
+            findings.sign(self._compared(record, example, parts))
+            if example.messages is not None:
+                findings.turns.add(record.line, [(each["role"], each["content"]) for each in example.messages])
 
     def _compared(self, record: Record, example: Example, parts: list[str]) -> list[list[str]]:
         """Return what has to be alike where two records are nearly the same; of what is asked, not how the job puts it."""
@@ -150,6 +156,13 @@ class Judge:
             return in_parts([given], parts[-1:], [record.fields["instruction"]], is_prompt=True)
         is_call = bool(example.messages and example.messages[-1].get("tool_calls"))
         return compared_of(parts, is_prompt=self.shape not in ("text_label", "source_target"), is_call=is_call)
+
+
+def _quotes_in_values(record: Record, texts: list[tuple[str, str]]) -> Iterator[Problem]:
+    for name, text in texts:
+        if keeps_quotes(text):
+            said = f"{record.place}: {name} begins with a blank and a quote, so that its quotes are text. Remove the blanks before quotes."
+            yield Problem("quotes_in_value", said, record.line, name)
 
 
 def used_fields(shape: Shape | None) -> frozenset[str]:

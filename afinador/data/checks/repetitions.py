@@ -11,6 +11,7 @@ from typing import Any
 
 from afinador.data.checks.findings import Findings
 from afinador.data.checks.known_records import KnownRecords
+from afinador.data.checks.known_turns import KnownTurns
 from afinador.data.checks.near_duplicates import NearDuplicates
 from afinador.data.records import Problem
 
@@ -26,16 +27,18 @@ class Repetitions:
         usable: How many records it has; 0 of running text, whose parts are not compared.
         compared: How many records were compared with each other.
         compared_nearly: How many were looked through for nearly equal ones.
+        turned: How many were looked through for turns of their conversations.
         contradicted: How many questions have different answers; of the first few the lines of two.
     """
 
     def __init__(self) -> None:
         self.unit = "Line"
-        self.usable = self.compared = self.compared_nearly = 0
+        self.usable = self.compared = self.compared_nearly = self.turned = 0
         self.contradicted = 0
         self._contradictions: list[tuple[int, int]] = []
         self._known = KnownRecords()
         self._near = NearDuplicates()
+        self._turns = KnownTurns()
 
     def take(self, findings: Findings) -> Iterator[Problem]:
         """Remember the records of the next part of the file; yield a warning for each that there was before."""
@@ -55,7 +58,14 @@ class Repetitions:
             else:
                 again.add(place)
                 yield self._again(line, *found)
+        self.turned += findings.searched
+        self._turns.take(findings.turns)
         yield from self._take_nearly(findings, again)
+
+    @property
+    def has_turns(self) -> bool:
+        """Whether there are conversations of several turns."""
+        return bool(self._turns)
 
     def _take_nearly(self, findings: Findings, again: set[int]) -> Iterator[Problem]:
         if self._near.is_full:
@@ -113,6 +123,7 @@ class Repetitions:
                 same.add(line)
                 first, is_written_alike = found
                 yield self._shared(line, f"{training.unit.lower()} {first} of {name}", is_written_alike)
+        yield from self._shared_turns(training, name, same)
         for line, signature in self._near.records():
             other = None if line in same else training._near.find(signature)
             if other is not None:
@@ -120,14 +131,29 @@ class Repetitions:
         if others:
             yield self._differing(others, training.unit.lower(), name)
 
-    def _shared(self, line: int, other: str, is_written_alike: bool) -> Problem:
+    def _shared_turns(self, training: Repetitions, name: str, same: set[int]) -> Iterator[Problem]:
+        """Yield a warning for each record that is a turn of a conversation there, or has one that is a record there."""
+        unit = training.unit.lower()
+        for line, *digests in self._known.records() if training.has_turns else ():
+            turn = None if line in same else training._turns.find(*digests)
+            if turn is not None:
+                same.add(line)
+                yield self._shared(line, f"a turn of the conversation at {unit} {turn[0]} of {name}", turn[1])
+        for line, digests_of_turn in self._turns:
+            found = None if line in same else training._known.find(*digests_of_turn)
+            if isinstance(found, tuple):
+                same.add(line)
+                yield self._shared(line, f"{unit} {found[0]} of {name}", found[1], is_turn=True)
+
+    def _shared(self, line: int, other: str, is_written_alike: bool, *, is_turn: bool = False) -> Problem:
+        what = f"a turn that is {other}" if is_turn else other
         if not is_written_alike:
-            return self._nearly_shared(line, f"{other} with other capitals or spaces")
-        said = f"{self.unit} {line} is also {other}: what was trained on measures nothing. Remove it from one of the two files."
+            return self._nearly_shared(line, f"{what} with other capitals or spaces", verb="holds" if is_turn else "is")
+        said = f"{self.unit} {line} {'holds' if is_turn else 'is also'} {what}: what was trained on measures nothing. Remove it from one of the two files."
         return Problem("overlap", said, line)
 
-    def _nearly_shared(self, line: int, what: str) -> Problem:
-        said = f"{self.unit} {line} is {what}: the measure will look better than it is. Remove it from one of the two files."
+    def _nearly_shared(self, line: int, what: str, *, verb: str = "is") -> Problem:
+        said = f"{self.unit} {line} {verb} {what}: the measure will look better than it is. Remove it from one of the two files."
         return Problem("near_overlap", said, line)
 
     def _differing(self, others: list[tuple[int, int]], unit: str, name: str) -> Problem:
