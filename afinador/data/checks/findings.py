@@ -104,6 +104,7 @@ class Findings:
         turns: Of the conversations among the records that were searched.
         searched: Records that were searched for personal data and near duplicates.
         unit: What ``lines`` count, as in ``Record``.
+        origins: Of records of a folder or an archive: line, and file and place there, as in ``Record``.
     """
 
     records: int = 0
@@ -124,6 +125,7 @@ class Findings:
     turns: Turns = field(default_factory=Turns)
     searched: int = 0
     unit: str = "Line"
+    origins: list[tuple[int, str]] = field(default_factory=list)
 
     @property
     def usable(self) -> int:

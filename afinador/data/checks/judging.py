@@ -64,6 +64,8 @@ class Judge:
             return
         findings.records += 1
         findings.unit = found.unit
+        if found.origin is not None:
+            findings.origins.append((found.line, found.origin))
         example = self.example_of(found)
         if isinstance(example, Problem):
             findings.errors.add(example)

@@ -8,10 +8,11 @@ from afinador.data.blanks import count_words
 from afinador.data.checks.near_duplicates import NearDuplicates, Signature
 from afinador.data.checks.personal_data import personal_data
 from afinador.data.checks.repetitions import overlap_of_sketches
+from afinador.data.comparison import compare_files, overlap_of
 from afinador.data.extraction import Document, Extraction
 from afinador.data.preparation import Pipeline
 from afinador.data.records import Record
-from afinador.data.validation import compare_files, overlap_of, validate_dataset
+from afinador.data.validation import validate_dataset
 from afinador.schemas.datasets import DatasetReading
 
 WORDS = [

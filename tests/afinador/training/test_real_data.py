@@ -19,11 +19,12 @@ from transformers import AutoTokenizer, BertConfig, BertForMaskedLM, set_seed
 
 from afinador.config.spec import DataFile, FineTuningSpec
 from afinador.data.checks.near_duplicates import FEWEST_WORDS, LIKENESS
+from afinador.data.comparison import compare_files
 from afinador.data.dataset_reports import reading_of
 from afinador.data.preparation import prepare_file
 from afinador.data.shapes import SHAPES
 from afinador.data.tokens.process import TokenProcess
-from afinador.data.validation import Report, compare_files, validate_dataset
+from afinador.data.validation import Report, validate_dataset
 from afinador.models.tokenizer_folders import tokenizer_folder
 from afinador.storage import sha256_of
 from afinador.training import FineTuner
