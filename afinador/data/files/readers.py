@@ -166,6 +166,12 @@ def record_of_json_line(line: Line) -> Record | Problem | None:
     if text[end:].strip() == ",":
         message = f"Line {line.number} has a comma behind its JSON object. Remove it: in JSON Lines only line breaks part objects."
         return Problem("json_syntax", message, line.number)
+    if text[end:].lstrip(" \t").startswith("\r"):
+        message = (
+            f"Line {line.number} goes on behind a carriage return alone, with which lines ended on old Macs; those of JSON Lines "
+            "end with a line feed. Write the file again with such line ends."
+        )
+        return Problem("json_structure", message, line.number)
     if end < len(text):
         message = (
             f"Line {line.number} goes on after its JSON object, at character {end + 1}. "

@@ -104,3 +104,19 @@ def test_a_row_with_too_few_values_is_not_told_to_use_quotes(written):
     assert "Write what is missing" in error.message and "quotes" not in error.message
     (error,) = validate_dataset(written("text,label\na,b\nc,d,e\n" + "d,e\n" * 10), "a.csv").errors
     assert "Put quotes around values" in error.message
+
+
+def test_a_short_file_in_latin_1_is_told_to_be_declared_or_saved_as_utf_8(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes("text,label\nñáéíóú,sí\n".encode("latin-1"))
+    (error,) = validate_dataset(tmp_path / "a.csv", "a.csv").errors
+    said = "it is text in another encoding, or binary. Save it as UTF-8, or declare its encoding (utf-16, latin-1, windows-1252); if"
+    assert said in error.message
+    declared = DatasetReading(encoding="latin-1")
+    assert validate_dataset(tmp_path / "a.csv", "a.csv", declared).records == 1
+
+
+def test_json_lines_that_end_with_carriage_returns_alone_are_told_by_name(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b'{"text": "a", "label": "b"}\r{"text": "c", "label": "d"}\r')
+    (error,) = validate_dataset(tmp_path / "a.jsonl", "a.jsonl").errors
+    assert error.code == "json_structure" and "a carriage return alone" in error.message
+    assert "Write the file again with such line ends" in error.message
