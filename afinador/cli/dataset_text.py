@@ -108,7 +108,8 @@ def _summary(preview: DatasetPreview) -> str:
     shown = counted(len(preview.records), "record") if total is None else f"{shown} of {counted(total, 'record')}"
     tokens = preview.totals()
     states = ", ".join(f"{number:,} {state}" for state, number in tokens.items())
-    return f"Shown: {shown}, {counted(sum(tokens.values()), 'token')} ({states})."
+    whole = " ".join(filter(None, (counted(sum(tokens.values()), "token"), preview.repeated())))
+    return f"Shown: {shown}, {whole}: {states}."
 
 
 def _record(record: PreviewedRecord, *, with_ids: bool, is_coloured: bool) -> str:

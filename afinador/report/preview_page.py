@@ -48,7 +48,7 @@ def _tiles(preview: DatasetPreview) -> Markup:
     whole = sum(tokens.values())
     told: list[tuple[str, str | None]] = [
         ("record shown" if total == 1 else "records shown", shown if total is None else f"{shown} of {total:,}"),
-        ("token" if whole == 1 else "tokens", f"{whole:,}"),
+        (" ".join(filter(None, ("token" if whole == 1 else "tokens", preview.repeated()))), f"{whole:,}"),
     ]
     told += [(f"{state} ({number / max(1, whole):.0%})", f"{number:,}") for state, number in tokens.items()]
     return tiles(told)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict
-from itertools import islice
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any, Literal
 
 from afinador.data.labels import class_of
@@ -66,6 +66,7 @@ def _record(example: Example, tokenizer: PreTrainedTokenizerBase, limits: Limits
     except DataError as error:
         return {**shown, "problem": error.message, "counts": {}, "tokens_hidden": 0}
     states = [state for piece in pieces for _, state in piece]
+    shown["repeated"] = sum(map(_context_tokens, pieces[1:]))
     room = TOKENS_SHOWN
     for piece in pieces:
         if room > 0:
@@ -73,6 +74,11 @@ def _record(example: Example, tokenizer: PreTrainedTokenizerBase, limits: Limits
         room -= len(piece)
     counts = {state: states.count(state) for state in ("trained", "masked", "cut")}
     return {**shown, "counts": counts, "tokens_hidden": max(0, -room)}
+
+
+def _context_tokens(piece: Marked) -> int:
+    """Return how many tokens a piece of a text has of those before it, at its beginning."""
+    return sum(1 for _ in takewhile(lambda token: token[1] == "masked", piece))
 
 
 def _doubts(example: Example, tokenizer: PreTrainedTokenizerBase, limits: Limits, shape: Shape | None) -> list[str]:

@@ -125,7 +125,7 @@ def judged(file: RealFile, source: Path) -> Report:
     told, lengths = report.to_json(), [sum(map(len, row.texts)) for row in usable]
     assert told["lengths"]["mean"] == pytest.approx(statistics.fmean(lengths), abs=0.051)
     assert [told["lengths"][name] for name in ("minimum", "median", "maximum")] == [
-        min(lengths), statistics.median_low(lengths), max(lengths),
+        min(lengths), statistics.median(lengths), max(lengths),
     ]  # fmt: skip
     if report.shape == "text_label":
         assert report.labels is not None and report.labels.counts == Counter(row.texts[-1] for row in usable)
