@@ -75,8 +75,8 @@ def _shows_labels(report: Mapping[str, Any]) -> bool:
     """Tell whether a verdict says enough of the labels: it has no faults, or the labels of most records could be read."""
     if not report["errors"]:
         return True
-    labels = report.get("labels")
-    return bool(labels) and 2 * labels["records"] >= report["records"]
+    labels = report.get("labels") or {"records": 0}
+    return bool(2 * labels["records"] >= report["records"])
 
 
 def _refused(report: Mapping[str, Any], code: str, said: str) -> dict[str, Any]:

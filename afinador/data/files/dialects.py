@@ -105,5 +105,6 @@ def _strict(line: str, delimiter: str, quote: str) -> list[str]:
 
 def _values(line: str, delimiter: str, quote: str | None) -> list[str]:
     csv.field_size_limit(LONGEST_LINE_BYTES)
-    quoting = csv.QUOTE_NONE if quote is None else csv.QUOTE_MINIMAL
-    return next(csv.reader([line], delimiter=delimiter, quotechar=quote, quoting=quoting), [])
+    if quote is None:
+        return next(csv.reader([line], delimiter=delimiter, quoting=csv.QUOTE_NONE), [])
+    return next(csv.reader([line], delimiter=delimiter, quotechar=quote), [])

@@ -87,7 +87,7 @@ def is_prompt_lost(
         return True
     question = _question_of(example).strip()
     _, found, behind = "".join(segment.text for segment in before).rpartition(question or "\0")
-    return bool(found) and len(tokenizer.decode(left).strip()) <= len(behind.strip())
+    return bool(found) and len(str(tokenizer.decode(left)).strip()) <= len(behind.strip())
 
 
 def _question_of(example: Example) -> str:

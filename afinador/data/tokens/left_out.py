@@ -83,7 +83,7 @@ def _all_left_out(example: Example, text: str) -> Iterator[LeftOut]:
                 yield LeftOut("call", f"messages[{places.index(place)}].tool_calls[{number}].function", how)
 
 
-def _messages_of(example: Example) -> tuple[list[Mapping[str, Any]], list[str]]:
+def _messages_of(example: Example) -> tuple[list[dict[str, Any]], list[str]]:
     """Return messages up to the last that is learnt, behind which nothing is seen, and where each stands."""
     if example.messages is None:
         pair = (("user", example.prompt, "prompt"), ("assistant", example.completion, "completion"))
