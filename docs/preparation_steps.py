@@ -17,7 +17,7 @@ steps:
   - {type: deduplicate, near: 0.85}
   - {type: convert, to: messages}
   - {type: split, validation: 0.1}
-  - {type: augment, rate: 0.05, only: train}
+  - {type: augment, rate: 0.05}
 ```
 
 ```sh
@@ -40,7 +40,7 @@ def preparation() -> Iterator[str]:
     """Yield the lines of the reference."""
     yield from ("# Preparing data sets", "")
     yield "Steps are declared in YAML or JSON and taken in their order; for each it is told how many rows came, went on and were changed."
-    yield "Behind a `split` a step may have `only: train`. What is made is a new file, which knows its source; nothing is written"
+    yield "Behind a `split` a step may have `only: train` (`augment` has it always). What is made is a new file, which knows its source; nothing is written"
     yield "over: where a file is already that would be written (the output, its parts, its lineage), nothing is done, unless with `--overwrite`."
     yield from ("", EXAMPLE, "")
     yield 'The same in Python: `client.prepare_dataset(Path("letters.csv"), steps)` at a service, `prepare_dataset` of'

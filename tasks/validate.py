@@ -11,12 +11,12 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from afinador.config.spec import DataFile, FineTuningSpec
+from afinador.data.comparison import overlap_of
 from afinador.data.dataset_reports import dataset_report
 from afinador.data.extraction import extraction_of
 from afinador.data.labels import LabelledFile, classes_of
 from afinador.data.shapes import require_trainable
 from afinador.data.task_fit import fitted
-from afinador.data.validation import overlap_of
 from afinador.data.validation import validate_dataset as check_dataset
 from afinador.data.verdicts import Report
 from afinador.figures import counted

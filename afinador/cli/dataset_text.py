@@ -108,7 +108,8 @@ def _summary(preview: DatasetPreview) -> str:
     shown = counted(len(preview.records), "record") if total is None else f"{shown} of {counted(total, 'record')}"
     tokens = preview.totals()
     states = ", ".join(f"{number:,} {state}" for state, number in tokens.items())
-    return f"Shown: {shown}, {counted(sum(tokens.values()), 'token')} ({states})."
+    whole = " ".join(filter(None, (counted(sum(tokens.values()), "token"), preview.repeated())))
+    return f"Shown: {shown}, {whole}: {states}."
 
 
 def _record(record: PreviewedRecord, *, with_ids: bool, is_coloured: bool) -> str:
@@ -118,6 +119,7 @@ def _record(record: PreviewedRecord, *, with_ids: bool, is_coloured: bool) -> st
     lines = [f"line {record.line}: {counted(sum(record.counts.values()), 'token')}: {states}"]
     if record.learns_class is not None:
         lines[0] += f"; learnt is the class {visible(record.learns_class)!r}"
+    lines += [f"warning: {visible(doubt)}" for doubt in record.doubts]
     for number, piece in enumerate(record.pieces, start=1):
         if len(record.pieces) > 1:
             lines.append(f"piece {number}:")

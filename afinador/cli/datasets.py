@@ -42,8 +42,8 @@ def validate(arguments: argparse.Namespace) -> int:
     return 0 if is_fit else 1
 
 
-def preview(arguments: argparse.Namespace) -> None:
-    """Show the first records as the model will see them."""
+def preview(arguments: argparse.Namespace) -> int:
+    """Show the first records as the model will see them; 1 where none of them can be trained on."""
     path = _named(arguments.path)
     if isinstance(path, Path) and is_asked_here(arguments.base_model):
         shown = previewed_here(path, arguments)
@@ -57,6 +57,7 @@ def preview(arguments: argparse.Namespace) -> None:
         render.as_json(shown.model_dump(mode="json"))
     elif not arguments.html:
         render.result(preview_text(shown, with_ids=arguments.ids))
+    return 0 if shown.is_usable() else 1
 
 
 def _named(reference: str) -> Path | str:
@@ -193,6 +194,6 @@ COMMANDS = (
             "afinador preview dataset train.jsonl --base-model ./model --records 3",
             "afinador preview dataset train.jsonl --base-model tiny --max-length 256 --html preview.html",
         ),
-        details="Each token is trained, masked (only read) or cut. The tokenizer suffices; no weights are loaded.",
+        details="Each token is trained, masked (only read) or cut. The tokenizer suffices; no weights are loaded. Exit code 1 when\nnone of the records can be trained on.",
     ),
 )  # fmt: skip

@@ -43,10 +43,11 @@ def validated_here(path: Path, held_out: Path | None, arguments: argparse.Namesp
         ModelError: The folder of the base model holds no tokenizer that can be used.
     """
     from afinador.cli.transfer import bytes_bar
+    from afinador.data.comparison import compare_files
     from afinador.data.dataset_reports import dataset_report
     from afinador.data.task_fit import fitted
     from afinador.data.tokens.process import TokenProcess
-    from afinador.data.validation import Report, compare_files, validate_dataset
+    from afinador.data.validation import Report, validate_dataset
 
     reading = allowed_reading_of(arguments)
     folder = Path(arguments.base_model).expanduser() if arguments.base_model else None

@@ -90,9 +90,11 @@ def merged(report: Mapping[str, Any], checked: Mapping[str, Any], base_model: st
     counts = {**report["counts"], **checked["counts"]}
     said = str(report["summary"])
     if checked["errors"] and not report["errors"]:
-        number = checked["counts"][checked["errors"][0]["code"]]
-        records = counted(report["records"], "record")
-        said = f"{number:,} of {records} cannot be used: {checked['errors'][0]['message']}"
+        first = checked["errors"][0]
+        said = first["message"]
+        if first["line"] is not None:
+            number, records = checked["counts"][first["code"]], counted(report["records"], "record")
+            said = f"{number:,} of {records} cannot be used: {said}"
     elif not errors:
         firsts = {problem["code"]: problem["message"] for problem in reversed(checked["warnings"])}
         said = " ".join([said, *reversed(firsts.values())])

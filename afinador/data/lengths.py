@@ -9,7 +9,7 @@ from itertools import accumulate
 from typing import Any
 
 BINS = 24
-PERCENTILES = (50, 90, 95, 99)
+PERCENTILES = (90, 95, 99)
 _FAR = 10
 """So many times as far from the least length as the median is, lengths may be outliers."""
 
@@ -31,13 +31,14 @@ class Lengths:
     def to_json(self) -> dict[str, Any] | None:
         """Return least, mean, most, percentiles and ``histogram_of`` them; None where nothing was counted.
 
-        The p-th percentile is the smallest length that at least p % of all do not exceed.
+        The p-th percentile is the smallest length that at least p % of all do not exceed; ``p50`` is ``median_of`` them.
         """
         if not self.count:
             return None
         return {
             "min": min(self._counts),
             "mean": round(self.sum / self.count, 2),
+            "p50": median_of(self._counts),
             **{f"p{percent}": self._percentile(percent) for percent in PERCENTILES},
             "max": max(self._counts),
             "histogram": histogram_of(self._counts, BINS),
@@ -50,6 +51,19 @@ class Lengths:
             if seen >= rank:
                 return length
         raise AssertionError("the ranks go up to the number of records")
+
+
+def median_of(counted: Mapping[int, int]) -> int | float:
+    """Return the length in the middle; of an even number the mean of the two in the middle, whole where it can be.
+
+    Args:
+        counted: How many records have each length; not empty.
+    """
+    lengths = sorted(counted)
+    up_to = list(accumulate(counted[length] for length in lengths))
+    below, above = (lengths[bisect_left(up_to, rank)] for rank in ((up_to[-1] + 1) // 2, up_to[-1] // 2 + 1))
+    middle = (below + above) / 2
+    return int(middle) if middle.is_integer() else middle
 
 
 def histogram_of(counted: Mapping[int, int], most_bins: int) -> list[dict[str, int]]:

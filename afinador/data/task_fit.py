@@ -17,6 +17,7 @@ from afinador.schemas.jobs import Task
 
 NO_CLASSES = "no_classes"
 NO_PROMPT = "no_prompt"
+UNKNOWN_LABEL = "unknown_label"
 
 
 def fitted(
@@ -48,7 +49,7 @@ def _with_prompts(report: dict[str, Any], extraction: Extraction) -> dict[str, A
 
 def _with_classes(found: Sequence[tuple[str, Mapping[str, Any]]], task: Task | None) -> list[dict[str, Any]]:
     reports = [dict(report) for _, report in found]
-    if reports[0]["errors"] or task not in (None, "sequence_classification"):
+    if task not in (None, "sequence_classification") or not _shows_labels(reports[0]):
         return reports
     doubt = next((fault["message"] for fault in reports[0]["warnings"] if fault["code"] == ONE_LABEL), None)
     if task is None:
@@ -56,25 +57,34 @@ def _with_classes(found: Sequence[tuple[str, Mapping[str, Any]]], task: Task | N
             remedy = "A causal model may learn to write this one (task causal_lm)."
             reports[0] = _refused(reports[0], ONE_LABEL, f"{doubt} {remedy}")
         return reports
-    files = [LabelledFile.from_report(name, report) for name, report in found]
+    files = [LabelledFile.from_report(name, report) for name, report in found if _shows_labels(report)]
     if not all(file.can_be_judged for file in files):
         return reports
     try:
         classes_of(*files)
     except DataError as error:
         at_fault = 1 if error.param == "validation_file" else 0
-        if not reports[at_fault]["errors"]:
+        # Each unknown label is an error of its own where the files themselves were compared.
+        if all(fault["code"] != UNKNOWN_LABEL for fault in reports[at_fault]["errors"]):
             code = ONE_LABEL if doubt and at_fault == 0 else NO_CLASSES
             reports[at_fault] = _refused(reports[at_fault], code, error.message)
     return reports
 
 
+def _shows_labels(report: Mapping[str, Any]) -> bool:
+    """Tell whether a verdict says enough of the labels: it has no faults, or the labels of most records could be read."""
+    if not report["errors"]:
+        return True
+    labels = report.get("labels") or {"records": 0}
+    return bool(2 * labels["records"] >= report["records"])
+
+
 def _refused(report: Mapping[str, Any], code: str, said: str) -> dict[str, Any]:
-    """Return a verdict that was good with an error, which takes the place of a warning of the same code."""
+    """Return a verdict with one more error, which takes the place of a warning of the same code."""
     return {
         **report,
-        "errors": [Problem(code, said, field="label").to_json()],
+        "errors": [*report["errors"], Problem(code, said, field="label").to_json()],
         "warnings": [fault for fault in report["warnings"] if fault["code"] != code],
         "counts": {**report["counts"], code: 1},
-        "summary": said,
+        "summary": f"{report['summary']} {said}" if report["errors"] else said,
     }

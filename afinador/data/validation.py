@@ -11,18 +11,19 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from afinador.data.checks.conclusions import doubts_about_all, notes_about_all, notes_about_two
-from afinador.data.checks.findings import Findings, Problems, firsts, with_count
+from afinador.data.checks.conclusions import doubts_about_all, notes_about_all
+from afinador.data.checks.findings import Findings
 from afinador.data.checks.judging import Judge, some_of
 from afinador.data.checks.line_blocks import BLOCK_BYTES, JsonLines, is_searched
 from afinador.data.checks.row_blocks import Rows
 from afinador.data.checks.workers import Divisible, judged, processes_for
 from afinador.data.files.compressed import is_compressed
-from afinador.data.files.delimited import columns_of_csv
+from afinador.data.files.delimited import columns_of_csv, dialect_of
 from afinador.data.files.detection import encoding_of
 from afinador.data.files.formats import FORMATS
 from afinador.data.files.readers import detect_format, read_records
 from afinador.data.files.reading_position import bytes_read
+from afinador.data.files.unread import notes_on_unread
 from afinador.data.quoting import shortened
 from afinador.data.records import Format, Problem, Record
 from afinador.data.shapes import (
@@ -37,22 +38,18 @@ from afinador.data.shapes import (
 )
 from afinador.data.verdicts import Report
 from afinador.errors import DataError, nearest
-from afinador.figures import counted
 from afinador.schemas.dataset_formats import STORED_ONLY
 
 if TYPE_CHECKING:
     from afinador.schemas.datasets import DatasetReading
-    from afinador.schemas.jobs import Task
 
-__all__ = ["Problem", "Report", "compare_files", "load_examples", "overlap_of", "require_valid", "validate_dataset"]
+__all__ = ["Problem", "Report", "load_examples", "require_valid", "validate_dataset"]
 
 RECORDS_THAT_DECIDE_THE_SHAPE = 100
 LINES_THAT_DECIDE_THE_SHAPE = 10_000  # among which those records are; the first may all be broken
 RECORDS_IN_BLOCK = 1000
 LARGE_FILE_BYTES = 2 * 2**20
 """From so many on NumPy's import, 0.15 s, takes less time than it saves."""
-WORDS_OF_NAME = 4
-"""What has more words than these is hardly the name of a column."""
 
 Progress = Callable[[int, int], None]
 
@@ -103,9 +100,15 @@ def _judged(
     progress: Progress | None,
 ) -> Report:
     assert report.format is not None
-    report.shape, records = _with_shape(path, report.format, reading)
-    is_declared, is_large = bool(reading and reading.shape), report.bytes >= LARGE_FILE_BYTES
-    judge = Judge(report.shape, report.format != "text", is_declared=is_declared, is_of_large_file=is_large)
+    unread: list[str] = []
+    report.shape, records = _with_shape(path, report.format, reading, unread)
+    judge = Judge(
+        report.shape,
+        report.format != "text",
+        is_declared=bool(reading and reading.shape),
+        is_of_large_file=report.bytes >= LARGE_FILE_BYTES,
+        is_csv=report.format == "csv",
+    )
     divisible = _divisible(path, report.format, judge, reading)
     whole = None
     if divisible is not None:
@@ -124,6 +127,8 @@ def _judged(
         report.add_note(Problem(STORED_ONLY, said))
     for problem in notes_about_all(whole, report.bytes, report.repetitions if judge.finds_repetitions else None):
         report.add_note(problem)
+    for problem in notes_on_unread(unread):
+        report.add_note(problem)
     return report
 
 
@@ -139,7 +144,9 @@ def _divisible(path: Path, format: Format, judge: Judge, reading: DatasetReading
         return None
     if encoding_of(path, reading.encoding if reading else None) != "utf-8-sig":
         return None
-    return JsonLines(path, judge) if format == "jsonl" else Rows.find(path, judge, _columns(path, reading))
+    if format == "jsonl":
+        return JsonLines(path, judge)
+    return None if dialect_of(path).skips_blanks else Rows.find(path, judge, _columns(path, reading))
 
 
 def _added_up(report: Report, parts: Iterator[Findings]) -> Findings:
@@ -200,56 +207,6 @@ def _size_of(found: Record | Problem) -> int:
     )
 
 
-def compare_files(training: Report, validation: Report, name: str, task: Task | None = None) -> None:
-    """Add to the verdict on a validation file what the training file makes of it.
-
-    Records that both hold, or nearly, are warnings. Labels that training never sees are an error where the labels of
-    the training file are classes that the task has to tell apart, and otherwise nothing, for answers that are written
-    may be new.
-
-    Args:
-        training: The verdict on the training file.
-        validation: The verdict on the validation file.
-        name: The name of the training file.
-        task: Of the training that is meant; None where nobody told it: labels are then taken for classes.
-    """
-    overlap_of(training, validation, name)
-    if (
-        task not in (None, "sequence_classification")
-        or training.labels is None
-        or validation.labels is None
-        or not training.labels.are_classes
-    ):
-        return
-    known = training.labels.counts
-    remedy = "Remove these records, or add some with this label to the training file"
-    remedy += "." if task else "; a causal model may learn to write new ones (task causal_lm)."
-    for label, count in validation.labels.counts.items():
-        if label not in known:
-            said = (
-                f"The label {some_of([label])} occurs {counted(count, 'time')} and never in {name}: no "
-                f"classifier can answer with it. {remedy}"
-            )
-            validation.add_error(Problem("unknown_label", said, field="label"))
-
-
-def overlap_of(training: Report, validation: Report, name: str) -> list[str]:
-    """Add to the verdict on a validation file the records that the training file of a name has, too, as warnings.
-
-    Where not all records could be compared, notes say so.
-
-    Returns:
-        A sentence for each way in which they do; none if they do not.
-    """
-    for note in notes_about_two(training.repetitions, validation.repetitions, name):
-        validation.add_note(note)
-    found = Problems()
-    for problem in validation.repetitions.shared_with(training.repetitions, name):
-        found.add(problem)
-        validation.add_warning(problem)
-    return [with_count(problem, found.counts) for problem in firsts(found.kept)]
-
-
 def require_valid(report: Report, name: str, *, param: str | None = None) -> None:
     """Do nothing if a file may be trained on.
 
@@ -280,10 +237,13 @@ def load_examples(path: Path, format: Format, reading: DatasetReading | None = N
 
 
 def _with_shape(
-    path: Path, format: Format, reading: DatasetReading | None
+    path: Path, format: Format, reading: DatasetReading | None, unread: list[str] | None = None
 ) -> tuple[Shape | None, Iterator[Record | Problem]]:
-    """Return the shape of a file, declared or told by its header or by its first records, and all that is in it."""
-    records = read_records(path, format, reading)
+    """Return the shape of a file, declared or told by its header or by its first records, and all that is in it.
+
+    ``unread`` gets what of a folder is left out.
+    """
+    records = read_records(path, format, reading, unread=unread)
     declared = reading.shape if reading else None
     if declared is not None:
         if declared in SHAPES:
@@ -315,6 +275,7 @@ def _unknown_shape(name: str) -> Problem:
 
 def _unknown_columns(columns: list[str]) -> Problem:
     said = f"The header has the columns {some_of(columns)}; allowed are {fields_allowed('csv')}, or 'text' alone.{near_miss(columns)}"
-    if any(len(name.split()) > WORDS_OF_NAME or name.isdecimal() for name in columns):
-        said += " If this is a record already, name the columns: option --columns, or reading.columns."
+    if len(columns) == 1:
+        said += " If values are parted by another character, declare it: option --delimiter, or reading.delimiter."
+    said += " If this line is a record already, name the columns in their order: option --columns, or reading.columns."
     return Problem("unknown_columns", f"{said} Rename the columns, {mapping_for(columns, 'csv')}", 1)

@@ -48,7 +48,7 @@ def _tiles(preview: DatasetPreview) -> Markup:
     whole = sum(tokens.values())
     told: list[tuple[str, str | None]] = [
         ("record shown" if total == 1 else "records shown", shown if total is None else f"{shown} of {total:,}"),
-        ("token" if whole == 1 else "tokens", f"{whole:,}"),
+        (" ".join(filter(None, ("token" if whole == 1 else "tokens", preview.repeated()))), f"{whole:,}"),
     ]
     told += [(f"{state} ({number / max(1, whole):.0%})", f"{number:,}") for state, number in tokens.items()]
     return tiles(told)
@@ -69,12 +69,13 @@ def _record(record: PreviewedRecord) -> Markup:
     learnt = None
     if record.learns_class is not None:
         learnt = element("p", "Learnt is the class ", element("b", visible(record.learns_class)), ".")
+    doubts = [element("div", visible(doubt), class_="callout") for doubt in record.doubts]
     pieces = [_piece(tokens, number, record) for number, tokens in enumerate(record.pieces, start=1)]
     hidden = None
     if record.tokens_hidden:
         said = f"And {counted(record.tokens_hidden, 'more token')} that {_are(record.tokens_hidden)} not shown."
         hidden = element("p", said, class_="soft")
-    return element("section", heading, told, learnt, *pieces, hidden)
+    return element("section", heading, told, learnt, *doubts, *pieces, hidden)
 
 
 def _piece(tokens: Sequence[PreviewedToken], number: int, record: PreviewedRecord) -> Markup:

@@ -161,16 +161,21 @@ class PreviewedRecord(Wire):
         pieces: Its tokens; a long text is several examples.
         learns_class: What is learnt of a text to be classified.
         counts: Tokens by state, also of those that are not shown.
+        repeated: How many of them later pieces of a text show once more, to be read before what is learnt; a report on the
+            data set counts each once.
         tokens_hidden: How many are not shown, for they are too many.
         problem: Why it cannot be trained on.
+        doubts: What should be looked at: what the chat template leaves out of it, what is cut, and the like.
     """
 
     line: int
     pieces: list[list[PreviewedToken]] = Field(default_factory=list)
     learns_class: str | None = None
     counts: dict[str, int] = Field(default_factory=dict)
+    repeated: int = 0
     tokens_hidden: int = 0
     problem: str | None = None
+    doubts: list[str] = Field(default_factory=list)
 
 
 class DatasetPreview(Wire):
@@ -200,6 +205,15 @@ class DatasetPreview(Wire):
     total_records: int | None = None
     unusable_records: int = 0
     records: list[PreviewedRecord]
+
+    def repeated(self) -> str:
+        """Say how many tokens of all these records are shown more than once, in brackets; empty if none are."""
+        repeated = sum(record.repeated for record in self.records)
+        return f"({repeated:,} of them again, before further pieces of texts)" if repeated else ""
+
+    def is_usable(self) -> bool:
+        """Tell whether any record can be trained on."""
+        return any(record.problem is None for record in self.records)
 
     def totals(self) -> dict[str, int]:
         """Return how many tokens of all these records are in each state, also those that are not shown."""

@@ -37,6 +37,7 @@ from afinador.training.setup import (
 )
 from afinador.training.starting_point import checkpoint_of, state_to_go_on_from, take_weights_over
 from afinador.training.stopping import StopSign
+from afinador.training.template_doubts import doubt_template
 from afinador.training.training_state import TrainingState, read_weights, restore_weights
 
 _REMEDY = "Raise max_length if the model's context allows."
@@ -62,6 +63,7 @@ def run_stages(spec: FineTuningSpec, run_dir: RunDir, progress: Progress, stop: 
         passes = MicroBatches(**state.document["micro_batches"])
     _describe_model(spec, subject, passes, run_dir, seconds=time.monotonic() - started_at)
     _describe_data(data, held_out, max_length, run_dir)
+    doubt_template(data, subject.tokenizer, run_dir)
     if subject.classes:
         describe_classes(spec, subject, data, held_out, run_dir)
     if trained is None:

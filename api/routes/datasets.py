@@ -9,10 +9,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
+from afinador.data.comparison import compare_files
 from afinador.data.dataset_reports import dataset_report, reading_of, with_tokens
 from afinador.data.shapes import require_trainable
 from afinador.data.task_fit import fitted
-from afinador.data.validation import compare_files
 from afinador.data.validation import validate_dataset as check_dataset
 from afinador.errors import DataError
 from afinador.models.tokenizer_folders import TokenizerFolder

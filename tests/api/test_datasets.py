@@ -18,7 +18,7 @@ def test_a_data_set_is_validated_with_and_without_a_tokenizer(member, base_model
     report = answer.json()
     assert answer.status_code == 200 and (report["object"], report["records"]) == ("dataset.report", 12)
     assert report["tokens"]["usable_length"] == 8 and report["tokens"]["truncated"]["records"] == 12
-    assert report["counts"]["truncated_prompt"] == 12 and report["validation"]["tokens"] == report["tokens"]
+    assert report["counts"]["lost_prompt"] == 12 and report["validation"]["tokens"] == report["tokens"]
     assert report["validation"]["counts"]["overlap"] == 12 and "overlap" not in report["counts"]
     page = member.http.post("/datasets/validate", json=body, headers={"accept": "text/html"})
     assert page.headers["content-type"].startswith("text/html") and "max_length" in page.text

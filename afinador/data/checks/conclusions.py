@@ -100,6 +100,14 @@ def notes_about_two(training: Repetitions, validation: Repetitions, name: str) -
         validation: Those of the validation file.
         name: The name of the training file.
     """
+    if (training.has_turns and training.turned < training.usable) or (
+        validation.has_turns and validation.turned < validation.usable
+    ):
+        said = (
+            f"Records of one file that are turns of conversations in the other were looked for in {validation.turned} of "
+            f"{validation.usable} usable records here, among {training.turned} of {training.usable} of {name}, always the same ones."
+        )
+        yield Problem("overlap_in_part", said)
     for what, there, here in (
         ("equal", training.compared, validation.compared),
         ("nearly equal", training.compared_nearly, validation.compared_nearly),

@@ -10,6 +10,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from afinador.data.checks.contents import Digests, compared_of, digests_of
+from afinador.data.checks.known_turns import Turns
 from afinador.data.checks.near_duplicates import Signature, signatures_of
 from afinador.data.labels import LabelCounts
 from afinador.data.records import Problem
@@ -23,6 +24,8 @@ MOST_TYPES = 100
 LONGEST_TYPE = 100
 MOST_UNSIGNED_CHARACTERS = 4 * 2**20
 """A part of a file, 1 MiB, holds fewer, unless its lines are long."""
+FEWEST_PARTS = 4
+"""Those of a conversation of a question and its answer; a proven record with more is one of several messages."""
 
 
 @dataclass
@@ -103,8 +106,10 @@ class Findings:
         signatures: For near duplicates: the place in ``lines``, and the signature.
         unsigned: The place of records whose signatures are still to be made, and their parts.
         unsigned_characters: How many characters these hold.
+        turns: Of the conversations among the records that were searched.
         searched: Records that were searched for personal data and near duplicates.
         unit: What ``lines`` count, as in ``Record``.
+        origins: Of records of a folder or an archive: line, and file and place there, as in ``Record``.
     """
 
     records: int = 0
@@ -124,8 +129,10 @@ class Findings:
     signatures: list[tuple[int, Signature]] = field(default_factory=list)
     unsigned: list[tuple[int, list[list[str]]]] = field(default_factory=list)
     unsigned_characters: int = 0
+    turns: Turns = field(default_factory=Turns)
     searched: int = 0
     unit: str = "Line"
+    origins: list[tuple[int, str]] = field(default_factory=list)
 
     @property
     def usable(self) -> int:
@@ -145,6 +152,8 @@ class Findings:
         if closely:
             self.searched += 1
             self.sign(compared_of(proven.parts, is_prompt=proven.label is None))
+            if len(proven.parts) > FEWEST_PARTS:  # nothing but conversations has so many
+                self.turns.add(line, [*zip(proven.parts[::2], proven.parts[1::2], strict=True)])
 
     def remember(self, line: int, parts: list[str]) -> None:
         """Add what a record is compared with the others by."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -13,6 +13,7 @@ from afinador.data.checks.findings import UNKNOWN_FIELDS, Findings
 from afinador.data.checks.near_duplicates import in_parts
 from afinador.data.checks.personal_data import personal_data
 from afinador.data.checks.tool_use import doubts_about_tools
+from afinador.data.files.dialects import keeps_quotes
 from afinador.data.quoting import shortened
 from afinador.data.records import WHOLE_FILE_CODES, Problem, Record
 from afinador.data.schema_checks import DOUBTS, SchemaChecks
@@ -40,6 +41,7 @@ class Judge:
         finds_repetitions: Whether equal records are worth a word; in running text (headings) they are not.
         is_declared: A person has said the shape; that a record also has the fields of another one is no fault then.
         is_of_large_file: Whether the import of NumPy is worth its time.
+        is_csv: Records are rows of a CSV, whose quotes may be out of their place.
         schemas: Holds metadata against their schemas.
     """
 
@@ -47,6 +49,7 @@ class Judge:
     finds_repetitions: bool
     is_declared: bool = False
     is_of_large_file: bool = False
+    is_csv: bool = False
     schemas: SchemaChecks = field(default_factory=SchemaChecks, compare=False)
 
     def judge(self, found: Record | Problem, findings: Findings, *, closely: bool) -> None:
@@ -63,6 +66,8 @@ class Judge:
             return
         findings.records += 1
         findings.unit = found.unit
+        if found.origin is not None:
+            findings.origins.append((found.line, found.origin))
         example = self.example_of(found)
         if isinstance(example, Problem):
             findings.errors.add(example)
@@ -125,18 +130,28 @@ class Judge:
             add(Problem("long_record", said, record.line))
         learnt = answers_of(record, self.shape) if self.shape not in (None, "text_label") else ()
         for problem in chain(
-            strange_characters(record, texts), missing_answers(record, learnt), doubts_about_tools(record, example)
+            strange_characters(record, texts),
+            missing_answers(record, learnt),
+            doubts_about_tools(record, example),
+            _quotes_in_values(record, texts) if self.is_csv else (),
         ):
             add(problem)
         parts = parts_of(example)
         if self.finds_repetitions:
             findings.remember(record.line, parts)
         if closely:
-            findings.searched += 1
-            for problem in personal_data(record, [(place, with_name(place, text)) for place, text in texts]):
-                add(problem)
-            if self.finds_repetitions:
-                findings.sign(self._compared(record, example, parts))
+            self._look_closely(record, example, texts, parts, findings)
+
+    def _look_closely(
+        self, record: Record, example: Example, texts: list[tuple[str, str]], parts: list[str], findings: Findings
+    ) -> None:
+        findings.searched += 1
+        for problem in personal_data(record, [(place, with_name(place, text)) for place, text in texts]):
+            findings.warnings.add(problem)
+        if self.finds_repetitions:
+            findings.sign(self._compared(record, example, parts))
+            if example.messages is not None:
+                findings.turns.add(record.line, [(each["role"], each["content"]) for each in example.messages])
 
     def _compared(self, record: Record, example: Example, parts: list[str]) -> list[list[str]]:
         """Return what has to be alike where two records are nearly the same; of what is asked, not how the job puts it."""
@@ -146,6 +161,13 @@ class Judge:
             return in_parts([given], parts[-1:], [record.fields["instruction"]], is_prompt=True)
         is_call = bool(example.messages and example.messages[-1].get("tool_calls"))
         return compared_of(parts, is_prompt=self.shape not in ("text_label", "source_target"), is_call=is_call)
+
+
+def _quotes_in_values(record: Record, texts: list[tuple[str, str]]) -> Iterator[Problem]:
+    for name, text in texts:
+        if keeps_quotes(text):
+            said = f"{record.place}: {name} begins with a blank and a quote, so that its quotes are text. Remove the blanks before quotes."
+            yield Problem("quotes_in_value", said, record.line, name)
 
 
 def used_fields(shape: Shape | None) -> frozenset[str]:

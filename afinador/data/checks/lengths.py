@@ -7,7 +7,7 @@ from collections import Counter
 from itertools import accumulate
 from typing import Any
 
-from afinador.data.lengths import histogram_of
+from afinador.data.lengths import histogram_of, median_of
 
 BARS = 20
 
@@ -35,7 +35,7 @@ def distribution(counted: Counter[int]) -> dict[str, Any] | None:
     return {
         "unit": "characters",
         "minimum": lengths[0],
-        "median": quantile(0.5),
+        "median": median_of(counted),
         "p90": quantile(0.9),
         "p99": quantile(0.99),
         "maximum": lengths[-1],

@@ -14,7 +14,7 @@ from afinador.data.blanks import BLANKS, is_missing, may_be_blank
 from afinador.data.checks.contents import digests_of_pair, if_short
 from afinador.data.checks.findings import Findings
 from afinador.data.checks.judging import LONG_RECORD_CHARACTERS
-from afinador.data.files.delimited import Dialect
+from afinador.data.files.dialects import Dialect
 
 MOST_COLUMNS = 50
 

@@ -11,7 +11,9 @@ from typing import Any
 
 from afinador.data.checks.findings import Findings
 from afinador.data.checks.known_records import KnownRecords
+from afinador.data.checks.known_turns import KnownTurns
 from afinador.data.checks.near_duplicates import NearDuplicates
+from afinador.data.checks.origins import Origins
 from afinador.data.records import Problem
 
 DIGESTS_IN_SKETCH = 512
@@ -26,16 +28,19 @@ class Repetitions:
         usable: How many records it has; 0 of running text, whose parts are not compared.
         compared: How many records were compared with each other.
         compared_nearly: How many were looked through for nearly equal ones.
+        turned: How many were looked through for turns of their conversations.
         contradicted: How many questions have different answers; of the first few the lines of two.
     """
 
     def __init__(self) -> None:
         self.unit = "Line"
-        self.usable = self.compared = self.compared_nearly = 0
+        self.usable = self.compared = self.compared_nearly = self.turned = 0
         self.contradicted = 0
         self._contradictions: list[tuple[int, int]] = []
         self._known = KnownRecords()
         self._near = NearDuplicates()
+        self._turns = KnownTurns()
+        self._origins = Origins()
 
     def take(self, findings: Findings) -> Iterator[Problem]:
         """Remember the records of the next part of the file; yield a warning for each that there was before."""
@@ -43,6 +48,7 @@ class Repetitions:
         columns = (findings.lines, findings.questions, findings.answers, findings.written)
         known, room = self._known, self._known.room
         self.usable += len(findings.lines)
+        self._origins.take(findings.origins)
         for place, (line, question, answer, written) in enumerate(zip(*columns, strict=True)):
             if place >= room and not known.room:
                 break
@@ -55,7 +61,14 @@ class Repetitions:
             else:
                 again.add(place)
                 yield self._again(line, *found)
+        self.turned += findings.searched
+        self._turns.take(findings.turns)
         yield from self._take_nearly(findings, again)
+
+    @property
+    def has_turns(self) -> bool:
+        """Whether there are conversations of several turns."""
+        return bool(self._turns)
 
     def _take_nearly(self, findings: Findings, again: set[int]) -> Iterator[Problem]:
         if self._near.is_full:
@@ -68,14 +81,20 @@ class Repetitions:
             line = findings.lines[place]
             like = self._near.add(line, signature)
             if like is not None:
-                said = f"{self.unit} {line} is nearly the same as {self.unit.lower()} {like}. Remove one, if they teach the same."
+                said = f"{self._subject(line)} is nearly the same as {self._place(like)}. Remove one, if they teach the same."
                 yield Problem("near_duplicate", said, line)
+
+    def _place(self, line: int) -> str:
+        return f"{self.unit.lower()} {self._origins.with_origin(line)}"
+
+    def _subject(self, line: int) -> str:
+        return f"{self.unit} {self._origins.with_origin(line)}"
 
     def _again(self, line: int, first: int, is_written_alike: bool) -> Problem:
         if is_written_alike:
-            said = f"{self.unit} {line} repeats {self.unit.lower()} {first}. Remove one, unless it is meant to count twice."
+            said = f"{self._subject(line)} repeats {self._place(first)}. Remove one, unless it is meant to count twice."
             return Problem("duplicate", said, line)
-        said = f"{self.unit} {line} is {self.unit.lower()} {first} with other capitals or spaces. Remove one, if they teach the same."
+        said = f"{self._subject(line)} is {self._place(first)} with other capitals or spaces. Remove one, if they teach the same."
         return Problem("near_duplicate", said, line)
 
     def _contradict(self, first: int, line: int, *, is_new: bool) -> None:
@@ -87,8 +106,10 @@ class Repetitions:
         """Return the warning that questions have different answers; None where none has."""
         if not self.contradicted:
             return None
-        unit = self.unit.lower()
-        told = ", ".join(f"{unit}s {first} and {line}" for first, line in self._contradictions)
+        named = self._origins.with_origin
+        told = ", ".join(
+            f"{self.unit.lower()}s {named(first)} and {named(line)}" for first, line in self._contradictions
+        )
         more = ", …" if self.contradicted > len(self._contradictions) else ""
         what = "1 prompt has" if self.contradicted == 1 else f"{self.contradicted} prompts have"
         said = f"{what} different answers ({told}{more}). Keep one answer of each, unless all of them are right."
@@ -112,27 +133,42 @@ class Repetitions:
             elif found is not None:
                 same.add(line)
                 first, is_written_alike = found
-                yield self._shared(line, f"{training.unit.lower()} {first} of {name}", is_written_alike)
+                yield self._shared(line, f"{training._place(first)} of {name}", is_written_alike)
+        yield from self._shared_turns(training, name, same)
         for line, signature in self._near.records():
             other = None if line in same else training._near.find(signature)
             if other is not None:
-                yield self._nearly_shared(line, f"nearly {training.unit.lower()} {other} of {name}")
+                yield self._nearly_shared(line, f"nearly {training._place(other)} of {name}")
         if others:
-            yield self._differing(others, training.unit.lower(), name)
+            yield self._differing(others, training, name)
 
-    def _shared(self, line: int, other: str, is_written_alike: bool) -> Problem:
+    def _shared_turns(self, training: Repetitions, name: str, same: set[int]) -> Iterator[Problem]:
+        """Yield a warning for each record that is a turn of a conversation there, or has one that is a record there."""
+        for line, *digests in self._known.records() if training.has_turns else ():
+            turn = None if line in same else training._turns.find(*digests)
+            if turn is not None:
+                same.add(line)
+                yield self._shared(line, f"a turn of the conversation at {training._place(turn[0])} of {name}", turn[1])
+        for line, digests_of_turn in self._turns:
+            found = None if line in same else training._known.find(*digests_of_turn)
+            if isinstance(found, tuple):
+                same.add(line)
+                yield self._shared(line, f"{training._place(found[0])} of {name}", found[1], is_turn=True)
+
+    def _shared(self, line: int, other: str, is_written_alike: bool, *, is_turn: bool = False) -> Problem:
+        what = f"a turn that is {other}" if is_turn else other
         if not is_written_alike:
-            return self._nearly_shared(line, f"{other} with other capitals or spaces")
-        said = f"{self.unit} {line} is also {other}: what was trained on measures nothing. Remove it from one of the two files."
+            return self._nearly_shared(line, f"{what} with other capitals or spaces", verb="holds" if is_turn else "is")
+        said = f"{self._subject(line)} {'holds' if is_turn else 'is also'} {what}: what was trained on measures nothing. Remove it from one of the two files."
         return Problem("overlap", said, line)
 
-    def _nearly_shared(self, line: int, what: str) -> Problem:
-        said = f"{self.unit} {line} is {what}: the measure will look better than it is. Remove it from one of the two files."
+    def _nearly_shared(self, line: int, what: str, *, verb: str = "is") -> Problem:
+        said = f"{self._subject(line)} {verb} {what}: the measure will look better than it is. Remove it from one of the two files."
         return Problem("near_overlap", said, line)
 
-    def _differing(self, others: list[tuple[int, int]], unit: str, name: str) -> Problem:
+    def _differing(self, others: list[tuple[int, int]], training: Repetitions, name: str) -> Problem:
         told = ", ".join(
-            f"{self.unit.lower()} {line} here, {unit} {other} there" for line, other in others[:CONTRADICTIONS_TOLD]
+            f"{self._place(line)} here, {training._place(other)} there" for line, other in others[:CONTRADICTIONS_TOLD]
         )
         more = "; …" if len(others) > CONTRADICTIONS_TOLD else ""
         what = "1 prompt has" if len(others) == 1 else f"{len(others)} prompts have"

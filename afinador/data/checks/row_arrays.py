@@ -17,7 +17,7 @@ from afinador.data.checks.contents import FOLDED_CHARACTERS, digests_of_pair
 from afinador.data.checks.findings import Findings
 from afinador.data.checks.judging import LONG_RECORD_CHARACTERS
 from afinador.data.checks.plain_rows import PlainRows
-from afinador.data.files.delimited import Dialect
+from afinador.data.files.dialects import Dialect
 
 Bytes = NDArray[numpy.uint8]
 Places = NDArray[numpy.intp]

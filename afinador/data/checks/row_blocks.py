@@ -24,7 +24,8 @@ from afinador.data.checks.line_blocks import BLOCK_BYTES, Block, is_searched
 from afinador.data.checks.personal_data import may_be_personal
 from afinador.data.checks.plain_rows import MOST_COLUMNS, PlainRows, row_pattern
 from afinador.data.checks.proofs import is_claimed
-from afinador.data.files.delimited import Dialect, dialect_of, named_columns, record_of_row
+from afinador.data.files.delimited import dialect_of, named_columns, record_of_row
+from afinador.data.files.dialects import Dialect, keeps_quotes
 from afinador.data.files.lines import BYTE_ORDER_MARK, LONGEST_LINE_BYTES, count_line_feeds
 from afinador.data.shapes import SHAPES
 
@@ -184,6 +185,8 @@ def _proven(
     first, second = row[places[0]], row[places[1]]
     size = len(first) + len(second)
     if may_be_blank(first) or may_be_blank(second) or size > LONG_RECORD_CHARACTERS:
+        return None
+    if keeps_quotes(first) or keeps_quotes(second):
         return None
     if not is_labelled and is_missing(second):
         return None

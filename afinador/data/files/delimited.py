@@ -1,4 +1,4 @@
-"""CSV and its cousins: delimiter and quote are found by the header line."""
+"""CSV and its cousins: delimiter and quote are found by the first lines."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from afinador.data.files.dialects import Dialect, delimiter_of, first_lines, quoting_of
 from afinador.data.files.formats import TAB_EXTENSIONS, extension_of
 from afinador.data.files.lines import LONGEST_LINE_BYTES, Line, lines_of
 from afinador.data.quoting import masked, shortened
@@ -17,9 +18,6 @@ from afinador.figures import counted
 
 if TYPE_CHECKING:
     from afinador.schemas.datasets import DatasetReading
-
-DELIMITERS = "\t,;|"
-"""Of those that part a header equally often the first is taken."""
 
 MOST_COLUMNS = 10_000
 _LINE_WITH_END = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
@@ -40,17 +38,9 @@ def columns_of_csv(path: Path, reading: DatasetReading | None = None) -> list[st
     return named_columns(header[1])
 
 
-class Dialect(NamedTuple):
-    """How values are parted, and what stands around those that hold the delimiter or a line break."""
-
-    delimiter: str
-    quote: str
-
-
 def dialect_of(path: Path, reading: DatasetReading | None = None) -> Dialect:
     """Return how a CSV is written, by its header and by what is declared."""
-    source = _Source(path, reading)
-    return Dialect(source.delimiter, source.quote)
+    return _Source(path, reading).dialect
 
 
 def read_csv(path: Path, reading: DatasetReading | None = None) -> Iterator[Record | Problem]:
@@ -83,19 +73,38 @@ def read_csv(path: Path, reading: DatasetReading | None = None) -> Iterator[Reco
             message = f"Line {header[0]}: two columns are named {shortened(repeated[0])}. Rename or remove one of them."
             yield Problem("duplicate_column", message, header[0], masked(repeated[0]))
             return
+    is_declared = bool(reading and reading.columns)
     for row in rows:
-        yield row if isinstance(row, Problem) else record_of_row(columns, *row)
+        yield row if isinstance(row, Problem) else record_of_row(columns, *row, is_declared=is_declared)
 
 
-def record_of_row(columns: list[str], line: int, values: list[str]) -> Record | Problem:
-    """Return the record of a row, or why it is none."""
+def record_of_row(columns: list[str], line: int, values: list[str], *, is_declared: bool = False) -> Record | Problem:
+    """Return the record of a row, or why it is none.
+
+    Args:
+        columns: Their names.
+        line: That of the row.
+        values: Of the row.
+        is_declared: A person has named the columns, not the header.
+    """
     if len(values) != len(columns):
-        message = (
-            f"Line {line} has {counted(len(values), 'value')}, but the header has {counted(len(columns), 'column')} "
-            f"({shortened(', '.join(columns))}). Put quotes around values that hold the delimiter or a line break."
-        )
-        return Problem("column_count", message, line)
+        return Problem("column_count", _miscounted(columns, line, values, is_declared), line)
     return Record(line, dict(zip(columns, values, strict=True)))
+
+
+def _miscounted(columns: list[str], line: int, values: list[str], is_declared: bool) -> str:
+    whose = "columns names" if is_declared else "the header has"
+    named = counted(len(columns), "column")
+    said = f"Line {line} has {counted(len(values), 'value')}, but {whose} {named} ({shortened(', '.join(columns))})."
+    if len(values) < len(columns):
+        remedy = "Write what is missing, or its delimiter where it is empty"
+        if len(values) == 1:
+            remedy += ", or declare the delimiter (--delimiter, or reading.delimiter) if values are parted otherwise"
+        return f"{said} {remedy}."
+    remedy = "Put quotes around values that hold the delimiter or a line break"
+    if is_declared:
+        remedy = f"Name all columns (--columns, or reading.columns), or declare another delimiter, or {remedy.lower()}"
+    return f"{said} {remedy}."
 
 
 def named_columns(header: list[str]) -> list[str]:
@@ -111,8 +120,7 @@ class _Source:
         self._lines = self._split(lines_of(path, reading.encoding if reading else None))
         self._held: list[str] = []
         expected = "\t" if extension_of(path.name) in TAB_EXTENSIONS else ""
-        found, self.quote = self._find_dialect(expected, len(reading.columns or ()) if reading else 0)
-        self.delimiter = (reading.delimiter if reading else None) or found
+        self.dialect = self._find_dialect(path, expected, reading)
 
     def __iter__(self) -> Iterator[str]:
         yield from self._held
@@ -134,40 +142,35 @@ class _Source:
             else:
                 yield line.text
 
-    def _find_dialect(self, expected: str, columns: int) -> tuple[str, str]:
-        """Return delimiter and quote by the first line: what gives as many columns as declared, else most of them.
+    def _find_dialect(self, path: Path, expected: str, reading: DatasetReading | None) -> Dialect:
+        """Return how the file is written; the expected delimiter comes before others, where the first line holds it."""
+        lines = first_lines(path, reading.encoding if reading else None)
+        declared = reading.columns or () if reading else ()
+        delimiter = reading.delimiter if reading else None
+        if lines and (separator := _SEPARATOR_LINE.fullmatch(lines[0])):
+            self._hold_separator_line()
+            delimiter, lines = delimiter or separator[1], lines[1:]
+        quote = "'" if lines and lines[0].startswith("'") else '"'
+        if delimiter is None and lines:
+            delimiter = expected if expected and expected in lines[0] else delimiter_of(lines, quote, len(declared))
+        delimiter = delimiter or expected or ","
+        columns = len(declared) or len(next(csv.reader(lines[:1], delimiter=delimiter, quotechar=quote), []))
+        return Dialect(delimiter, *quoting_of(lines, delimiter, columns))
 
-        The expected delimiter comes before others, where the line holds it.
-        """
-        # The limit of the csv module (128 kB a field) is global to the process; ours is the longest line.
-        csv.field_size_limit(LONGEST_LINE_BYTES)
+    def _hold_separator_line(self) -> None:
+        """Leave an empty line where the first one that is not blank says the delimiter."""
         for text in self._lines:
-            self._held.append(text)
-            if separator := _SEPARATOR_LINE.fullmatch(text):
-                self._held[-1] = "\n"
-                header = next(self._lines, "")
-                self._held.append(header)
-                return separator[1], _quote_of(header)
+            self._held.append(text if not text.strip() else "\n")
             if text.strip():
-                quote = _quote_of(text)
-                if expected and expected in text:
-                    return expected, quote
-                found = {delimiter: _columns_found(text, delimiter, quote) for delimiter in DELIMITERS}
-                return max(DELIMITERS, key=lambda delimiter: (found[delimiter] == columns, found[delimiter])), quote
-        return expected or ",", '"'
-
-
-def _quote_of(header: str) -> str:
-    return "'" if header.startswith("'") else '"'
-
-
-def _columns_found(header: str, delimiter: str, quote: str) -> int:
-    return len(next(csv.reader([header], delimiter=delimiter, quotechar=quote), []))
+                return
 
 
 def _rows(source: _Source) -> Iterator[tuple[int, list[str]] | Problem]:
     """Yield each row with the line on which it starts; after a broken one reading goes on."""
-    reader = csv.reader(source, delimiter=source.delimiter, quotechar=source.quote, strict=True)
+    # The limit of the csv module (128 kB a field) is global to the process; ours is the longest line.
+    csv.field_size_limit(LONGEST_LINE_BYTES)
+    delimiter, quote, skips_blanks = source.dialect
+    reader = csv.reader(source, delimiter=delimiter, quotechar=quote, skipinitialspace=skips_blanks, strict=True)
     while True:
         line = reader.line_num + 1
         try:

@@ -232,7 +232,8 @@ def _refuse_binary(head: bytes, text: str, name: str) -> None:
     strange = sum(1 for _ in _CONTROL_CHARACTER.finditer(text))
     if strange > _HIGHEST_BINARY_SHARE * len(text):
         raise DataError(
-            f"{name!r} is no UTF-8 text: it is binary, or text in another encoding. {ENCODING_REMEDY}, as {ALLOWED}."
+            f"{name!r} is no UTF-8 text: it is text in another encoding, or binary. {ENCODING_REMEDY}; if it is "
+            f"no text, upload the data themselves, as one of: {ALLOWED}."
         )
 
 

@@ -58,13 +58,16 @@ class Member:
     labels: Labels | None = None
 
 
-def read_folder(path: Path, reading: DatasetReading | None, read_member: ReadMember) -> Iterator[Record | Problem]:
+def read_folder(
+    path: Path, reading: DatasetReading | None, read_member: ReadMember, unread: list[str] | None = None
+) -> Iterator[Record | Problem]:
     """Yield the records of one split, numbered through, each with the file it is of.
 
     Args:
         path: A folder, or an archive (zip, tar, compressed tar).
         reading: What is declared; its ``config``, ``split`` and ``encoding`` are used here.
         read_member: Reads a file that is no table, as it is declared.
+        unread: Gets the names of the files that are not read.
 
     Raises:
         DataError: The archive is damaged, hostile or too large; there is no such split, or nothing to read.
@@ -72,7 +75,11 @@ def read_folder(path: Path, reading: DatasetReading | None, read_member: ReadMem
     encoding = reading.encoding if reading else None
     with unpacked(path) as folder:
         number = 0
-        for member in members_of(folder, reading):
+        members = members_of(folder, reading)
+        if unread is not None:
+            taken, root = {member.name for member in members}, _inner(folder)
+            unread += [name for name in _names_below(root) if name not in taken]
+        for member in members:
             for found in _read(member, read_member, encoding):
                 number += 1
                 yield _placed(found, member.name, number)

@@ -40,8 +40,8 @@ FORMATS: dict[Format, FormatRow] = {
     "csv": FormatRow(
         "CSV, TSV",
         (".csv", ".tsv", ".tab"),
-        "A header line, then a record a line; comma, semicolon, tab or `|`, and the quote, are found. Values are text, and "
-        "nothing else is written. A file without a header needs `columns`; a column without a name is called `column_3`, by its place.",
+        "A header line, then a record a line; comma, semicolon, tab or `|`, the quote, and blanks before it, are found by the "
+        "first lines. Values are text, and nothing else is written. A file without a header needs `columns`; a column without a name is called `column_3`, by its place.",
         is_text=True,
         is_written=True,
     ),
@@ -62,7 +62,7 @@ FORMATS: dict[Format, FormatRow] = {
         "Folder or archive",
         (".zip", ".tar", ".tar.gz", ".tgz", ".tar.zst"),
         "What `datasets.save_to_disk` wrote; or a repository of data files (`configs` in its README.md, or names with "
-        "`train`), of which one split is read; or JSON documents, each an object, an array or lines.",
+        "`train`), of which one split is read; or JSON documents, each an object, an array or lines. A report names the files that are not read.",
     ),
     "custom": FormatRow("Custom", (), "What the function yields that `loader` names, of a module that the operator allowed."),
 }  # fmt: skip

@@ -31,7 +31,9 @@ _LINES_BEFORE_FIRST = 100
 _DECODER = Decoder()
 
 
-def read_records(path: Path, format: Format, reading: DatasetReading | None = None) -> Iterator[Record | Problem]:
+def read_records(
+    path: Path, format: Format, reading: DatasetReading | None = None, *, unread: list[str] | None = None
+) -> Iterator[Record | Problem]:
     """Yield what is in a file or folder, in order: a record, or the problem that stands in its place.
 
     What each format holds is told in ``afinador.data.files.formats``. Text formats may be compressed (gzip, zstandard), and are
@@ -41,12 +43,15 @@ def read_records(path: Path, format: Format, reading: DatasetReading | None = No
         path: Where it lies.
         format: As ``detect_format`` has found it.
         reading: What is declared of it.
+        unread: Gets the names of the files of a folder or an archive that are not read.
     """
-    found = _read(path, format, reading)
+    found = _read(path, format, reading, unread)
     return mapped(found, reading.mapping) if reading is not None and reading.mapping else found
 
 
-def _read(path: Path, format: Format, reading: DatasetReading | None) -> Iterator[Record | Problem]:
+def _read(
+    path: Path, format: Format, reading: DatasetReading | None, unread: list[str] | None = None
+) -> Iterator[Record | Problem]:
     encoding = reading.encoding if reading else None
     readers: dict[Format, Callable[[], Iterator[Record | Problem]]] = {
         "csv": lambda: read_csv(path, reading),
@@ -55,7 +60,7 @@ def _read(path: Path, format: Format, reading: DatasetReading | None) -> Iterato
         "text": lambda: _read_text(path, encoding, by_lines=reading is not None and reading.text_unit == "lines"),
         "parquet": lambda: read_parquet(path),
         "arrow": lambda: read_arrow(path),
-        "folder": lambda: _read_folder(path, reading),
+        "folder": lambda: _read_folder(path, reading, unread),
         "custom": lambda: _read_with_loader(path, reading),
     }
     try:
@@ -64,11 +69,15 @@ def _read(path: Path, format: Format, reading: DatasetReading | None) -> Iterato
         yield Problem("unreadable_file", error.message)
 
 
-def _read_folder(path: Path, reading: DatasetReading | None) -> Iterator[Record | Problem]:
+def _read_folder(path: Path, reading: DatasetReading | None, unread: list[str] | None) -> Iterator[Record | Problem]:
     from afinador.data.files.folders import read_folder  # YAML and pydantic: only folders need them
 
     of_each = reading.of_member() if reading else None
-    return read_folder(path, reading, lambda file, name: _read(file, detect_format(file, name, of_each), of_each))
+
+    def read_member(file: Path, name: str) -> Iterator[Record | Problem]:
+        return _read(file, detect_format(file, name, of_each), of_each)
+
+    return read_folder(path, reading, read_member, unread)
 
 
 def _read_with_loader(path: Path, reading: DatasetReading | None) -> Iterator[Record | Problem]:
@@ -157,6 +166,12 @@ def record_of_json_line(line: Line) -> Record | Problem | None:
     if text[end:].strip() == ",":
         message = f"Line {line.number} has a comma behind its JSON object. Remove it: in JSON Lines only line breaks part objects."
         return Problem("json_syntax", message, line.number)
+    if text[end:].lstrip(" \t").startswith("\r"):
+        message = (
+            f"Line {line.number} goes on behind a carriage return alone, with which lines ended on old Macs; those of JSON Lines "
+            "end with a line feed. Write the file again with such line ends."
+        )
+        return Problem("json_structure", message, line.number)
     if end < len(text):
         message = (
             f"Line {line.number} goes on after its JSON object, at character {end + 1}. "

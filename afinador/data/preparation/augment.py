@@ -99,7 +99,7 @@ def _asked(row: Row) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
 
 KIND = StepKind(
     name="augment",
-    description="Adds copies of records with noise in what is asked; after a split, and `only: train`.",
+    description="Adds copies of records with noise in what is asked; behind a split to `train` alone, for noise in the other parts would be measured.",
     keys={
         "noises": f"a list of {', '.join(f'`{name}`' for name in NOISES)}; all if omitted",
         "copies": "how many copies of each record, 1 to 100; 1 if omitted",

@@ -106,11 +106,24 @@ class Pipeline:
         work = STEPS[kind].make(settings, means)
         if settings.has("documents"):
             self.documents.append(step["documents"])
-        self._steps.append(Step(kind, work, settings.part(self.parts)))
+        self._steps.append(Step(kind, work, self._part_for(settings)))
         if len(self.leading) == number - 1 and _is_by_itself(STEPS[kind], settings):
             self.leading.append(dict(step))
         if kind == "split":
             self.parts = split.parts_of(settings)
+
+    def _part_for(self, settings: Settings) -> str | None:
+        """Return the part that a step is for; noise is only ever for what is trained on."""
+        part = settings.part(self.parts)
+        if settings.kind != "augment" or not self.parts:
+            return part
+        if part not in (None, split.TRAIN):
+            raise InvalidRequestError(
+                f"{settings.place}: only is {part!r}, and noise in what is measured on makes the measure one of the noise. "
+                f"Leave it out: behind a split, augment works on {split.TRAIN} alone.",
+                param=settings.param("only"),
+            )
+        return split.TRAIN
 
     def _allow_split(self, settings: Settings) -> None:
         if self.parts:
@@ -121,7 +134,7 @@ class Pipeline:
         if any(step.type == "augment" for step in self._steps):
             raise InvalidRequestError(
                 f"{settings.place} stands behind augment, so that noisy copies of training records would be among those "
-                "of validation. Put augment behind it, with only: train.",
+                "of validation. Put augment behind it, where it works on train alone.",
                 param=settings.param("type"),
             )
 

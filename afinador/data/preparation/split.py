@@ -1,7 +1,8 @@
 """``split``: deals the records out to the parts ``train``, ``validation`` and ``test``, each of which becomes a file.
 
 Records of one group stay together, so that nothing of the training data is measured on: a group are all records with
-the same value in a field (a customer, a document), or, if none is named, those that are equal. With ``stratify`` each
+the same value in a field (a customer, a document), or, if none is named, those of which the same is read and learnt,
+whatever else they hold (an id, a date). With ``stratify`` each
 part has each value of a field as often as its share says.
 """
 
@@ -17,10 +18,12 @@ from afinador.data.preparation.rows import Means, Row, StepKind, Tally, Work
 from afinador.data.preparation.settings import Settings
 from afinador.data.preparation.spool import Spool
 from afinador.data.records import Record
+from afinador.data.shapes import SHAPES, shape_of
 from afinador.errors import DataError, InvalidRequestError
 from afinador.figures import counted
 
-PARTS = ("train", "validation", "test")
+TRAIN = "train"
+PARTS = (TRAIN, "validation", "test")
 _TOLERANCE = 1e-6
 
 
@@ -34,7 +37,7 @@ class _Groups:
     _numbers: dict[bytes, int] = field(default_factory=dict)
 
     def add(self, record: Record, group: str | None, stratify: str | None) -> None:
-        digest = digest_of(record, [group] if group else [])
+        digest = digest_of(record, [group] if group else _trained_on(record))
         number = self._numbers.setdefault(digest, len(self.sizes))
         if number == len(self.sizes):
             self.sizes.append(0)
@@ -60,11 +63,21 @@ def _make(settings: Settings, means: Means) -> Work:
             chosen = _dealt_out(groups, shares, Random(seed))
             for part in shares:
                 tally.parts[part] = sum(groups.sizes[number] for number, each in enumerate(chosen) if each == part)
+            if together := sum(size for size in groups.sizes if size > 1):
+                tally.counts = {"kept_together": together}
             _require_rows(settings, tally.parts, len(spool), len(groups.sizes))
             for row, number in zip(spool, groups.of_row, strict=True):
                 yield replace(row, part=chosen[number])
 
     return work
+
+
+def _trained_on(record: Record) -> list[str]:
+    """Return the fields that training takes of a record; none of a record without a known shape, which counts whole."""
+    shape = shape_of(record.fields)
+    if shape is None:
+        return []
+    return [name for name in (*SHAPES[shape].fields, *SHAPES[shape].optional) if name in record.fields]
 
 
 def parts_of(settings: Settings) -> tuple[str, ...]:
@@ -113,13 +126,13 @@ def _require_rows(settings: Settings, parts: dict[str, int], rows: int, groups: 
 
 KIND = StepKind(
     name="split",
-    description="Deals the records out to `train`, `validation` and `test`, each of which becomes a file; equal records, or those of a group, stay together.",
+    description="Deals the records out to `train`, `validation` and `test`, each of which becomes a file. Records of a group stay together, or if none is named those of which the same is read and learnt, whatever their ids; how many such records have another one like them is told.",
     keys={
         "train": "its share; the rest if omitted",
         "validation": "its share; 0.1 if no share is given at all",
         "test": "its share",
         "stratify": "a field whose values each part has in the same proportion",
-        "group": "a field; records with the same value stay together",
+        "group": "a field; records with the same value stay together, and nothing else decides then",
         "seed": "of the draw; 0 if omitted",
     },
     make=_make,

@@ -69,6 +69,16 @@ class RecordShape:
     def __iter__(self) -> Iterator[str]:
         return iter(self.fields)
 
+    def field_at(self, place: str) -> str:
+        """Return what its records call a place of an ``Example``: ``prompt``, ``completion``, or one in ``messages``."""
+        if place == "prompt":
+            return self.asked[0]
+        if place == "completion":
+            return [name for name in self.fields if name not in self.asked][-1]
+        if place.startswith("messages") and self.name != "messages":
+            return self.fields[0]  # whose turns are counted in another way
+        return place
+
     @property
     def example_file(self) -> str:
         """Where an example of it lies, from the root of the repository."""

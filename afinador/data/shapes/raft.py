@@ -11,6 +11,7 @@ from hashlib import sha256
 from random import Random
 from typing import Any
 
+from afinador.data.blanks import is_blank
 from afinador.data.quoting import described
 from afinador.data.records import Problem, Record
 from afinador.data.shapes.example import Example
@@ -51,13 +52,17 @@ def _unusable_distractors(record: Record, distractors: Any) -> Problem | None:
     if not isinstance(distractors, list):
         said = f"{record.place}: 'distractors' is {described(distractors)}, but must be a list of texts. Write a list, also of one."
         return Problem("wrong_type", said, record.line, "distractors")
+    oracle = (record.fields.get("oracle") or "").split()
     for index, text in enumerate(distractors):
-        if not isinstance(text, str) or not text.strip():
-            said = f"{record.place}: 'distractors[{index}]' is {described(text)}, but must be a text. Remove it."
-            return Problem("wrong_type", said, record.line, f"distractors[{index}]")
-        if text == record.fields.get("oracle"):
-            said = f"{record.place}: 'distractors[{index}]' is the oracle. Remove it."
-            return Problem("oracle_is_distractor", said, record.line, f"distractors[{index}]")
+        field = f"distractors[{index}]"
+        if not isinstance(text, str):
+            said = f"{record.place}: {field!r} is {described(text)}, but must be a text. Correct it, or remove it."
+            return Problem("wrong_type", said, record.line, field)
+        if is_blank(text):
+            return Problem("empty_field", f"{record.place}: {field!r} is empty. Remove it.", record.line, field)
+        if text.split() == oracle:
+            said = f"{record.place}: {field!r} is the oracle, but perhaps for blanks. Remove it."
+            return Problem("oracle_is_distractor", said, record.line, field)
     return None
 
 

@@ -6,6 +6,7 @@ A label may be a number or true/false, which is learnt as the text that JSON wri
 
 from __future__ import annotations
 
+from math import isfinite, isnan
 from typing import Any
 
 from afinador.data.records import Problem, Record
@@ -23,6 +24,9 @@ def _read(record: Record) -> Example | Problem:
     label = record.fields["label"]
     if problem is None and not isinstance(label, bool | int | float):
         problem = unusable_text(record, "label")
+    if problem is None and isinstance(label, float) and not isfinite(label):
+        said = f"{record.place}: 'label' is {'NaN, which is no number' if isnan(label) else 'infinite: the number is larger than any that is read'}"
+        problem = Problem("wrong_type", f"{said}. Write it as text, or remove the record.", record.line, "label")
     return problem or Example(record.line, prompt=record.fields["text"], completion=label_text(label))
 
 

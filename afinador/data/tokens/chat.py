@@ -10,10 +10,12 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from jinja2 import TemplateError, TemplateSyntaxError
+
 from afinador.data.quoting import shortened
 from afinador.data.tokens.segments import Segment
 from afinador.data.tokens.special_tokens import SpecialTokens, special_tokens
-from afinador.errors import DataError
+from afinador.errors import DataError, ModelError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 MOST_MESSAGES = 2000
 """Of one conversation. Each answer is found by rendering all before it, so that twice as many messages take four times
 as long: 2,000 take eight seconds, ten times as many would take a quarter of an hour."""
+
+_PLAIN_TURN = ({"role": "user", "content": "a"}, {"role": "assistant", "content": "b"})
 
 # Marks around the number of a protected text: two private characters, and no data holds both in this form.
 _FIRST_PRIVATE, _LAST_PRIVATE = 0xE000, 0xF8FF
@@ -36,6 +40,7 @@ def chat_segments(example: Example, tokenizer: PreTrainedTokenizerBase) -> list[
     Raises:
         DataError: The template refuses the conversation, or writes none of the answers so that they can be found; or it
             has too many messages.
+        ModelError: The template cannot be used at all.
     """
     if example.messages is not None and len(example.messages) > MOST_MESSAGES:
         raise DataError(
@@ -130,10 +135,30 @@ class _Rendering:
             )
         except Exception as error:
             # A template is a program of the model's author: it may raise anything.
+            if _is_broken(self._tokenizer, error):
+                raise ModelError(
+                    f"The chat template of the base model cannot be used: {shortened(str(error), 200)}{_line_of(error)}. "
+                    "Correct it, in chat_template.jinja or tokenizer_config.json of the base model, or take another one."
+                ) from error
             raise DataError(
                 f"Record at line {self._example.line}: the chat template of the base model refuses this conversation: "
                 f"{shortened(str(error), 200)}. Change the order or the roles of its messages, or remove the record."
             ) from error
+
+
+def _is_broken(tokenizer: PreTrainedTokenizerBase, error: Exception) -> bool:
+    """Tell whether a template fails with a plain question and its answer, too, and not for it refuses them."""
+    if type(error) is TemplateError:  # what raise_exception raises; all others are subclasses
+        return False
+    try:
+        tokenizer.apply_chat_template([*_PLAIN_TURN], tokenize=False)
+    except Exception as again:
+        return type(again) is not TemplateError
+    return False
+
+
+def _line_of(error: Exception) -> str:
+    return f" (line {error.lineno} of the template)" if isinstance(error, TemplateSyntaxError) else ""
 
 
 def _without_space_after_end(whole: str, start: int, end: int, special: tuple[str, ...]) -> tuple[int, int]:

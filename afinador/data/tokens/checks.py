@@ -15,19 +15,29 @@ from typing import TYPE_CHECKING, Any, Literal
 from afinador.data.lengths import Lengths
 from afinador.data.quoting import shortened
 from afinador.data.records import Problem
+from afinador.data.shapes import SHAPES
 from afinador.data.tokens.classified import TEXT_AS_IT_IS, text_to_classify
+from afinador.data.tokens.cut_records import doubt_about_text, doubts_about_cut, is_prompt_lost, places_of
 from afinador.data.tokens.encoding import text_ids
+from afinador.data.tokens.left_out import left_out
 from afinador.data.tokens.special_tokens import pattern_of, special_tokens
 from afinador.data.tokens.templates import EncodedSegment, encode, template_name
-from afinador.data.tokens.tokenisation import TokenisedExample, count_cuts, count_targets, cut_of, fitted, lost_answers
+from afinador.data.tokens.tokenisation import (
+    CutCounts,
+    TokenisedExample,
+    count_cuts,
+    count_targets,
+    cut_of,
+    fitted,
+    lost_answers,
+)
 from afinador.data.validation import Report
-from afinador.errors import DataError
-from afinador.figures import counted
+from afinador.errors import DataError, ModelError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from afinador.data.shapes import Example
+    from afinador.data.shapes import Example, Shape
 
 Task = Literal["causal_lm", "sequence_classification"]
 MOST_UNKNOWN_SHARE = 0.01
@@ -62,10 +72,15 @@ class TokenCheck:
     Args:
         tokenizer: Of the base model.
         limits: Of the training that is meant.
+        shape: Of the records, whose fields are named; None to name those of the examples.
+
+    Attributes:
+        is_ended: The tokenizer or its template cannot be used, so that there is nothing more to be found.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, limits: Limits) -> None:
-        self._tokenizer, self._limits = tokenizer, limits
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, limits: Limits, shape: Shape | None = None) -> None:
+        self._tokenizer, self._limits, self._shape = tokenizer, limits, shape
+        self.is_ended = False
         self._found = Report()
         self._whole, self._learnt = Lengths(), Lengths()
         self._kept_tokens = self._pieces = self._unknown = 0
@@ -85,6 +100,9 @@ class TokenCheck:
             look(example)
         except DataError as error:
             self._error("not_tokenised", error.message, example)
+        except ModelError as error:
+            self._found.add_error(Problem("unusable_tokenizer", error.message))
+            self.is_ended = True
         except Exception as error:
             # A tokenizer and its template are programs of the model's author: they may raise anything.
             said = f"Record at line {example.line} cannot be tokenised: {shortened(str(error), 200)}."
@@ -125,67 +143,70 @@ class TokenCheck:
         whole = [token for segment in segments for token in segment.ids]
         self._measure(example, whole)
         self._look_at_beginning(example, whole)
+        if self._tokenizer.chat_template and example.text is None:
+            self._look_at_template(example, segments)
         pieces = fitted(example, segments, self._tokenizer, self._limits.usable_length)
         self._learnt.add(sum(count_targets(piece) for piece in pieces))
-        lost = []
         if example.text is None:
-            lost = lost_answers(segments, cut_of(segments, self._tokenizer, self._limits.usable_length))
-        self._keep(example, pieces, lost)
+            self._look_at_cut(example, segments, pieces)
+        else:
+            self._keep(pieces, [])
         if not pieces[-1].cut_after:
             self._look_at_ends(example, segments)
 
     def _classify(self, example: Example) -> None:
-        whole, kept = text_to_classify(example, self._tokenizer, self._limits.usable_length)
+        length = self._limits.usable_length
+        whole, kept = text_to_classify(example, self._tokenizer, length)
         self._measure(example, whole)
-        self._keep(example, [TokenisedExample(kept, [0], cut_after=len(whole) - len(kept))], [])
+        cuts = self._keep([TokenisedExample(kept, [0], cut_after=len(whole) - len(kept))], [])
+        if cuts.records:
+            doubt = doubt_about_text(example, cuts, length)
+            self._warn(doubt.code, doubt.message, example, doubt.place)
 
     def _measure(self, example: Example, whole: list[int]) -> None:
         self._whole.add(len(whole))
         if self._unknown_id is not None:
             self._unknown += whole.count(self._unknown_id)
-        for token in {match[0] for text in _texts_of(example) for match in self._special_pattern.finditer(text)}:
+        found = {
+            (place, match[0]) for place, text in _texts_of(example) for match in self._special_pattern.finditer(text)
+        }
+        for token, place in {token: place for place, token in sorted(found, reverse=True)}.items():
             self._special[token] += 1
             what = "is read as that token" if token in self._read_as_token else "stays text, and is not that token"
             said = f"Record at line {example.line} holds the special token {token!r} in its text; it {what}."
-            self._warn("special_token_in_text", f"{said} Remove it, if it is left over from another format.", example)
+            self._warn(
+                "special_token_in_text", f"{said} Remove it, if it is left over from another format.", example, place
+            )
 
-    def _keep(self, example: Example, pieces: list[TokenisedExample], lost: list[int]) -> None:
+    def _keep(self, pieces: list[TokenisedExample], lost: list[int]) -> CutCounts:
         self._pieces += len(pieces)
         self._kept_tokens += sum(len(piece.input_ids) for piece in pieces)
         cuts = count_cuts((piece.cut_before, piece.cut_after) for piece in pieces)
         self._cut.update({name: number for name, number in asdict(cuts).items() if number})
         self._cut.update({"answers": len(lost), "answer_tokens": sum(lost)} if lost else {})
-        if not cuts.records:
-            return
-        length, tokens = self._limits.usable_length, cuts.prompt_tokens + cuts.end_tokens
-        said = f"Record at line {example.line} is longer than {length:,} tokens, by {tokens:,}"
-        if self._limits.task == "sequence_classification":
-            self._warn("truncated_text", f"{said}; its end is cut. Raise max_length, or shorten it.", example)
-        elif cuts.ends:
-            said = f"{said}: its answer loses its last {counted(cuts.end_tokens, 'token')}, and is never closed."
-            self._warn("truncated_answer", f"{said} Raise max_length, or shorten the answer.", example)
-        elif not lost:
-            said = f"{said}: it loses {cuts.prompt_tokens:,} from the start of its prompt; the answer stays whole."
-            self._warn("truncated_prompt", f"{said} Raise max_length, or shorten the prompt.", example)
-        if lost:
-            self._tell_lost(example, lost, tokens)
+        return cuts
 
-    def _tell_lost(self, example: Example, lost: list[int], tokens: int) -> None:
-        answers = "1 of the assistant's answers is" if len(lost) == 1 else f"{len(lost)} of the assistant's answers are"
-        said = f"Record at line {example.line} is longer than {self._limits.usable_length:,} tokens, by {tokens:,}: {answers}"
-        remedy = "Raise max_length, or split the conversation into several records."
-        self._warn(
-            "lost_answers",
-            f"{said} lost, in whole or in part ({counted(sum(lost), 'token')} to be learnt). {remedy}",
-            example,
-        )
+    def _look_at_cut(self, example: Example, segments: list[EncodedSegment], pieces: list[TokenisedExample]) -> None:
+        length = self._limits.usable_length
+        cut = cut_of(segments, self._tokenizer, length)
+        lost = lost_answers(segments, cut)
+        cuts = self._keep(pieces, lost)
+        if cuts.records:
+            is_lost = is_prompt_lost(example, segments, cut, self._tokenizer)
+            for doubt in doubts_about_cut(example, cuts, lost, length, is_prompt_lost=is_lost):
+                self._warn(doubt.code, doubt.message, example, doubt.place)
+
+    def _look_at_template(self, example: Example, segments: list[EncodedSegment]) -> None:
+        for found in left_out(example, "".join(segment.text for segment in segments)):
+            said = f"Record at line {example.line}: {found.message}"
+            self._warn(found.code, said, example, found.place)
 
     def _look_at_beginning(self, example: Example, whole: list[int]) -> None:
         begin = self._tokenizer.bos_token_id
         if begin is not None and whole[:2] == [begin, begin]:
             said = f"Record at line {example.line} begins with {self._tokenizer.bos_token!r} twice."
             remedy = "Correct the chat template of the base model, which writes it beside the tokenizer."
-            self._warn("double_bos", f"{said} {remedy}", example)
+            self._warn("double_bos", f"{said} {remedy}", example, places_of(example)[0])
 
     def _look_at_ends(self, example: Example, segments: list[EncodedSegment]) -> None:
         """Find answers after which no end is learnt: the model would not stop there."""
@@ -194,7 +215,7 @@ class TokenCheck:
             if is_trained and ids and ids[-1] not in self._special_ids:
                 said = f"Record at line {example.line} has an answer after which no end of the answer is learnt."
                 remedy = "The chat template of the base model does not close it, and the model may not stop there: correct the template."
-                self._warn("end_not_trained", f"{said} {remedy}", example)
+                self._warn("end_not_trained", f"{said} {remedy}", example, places_of(example)[1])
                 return
 
     def _doubt_all(self, unknown: dict[str, Any] | None) -> None:
@@ -213,17 +234,28 @@ class TokenCheck:
         return bool(self._special_ids - {self._unknown_id} & set(ids))
 
     def _error(self, code: str, message: str, example: Example) -> None:
-        self._found.add_error(Problem(code, message, example.line))
+        self._found.add_error(Problem(code, message, example.line, self._field(places_of(example)[0])))
 
-    def _warn(self, code: str, message: str, example: Example) -> None:
-        self._found.add_warning(Problem(code, message, example.line))
+    def _warn(self, code: str, message: str, example: Example, place: str) -> None:
+        self._found.add_warning(Problem(code, message, example.line, self._field(place)))
+
+    def _field(self, place: str) -> str:
+        """Return how a record of the file calls a place of its example."""
+        return place if self._shape is None else SHAPES[self._shape].field_at(place)
 
 
-def check_tokens(examples: Iterable[Example], tokenizer: PreTrainedTokenizerBase, limits: Limits) -> dict[str, Any]:
-    """Return what a tokenizer makes of examples: ``tokens`` with all figures, ``errors``, ``warnings``, ``counts``."""
-    check = TokenCheck(tokenizer, limits)
+def check_tokens(
+    examples: Iterable[Example], tokenizer: PreTrainedTokenizerBase, limits: Limits, shape: Shape | None = None
+) -> dict[str, Any]:
+    """Return what a tokenizer makes of examples: ``tokens`` with all figures, ``errors``, ``warnings``, ``counts``.
+
+    Of a tokenizer or template that cannot be used at all nothing but this is said, once.
+    """
+    check = TokenCheck(tokenizer, limits, shape)
     for example in examples:
         check.add(example)
+        if check.is_ended:
+            break
     return check.result()
 
 
@@ -233,8 +265,10 @@ def _unknown_id(tokenizer: PreTrainedTokenizerBase) -> int | None:
     return None if unknown in (None, tokenizer.eos_token_id, tokenizer.bos_token_id) else int(unknown)
 
 
-def _texts_of(example: Example) -> Iterable[str]:
-    yield from filter(None, (example.prompt, example.completion, example.text))
-    for message in example.messages or ():
+def _texts_of(example: Example) -> Iterable[tuple[str, str]]:
+    for place in ("prompt", "completion", "text"):
+        if text := getattr(example, place):
+            yield place, text
+    for index, message in enumerate(example.messages or ()):
         if isinstance(message.get("content"), str):
-            yield message["content"]
+            yield f"messages[{index}].content", message["content"]

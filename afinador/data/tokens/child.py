@@ -145,7 +145,8 @@ def _checked(
 
     tokenizer = tokenizers.get(where["tokenizer"], ends_answers=limits["task"] == "causal_lm")
     examples = usable_examples(every=every, **where)
-    checked = check_tokens(examples if tell is None else _followed(examples, tell), tokenizer, Limits(**limits))
+    followed = examples if tell is None else _followed(examples, tell)
+    checked = check_tokens(followed, tokenizer, Limits(**limits), where["shape"])
     checked["tokens"]["every"] = every
     return checked
 
@@ -165,7 +166,7 @@ def _previewed(tokenizers: Tokenizers, *, limits: dict[str, Any], records: int, 
 
     tokenizer = tokenizers.get(where["tokenizer"], ends_answers=limits["task"] == "causal_lm")
     passed: Counter[str] = Counter()
-    shown = preview(usable_examples(passed=passed, **where), tokenizer, Limits(**limits), records)
+    shown = preview(usable_examples(passed=passed, **where), tokenizer, Limits(**limits), records, where["shape"])
     return {**shown, "unusable_records": passed.total()}
 
 

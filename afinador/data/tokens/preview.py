@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict
-from itertools import islice
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any, Literal
 
 from afinador.data.labels import class_of
-from afinador.data.tokens.checks import Limits
+from afinador.data.tokens.checks import Limits, check_tokens
 from afinador.data.tokens.classified import TEXT_AS_IT_IS, text_to_classify
 from afinador.data.tokens.templates import EncodedSegment, encode, template_name
 from afinador.data.tokens.tokenisation import NOT_TRAINED, cut_of, fitted
@@ -17,7 +17,7 @@ from afinador.errors import DataError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from afinador.data.shapes import Example
+    from afinador.data.shapes import Example, Shape
 
 State = Literal["trained", "masked", "cut"]
 TOKENS_SHOWN = 4096
@@ -29,19 +29,29 @@ Marked = list[tuple[int, State]]
 
 
 def preview(
-    examples: Iterable[Example], tokenizer: PreTrainedTokenizerBase, limits: Limits, records: int
+    examples: Iterable[Example],
+    tokenizer: PreTrainedTokenizerBase,
+    limits: Limits,
+    records: int,
+    shape: Shape | None = None,
 ) -> dict[str, Any]:
     """Return the first records, token by token, as plain JSON values.
 
     ``trained`` tokens are learnt, ``masked`` ones only read, ``cut`` ones never seen. A text is shown piece by piece;
-    of a text to be classified the class is what is learnt.
+    of a text to be classified the class is what is learnt. Beside each stands what ``TokenCheck`` doubts of it.
+
+    Raises:
+        ModelError: The tokenizer or its chat template cannot be used.
     """
     is_classified = limits.task == "sequence_classification"
     return {
         **asdict(limits),
         "usable_length": limits.usable_length,
         "template": TEXT_AS_IT_IS if is_classified else template_name(tokenizer),
-        "records": [_record(example, tokenizer, limits) for example in islice(examples, records)],
+        "records": [
+            _record(example, tokenizer, limits) | {"doubts": _doubts(example, tokenizer, limits, shape)}
+            for example in islice(examples, records)
+        ],
     }
 
 
@@ -56,6 +66,7 @@ def _record(example: Example, tokenizer: PreTrainedTokenizerBase, limits: Limits
     except DataError as error:
         return {**shown, "problem": error.message, "counts": {}, "tokens_hidden": 0}
     states = [state for piece in pieces for _, state in piece]
+    shown["repeated"] = sum(map(_context_tokens, pieces[1:]))
     room = TOKENS_SHOWN
     for piece in pieces:
         if room > 0:
@@ -63,6 +74,16 @@ def _record(example: Example, tokenizer: PreTrainedTokenizerBase, limits: Limits
         room -= len(piece)
     counts = {state: states.count(state) for state in ("trained", "masked", "cut")}
     return {**shown, "counts": counts, "tokens_hidden": max(0, -room)}
+
+
+def _context_tokens(piece: Marked) -> int:
+    """Return how many tokens a piece of a text has of those before it, at its beginning."""
+    return sum(1 for _ in takewhile(lambda token: token[1] == "masked", piece))
+
+
+def _doubts(example: Example, tokenizer: PreTrainedTokenizerBase, limits: Limits, shape: Shape | None) -> list[str]:
+    found = check_tokens([example], tokenizer, limits, shape)
+    return [problem["message"] for problem in found["warnings"] if problem["line"] is not None]
 
 
 def _generated(example: Example, tokenizer: PreTrainedTokenizerBase, max_length: int) -> list[Marked]:

@@ -29,10 +29,11 @@ _SPEAKERS = {"system": "System", "user": "User", "assistant": "Assistant"}
 
 @dataclass(frozen=True)
 class EncodedSegment:
-    """Token ids that are all learnt, or all not."""
+    """Token ids that are all learnt, or all not, and the text that they are of, without BOS and EOS."""
 
     ids: list[int]
     trained: bool
+    text: str = ""
 
 
 def template_name(tokenizer: PreTrainedTokenizerBase) -> Literal["chat_template", "plain"]:
@@ -102,7 +103,9 @@ def _encoded(segments: list[Segment], tokenizer: PreTrainedTokenizerBase, *, add
         if index == 0 and adds_head and ids[:1] == encoded[0].ids[:1]:
             # A tokenizer that cannot help but read the text's own "<s>" as BOS.
             ids = ids[1:]
-        encoded.append(EncodedSegment([*ids, end_id(tokenizer)] if segment.closes else ids, segment.trained))
+        if segment.closes:
+            ids = [*ids, end_id(tokenizer)]
+        encoded.append(EncodedSegment(ids, segment.trained, segment.text))
     return encoded
 
 

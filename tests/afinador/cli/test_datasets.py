@@ -230,3 +230,23 @@ def test_the_service_says_the_same_and_keeps_no_file(
     ran = online("validate", *words, folder)  # sent, and there is no such base model there
     assert ran.code == 3 and "base model" in ran.err
     assert json.loads(online("list", "file", "--json").out)["data"] == []
+
+
+@pytest.mark.parametrize(
+    ("template", "code", "said"),
+    [
+        ("{% for m in messages %}{{ m.content }", 1, "chat template of the base model cannot be used"),
+        ("{{ raise_exception('no') }}", 1, "refuses this conversation"),
+        ("{% for m in messages %}{{ m.content | upper }}</s>{% endfor %}", 0, "warning: Record at line 1: the user's"),
+    ],
+)
+def test_a_preview_fails_where_no_record_can_be_trained_on_and_tells_what_the_template_leaves_out(
+    afinador: Run, folder: Path, tmp_path: Path, template: str, code: int, said: str
+) -> None:
+    (tmp_path / "a.jsonl").write_text('{"prompt": "Where is it?", "completion": "Here."}\n')
+    base = shutil.copytree(folder, tmp_path / "base")
+    (base / "chat_template.jinja").write_text(template)
+    ran = afinador("preview", "dataset", tmp_path / "a.jsonl", "--base-model", base)
+    assert ran.code == code and said in ran.out + ran.err
+    judged = afinador("validate", "dataset", tmp_path / "a.jsonl", "--base-model", base)
+    assert judged.code == code and said.removeprefix("warning: ") in judged.out

@@ -8,10 +8,11 @@ from afinador.data.blanks import count_words
 from afinador.data.checks.near_duplicates import NearDuplicates, signatures_of
 from afinador.data.checks.personal_data import personal_data
 from afinador.data.checks.repetitions import overlap_of_sketches
+from afinador.data.comparison import compare_files, overlap_of
 from afinador.data.extraction import Document, Extraction
 from afinador.data.preparation import Pipeline
 from afinador.data.records import Record
-from afinador.data.validation import compare_files, overlap_of, validate_dataset
+from afinador.data.validation import validate_dataset
 from afinador.schemas.datasets import DatasetReading
 
 WORDS = [
@@ -505,7 +506,7 @@ def test_notes_are_no_doubts(verdict):
 def test_lengths_are_those_of_the_records(verdict):
     report = verdict([{"prompt": "p", "completion": "c" * length} for length in range(1, 101)])
     told = report.to_json()["lengths"]
-    assert (told["minimum"], told["median"], told["p90"], told["p99"], told["maximum"]) == (2, 51, 91, 100, 101)
+    assert (told["minimum"], told["median"], told["p90"], told["p99"], told["maximum"]) == (2, 51.5, 91, 100, 101)
     assert told["mean"] == 51.5 and sum(bar["records"] for bar in told["histogram"]) == 100
     assert [bar["from"] for bar in told["histogram"]] == [2 + 5 * bar for bar in range(20)]
 
@@ -581,3 +582,45 @@ def test_how_many_records_were_compared_is_told_where_not_all_were(verdict, monk
     assert f"looked for in 13 of 13 usable records here, among {nearly} of 2002 there" in validation.notes[-1].message
     compare_files(small := verdict([long_pair(1)] * 100, "train.jsonl"), validation := verdict(again), "train.jsonl")
     assert [note.code for note in small.notes + validation.notes] == ["small_data_set"]
+
+
+def talk(*texts, system=None):
+    turns = [{"role": role, "content": text} for role, text in zip(("user", "assistant") * 9, texts, strict=False)]
+    return {"messages": ([{"role": "system", "content": system}] if system else []) + turns}
+
+
+def test_a_record_that_is_a_turn_of_a_conversation_in_the_other_file_overlaps(verdict):
+    training = verdict([talk(f"q{at}", f"a{at}", f"why {at} so?", f"because {at}") for at in range(12)], "train.jsonl")
+    held_out = [{"prompt": "q3", "completion": "a3"}, {"prompt": "Why  5 so?", "completion": "because 5"}]
+    held_out += [{"prompt": "q4", "completion": "a5"}, {"prompt": "a3", "completion": "why 3 so?"}]
+    compare_files(training, validation := verdict(held_out, "valid.jsonl"), "train.jsonl")
+    assert validation.counts == {"few_records": 1, "overlap": 1, "near_overlap": 1}
+    first, second = [each for each in validation.warnings if "overlap" in each.code]
+    assert first.message.startswith("Line 1 is also a turn of the conversation at line 4 of train.jsonl: what was")
+    assert (second.line, "line 6 of train.jsonl with other capitals or spaces" in second.message) == (2, True)
+
+
+def test_a_conversation_with_a_turn_that_is_a_record_of_the_other_file_overlaps(verdict):
+    training = verdict(pairs(20), "train.jsonl")
+    held_out = [talk("x", "y", "q7", "a7"), talk("q8", "a8", system="Be kind."), talk("q9", "a8", "a9", "q9")]
+    held_out[2]["messages"][1]["name"] = "b"  # not of the plain kind
+    held_out.append({**talk("q2", "a2", "x", "y"), "id": {"not": "plain"}})
+    compare_files(training, validation := verdict(held_out, "valid.jsonl"), "train.jsonl")
+    assert [(each.line, each.code) for each in validation.warnings if each.line] == [
+        (1, "overlap"),
+        (2, "overlap"),
+        (4, "overlap"),
+    ]
+    assert "Line 1 holds a turn that is line 8 of train.jsonl" in validation.summary()
+    assert not validation.notes
+
+
+def test_turns_that_were_not_looked_at_are_a_note(verdict, monkeypatch):
+    monkeypatch.setattr("afinador.data.checks.line_blocks.BLOCK_BYTES", 1000)
+    monkeypatch.setattr("afinador.data.checks.line_blocks.BLOCKS_ALL_SEARCHED", 2)
+    training = verdict([talk(f"q{at}", f"a{at}", f"why {at} so?", f"because {at}") for at in range(100)], "train.jsonl")
+    validation = verdict([{"prompt": f"q{at}", "completion": f"a{at}"} for at in range(100)], "valid.jsonl")
+    compare_files(training, validation, "train.jsonl")
+    (note,) = [each for each in validation.notes if "turns of conversations" in each.message]
+    assert note.code == "overlap_in_part" and f"among {training.searched} of 100 of train.jsonl" in note.message
+    assert 0 < validation.counts["overlap"] <= training.searched < 100

@@ -27,7 +27,7 @@ REMEDY = re.compile(
 )
 """What a clause begins with that tells somebody to do something."""
 NOTES = {"small_data_set", "large_file", "searched_in_part", "compared_in_part", "overlap_in_part", "tokens_in_part",
-         "STORED_ONLY"}  # fmt: skip
+         "STORED_ONLY", "other_splits", "files_not_read"}  # fmt: skip
 """Nothing needs to be done about these."""
 OF_MANY_RECORDS = {
     "answered_otherwise", "different_answers", "few_records", "ignored_fields", "imbalanced_labels", "label_types",

@@ -115,3 +115,32 @@ def test_a_file_that_is_held_out_may_have_one_label_but_must_have_labels(tmp_pat
     for name, held_out, codes in (("a.csv", "text,label\nc,x\nd,x\n", []), ("a.txt", "c\n\nd\n", ["no_classes"])):
         fit, judged = fitted([training, verdict(name, held_out)], "sequence_classification")
         assert not fit["errors"] and [fault["code"] for fault in judged["errors"]] == codes
+
+
+def test_labels_are_judged_beside_other_faults(tmp_path: Path) -> None:
+    def verdict(name: str, *labels: str | float | None) -> tuple[str, dict[str, Any]]:
+        records = [{"text": f"{name} {number}", "label": label} for number, label in enumerate(labels)]
+        (tmp_path / name).write_text("".join(json.dumps(record) + "\n" for record in records))
+        return name, validate_dataset(tmp_path / name, name).to_json()
+
+    def codes(*found: tuple[str, dict[str, Any]]) -> list[list[str]]:
+        fit = fitted(found, "sequence_classification")
+        assert all(
+            report["errors"][-1]["message"] in report["summary"] for report in fit if "no_classes" in report["counts"]
+        )
+        return [list(dict.fromkeys(fault["code"] for fault in report["errors"])) for report in fit]
+
+    assert codes(verdict("a.jsonl", "why", "how", "who", "when", "")) == [["empty_field", "no_classes"]]
+    assert codes(verdict("a.jsonl", "x", "x", "x", None)) == [["null_field", "one_label"]]
+    assert codes(verdict("a.jsonl", "x", None, None, None)) == [["null_field"]], "too few labels to judge"
+    training = verdict("a.jsonl", "x", "y", "x", "y", "")
+    assert codes(training, verdict("b.jsonl", "x", "z", "")) == [["empty_field"], ["empty_field", "no_classes"]]
+    assert codes(training, verdict("b.jsonl", "x", None, None)) == [["empty_field"], ["null_field"]]
+
+
+def test_an_infinite_label_is_refused_by_line_and_field(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "a", "label": 1}\n{"text": "b", "label": 1e999}\n{"text": "c", "label": -1e999}\n')
+    first, second = validate_dataset(path, path.name).errors
+    assert (first.code, first.line, first.field, second.line) == ("wrong_type", 2, "label", 3)
+    assert "'label' is infinite" in first.message and "Write it as text" in first.message

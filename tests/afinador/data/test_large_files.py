@@ -18,7 +18,7 @@ from afinador.data.checks import line_blocks, row_blocks
 from afinador.data.checks.judging import Judge
 from afinador.data.checks.line_blocks import Block, JsonLines, blocks_of
 from afinador.data.checks.plain_rows import row_pattern
-from afinador.data.files.delimited import Dialect
+from afinador.data.files.dialects import Dialect
 from afinador.data.shapes import SHAPES
 from afinador.data.validation import validate_dataset
 

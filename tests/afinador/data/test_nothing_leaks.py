@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 
 from afinador.cli.dataset_reports import show_report
+from afinador.data.comparison import compare_files
 from afinador.data.dataset_reports import dataset_report
 from afinador.data.files.readers import read_records
 from afinador.data.preparation import Pipeline
 from afinador.data.quoting import described, shortened
 from afinador.data.records import Problem
-from afinador.data.validation import compare_files, validate_dataset
+from afinador.data.validation import validate_dataset
 from afinador.errors import AfinadorError
 from afinador.report.dataset_page import dataset_page
 from afinador.schemas.datasets import DatasetReading

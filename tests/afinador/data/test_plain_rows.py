@@ -19,7 +19,7 @@ from afinador.data.checks.characters import _BYTES_OF_STRANGE, may_be_strange_te
 from afinador.data.checks.findings import Findings
 from afinador.data.checks.plain_rows import PlainRows
 from afinador.data.checks.row_arrays import RowArrays
-from afinador.data.files.delimited import Dialect
+from afinador.data.files.dialects import Dialect
 from afinador.data.validation import validate_dataset
 
 PIECES = [

@@ -190,7 +190,11 @@ def test_what_cannot_be_read_ends_the_preparation() -> None:
         ({"step": []}, "A pipeline has no 'step'; it has: steps. Did you mean 'steps'?"),
         ([{"type": "shuffle"}] * 101, "There are 101 steps; at most 100"),
         ([{"type": "split"}, {"type": "split"}], "Step 2 (split): a step before it has split"),
-        ([{"type": "augment"}, {"type": "split"}], "Put augment behind it, with only: train"),
+        ([{"type": "augment"}, {"type": "split"}], "Put augment behind it, where it works on train alone"),
+        (
+            [{"type": "split"}, {"type": "augment", "only": "validation"}],
+            "Step 2 (augment): only is 'validation', and noise",
+        ),
         ([{"type": "split"}, {"type": "shuffle", "only": "training"}], "it must be one of: train, validation"),
     ],
 )
@@ -318,14 +322,40 @@ def test_groups_and_equal_records_stay_together() -> None:
     assert not [row for row in parts["validation"] if row in parts["train"]] and len(parts["validation"]) == 120
 
 
+@pytest.mark.parametrize(
+    "texts",
+    [
+        lambda number: {"text": f"text {number}", "label": "yes"},
+        lambda number: {"prompt": f"q {number}", "completion": "a"},
+        lambda number: {"messages": [{"role": "user", "content": f"{number}"}, {"role": "assistant", "content": "a"}]},
+    ],
+)
+def test_records_that_differ_in_an_id_alone_stay_together_and_it_is_told(texts: Any) -> None:
+    rows = [{"id": 100 * copy + number, **texts(number), "date": copy} for copy in range(3) for number in range(20)]
+    found = [Record(number, row) for number, row in enumerate(rows, start=1)]
+    pipeline = Pipeline([{"type": "split", "validation": 0.3}])
+    parts: dict[str, set[int]] = {"train": set(), "validation": set()}
+    for row in pipeline.run(found, "rows"):
+        parts[str(row.part)].add(row.record.fields["id"] % 100)
+    assert not parts["train"] & parts["validation"]
+    assert pipeline.tallies[0].counts == {"kept_together": 60}
+    assert pipeline.tallies[0].parts == {"train": 42, "validation": 18}
+    alone = Pipeline([{"type": "split", "validation": 0.3}])
+    assert len(list(alone.run(found[:20], "rows"))) == 20 and alone.tallies[0].counts == {}
+    kept = Pipeline([{"type": "split", "validation": 0.3, "group": "date"}])
+    by_date = {row.record.fields["date"]: row.part for row in kept.run(found, "rows")}
+    assert set(by_date.values()) == {"train", "validation"} and kept.tallies[0].counts == {"kept_together": 60}
+
+
 def test_a_part_that_gets_nothing_is_said() -> None:
     with pytest.raises(DataError, match=r"the part validation gets none of 3 records in 1 group\."):
         parts_of([ROWS[0]] * 3, {"type": "split"})
 
 
 def test_noise_is_in_what_is_asked_and_in_the_training_part_alone() -> None:
-    noise = {"type": "augment", "copies": 2, "rate": 0.5, "only": "train"}
+    noise = {"type": "augment", "copies": 2, "rate": 0.5}
     parts = parts_of(NUMBERED, {"type": "split", "validation": 0.5}, noise)
+    assert parts == parts_of(NUMBERED, {"type": "split", "validation": 0.5}, {**noise, "only": "train"})
     assert len(parts["validation"]) == 100 and all(row in NUMBERED for row in parts["validation"])
     made = [row for row in parts["train"] if row not in NUMBERED]
     assert len(parts["train"]) == 100 + len(made) and 100 < len(made) <= 200

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import statistics
+from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from afinador.data.dataset_reports import every_of, merged, reading_of, with_tokens
-from afinador.data.lengths import BINS, Lengths, histogram_of
+from afinador.data.lengths import BINS, Lengths, histogram_of, median_of
 from afinador.data.shapes import Example
 from afinador.data.tokens import chat, encoding
 from afinador.data.tokens.checks import Limits, check_tokens
@@ -75,9 +76,14 @@ def test_lengths_are_those_of_a_sorted_list():
     told = counted.to_json()
     in_order = sorted(lengths)
     assert (told["min"], told["max"], told["mean"]) == (1, 700, round(statistics.fmean(lengths), 2))
-    assert [told[f"p{percent}"] for percent in (50, 90, 95, 99)] == [
-        in_order[-(-percent * len(lengths) // 100) - 1] for percent in (50, 90, 95, 99)
+    assert [told[f"p{percent}"] for percent in (90, 95, 99)] == [
+        in_order[-(-percent * len(lengths) // 100) - 1] for percent in (90, 95, 99)
     ]
+    for some in (lengths, lengths[:-1], lengths[:2], [4, 9], [4, 6], [5]):
+        told_median = median_of(Counter(some))
+        assert told_median == statistics.median(some)
+        assert isinstance(told_median, int) == (told_median % 1 == 0)
+    assert told["p50"] == statistics.median(lengths)
     bins = told["histogram"]
     assert len(bins) <= BINS and bins[0]["from"] == 1 and bins[-1]["to"] == 700
     assert all(after["from"] == before["to"] + 1 for before, after in pairwise(bins))
@@ -111,8 +117,30 @@ def test_cut_records_are_told_by_side(characters):
     assert checked["tokens"]["kept_tokens"] == whole[0] + 50 + 50
     assert (truncated["records"], truncated["prompts"], truncated["ends"]) == (2, 2, 1)
     assert truncated["prompt_tokens"] + truncated["end_tokens"] == sum(whole) - whole[0] - 100
-    assert codes(checked) == {"truncated_prompt": 1, "truncated_answer": 1}
-    assert [fault["line"] for fault in checked["warnings"]] == [2, 3]
+    assert codes(checked) == {"truncated_prompt": 1, "truncated_answer": 1, "lost_prompt": 1}
+    assert [(fault["line"], fault["field"]) for fault in checked["warnings"]] == [
+        (2, "prompt"),
+        (3, "completion"),
+        (3, "prompt"),
+    ]
+
+
+@pytest.mark.parametrize("with_template", [False, True])
+def test_a_prompt_that_is_cut_away_whole_is_told(characters, with_template):
+    """Where nothing but what the template writes between question and answer is left, too."""
+    characters.chat_template = CHATML if with_template else None
+    example = Example(4, prompt="p" * 30, completion="answer")
+    whole = check_tokens([example], characters, LONG)["tokens"]["tokens"]
+    behind = len("<|im_end|>\n<|im_start|>assistant\n") - 20 if with_template else len("\nAssistant:")
+    answer = len("answer") + (1 if with_template else 2)
+    told = {
+        length: codes(check_tokens([example], characters, Limits("causal_lm", length)))
+        for length in range(answer, whole + 1)
+    }
+    assert all(found == {"lost_prompt": 1} for length, found in told.items() if length <= answer + behind)
+    assert all(found == {"truncated_prompt": 1} for length, found in told.items() if answer + behind < length < whole)
+    [warning] = check_tokens([example], characters, Limits("causal_lm", answer), "text_label")["warnings"]
+    assert "what it answers is cut away whole" in warning["message"] and warning["field"] == "text"
 
 
 def test_a_text_that_is_classified_loses_its_end_and_it_is_told(characters):
@@ -138,7 +166,7 @@ def test_answers_that_are_cut_away_are_counted_and_told(chatml):
     truncated = checked["tokens"]["truncated"]
     assert (truncated["answers"], truncated["answer_tokens"], truncated["ends"]) == (1, each, 0)
     checked = check_tokens([Example(1, messages=turns)], chatml, Limits("causal_lm", each - 1))
-    assert codes(checked) == {"truncated_answer": 1, "lost_answers": 1}
+    assert codes(checked) == {"truncated_answer": 1, "lost_prompt": 1, "lost_answers": 1}
     assert checked["tokens"]["truncated"]["answers"] == 2
 
 
@@ -209,6 +237,18 @@ def test_a_preview_shows_exactly_what_is_trained(any_tokenizer, max_length):
         [label != NOT_TRAINED for label in piece.labels] for piece in trained
     ]
     assert shown[0]["counts"]["cut"] == trained[0].cut_tokens
+
+
+@pytest.mark.parametrize("max_length", [5, 12, 500])
+def test_a_preview_counts_the_tokens_that_the_report_does_and_those_that_it_shows_again(any_tokenizer, max_length):
+    """Also of a text in pieces, each of which shows the end of the one before it once more."""
+    for example in (Example(1, text="some words " * 9), Example(1, prompt="some words " * 9, completion="an answer")):
+        limits = Limits("causal_lm", max_length)
+        told = check_tokens([example], any_tokenizer, limits)["tokens"]
+        [shown] = preview([example], any_tokenizer, limits, records=1)["records"]
+        assert sum(shown["counts"].values()) - shown["repeated"] == told["tokens"]
+        assert shown["counts"]["trained"] == told["trained_tokens"]
+        assert (shown["repeated"] > 0) == (len(shown["pieces"]) > 1)
 
 
 def test_large_files_are_looked_at_evenly_and_it_is_said(process, root, tmp_path, monkeypatch):

@@ -1,9 +1,12 @@
 import json
 import subprocess
 import sys
+import zipfile
 
+import datasets
 import pytest
 
+from afinador.data.comparison import compare_files
 from afinador.data.shapes import Example
 from afinador.data.validation import load_examples, require_valid, validate_dataset
 from afinador.errors import DataError
@@ -254,3 +257,52 @@ def test_more_than_a_gigabyte_is_worth_a_note(verdict, monkeypatch):
     monkeypatch.setattr("afinador.data.checks.conclusions.LARGE_BYTES", len(content) - 1)
     (note,) = verdict("a.jsonl", content).notes
     assert note.code == "large_file" and "takes minutes before training begins" in note.message
+
+
+def zipped(path, files):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return path
+
+
+def test_what_a_folder_or_an_archive_holds_besides_what_is_read_is_a_note(tmp_path):
+    files = {"train.jsonl": lines(12), "test-0.jsonl": lines(3), "README.md": "# Notes", "licence.txt": "MIT"}
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    for path in (zipped(tmp_path / "a.zip", files), folder):
+        report = validate_dataset(path, path.name)
+        told = {note.code: note.message for note in report.notes}
+        assert report.is_valid and report.records == 12
+        assert told["other_splits"].startswith(
+            "Not read, for they belong to other splits or configs: 'test-0.jsonl'. To"
+        )
+        assert "--split" in told["other_splits"]
+        assert "programs: 'README.md', 'licence.txt'. Give a file" in told["files_not_read"]
+    report = validate_dataset(folder, "folder", DatasetReading(split="test"))
+    assert "configs: 'train.jsonl'." in next(each.message for each in report.notes if each.code == "other_splits")
+    whole = validate_dataset(zipped(tmp_path / "b.zip", {"a.jsonl": lines(12)}), "b.zip")
+    assert not {"other_splits", "files_not_read"} & {note.code for note in whole.notes}
+
+
+def test_what_datasets_has_saved_beside_the_split_that_is_read_is_a_note(tmp_path):
+    rows = datasets.Dataset.from_dict({"text": [f"a {n}" for n in range(12)], "label": ["x", "y"] * 6})
+    datasets.DatasetDict(train=rows, test=rows).save_to_disk(tmp_path / "saved")
+    (note,) = [each for each in validate_dataset(tmp_path / "saved", "saved").notes if each.code == "other_splits"]
+    assert "configs: 'test/data-00000-of-00001.arrow'. To read" in note.message
+
+
+def test_repeats_in_a_folder_or_an_archive_are_told_by_file_and_line(tmp_path):
+    row = json.dumps({"text": "the same", "label": "label 1"})
+    files = {"a.jsonl": lines(12, line_3=row), "b.jsonl": "\n" + row + "\n"}
+    files["b.jsonl"] += json.dumps({"text": "the same", "label": "label 2"})
+    path = zipped(tmp_path / "a.zip", files)
+    told = {each.code: each.message for each in validate_dataset(path, path.name).warnings}
+    assert told["duplicate"].startswith("Record 13 (b.jsonl, line 2) repeats record 3 (a.jsonl, line 3).")
+    assert "(records 3 (a.jsonl, line 3) and 14 (b.jsonl, line 3))" in told["different_answers"]
+    held_out = tmp_path / "valid.jsonl"
+    held_out.write_text(row + "\n")
+    compare_files(validate_dataset(path, "a.zip"), found := validate_dataset(held_out, "valid.jsonl"), "a.zip")
+    assert "Line 1 is also record 3 (a.jsonl, line 3) of a.zip:" in found.summary()

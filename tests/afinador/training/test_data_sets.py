@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Callable
 from importlib import invalidate_caches
@@ -21,6 +22,7 @@ from afinador.training.caching import offer_cache
 from afinador.training.job_file import spec_from_fields
 from afinador.training.run_dir import TIMES, RunDir
 from afinador.training.setup import load_subject
+from afinador.training.template_doubts import doubt_template
 
 
 def test_a_run_on_cached_tokens_tokenises_nothing_and_is_the_same_to_the_bit(
@@ -124,3 +126,21 @@ def test_a_job_file_says_how_its_data_are_read(root: Path, tmp_path: Path, monke
         InvalidRequestError, match="validation_reading says how validation_dataset is read, and there is none"
     ):
         spec_from_fields({**fields, "validation_dataset": None}, tmp_path, "wrong")
+
+
+def test_what_the_chat_template_leaves_out_is_a_warning_of_the_run(
+    make_spec: Callable[..., FineTuningSpec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("afinador.training.template_doubts.EXAMPLES_LOOKED_AT", 20)
+    spec, run = make_spec("lora"), RunDir(tmp_path / "run")
+    tokenizer = copy.deepcopy(load_subject(spec).tokenizer)
+    for content, wanted in (("m.content | upper", ["user", "assistant"]), ("m.content", [])):
+        tokenizer.chat_template = "{% for m in messages %}{{ " + content + " }}{{ eos_token }}{% endfor %}"
+        _, before = run.events_after(0)
+        doubt_template(data_sets.load_data(spec.training_file, tokenizer, 200), tokenizer, run)
+        warnings = [event for event in run.events_after(before)[0] if event["level"] == "warn"]
+        assert [event["data"]["code"] for event in warnings] == [f"template_leaves_out_{role}" for role in wanted]
+        assert all(
+            event["message"].startswith("20 of the first 20 records of animals.jsonl, at first that at line 1: the ")
+            for event in warnings
+        )

@@ -20,11 +20,12 @@ from transformers import AutoTokenizer, BertConfig, BertForMaskedLM, set_seed
 from afinador.config.spec import DataFile, FineTuningSpec
 from afinador.data.checks.near_duplicates import LIKENESS
 from afinador.data.checks.word_runs import FEWEST_WORDS
+from afinador.data.comparison import compare_files
 from afinador.data.dataset_reports import reading_of
 from afinador.data.preparation import prepare_file
 from afinador.data.shapes import SHAPES
 from afinador.data.tokens.process import TokenProcess
-from afinador.data.validation import Report, compare_files, validate_dataset
+from afinador.data.validation import Report, validate_dataset
 from afinador.models.tokenizer_folders import tokenizer_folder
 from afinador.storage import sha256_of
 from afinador.training import FineTuner
@@ -125,7 +126,7 @@ def judged(file: RealFile, source: Path) -> Report:
     told, lengths = report.to_json(), [sum(map(len, row.texts)) for row in usable]
     assert told["lengths"]["mean"] == pytest.approx(statistics.fmean(lengths), abs=0.051)
     assert [told["lengths"][name] for name in ("minimum", "median", "maximum")] == [
-        min(lengths), statistics.median_low(lengths), max(lengths),
+        min(lengths), statistics.median(lengths), max(lengths),
     ]  # fmt: skip
     if report.shape == "text_label":
         assert report.labels is not None and report.labels.counts == Counter(row.texts[-1] for row in usable)

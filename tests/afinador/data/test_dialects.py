@@ -1,0 +1,122 @@
+"""How a CSV is written, found by its first lines; what is told where it cannot be found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from afinador.data.files.delimited import dialect_of, read_csv
+from afinador.data.files.dialects import Dialect
+from afinador.data.records import Problem
+from afinador.data.validation import validate_dataset
+from afinador.schemas.datasets import DatasetReading
+
+
+@pytest.fixture
+def written(tmp_path: Path):
+    def write(text: str) -> Path:
+        path = tmp_path / "a.csv"
+        path.write_text(text, encoding="utf-8", newline="")
+        return path
+
+    return write
+
+
+def values(path: Path, reading: DatasetReading | None = None) -> list[list[str]]:
+    return [
+        [found.message] if isinstance(found, Problem) else [*found.fields.values()] for found in read_csv(path, reading)
+    ]
+
+
+@pytest.mark.parametrize(
+    "text, wanted",
+    [
+        ('"text", "label"\n"a, b", "c"\n"d", "e"\n', [["a, b", "c"], ["d", "e"]]),
+        ('text, label\n"a", "b, c"\n" d ", e\n', [["a", "b, c"], [" d ", "e"]]),
+        ('text;label\n  "a";  "b;c"\n', [["a", "b;c"]]),
+        ("text,label\n'a, b','it''s'\n'c','d'\n", [["a, b", "it's"], ["c", "d"]]),
+        ("text,label\n'a, b', 'c'\n", [["a, b", "c"]]),
+        ("text,label\n'a',1\nb,2\n", [["a", "1"], ["b", "2"]]),
+    ],
+)
+def test_blanks_before_quotes_and_single_quotes_below_a_bare_header_are_no_part_of_values(written, text, wanted):
+    path = written(text)
+    assert values(path) == wanted
+    report = validate_dataset(path, path.name)
+    assert report.is_valid and report.records == len(wanted) and "quotes_in_value" not in report.counts
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "text,label\n a , b\n",  # blanks alone are values
+        "text,label\n'tis the season,pos\nno,neg\n",
+        "text,label\n'so' he said,pos\n'no',neg\n",
+        "text,label\n'quoted',pos\n" + "plain,neg\n" * 5,  # one among many, perhaps on purpose
+        'text,label\n"a, ""b"" c",d\n',
+        "text,label\n'a',\"b\"\n",
+    ],
+)
+def test_what_may_be_meant_stays_as_it_is(written, text):
+    assert dialect_of(written(text)) == Dialect(",", '"')
+
+
+@pytest.mark.parametrize("rows", [0, 40])
+def test_quotes_that_stay_in_values_are_told_by_line(written, rows):
+    """Far below the first lines, or where they make no sense as quotes."""
+    text = 'text,label\nx, "a" b "c"\n' if not rows else "text,label\n" + "a,b\n" * rows + '"c", "d"\n'
+    report = validate_dataset(written(text), "a.csv")
+    (warning,) = [each for each in report.warnings if each.code == "quotes_in_value"]
+    assert (warning.line, warning.field) == (rows + 2, "label")
+    assert warning.message.startswith(f"Line {rows + 2}: label begins with a blank and a quote")
+
+
+def test_columns_that_are_too_few_are_refused_by_line(written):
+    path = written("hello,greeting\nbye,farewell\nwhy,question\n")
+    for names in (["text"], ["text", "label", "more"]):
+        report = validate_dataset(path, path.name, DatasetReading(columns=names))
+        assert report.counts.get("column_count") == 3
+        assert f"Line 1 has 2 values, but columns names {len(names)} column" in report.errors[0].message
+    few = validate_dataset(path, path.name, DatasetReading(columns=["text"])).errors[0].message
+    assert "Name all columns (--columns, or reading.columns), or declare another delimiter" in few
+    three = written("a|b;x,greeting,1\nbye,farewell,2\n")
+    report = validate_dataset(three, three.name, DatasetReading(columns=["prompt", "completion"]))
+    assert report.counts.get("column_count") == 2, "the one bar of the first line parts nothing"
+    prose = written("Well, well.\nA line without.\nOne, two, three.\n")
+    assert validate_dataset(prose, prose.name, DatasetReading(columns=["text"])).records == 3
+    declared = DatasetReading(columns=["text"], delimiter="\t")
+    assert validate_dataset(written("a,b\nc,d\n"), "a.csv", declared).is_valid
+
+
+def test_a_file_without_a_header_is_told_of_columns_and_delimiter(written):
+    path = written("hello,greeting\nbye,farewell\n")
+    (error,) = validate_dataset(path, path.name).errors
+    assert "If this line is a record already, name the columns in their order: option --columns" in error.message
+    assert "--delimiter" not in error.message
+    (error,) = validate_dataset(written("text~label\na~b\n"), "a.csv").errors
+    assert "parted by another character, declare it: option --delimiter" in error.message
+
+
+def test_a_row_with_too_few_values_is_not_told_to_use_quotes(written):
+    (error,) = validate_dataset(written("text,label\na,b\nc\n" + "d,e\n" * 10), "a.csv").errors
+    assert "Line 3 has 1 value, but the header has 2 columns" in error.message
+    assert "Write what is missing" in error.message and "quotes" not in error.message
+    (error,) = validate_dataset(written("text,label\na,b\nc,d,e\n" + "d,e\n" * 10), "a.csv").errors
+    assert "Put quotes around values" in error.message
+
+
+def test_a_short_file_in_latin_1_is_told_to_be_declared_or_saved_as_utf_8(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes("text,label\nñáéíóú,sí\n".encode("latin-1"))
+    (error,) = validate_dataset(tmp_path / "a.csv", "a.csv").errors
+    said = "it is text in another encoding, or binary. Save it as UTF-8, or declare its encoding (utf-16, latin-1, windows-1252); if"
+    assert said in error.message
+    declared = DatasetReading(encoding="latin-1")
+    assert validate_dataset(tmp_path / "a.csv", "a.csv", declared).records == 1
+
+
+def test_json_lines_that_end_with_carriage_returns_alone_are_told_by_name(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b'{"text": "a", "label": "b"}\r{"text": "c", "label": "d"}\r')
+    (error,) = validate_dataset(tmp_path / "a.jsonl", "a.jsonl").errors
+    assert error.code == "json_structure" and "a carriage return alone" in error.message
+    assert "Write the file again with such line ends" in error.message
