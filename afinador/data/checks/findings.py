@@ -169,10 +169,10 @@ class Findings:
     def remember_all(self, lines: Sequence[int], digests: Sequence[Digests]) -> None:
         """Add the digests of some records."""
         self.lines.extend(lines)
-        for question, answer, written in digests:
-            self.questions.append(question)
-            self.answers.append(answer)
-            self.written.append(written)
+        for column, values in zip(
+            (self.questions, self.answers, self.written), zip(*digests, strict=True), strict=False
+        ):
+            column.extend(values)
 
     def sign(self, parts: list[list[str]]) -> None:
         """Take the record that was added last for its signature, which ``sign_all`` makes with those of others.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from heapq import merge
 from itertools import chain
 
@@ -34,13 +34,20 @@ class KnownRecords:
         """How many more are taken."""
         return RECORDS_COMPARED - len(self._first) - len(self._further)
 
-    def add(self, line: int, question: int, answer: int, written: int) -> tuple[int, bool] | int | None:
-        """Take a record up, if it is new, and return what ``find`` would have before."""
-        entry = (answer << _WRITTEN_BITS | written) << _LINE_BITS | line
-        first = self._first.setdefault(question, entry)
-        if first is entry:
-            return None
-        first = abs(first)
+    def add_all(self, records: Iterable[tuple[int, int, int, int]]) -> Iterator[tuple[int, tuple[int, bool] | int]]:
+        """Take records up, those that are new; yield the place of each other one, and what ``find`` would have said before.
+
+        Args:
+            records: Line and digests of each; no more of them than there is room for.
+        """
+        keep = self._first.setdefault
+        for place, (line, question, answer, written) in enumerate(records):
+            entry = (answer << _WRITTEN_BITS | written) << _LINE_BITS | line
+            first = keep(question, entry)
+            if first is not entry:
+                yield place, self._add_further(abs(first), line, question, answer, written)
+
+    def _add_further(self, first: int, line: int, question: int, answer: int, written: int) -> tuple[int, bool] | int:
         if first >> _REST_AT == answer:
             return _place_of(first, written)
         entry = (question << _WRITTEN_BITS | written) << _LINE_BITS | line

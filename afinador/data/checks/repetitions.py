@@ -45,25 +45,29 @@ class Repetitions:
     def take(self, findings: Findings) -> Iterator[Problem]:
         """Remember the records of the next part of the file; yield a warning for each that there was before."""
         again: set[int] = set()
-        columns = (findings.lines, findings.questions, findings.answers, findings.written)
-        known, room = self._known, self._known.room
         self.usable += len(findings.lines)
         self._origins.take(findings.origins)
-        for place, (line, question, answer, written) in enumerate(zip(*columns, strict=True)):
-            if place >= room and not known.room:
-                break
-            self.compared += 1
-            found = known.add(line, question, answer, written)
-            if found is None:
-                continue
+        for place, found in self._known_of(findings):
+            line = findings.lines[place]
             if isinstance(found, int):
-                self._contradict(found, line, is_new=known.mark(question))
+                self._contradict(found, line, is_new=self._known.mark(findings.questions[place]))
             else:
                 again.add(place)
                 yield self._again(line, *found)
         self.turned += findings.searched
         self._turns.take(findings.turns)
         yield from self._take_nearly(findings, again)
+
+    def _known_of(self, findings: Findings) -> Iterator[tuple[int, tuple[int, bool] | int]]:
+        """Remember records as long as there is room; yield those that ``KnownRecords.add_all`` does."""
+        records = list(zip(findings.lines, findings.questions, findings.answers, findings.written, strict=True))
+        start = 0
+        while start < len(records) and (room := self._known.room):
+            some = records[start : start + room]
+            self.compared += len(some)
+            for place, found in self._known.add_all(some):
+                yield start + place, found
+            start += len(some)
 
     @property
     def has_turns(self) -> bool:

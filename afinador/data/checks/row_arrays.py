@@ -40,7 +40,7 @@ def count_of(byte: bytes, raw: bytes) -> int:
 
 
 def may_be_strange_text(raw: bytes) -> bool:
-    """Tell what ``characters.may_be_strange_text`` does, in a fifth of the time."""
+    """Tell what ``characters.may_be_strange_text`` does, in a quarter of the time."""
     data = numpy.frombuffer(raw, numpy.uint8)
     if not raw or data.min() < _TAB or b"\x7f" in raw or has_strange_bytes(raw):
         return bool(raw)
@@ -99,6 +99,18 @@ class _Block:
         characters = ends - starts - doubled - counted
         return _Values(*(each.reshape(rows, columns) for each in (starts, ends, doubled, characters)))
 
+    def lines_of(self, ends: Places, first: int) -> list[int]:
+        """Return the line of each row, and of what follows the last.
+
+        Args:
+            ends: Where the last values of the rows end.
+            first: The line of the first.
+        """
+        if int(numpy.count_nonzero(self.data == _LINE_FEED)) == len(ends):  # none stands in a value
+            return list(range(first, first + len(ends) + 1))
+        line_ends = numpy.flatnonzero(self.data == _LINE_FEED)
+        return [first, *(numpy.searchsorted(line_ends, ends) + first + 1).tolist()]
+
     def may_be_blank(self, column: _Values) -> NDArray[numpy.bool_]:
         """Tell of each value of a column whether it can have no character that is seen; False is certain, True is not."""
         return _MAY_BEGIN_BLANK[self.data[column.starts]] | (column.starts == column.ends)
@@ -156,6 +168,8 @@ class _Values(NamedTuple):
     def texts(self, block: _Block) -> list[bytes]:
         """Return those of one column as they are meant."""
         raw, quote = block.raw, block.dialect.quote.encode()
+        if not self.doubled.any():
+            return [raw[start:end] for start, end in zip(self.starts.tolist(), self.ends.tolist(), strict=True)]
         return [
             raw[start:end].replace(2 * quote, quote) if doubled else raw[start:end]
             for start, end, doubled in zip(*(each.tolist() for each in self[:3]), strict=True)
@@ -172,12 +186,9 @@ class RowArrays(PlainRows):
         asked, answers = values.column(self.first), values.column(self.second)
         texts = list(zip(asked.texts(block), answers.texts(block), strict=True))
         rows = self._count_plain(block, asked, answers, texts)
-        line_ends = numpy.flatnonzero(block.data == _LINE_FEED)
-        last_lines = numpy.searchsorted(line_ends, values.ends[:rows, -1])
-        lines = [line, *(last_lines + line + 1).tolist()]
-        sizes = list(zip(asked.characters[:rows].tolist(), answers.characters[:rows].tolist(), strict=True))
-        self._add(lines[:-1], texts[:rows], sizes, found)
-        return int(line_ends[last_lines[-1]]) + 1 if rows else 0, lines[-1]
+        lines = block.lines_of(values.ends[:rows, -1], line)
+        self._add(lines[:-1], texts[:rows], asked.characters[:rows], answers.characters[:rows], found)
+        return raw.find(b"\n", values.ends[rows - 1, -1]) + 1 if rows else 0, lines[-1]
 
     def _count_plain(self, block: _Block, asked: _Values, answers: _Values, texts: list[tuple[bytes, bytes]]) -> int:
         """Return how many rows there are before the first that is not plain."""
@@ -194,20 +205,31 @@ class RowArrays(PlainRows):
         return len(texts)
 
     def _add(
-        self, lines: list[int], texts: list[tuple[bytes, bytes]], sizes: list[tuple[int, int]], found: Findings
+        self, lines: list[int], texts: list[tuple[bytes, bytes]], asked: Places, answers: Places, found: Findings
     ) -> None:
+        """Add rows to what was found.
+
+        Args:
+            lines: Of each.
+            texts: Question and answer of each.
+            asked: How many characters the questions have.
+            answers: The same of the answers.
+            found: What they are added to.
+        """
         digests = [
             digests_of_pair(
-                asked,
+                question,
                 answer,
-                asked.decode() if asked_size <= FOLDED_CHARACTERS else None,
-                answer.decode() if answer_size <= FOLDED_CHARACTERS else None,
+                question.decode() if is_short_question else None,
+                answer.decode() if is_short_answer else None,
             )
-            for (asked, answer), (asked_size, answer_size) in zip(texts, sizes, strict=True)
+            for (question, answer), is_short_question, is_short_answer in zip(
+                texts, (asked <= FOLDED_CHARACTERS).tolist(), (answers <= FOLDED_CHARACTERS).tolist(), strict=True
+            )
         ]
         found.remember_all(lines, digests)
         found.records += len(lines)
-        found.lengths.update(map(sum, sizes))
+        found.lengths.update((asked + answers).tolist())
         if self.is_labelled and lines:
             found.label_types.add("str")
             for _, label in texts:
@@ -223,14 +245,13 @@ def _followers(raw: bytes, data: Bytes) -> Bytes:
     if raw.isascii():
         return numpy.zeros(len(data), numpy.uint8)
     found = data.view(numpy.int8) < -0x40
+    highest = int(data.max())
     expected = numpy.zeros(len(data) + 3, bool)
     for ahead, lowest in enumerate((0xC0, 0xE0, 0xF0), start=1):
-        is_first = data >= lowest
-        if not is_first.any():
+        if lowest > highest:
             break
-        expected[ahead : ahead + len(data)] |= is_first
+        expected[ahead : ahead + len(data)] |= data >= lowest
     is_odd = expected[len(data) :].any() or not numpy.array_equal(found, expected[: len(data)])
-    highest = int(data.max())
     if (
         is_odd
         or highest > _HIGHEST_IN_UTF8
