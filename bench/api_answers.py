@@ -247,6 +247,7 @@ def questions(client: httpx.Client, jobs: int, versions: int, files: int) -> dic
         "/fine_tuning/job_specs?limit=100": "/fine_tuning/job_specs?limit=100",
         "/datasets/preparations?limit=100": "/datasets/preparations?limit=100",
         "/files?limit=100": "/files?limit=100",
+        "/files (OpenAI's default: 10,000 of a page)": "/files",
         "/files?after=<the middle one>&limit=100": f"/files?after={file}&limit=100",
         "/files/<name>": f"/files/data-{files // 2:05d}.jsonl",
         "/files/<name without extension>": f"/files/data-{files // 2:05d}",

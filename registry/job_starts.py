@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from afinador.config.spec import CheckpointReference, FineTuningSpec, StartingPoint
-from afinador.config.starting import Recipe, Start
+from afinador.config.starting import Recipe, Start, other_classes
 from afinador.data.labels import LabelledFile, classes_of
 from afinador.errors import InvalidRequestError, NotFoundError
 from afinador.models.headers import hash_of_files
@@ -157,10 +157,6 @@ def check_classes(session: Session, start: Start, data_files: list[File]) -> Non
         return
     had, now = set(classes_of(found[0])), set(classes_of(*found[1:]))
     if had != now:
-        only = [", ".join(map(repr, sorted(one)[:5])) or "none" for one in (now - had, had - now)]
         raise InvalidRequestError(
-            f"The {start.point.kind} {start.point.name} does not fit: its classes are others (only in the data: "
-            f"{only[0]}; only in the {start.point.kind}: {only[1]}). Start from the base model.",
-            param="training_file",
-            code=f"{start.point.kind}_does_not_fit",
+            other_classes(start.point, now, had), param="training_file", code=f"{start.point.kind}_does_not_fit"
         )

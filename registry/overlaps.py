@@ -29,7 +29,7 @@ def tell(session: Session, job_id: str, data_files: Sequence[File]) -> None:
     training, validation = data_files
     sample = "" if asked == sketches[1]["distinct"] else "sampled "
     message = (
-        f"{shared} of {asked} {sample}records of {validation.filename} are in {training.filename} too: what was trained on "
+        f"{shared} of {asked} {sample}different records of {validation.filename} are in {training.filename} too: what was trained on "
         "measures nothing. Remove them from one of the two files."
     )
     events.append(session, job_id, message, level="warn", dedup_key="overlap")

@@ -87,7 +87,12 @@ def retrain(session: Session, memory: Memory, organization: Organization, filena
     It may be called any number of times for a version: see ``start``, ``once``. A version that was deleted again starts
     nothing on the data of before.
     """
-    news = f"because {filename!r} has a new version ({version})"
+    newest = _newest(session, organization.id, filename)
+    is_there = newest is not None and newest.filename == filename and newest.deleted_at is None
+    # The job is trained on the newest one; of many at once the event of another may come first.
+    news = (
+        f"because {filename!r} has a new version ({max(version, newest.version) if newest and is_there else version})"
+    )
     return [
         start(session, memory, organization, spec, f"Made from the saved spec {spec.name!r}, {news}", once=True)
         for spec in dataset_updates.specs_naming(session, organization.id, filename)

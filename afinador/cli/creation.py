@@ -88,8 +88,8 @@ def _add_hyperparameters(parser: Parser) -> None:
 
 def create(arguments: argparse.Namespace) -> int:
     """Create the job; upload data sets first, watch it afterwards where that is asked for."""
-    body = _request(arguments)
-    local = local_data_sets(body)
+    body, said_here = _request(arguments)
+    local = local_data_sets({field: body.get(field) for field in said_here})
     with connect() as connection:
         job = _created(connection, body, local)
         render.remark(f"Created job {job['name']} ({job['id']}); it is {job['status']}.")
@@ -134,9 +134,13 @@ def _created(connection: Connection, body: dict[str, Any], local: dict[str, Path
         ) from error
 
 
-def _request(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return the body. Weakest first: the saved spec, the configuration file, ``--set``, the options."""
+def _request(arguments: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
+    """Return the body, and which data sets may be files on this disk: not those that a saved spec names.
+
+    Weakest first: the saved spec, the configuration file, ``--set``, the options.
+    """
     body = _from_spec(arguments.spec) if arguments.spec else {}
+    in_service = {field: body.pop(field, None) for field in _DATA_SETS}
     saved = dict(body.pop("hyperparameters", None) or {})
     if arguments.config:
         file = request_in_file(Path(arguments.config))
@@ -160,10 +164,12 @@ def _request(arguments: argparse.Namespace) -> dict[str, Any]:
         body["from_checkpoint_state"] = "whole"
     if arguments.metadata:
         body["metadata"] = {**(body.get("metadata") or {}), **dict(arguments.metadata)}
+    said_here = [field for field in _DATA_SETS if field in body]
+    body = {field: value for field, value in in_service.items() if value is not None} | body
     for field, option in (("base_model", "-basemodel"), ("dataset", "-dataset")):
         if not body.get(field) and not body.get("from_checkpoint"):
             raise UsageError(f"afinador create fine-tune-job needs {option}. See afinador create fine-tune-job --help.")
-    return body
+    return body, said_here
 
 
 def _settings(given: list[tuple[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +23,27 @@ _FREE = frozenset(
     }
 )  # fmt: skip
 """Change no bit of the weights that a training ends with."""
+CLASSES_SHOWN = 5
 _OWN = frozenset({"output_dir"})
 """Belong to the run alone."""
+
+
+def other_classes(start: StartingPoint, now: Iterable[str], had: Iterable[str]) -> str:
+    """Return the sentence on data whose classes are not those of what a run is to start from.
+
+    Args:
+        start: What it is to start from.
+        now: The classes of the data.
+        had: The classes of that.
+    """
+    only = [
+        ", ".join(map(repr, sorted(set(one) - set(other))[:CLASSES_SHOWN])) or "none"
+        for one, other in ((now, had), (had, now))
+    ]
+    return (
+        f"The {start.kind} {start.name} does not fit the data: its classes are others (only in the data: {only[0]}; "
+        f"only in the {start.kind}: {only[1]}). Start from the base model."
+    )
 
 
 class Recipe(BaseModel):

@@ -23,7 +23,9 @@ def describe_classes(
     shown = ", ".join(f"{shortened(name)} ({counts[at]})" for at, name in enumerate(classes[:CLASSES_TOLD]))
     more = f" and {len(classes) - CLASSES_TOLD} more" if len(classes) > CLASSES_TOLD else ""
     keeps_head = base_has_head(spec, classes)
-    if keeps_head:
+    if spec.start_from is not None:
+        keeps_head, head = True, f"the head is that of the {spec.start_from.kind} {spec.start_from.name}"
+    elif keeps_head:
         head = f"{spec.base_model.name} knows them already and keeps its head"
     elif spec.base_model.architecture.endswith("ForSequenceClassification"):
         head = f"{spec.base_model.name} was made for other classes and gets a new head, drawn from seed {spec.seed}"

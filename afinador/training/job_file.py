@@ -12,6 +12,7 @@ from afinador import __version__
 from afinador.config.architectures import check_parameter_count
 from afinador.config.documents import read_document
 from afinador.config.hyperparameters import Hyperparameters, naming_place
+from afinador.config.operator import read_operator_config
 from afinador.config.resolve import (
     parse_request,
     require_fitting_task,
@@ -29,6 +30,7 @@ from afinador.models.headers import inspect_model_folder
 from afinador.models.layer_names import require_layers_in_folder
 from afinador.schemas.datasets import DatasetReading, parse_reading
 from afinador.schemas.jobs import JobRequest, TuningMethod
+from afinador.settings import read_settings
 from afinador.storage import sha256_of
 from afinador.training.starting_files import start_from_folder
 from afinador.wording import first_line
@@ -71,12 +73,13 @@ def spec_from_fields(fields: dict[str, Any], folder: Path, name: str) -> FineTun
         DataError: A data set cannot be trained on; all problems are named.
         ModelError: The model cannot be trained, or is too large.
         TrainingError: The checkpoint is damaged, or holds no state of a training.
+        ConfigurationError: The operator's file (``AFINADOR_CONFIG``) cannot be read or does not fit.
     """
     request = parse_request({name: value for name, value in fields.items() if name not in _READINGS})
     start = _start(folder, request)
     if start is not None:
         request = start.completed(request)
-    tuning_method, hyperparameters, sources = resolve_request(request)
+    tuning_method, hyperparameters, sources = resolve_request(request, read_operator_config(read_settings().config))
     with naming_place(sources):
         if start is not None:
             hyperparameters, sources = start.fitted(hyperparameters, sources)

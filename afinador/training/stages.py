@@ -16,7 +16,7 @@ from afinador.config.spec import FineTuningSpec
 from afinador.data.tokens.classified import TEXT_AS_IT_IS
 from afinador.data.tokens.tokenisation import CutCounts, TokenisedExample
 from afinador.figures import counted
-from afinador.models.families import pretrained_model_of
+from afinador.models.families import context_length_of, pretrained_model_of
 from afinador.models.publishing import cast_weights
 from afinador.models.weights import described_weights
 from afinador.training import accelerate_loop
@@ -40,7 +40,7 @@ from afinador.training.stopping import StopSign
 from afinador.training.template_doubts import doubt_template
 from afinador.training.training_state import TrainingState, read_weights, restore_weights
 
-_REMEDY = "Raise max_length if the model's context allows."
+_RAISE, _SHORTEN = "Raise max_length.", "Shorten them: the model reads no more at once."
 
 
 def run_stages(spec: FineTuningSpec, run_dir: RunDir, progress: Progress, stop: StopSign) -> None:
@@ -62,7 +62,9 @@ def run_stages(spec: FineTuningSpec, run_dir: RunDir, progress: Progress, stop: 
     if state is not None:  # free memory is never quite the same
         passes = MicroBatches(**state.document["micro_batches"])
     _describe_model(spec, subject, passes, run_dir, seconds=time.monotonic() - started_at)
-    _describe_data(data, held_out, max_length, run_dir)
+    context = context_length_of(subject.model)
+    remedy = _SHORTEN if context is not None and max_length >= context else _RAISE
+    _describe_data(data, held_out, max_length, remedy, run_dir)
     doubt_template(data, subject.tokenizer, run_dir)
     if subject.classes:
         describe_classes(spec, subject, data, held_out, run_dir)
@@ -100,7 +102,7 @@ def _describe_model(
     )
 
 
-def _describe_data(data: Data, held_out: Data | None, max_length: int, run_dir: RunDir) -> None:
+def _describe_data(data: Data, held_out: Data | None, max_length: int, remedy: str, run_dir: RunDir) -> None:
     tokens = sum(data.lengths)
     held = f"; held out: {_examples(held_out, max_length)}" if held_out else ""
     run_dir.log_event(
@@ -114,7 +116,9 @@ def _describe_data(data: Data, held_out: Data | None, max_length: int, run_dir: 
     )
     for what, each in (("examples", data), ("held-out examples", held_out)):
         if each is not None and each.cuts.records:
-            run_dir.log_event("message", "warn", _cut(each, what, max_length), **_figures_of(each.cuts, max_length))
+            run_dir.log_event(
+                "message", "warn", f"{_cut(each, what, max_length)}. {remedy}", **_figures_of(each.cuts, max_length)
+            )
 
 
 def _cut(data: Data, what: str, max_length: int) -> str:
@@ -122,13 +126,13 @@ def _cut(data: Data, what: str, max_length: int) -> str:
     cuts = data.cuts
     said = f"{cuts.records} of {data.summary.examples} {what} are longer than {max_length} tokens"
     if data.template == TEXT_AS_IT_IS:
-        return f"{said} and lose their end ({counted(cuts.end_tokens, 'token')}). {_REMEDY}"
+        return f"{said} and lose their end ({counted(cuts.end_tokens, 'token')})"
     parts = []
     if cuts.prompts:
         parts.append(f"{cuts.prompts} lose the start of their prompt ({counted(cuts.prompt_tokens, 'token')})")
     if cuts.ends:
         parts.append(f"{cuts.ends} the end of their answer too ({counted(cuts.end_tokens, 'token')})")
-    return f"{said}: {', '.join(parts)}. {_REMEDY}"
+    return f"{said}: {', '.join(parts)}"
 
 
 def _figures_of(cuts: CutCounts, max_length: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from afinador.config.spec import FineTuningSpec, StartingPoint
+from afinador.config.starting import other_classes
 from afinador.errors import TrainingError
 from afinador.models.classification import BASE_FOLDER
 from afinador.training.checkpoints import checkpoint_name, is_complete, newest_intact
@@ -64,12 +65,7 @@ def _require_classes(start: StartingPoint, classes: tuple[str, ...]) -> None:
     names = json.loads((place / "config.json").read_text(encoding="utf-8"))["id2label"]
     had = [names[number] for number in sorted(names, key=int)]
     if had != list(classes):
-        only = [sorted(set(one) - set(other)) for one, other in ((classes, had), (had, classes))]
-        raise TrainingError(
-            f"The {start.kind} {start.name} does not fit the data: its classes are others (only in the data: {only[0]}, "
-            f"only in the {start.kind}: {only[1]}). Start from the base model.",
-            code=f"{start.kind}_does_not_fit",
-        )
+        raise TrainingError(other_classes(start, classes, had), code=f"{start.kind}_does_not_fit")
 
 
 def _tell(start: StartingPoint, run_dir: RunDir) -> None:

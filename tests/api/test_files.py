@@ -3,11 +3,13 @@ from __future__ import annotations
 import hashlib
 import json
 import socket
+from inspect import signature
 
 import httpx
 import pytest
 
 from api import upload_forms
+from api.routes.files import list_files
 
 FORM = {"purpose": "fine-tune"}
 
@@ -227,3 +229,7 @@ def test_uploads_at_once_keep_each_its_own_bytes(member):
     with concurrent.futures.ThreadPoolExecutor(6) as pool:
         for number, file_id in pool.map(one, range(6)):
             assert member.http.get(f"/v1/files/{file_id}/content").json()["prompt"] == str(number)
+
+
+def test_a_page_of_files_is_as_long_as_openai_s() -> None:
+    assert signature(list_files).parameters["limit"].default == 10_000

@@ -101,7 +101,7 @@ def test_job_waits_for_the_check_of_its_files_and_is_queued_with_the_found_forma
     assert settled.spec["validation_file"]["format"] == "jsonl"
     *told, overlap = messages(ready, job)[1:]
     assert told == ["Validating files: held-out", "Files validated, moving job to queued state"]
-    assert overlap.startswith("12 of 12 records of held-out are in train.jsonl too")
+    assert overlap.startswith("12 of 12 different records of held-out are in train.jsonl too")
 
 
 def test_overlap_of_checked_files_is_told_at_once(ready: Workshop, acme: Organization) -> None:

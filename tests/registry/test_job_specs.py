@@ -241,6 +241,15 @@ def test_a_new_version_starts_the_specs_that_give_the_file_by_name(ready: Worksh
         assert said in messages(ready, each.job)
 
 
+def test_the_version_that_is_told_is_the_one_that_is_trained_on(ready: Workshop, acme: Organization) -> None:
+    save(ready, acme)
+    for row in OTHER_ROWS[:3]:
+        ready.upload(acme, rows=[*OTHER_ROWS, row])
+    (started,) = retrain(ready, acme, version=2)
+    assert files_of(ready, acme)[0].version == 4
+    assert any("has a new version (4)" in message for message in messages(ready, started.job))
+
+
 def test_telling_of_a_version_a_hundred_times_makes_one_job(ready: Workshop, acme: Organization, claim: Any) -> None:
     save(ready, acme)
     ready.upload(acme, rows=OTHER_ROWS)

@@ -237,6 +237,11 @@ def test_a_saved_spec_is_made_of_a_file_and_starts_jobs(online: Run, dataset: Pa
     assert (job["output_model"], job["hyperparameters"]["epochs"]) == ("bot", 3)
     assert job["spec"]["hyperparameters"]["warmup_steps"] == 7
     assert online("create", "job", "--spec", "nigthly").code == 3
+    (elsewhere / dataset.name).write_text("what lies here is not what the spec names")
+    again = online("create", "job", "--spec", "nightly", "--json")
+    assert again.code == 0 and "ploaded" not in again.err, again.err
+    assert json.loads(again.out)["training_file"] == job["training_file"]
+    (elsewhere / dataset.name).unlink()
     request.write_text(
         f"base_model: tiny\ndataset: {dataset}\nhyperparameters: {{n_epochs: 2, learning_rate_multiplier: 2}}\n"
     )

@@ -65,7 +65,9 @@ def test_long_text_loses_its_end_but_not_its_special_tokens_and_is_counted(
     records = [*reviews(20, 1), {"text": "the food is good " * 60, "label": "good"}]
     tuner = FineTuner(classifying(base, records=records, micro_batch_size=4), tmp_path / "run")
     tuner.run()
-    assert f"1 of 21 examples are longer than {limit} tokens and lose their end" in messages(tuner.run_dir)
+    told = messages(tuner.run_dir)
+    assert f"1 of 21 examples are longer than {limit} tokens and lose their end" in told
+    assert "Shorten them: the model reads no more at once." in told and "Raise" not in told
 
 
 def test_numbers_and_truth_values_are_classes_in_a_stable_order(classifying: MakeSpec, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from transformers import Gemma2Config, Gemma2ForCausalLM, PreTrainedTokenizerFas
 from afinador.config.spec import FineTuningSpec
 from afinador.data.extraction import extraction_of
 from afinador.data.tokens.tokenizer_files import load_tokenizer
-from afinador.errors import DataError, InvalidRequestError
+from afinador.errors import ConfigurationError, DataError, InvalidRequestError
 from afinador.models.families import pretrained_model_of
 from afinador.models.loading import load_causal_lm
 from afinador.training import FineTuner, base_against_tuned, data_sets, setup
@@ -58,7 +58,8 @@ def test_without_eval_steps_each_checkpoint_is_measured(make_spec: MakeSpec, tmp
 def test_max_length_cuts_prompts(make_spec: MakeSpec, tmp_path: Path) -> None:
     spec = make_spec(max_length=40, validate=False, batch_size=32)
     events = run(spec, tmp_path / "run").run_dir.events_after(0)[0]
-    assert [event["data"]["max_length"] for event in events if "are longer than 40 tokens" in event["message"]] == [40]
+    (told,) = (event for event in events if "are longer than 40 tokens" in event["message"])
+    assert told["data"]["max_length"] == 40 and told["message"].endswith("Raise max_length.")
 
 
 def test_answers_are_no_longer_than_asked_for(make_spec: MakeSpec, tmp_path: Path) -> None:
@@ -181,6 +182,21 @@ def test_output_dir_is_the_run_directory(job_file: Callable[..., Path], tmp_path
     assert tuner.run_dir.path == tmp_path / "kept" / "here"
     assert (tuner.spec.seed, tuner.spec.sources["seed"], tuner.spec.sources["output_dir"]) == (5, "file", "file")
     assert FineTuner.from_file(tmp_path / "job.yaml", tmp_path / "other").run_dir.path == tmp_path / "other"
+
+
+def test_the_operator_s_file_counts_without_a_service_too(
+    job_file: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator = tmp_path / "operator.yaml"
+    monkeypatch.setenv("AFINADOR_CONFIG", str(operator))
+    operator.write_text("defaults: {lora_rank: 4}\nlimits: {lora_rank: {maximum: 6}}\n")
+    spec = spec_from_file(job_file(config={}))
+    assert (spec.hyperparameters.lora_rank, spec.sources["lora_rank"]) == (4, "operator")
+    with pytest.raises(InvalidRequestError, match="lora_rank is 8"):
+        spec_from_file(job_file(config={"lora_rank": 8}))
+    operator.write_text("[1")
+    with pytest.raises(ConfigurationError, match="AFINADOR_CONFIG"):
+        spec_from_file(job_file(config={}))
 
 
 def test_job_file_without_a_hub_has_no_champion(job_file: Callable[..., Path], validation_file: Path) -> None:

@@ -169,6 +169,12 @@ def test_classifier_begins_with_head_and_classes_of_an_adapter(classifying: Make
     on.training_file = spec.validation_file or on.training_file
     second = train(on, tmp_path / "second", [])
     assert journal(second)[0]["train_loss"] == pytest.approx((first.result() or {})["valid_loss"], abs=1e-4)
+    heads = [
+        next(event["message"] for event in run.events_after(0)[0] if "classes:" in event["message"])
+        for run in (first, second)
+    ]
+    assert "the head is new" in heads[0]
+    assert on.start_from is not None and f"the head is that of the adapter {on.start_from.name}." in heads[1]
     whole = json.loads((second.final / "adapter_config.json").read_text())["modules_to_save"]
     assert sorted(whole) == ["classifier", "pooler"], "each once, and none that BERT does not have"
     assert f"| modules_to_save | {whole} |" in (second.final / "README.md").read_text()
@@ -188,7 +194,7 @@ def test_weights_of_other_shapes_or_classes_are_refused_when_they_are_put_back(
     FineTuner(on, tmp_path / "same").run()
     assert set(WORDS) == {"good", "bad", "slow"}
     on.training_file = data_file(tmp_path / "renamed.jsonl", renamed)
-    with pytest.raises(TrainingError, match=r"only in the data: \['slack'\], only in the checkpoint: \['slow'\]"):
+    with pytest.raises(TrainingError, match="only in the data: 'slack'; only in the checkpoint: 'slow'"):
         FineTuner(on, tmp_path / "other").run()
 
 
