@@ -60,13 +60,13 @@ def _remedy_of_ignored(shape: Shape | None, names: list[str]) -> str:
     return said
 
 
-def notes_about_all(found: Findings, file_bytes: int, repetitions: Repetitions | None) -> Iterator[Problem]:
+def notes_about_all(found: Findings, file_bytes: int, repetitions: Repetitions) -> Iterator[Problem]:
     """Yield the notes about a file.
 
     Args:
         found: All that was found in it.
         file_bytes: Its size.
-        repetitions: Those of its records; None where they are not compared with each other.
+        repetitions: Those of its records.
     """
     if FEW_RECORDS <= found.usable < SMALL_RECORDS and found.characters < FEW_CHARACTERS:
         said = (
@@ -79,16 +79,16 @@ def notes_about_all(found: Findings, file_bytes: int, repetitions: Repetitions |
         )
         yield Problem("large_file", said)
     usable, searched = found.usable, found.searched
-    nearly = searched if repetitions is None else repetitions.compared_nearly
+    nearly, comparable = repetitions.compared_nearly, repetitions.usable
     if searched < usable:
-        what = "Near duplicates and personal data were" if repetitions and nearly == searched else "Personal data were"
+        what = "Near duplicates and personal data were" if nearly == found.signed else "Personal data were"
         said = f"{what} looked for in {searched} of {usable} usable records, always the same ones. All other checks saw every record."
         yield Problem("searched_in_part", said)
-    if nearly < searched:
-        said = f"Near duplicates were looked for in {nearly} of {usable} usable records, the first that are looked at closely: more are not compared with each other."
+    if nearly < found.signed:
+        said = f"Near duplicates were looked for in {nearly} of {comparable} usable records, the first that are looked at closely: more are not compared with each other."
         yield Problem("compared_in_part", said)
-    if repetitions and repetitions.compared < usable:
-        said = f"Equal records were looked for among the first {repetitions.compared} of {usable} usable records: more are not compared with each other."
+    if repetitions.compared < comparable:
+        said = f"Equal records were looked for among the first {repetitions.compared} of {comparable} usable records: more are not compared with each other."
         yield Problem("compared_in_part", said)
 
 

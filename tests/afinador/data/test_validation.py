@@ -177,8 +177,18 @@ def test_few_records_and_duplicates_are_warnings(verdict):
     assert "Record 12 repeats record 1." in verdict("a.json", json.dumps(listed)).warnings[0].message
 
 
-def test_repeated_paragraphs_of_a_text_are_no_warning(verdict):
-    assert verdict("a.txt", "Chapter\n\n" * 12).counts == {}
+def test_repeated_paragraphs_of_a_text_are_told_unless_they_are_short(verdict):
+    assert verdict("a.txt", "Chapter\n\n* * *\n\n" * 12).counts == {}
+    stories = [f"On day {at} " + " ".join(f"word{at}_{each}" for each in range(20)) for at in range(20)]
+    copied = verdict("a.txt", "\n\n* * *\n\n".join([*stories, *stories, f"{stories[4]} again"]))
+    assert copied.counts == {"duplicate": 20, "near_duplicate": 1}
+    assert "Line 81 repeats line 1." in copied.warnings[0].message
+    compared = copied.to_json()["compared"]
+    assert compared == {"records": 41, "near": 41, "searched": 81}
+    assert [note.code for note in copied.notes] == ["small_data_set"]  # and none that says "compared in part"
+    held_out = verdict("b.jsonl", "".join(json.dumps({"text": each}) + "\n" for each in stories))
+    compare_files(copied, held_out, "a.txt")
+    assert held_out.counts == {"overlap": 20}
 
 
 @pytest.mark.parametrize(
