@@ -47,7 +47,10 @@ def test_what_cannot_be_read_twice_or_is_no_folder_is_said(afinador: Run, datase
     ran = afinador("validate", "dataset", tmp_path / "pipe")
     assert ran.code == 2 and "is no regular file, and a data set is read more than once" in ran.err
     ran = afinador("validate", "dataset", dataset, "--base-model", tmp_path / "nowhere")
-    assert ran.code == 2 and "nowhere', and there is no such folder" in ran.err
+    assert ran.code == 3 and "nowhere', and there is no such folder" in ran.err
+    for words in ((tmp_path / "gone.csv",), (dataset, "--validation", tmp_path / "gone.csv")):
+        ran = afinador("validate", "dataset", *words)
+        assert ran.code == 3 and "gone.csv'. Check the path." in ran.err
     ran = afinador("preview", "dataset", dataset, "--base-model", "tiny", "--max-length", 5)
     assert ran.code == 2 and "'5' is not a whole number from 8 to 131072" in ran.err
     ran = afinador("validate", "dataset", dataset, "--split", "test")

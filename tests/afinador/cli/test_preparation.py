@@ -136,6 +136,14 @@ def test_what_is_no_local_file_is_asked_of_the_service(online: Run, pipeline: Pa
     assert "There is no file 'nowhere' in this organization" in ran.err
 
 
+def test_where_no_service_answers_the_missing_file_is_named(
+    afinador: Run, pipeline: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AFINADOR_URL", "http://127.0.0.1:9")
+    ran = afinador("prepare", "dataset", "gone.jsonl", "--pipeline", pipeline)
+    assert ran.code == 1 and "There is no local file 'gone.jsonl'" in ran.err and "cannot be asked: No " in ran.err
+
+
 def test_what_cannot_be_trained_on_is_said(
     online: Run,
     service: Any,
@@ -183,6 +191,8 @@ def test_what_cannot_be_trained_on_is_said(
 def test_a_base_model_of_this_machine_is_a_folder(afinador: Run, dataset: Path, pipeline: Path) -> None:
     ran = afinador("prepare", "dataset", dataset, "--pipeline", pipeline, "--base-model", "tiny")
     assert ran.code == 2 and "'tiny' is no folder with a tokenizer" in ran.err
+    ran = afinador("prepare", "dataset", dataset, "--pipeline", pipeline, "--base-model", "./gone")
+    assert ran.code == 3 and "'./gone', and there is no such folder" in ran.err
 
 
 def test_how_far_it_is_is_shown_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatch, dataset: Path) -> None:
