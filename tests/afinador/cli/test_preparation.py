@@ -117,6 +117,12 @@ def test_the_data_set_itself_is_not_written_over(afinador: Run, dataset: Path, p
     assert ran.code == 2 and "is the data set itself" in ran.err and dataset.read_bytes() == before
 
 
+def test_no_folder_is_made_for_the_output(afinador: Run, dataset: Path, pipeline: Path, tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    ran = afinador("prepare", "dataset", dataset, "--pipeline", pipeline, "--output", gone / "made.jsonl")
+    assert ran.code == 2 and f"written in {gone}, and there is no such folder" in ran.err and not gone.exists()
+
+
 def test_what_is_there_is_written_over_where_it_is_said(
     afinador: Run, online: Run, dataset: Path, pipeline: Path, tmp_path: Path
 ) -> None:
