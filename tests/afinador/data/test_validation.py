@@ -169,7 +169,18 @@ def test_few_records_and_duplicates_are_warnings(verdict):
     few = verdict("a.jsonl", lines(3))
     assert few.is_valid and few.counts == {"few_records": 1}
     assert verdict("a.txt", "A short text.").counts == {"few_records": 1}
-    assert verdict("a.txt", "One long text. " * 2000).counts == {}
+    for name, content in (("a.txt", "One long text. " * 2000), ("a.jsonl", '{"text": "' + "long " * 9000 + '"}\n')):
+        long = verdict(name, content)
+        assert long.counts == {"few_records": 1} and "--text-unit" not in long.summary()
+    articles = verdict("a.txt", f"{'An article on a line. ' * 40}\n" * 1000)
+    assert articles.counts == {"few_records": 1, "long_documents": 1}
+    assert (
+        verdict("a.txt", "\n\n".join([f"{'An article on a line. ' * 40}\n" * 999]))
+        .summary()
+        .endswith(
+            "Documents are parted by blank lines; if each line is a record, declare it: --text-unit lines, or reading.text_unit."
+        )
+    )
     repeated = verdict("a.jsonl", lines(12, line_9=json.dumps({"text": "text 1", "label": "label 1"})))
     assert repeated.is_valid and repeated.counts == {"duplicate": 1}
     assert "Line 9 repeats line 2" in repeated.warnings[0].message
