@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from afinador.cli.command import UsageError
 from afinador.cli.reading import allowed_reading_of
-from afinador.errors import DataError, InvalidRequestError, NotFoundError
+from afinador.errors import DataError, InvalidRequestError, ModelError, NotFoundError
 
 if TYPE_CHECKING:
     from afinador.data.tokens.process import TokenProcess
@@ -53,7 +53,7 @@ def validated_here(path: Path, held_out: Path | None, arguments: argparse.Namesp
     Raises:
         UsageError: There is no such task.
         InvalidRequestError: What is asked of documents, or of how the files are read, cannot be.
-        ModelError: The folder of the base model holds no tokenizer that can be used.
+        ModelError: The folder of the base model holds no tokenizer.
     """
     from afinador.cli.transfer import bytes_bar
     from afinador.data.comparison import compare_files
@@ -114,13 +114,16 @@ def _with_tokens(
     arguments: argparse.Namespace,
 ) -> dict[str, Any]:
     from afinador.cli.transfer import records_bar
-    from afinador.data.dataset_reports import with_tokens
+    from afinador.data.dataset_reports import with_tokens, with_unusable_tokenizer
 
     reading = allowed_reading_of(arguments)
     declared = reading.to_json() if reading else None
     named = {"base_model": arguments.base_model, "declared": declared, "extraction": _asked_for(arguments)}
     with records_bar(f"{file.name}, by the tokenizer", is_shown=not arguments.json) as progress:
-        return with_tokens(found, file, process, folder, limits, **named, progress=progress)
+        try:
+            return with_tokens(found, file, process, folder, limits, **named, progress=progress)
+        except ModelError as error:
+            return with_unusable_tokenizer(found, error.message)
 
 
 def previewed_here(path: Path, arguments: argparse.Namespace) -> DatasetPreview:
