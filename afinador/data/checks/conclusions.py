@@ -60,6 +60,8 @@ def _remedy_of_ignored(shape: Shape | None, names: list[str]) -> str:
     said = ""
     if shape == "text":
         said += " If one of them is the answer to be learnt, name it 'label'."
+        if "metadata" in names:
+            said += """ If it is the metadata: --mapping '{"document": "text", "metadata": "metadata"}', or reading.mapping."""
     elif len(of_turns) < len(names):
         said += " Name by a mapping what of them is to be learnt (option --mapping, or reading.mapping)."
     if any(name.startswith("messages[].") for name in of_turns):

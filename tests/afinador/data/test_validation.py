@@ -161,6 +161,26 @@ def test_the_remedy_is_told(verdict, name, content, said):
     assert said in report.errors[0].message
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.json", '{"data": {"train": [{"text": "a"}]}}', "holds one object, of which 'data' is no array"),
+        ("a.jsonl", '{"text": "a"}\n\ufeff{"text": "b"}\n', "Remove the byte order mark."),
+        ("a.jsonl", '{"text": "a", "metadata": {"x": 1}}\n', """'{"document": "text", "metadata": "metadata"}'"""),
+        ("a.jsonl", '{"conversations": [{"role": "user", "content": "a"}]}\n', """'{"messages": "conversations"}'"""),
+        ("a.csv", "table_id,ask,reply\n1-2,a,b\n", """'{"prompt": "ask", "completion": "reply"}'"""),
+    ],
+)
+def test_the_remedy_is_the_one_that_is_meant(verdict, name, content, said):
+    report = verdict(name, content)
+    assert said in report.summary()
+
+
+def test_numbers_of_records_are_not_proposed_as_something_to_learn(verdict):
+    said = verdict("a.jsonl", '{"table_id": "1-2", "ask": "a", "sql": {"a": 1}}\n').summary()
+    assert "--mapping, or reading.mapping)." in said
+
+
 def test_folder_is_an_error(tmp_path):
     assert not validate_dataset(tmp_path, "folder.csv").is_valid
 
@@ -301,7 +321,10 @@ def test_what_a_folder_or_an_archive_holds_besides_what_is_read_is_a_note(tmp_pa
             "Not read, for they belong to other splits or configs: 'test-0.jsonl'. To"
         )
         assert "--split" in told["other_splits"]
-        assert "programs: 'README.md', 'licence.txt'. Give a file" in told["files_not_read"]
+        assert (
+            "programs: 'README.md', 'licence.txt'. If 'README.md' holds records, give it another name."
+            in told["files_not_read"]
+        )
     report = validate_dataset(folder, "folder", DatasetReading(split="test"))
     assert "configs: 'train.jsonl'." in next(each.message for each in report.notes if each.code == "other_splits")
     whole = validate_dataset(zipped(tmp_path / "b.zip", {"a.jsonl": lines(12)}), "b.zip")
