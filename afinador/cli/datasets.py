@@ -14,6 +14,7 @@ from afinador.cli.datasets_here import documents_of, is_asked_here, previewed_he
 from afinador.cli.reading import add_reading_options
 from afinador.cli.reading import reading_of as declared_by
 from afinador.cli.service import connect_for_data, positive
+from afinador.errors import NotFoundError
 from afinador.schemas.dataset_formats import HUB_SCHEME, LEAST_LENGTH, MOST_LENGTH
 
 if TYPE_CHECKING:
@@ -69,13 +70,14 @@ def existing(reference: str, *, may_be_folder: bool = False) -> Path:
     """Return the local file, or folder, that was named.
 
     Raises:
-        UsageError: There is none.
+        NotFoundError: There is none.
+        UsageError: It is a folder where that may not be, or nothing that can be read twice.
     """
     path = Path(reference).expanduser()
     if path.is_dir() and not may_be_folder:
         raise UsageError(f"{reference!r} is a folder; name a file in it.")
     if not path.exists():
-        raise UsageError(f"There is no file {reference!r}.")
+        raise NotFoundError(f"There is no file {reference!r}. Check the path.")
     if not (path.is_file() or path.is_dir()):
         raise UsageError(
             f"{reference!r} is no regular file, and a data set is read more than once. Write it to a file first."

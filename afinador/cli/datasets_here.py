@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from afinador.cli.command import UsageError
 from afinador.cli.reading import allowed_reading_of
-from afinador.errors import DataError, InvalidRequestError
+from afinador.errors import DataError, InvalidRequestError, ModelError, NotFoundError
 
 if TYPE_CHECKING:
     from afinador.data.tokens.process import TokenProcess
@@ -20,18 +20,31 @@ TASKS: tuple[TrainedTask, ...] = ("causal_lm", "sequence_classification")
 
 
 def is_asked_here(base_model: str | None) -> bool:
-    """Tell whether no service is needed: what reads data is installed, and no tokenizer is asked, or one in a folder."""
+    """Tell whether no service is needed: what reads data is installed, and no tokenizer is asked, or one in a folder.
+
+    Raises:
+        NotFoundError: The base model is a path, and there is no such folder.
+    """
     if find_spec("pyarrow") is None:
         return False
     if base_model is None:
         return True
-    if "/" in base_model and not Path(base_model).expanduser().is_dir():
-        raise UsageError(
-            f"--base-model is {base_model!r}, and there is no such folder; name one, or a base model of the service."
-        )
+    require_folder_if_path(base_model)
     from afinador.data.tokens.process import can_run_here
 
     return Path(base_model).expanduser().is_dir() and can_run_here()
+
+
+def require_folder_if_path(base_model: str) -> None:
+    """Do nothing unless a base model is named by a path that leads to no folder.
+
+    Raises:
+        NotFoundError: It does.
+    """
+    if "/" in base_model and not Path(base_model).expanduser().is_dir():
+        raise NotFoundError(
+            f"--base-model is {base_model!r}, and there is no such folder; name one, or a base model of the service."
+        )
 
 
 def validated_here(path: Path, held_out: Path | None, arguments: argparse.Namespace) -> DatasetReport:
@@ -40,7 +53,7 @@ def validated_here(path: Path, held_out: Path | None, arguments: argparse.Namesp
     Raises:
         UsageError: There is no such task.
         InvalidRequestError: What is asked of documents, or of how the files are read, cannot be.
-        ModelError: The folder of the base model holds no tokenizer that can be used.
+        ModelError: The folder of the base model holds no tokenizer.
     """
     from afinador.cli.transfer import bytes_bar
     from afinador.data.comparison import compare_files
@@ -101,13 +114,16 @@ def _with_tokens(
     arguments: argparse.Namespace,
 ) -> dict[str, Any]:
     from afinador.cli.transfer import records_bar
-    from afinador.data.dataset_reports import with_tokens
+    from afinador.data.dataset_reports import with_tokens, with_unusable_tokenizer
 
     reading = allowed_reading_of(arguments)
     declared = reading.to_json() if reading else None
     named = {"base_model": arguments.base_model, "declared": declared, "extraction": _asked_for(arguments)}
     with records_bar(f"{file.name}, by the tokenizer", is_shown=not arguments.json) as progress:
-        return with_tokens(found, file, process, folder, limits, **named, progress=progress)
+        try:
+            return with_tokens(found, file, process, folder, limits, **named, progress=progress)
+        except ModelError as error:
+            return with_unusable_tokenizer(found, error.message)
 
 
 def previewed_here(path: Path, arguments: argparse.Namespace) -> DatasetPreview:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from afinador.cli import render
 from afinador.cli.command import Command, Parser, UsageError
+from afinador.cli.datasets_here import require_folder_if_path
 from afinador.cli.reading import add_reading_options, allowed_reading_of, reading_of
 from afinador.cli.service import add_list_options, ask, ask_list, connect
 from afinador.cli.transfer import rows_bar
 from afinador.client import preparation_calls
-from afinador.errors import NotFoundError
+from afinador.errors import NotFoundError, ServiceUnavailableError
 from afinador.figures import counted
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def _means_here(base_model: str | None) -> Iterator[Means | None]:
     from afinador.models.preparation_tokens import means_of_base_model
     from afinador.models.tokenizer_folders import tokenizer_folder
 
+    require_folder_if_path(base_model)
     folder = Path(base_model).expanduser()
     if not folder.is_dir() or not can_run_here():
         raise UsageError(
@@ -116,6 +118,10 @@ def _made_by_service(preparations: Preparations, steps: Any, arguments: argparse
                 f"There is no local file {arguments.path!r}, nor one of the service: {error.message}", param="file"
             ) from error
         raise
+    except ServiceUnavailableError as error:
+        raise ServiceUnavailableError(
+            f"There is no local file {arguments.path!r}, and whether the service has one cannot be asked: {error.message}"
+        ) from error
     render.remark(f"{asked.id} is queued.")
     try:
         return preparations.wait(asked)

@@ -15,6 +15,7 @@ from afinador.data.tokens.process import TokenProcess
 from afinador.figures import counted
 from afinador.schemas.dataset_reports import DatasetReport
 
+UNUSABLE_TOKENIZER = "unusable_tokenizer"
 SAMPLE_RECORDS = 20_000
 SAMPLE_BYTES = 16_000_000
 """Of a file with more than these, the tokenizer looks at every so-many-th record only, and the report says so."""
@@ -82,6 +83,18 @@ def with_tokens(
     tell = None if progress is None else lambda done: progress(done, total)
     checked = process.check(tokenizer, reading, limits, every=every, progress=tell)
     return merged(report, checked, base_model)
+
+
+def with_unusable_tokenizer(report: Mapping[str, Any], why: str) -> dict[str, Any]:
+    """Return a report with what keeps a tokenizer from looking at the records, as an error beside the others."""
+    error = Problem(UNUSABLE_TOKENIZER, why)
+    return {
+        **report,
+        "errors": [*report["errors"], error.to_json()],
+        "counts": {**report["counts"], error.code: 1},
+        "summary": report["summary"] if report["errors"] else why,
+        "tokens": None,
+    }
 
 
 def merged(report: Mapping[str, Any], checked: Mapping[str, Any], base_model: str) -> dict[str, Any]:

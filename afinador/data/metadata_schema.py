@@ -60,6 +60,7 @@ def complaint(metadata: bytes, schema: bytes) -> Complaint | None:
         schema: As JSON, of the draft that its ``$schema`` names, or of 2020-12.
     """
     from jsonschema.exceptions import best_match
+    from referencing.exceptions import Unresolvable
 
     validator_of = _kept_validator if len(schema) <= _LONGEST_KEPT_BYTES else _validator
     try:
@@ -70,7 +71,11 @@ def complaint(metadata: bytes, schema: bytes) -> Complaint | None:
         return _mismatch("its 'schema' refers to itself without end")
     except MemoryError:
         raise
-    except Exception as error:  # a reference that leads nowhere, a pattern that is none
+    except Unresolvable as error:
+        return _mismatch(
+            f"its 'schema' refers to {shortened(error.ref, 120)}, which is not in it, and nothing is fetched"
+        )
+    except Exception as error:  # a pattern that is none
         return _mismatch(f"its 'schema' cannot be used: {type(error).__name__}: {shortened(str(error), 120)}")
     return None if found is None else _mismatch(_said(found))
 

@@ -104,7 +104,7 @@ def _judged(
     report.shape, records = _with_shape(path, report.format, reading, unread)
     judge = Judge(
         report.shape,
-        report.format != "text",
+        is_running_text=report.format == "text",
         is_declared=bool(reading and reading.shape),
         is_of_large_file=report.bytes >= LARGE_FILE_BYTES,
         is_csv=report.format == "csv",
@@ -125,7 +125,7 @@ def _judged(
     if report.shape is not None and not SHAPES[report.shape].tasks:
         said = f"Records of the shape {report.shape} are checked and stored; no training method takes it yet."
         report.add_note(Problem(STORED_ONLY, said))
-    for problem in notes_about_all(whole, report.bytes, report.repetitions if judge.finds_repetitions else None):
+    for problem in notes_about_all(whole, report.bytes, report.repetitions):
         report.add_note(problem)
     for problem in notes_on_unread(unread):
         report.add_note(problem)
@@ -225,7 +225,7 @@ def load_examples(path: Path, format: Format, reading: DatasetReading | None = N
         DataError: Something in it cannot be used after all, or it holds no records.
     """
     shape, records = _with_shape(path, format, reading)
-    judge = Judge(shape, finds_repetitions=False, is_declared=bool(reading and reading.shape))
+    judge = Judge(shape, is_declared=bool(reading and reading.shape))
     example = None
     for found in records:
         example = found if isinstance(found, Problem) else judge.example_of(found)

@@ -17,33 +17,42 @@ from afinador.figures import counted
 
 FEW_RECORDS = 10
 SMALL_RECORDS = 100
-# A single text of this length is cut into many pieces and enough to learn from.
+# Running text of this length is enough to learn from, in however few documents.
 FEW_CHARACTERS = 20_000
+LONG_LINE_CHARACTERS = 200
+"""Lines that were broken to be read are shorter."""
 LARGE_BYTES = 10**9
 IMBALANCE = 10
 LINES_OF_LONG_DOCUMENTS = 1000
 NAMES_TOLD = 8
 LABELS_TOLD = 5
 ONE_LABEL = "one_label"
+REMEDY_OF_LINES = "if each line is a record, declare it: --text-unit lines, or reading.text_unit."
 
 
 def doubts_about_all(shape: Shape | None, found: Findings) -> Iterator[Problem]:
     """Yield the warnings about a file."""
-    if 0 < found.usable < FEW_RECORDS and found.characters < FEW_CHARACTERS:
+    has_long_documents = found.text_lines >= LINES_OF_LONG_DOCUMENTS * max(found.usable, 1)
+    if 0 < found.usable < FEW_RECORDS:
         said = f"Usable records: only {found.usable}; a model learns little from fewer than {FEW_RECORDS}. Add more."
+        if _has_lines_like_records(found) and not has_long_documents:
+            said += f" Documents are parted by blank lines; {REMEDY_OF_LINES}"
         yield Problem("few_records", said)
     if found.ignored:
         names = ", ".join(shortened(name) for name in list(found.ignored)[:NAMES_TOLD])
         used = ", ".join(repr(name) for name in SHAPES[shape]) if shape else "none"
         said = f"Fields that are not used: {names}. Used: {used}."
         yield Problem("ignored_fields", said + _remedy_of_ignored(shape, list(found.ignored)))
-    if found.text_lines >= LINES_OF_LONG_DOCUMENTS * max(found.usable, 1):
+    if has_long_documents:
         said = f"{counted(found.usable, 'record')} of {counted(found.text_lines, 'line')}: documents are parted by blank lines."
-        yield Problem(
-            "long_documents", f"{said} If each line is a record, declare it: --text-unit lines, or reading.text_unit."
-        )
+        yield Problem("long_documents", f"{said} {REMEDY_OF_LINES.capitalize()}")
     if shape == "text_label":
         yield from _doubts_about_labels(found.labels, found.label_types)
+
+
+def _has_lines_like_records(found: Findings) -> bool:
+    """Tell whether a TEXT file has more lines than documents, and too long ones to be parts of a paragraph."""
+    return found.text_lines >= FEW_RECORDS and found.characters >= LONG_LINE_CHARACTERS * found.text_lines
 
 
 def _remedy_of_ignored(shape: Shape | None, names: list[str]) -> str:
@@ -51,6 +60,8 @@ def _remedy_of_ignored(shape: Shape | None, names: list[str]) -> str:
     said = ""
     if shape == "text":
         said += " If one of them is the answer to be learnt, name it 'label'."
+        if "metadata" in names:
+            said += """ If it is the metadata: --mapping '{"document": "text", "metadata": "metadata"}', or reading.mapping."""
     elif len(of_turns) < len(names):
         said += " Name by a mapping what of them is to be learnt (option --mapping, or reading.mapping)."
     if any(name.startswith("messages[].") for name in of_turns):
@@ -60,15 +71,16 @@ def _remedy_of_ignored(shape: Shape | None, names: list[str]) -> str:
     return said
 
 
-def notes_about_all(found: Findings, file_bytes: int, repetitions: Repetitions | None) -> Iterator[Problem]:
+def notes_about_all(found: Findings, file_bytes: int, repetitions: Repetitions) -> Iterator[Problem]:
     """Yield the notes about a file.
 
     Args:
         found: All that was found in it.
         file_bytes: Its size.
-        repetitions: Those of its records; None where they are not compared with each other.
+        repetitions: Those of its records.
     """
-    if FEW_RECORDS <= found.usable < SMALL_RECORDS and found.characters < FEW_CHARACTERS:
+    is_long_text = found.text_lines > 0 and found.characters >= FEW_CHARACTERS
+    if FEW_RECORDS <= found.usable < SMALL_RECORDS and not is_long_text:
         said = (
             f"Usable records: {found.usable}. From fewer than {SMALL_RECORDS} a model learns a style rather than facts."
         )
@@ -79,16 +91,16 @@ def notes_about_all(found: Findings, file_bytes: int, repetitions: Repetitions |
         )
         yield Problem("large_file", said)
     usable, searched = found.usable, found.searched
-    nearly = searched if repetitions is None else repetitions.compared_nearly
+    nearly, comparable = repetitions.compared_nearly, repetitions.usable
     if searched < usable:
-        what = "Near duplicates and personal data were" if repetitions and nearly == searched else "Personal data were"
+        what = "Near duplicates and personal data were" if nearly == found.signed else "Personal data were"
         said = f"{what} looked for in {searched} of {usable} usable records, always the same ones. All other checks saw every record."
         yield Problem("searched_in_part", said)
-    if nearly < searched:
-        said = f"Near duplicates were looked for in {nearly} of {usable} usable records, the first that are looked at closely: more are not compared with each other."
+    if nearly < found.signed:
+        said = f"Near duplicates were looked for in {nearly} of {comparable} usable records, the first that are looked at closely: more are not compared with each other."
         yield Problem("compared_in_part", said)
-    if repetitions and repetitions.compared < usable:
-        said = f"Equal records were looked for among the first {repetitions.compared} of {usable} usable records: more are not compared with each other."
+    if repetitions.compared < comparable:
+        said = f"Equal records were looked for among the first {repetitions.compared} of {comparable} usable records: more are not compared with each other."
         yield Problem("compared_in_part", said)
 
 

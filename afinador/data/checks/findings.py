@@ -107,7 +107,8 @@ class Findings:
         unsigned: The place of records whose signatures are still to be made, and their parts.
         unsigned_characters: How many characters these hold.
         turns: Of the conversations among the records that were searched.
-        searched: Records that were searched for personal data and near duplicates.
+        searched: Records that were searched for personal data.
+        signed: Those of them that were looked through for near duplicates.
         unit: What ``lines`` count, as in ``Record``.
         origins: Of records of a folder or an archive: line, and file and place there, as in ``Record``.
     """
@@ -131,6 +132,7 @@ class Findings:
     unsigned_characters: int = 0
     turns: Turns = field(default_factory=Turns)
     searched: int = 0
+    signed: int = 0
     unit: str = "Line"
     origins: list[tuple[int, str]] = field(default_factory=list)
 
@@ -180,6 +182,7 @@ class Findings:
         Args:
             parts: As ``near_duplicates.in_parts`` gives them.
         """
+        self.signed += 1
         self.unsigned.append((len(self.lines) - 1, parts))
         self.unsigned_characters += sum(map(len, chain.from_iterable(parts)))
         if self.unsigned_characters > MOST_UNSIGNED_CHARACTERS:
@@ -221,3 +224,4 @@ class Findings:
         self.add_types(later.types)
         self.lengths.update(later.lengths)
         self.searched += later.searched
+        self.signed += later.signed

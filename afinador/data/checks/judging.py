@@ -13,6 +13,7 @@ from afinador.data.checks.findings import UNKNOWN_FIELDS, Findings
 from afinador.data.checks.near_duplicates import in_parts
 from afinador.data.checks.personal_data import personal_data
 from afinador.data.checks.tool_use import doubts_about_tools
+from afinador.data.checks.word_runs import has_enough_words
 from afinador.data.files.dialects import keeps_quotes
 from afinador.data.quoting import shortened
 from afinador.data.records import WHOLE_FILE_CODES, Problem, Record
@@ -38,7 +39,7 @@ class Judge:
 
     Attributes:
         shape: Of its records.
-        finds_repetitions: Whether equal records are worth a word; in running text (headings) they are not.
+        is_running_text: Records are parts of one; those of few words (headings, rows of stars) are not compared with each other.
         is_declared: A person has said the shape; that a record also has the fields of another one is no fault then.
         is_of_large_file: Whether the import of NumPy is worth its time.
         is_csv: Records are rows of a CSV, whose quotes may be out of their place.
@@ -46,7 +47,7 @@ class Judge:
     """
 
     shape: Shape | None
-    finds_repetitions: bool
+    is_running_text: bool = False
     is_declared: bool = False
     is_of_large_file: bool = False
     is_csv: bool = False
@@ -120,7 +121,7 @@ class Judge:
         findings.lengths[characters] += 1
         if example.text is not None:
             findings.characters += characters
-            if not self.finds_repetitions:  # running text
+            if self.is_running_text:
                 findings.text_lines += example.text.count("\n") + 1
         if example.prompt is not None and is_blank(example.prompt):
             said = f"{record.place}: the prompt is empty; the answer is learnt without a question. Write it, or remove the record."
@@ -136,19 +137,17 @@ class Judge:
             _quotes_in_values(record, texts) if self.is_csv else (),
         ):
             add(problem)
-        parts = parts_of(example)
-        if self.finds_repetitions:
-            findings.remember(record.line, parts)
         if closely:
-            self._look_closely(record, example, texts, parts, findings)
+            findings.searched += 1
+            for problem in personal_data(record, [(place, with_name(place, text)) for place, text in texts]):
+                add(problem)
+        if not self.is_running_text or example.text is None or has_enough_words(example.text):
+            self._remember(record, example, findings, closely)
 
-    def _look_closely(
-        self, record: Record, example: Example, texts: list[tuple[str, str]], parts: list[str], findings: Findings
-    ) -> None:
-        findings.searched += 1
-        for problem in personal_data(record, [(place, with_name(place, text)) for place, text in texts]):
-            findings.warnings.add(problem)
-        if self.finds_repetitions:
+    def _remember(self, record: Record, example: Example, findings: Findings, closely: bool) -> None:
+        parts = parts_of(example)
+        findings.remember(record.line, parts)
+        if closely:
             findings.sign(self._compared(record, example, parts))
             if example.messages is not None:
                 findings.turns.add(record.line, [(each["role"], each["content"]) for each in example.messages])

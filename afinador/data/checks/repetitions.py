@@ -25,7 +25,7 @@ class Repetitions:
 
     Attributes:
         unit: What their places count: ``Line`` or ``Record``.
-        usable: How many records it has; 0 of running text, whose parts are not compared.
+        usable: How many records it has that are compared; of running text those with enough words.
         compared: How many records were compared with each other.
         compared_nearly: How many were looked through for nearly equal ones.
         turned: How many were looked through for turns of their conversations.
@@ -54,7 +54,7 @@ class Repetitions:
             else:
                 again.add(place)
                 yield self._again(line, *found)
-        self.turned += findings.searched
+        self.turned += findings.signed
         self._turns.take(findings.turns)
         yield from self._take_nearly(findings, again)
 
@@ -77,8 +77,7 @@ class Repetitions:
     def _take_nearly(self, findings: Findings, again: set[int]) -> Iterator[Problem]:
         if self._near.is_full:
             return
-        if findings.lines:
-            self.compared_nearly += findings.searched
+        self.compared_nearly += findings.signed
         for place, signature in findings.signatures:
             if place in again:
                 continue

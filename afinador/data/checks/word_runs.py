@@ -24,6 +24,11 @@ _OTHER_SPACES = [space for space in map(chr, range(0x3001)) if space.isspace() a
 """White space that bytes are not parted at."""
 
 
+def has_enough_words(text: str) -> bool:
+    """Tell whether a text has so many words that it is compared."""
+    return len(text.split(maxsplit=FEWEST_WORDS - 1)) == FEWEST_WORDS
+
+
 def runs_of(texts: Sequence[bytes]) -> tuple[list[int], array[int]]:
     """Return how many words each text has, and the runs of those that have enough, one text after the other.
 

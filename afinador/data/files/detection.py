@@ -60,6 +60,9 @@ _HEADER = re.compile(
     r"""["']?[^\W\d][\w .-]{0,59}["']?([,;\t|])["']?[^\W\d][\w .-]{0,59}["']?(?:\1["']?[\w .-]{0,60}["']?){0,100}"""
 )
 _HIGHEST_BINARY_SHARE = 0.1
+_HIGHEST_CONTROL_SHARE = 0.01
+_HIGHEST_LETTER_SHARE = 0.4
+"""So many letters have an accent in languages that Latin-1 is for, and more; other alphabets have no ASCII but spaces."""
 _CODECS: dict[Encoding, str] = {
     "utf-8": "utf-8-sig",
     "utf-16": "utf-16",
@@ -230,6 +233,9 @@ def _refuse_binary(head: bytes, text: str, name: str) -> None:
     # NUL bytes that only fill the end are a damaged text file, whose bad line the reader can name.
     text = text.rstrip("\x00")
     strange = sum(1 for _ in _CONTROL_CHARACTER.finditer(text))
+    undecoded = text.count("\ufffd")
+    if strange - undecoded <= _HIGHEST_CONTROL_SHARE * len(text) and undecoded <= _HIGHEST_LETTER_SHARE * len(text):
+        return  # words of Latin-1 and the like, whose first line the reader can name
     if strange > _HIGHEST_BINARY_SHARE * len(text):
         raise DataError(
             f"{name!r} is no UTF-8 text: it is text in another encoding, or binary. {ENCODING_REMEDY}; if it is "

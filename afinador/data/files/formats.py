@@ -47,7 +47,8 @@ FORMATS: dict[Format, FormatRow] = {
     ),
     "text": FormatRow(
         "TEXT", (".txt", ".text", ".md"),
-        "Documents, parted by blank lines, or with `text_unit: lines` each line; each becomes `{text}`.", is_text=True,
+        "Documents, parted by blank lines, or with `text_unit: lines` each line; each becomes `{text}`. Those of 12 words and more are "
+        "compared with each other, and with another file; headings and the like may be there again.", is_text=True,
         is_written=True,
     ),
     "parquet": FormatRow(

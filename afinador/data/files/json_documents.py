@@ -199,7 +199,10 @@ def _object_or_value(text: _Text) -> Iterator[Record | Problem]:
         yield from elsewhere
     else:
         named = ", ".join(islice(keys, _KEYS_SHOWN))
-        yield _structure(f"one object with the keys {shortened(named)}", line)
+        what = f"one object with the keys {shortened(named)}"
+        if "data" in keys:
+            what = "one object, of which 'data' is no array"
+        yield _structure(what, line)
 
 
 def _elsewhere(key: str, objects: int, line: int) -> Problem:
@@ -256,7 +259,7 @@ def _key(text: _Text, before: Container[str]) -> str:
 
 def _structure(what: str, line: int) -> Problem:
     message = (
-        f"Line {line}: the file holds {what}; a JSON file must be an array of objects, or hold one under the key 'data'. "
+        f"Line {line}: the file holds {what}; a JSON file must be an array of objects, or an object that holds one under the key 'data'. "
         "Put the records into [ ]."
     )
     return Problem("json_structure", message, line)

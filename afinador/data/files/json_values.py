@@ -82,6 +82,9 @@ class Decoder:
             said = f"{reason} before {near}"
             if error.msg.startswith("Unterminated string"):
                 said = "a text opens and is never closed: it is cut off, or a quote is missing"
+            elif near == repr("\ufeff"):
+                said = "a byte order mark stands in it, as where files were joined. Remove the byte order mark"
+                raise BrokenJSONError(f"{said}.", error.pos, may_go_on=True) from error
             elif near == "the end":
                 said += ": it is cut off, or a bracket is not closed"
             message = f"{said}. Write it with a JSON library."

@@ -156,7 +156,7 @@ def _too_long(number: int) -> Problem:
 
 def _undecodable(number: int, byte: int, position: int, codec: str) -> Problem:
     message = f"Line {number} is not {_NAMES[codec]} (byte 0x{byte:02X} at position {position + 1}). " + (
-        "Save the file as UTF-8; it may be in Latin-1 or Windows-1252 now: declare encoding latin-1 or windows-1252 then."
+        "Save the file as UTF-8; it may be in Latin-1 or Windows-1252 now: declare it then (--encoding latin-1 or windows-1252, or reading.encoding)."
         if codec == "utf-8-sig"
         else "Declare another encoding, or save the file as UTF-8."
     )

@@ -33,9 +33,15 @@ def notes_on_unread(names: Sequence[str]) -> Iterator[Problem]:
         yield Problem("other_splits", f"{said} {remedy}")
     if others:
         said = f"Not read, for their names are those of descriptions and programs: {_some_of(others)}."
-        yield Problem(
-            "files_not_read", f"{said} Give a file that holds records the extension of its format, such as .txt."
-        )
+        yield Problem("files_not_read", f"{said} {_remedy_of(others)}")
+
+
+def _remedy_of(names: Sequence[str]) -> str:
+    described = [name for name in names if _DESCRIBES.match(PurePosixPath(name).name)]
+    said = f"If {shortened(described[0])} holds records, give it another name." if described else ""
+    if len(described) < len(names):
+        said += " Give a file that holds records the extension of its format, such as .txt."
+    return said.strip()
 
 
 def _is_data(name: str) -> bool:

@@ -55,12 +55,14 @@ def _make(settings: Settings, means: Means) -> Work:
                     f"{settings.place}: of documents there are {len(documents.texts)}, too few for {counted(count, 'distractor')} "
                     "beside the one that answers. Ask for fewer, or name a data set with more of them as 'documents'."
                 )
+            bare = set(random.sample(range(len(spool)), round(without * len(spool))))
+            tally.counts["without_oracle"] = len(bare)
             ranking, waiting = Ranking(list(documents.texts)), iter(spool)
             while batch := list(islice(waiting, QUESTIONS_AT_ONCE)):
                 questions = [_text(row.record, names["question"]) for row in batch]
                 for row, ranked in zip(batch, ranking.best(questions, count + 2), strict=True):
+                    yield _made(row, names, ranked, count, has_oracle=tally.changed not in bare)
                     tally.changed += 1
-                    yield _made(row, names, ranked, count, has_oracle=random.random() >= without)
 
     return work
 
@@ -118,7 +120,7 @@ KIND = StepKind(
         "document": "the field of the document that answers it; `document` if omitted",
         "answer": "the field of the answer; `answer` if omitted",
         "distractors": "how many, 1 to 50; 3 if omitted",
-        "without_oracle": "the share of records without the document that answers, 0 to 1, which have no field `oracle`; 0.2 if omitted",
+        "without_oracle": "the share of records without the document that answers, 0 to 1, which have no field `oracle`, to the nearest record; 0.2 if omitted",
         "documents": "another data set, a path or a file of the service, whose documents may be distractors too",
         "documents_field": "its field; `text` if omitted",
         "seed": "of the draw of records without oracle; 0 if omitted",

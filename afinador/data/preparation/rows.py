@@ -34,7 +34,8 @@ class Tally:
         changed: Of these, those that are not as they came.
         parts: Of a split: rows of each part.
         counts: Of a deduplication the ``exact`` and ``near`` repetitions that went; of ``tokenize`` the ``tokens``, and
-            how many rows were ``cut``; of ``split`` the rows that were ``kept_together`` with others; of ``transform`` the rows that are changed in each field; of
+            how many rows were ``cut``; of ``split`` the rows that were ``kept_together`` with others; of ``transform`` the rows that are changed in each field; of ``raft`` those
+            ``without_oracle``; of
             ``convert`` as ``FIELD_otherwise`` the rows whose field, brought back, would be written otherwise.
     """
 

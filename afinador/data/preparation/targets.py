@@ -1,4 +1,4 @@
-"""Where a preparation writes, and that nothing is there yet."""
+"""Where a preparation writes: into a folder that is there, and where nothing is yet."""
 
 from __future__ import annotations
 
@@ -32,9 +32,14 @@ def require_free(paths: Iterable[Path], source: Path, *, overwrite: bool) -> Non
         overwrite: Whether what is there may go.
 
     Raises:
-        InvalidRequestError: One is the data set itself, or is there already and may not go.
+        InvalidRequestError: One is the data set itself, or is there already and may not go; or its folder is not there.
     """
     paths = list(paths)
+    for folder in {path.parent for path in paths if not path.parent.is_dir()}:
+        raise InvalidRequestError(
+            f"The output is to be written in {folder}, and there is no such folder. Make it, or name another one.",
+            param="output",
+        )
     for path in paths:
         if path.resolve() == source.resolve():
             raise InvalidRequestError(

@@ -65,6 +65,8 @@ def _check_turns(turns: Any) -> None:
         if not isinstance(turn.get("from"), str) or turn["from"] not in ROLES:
             found = f"is {named(turn['from'])}" if "from" in turn else "is missing"
             said = f"{field}.from {found}; allowed are: {', '.join(ROLES)}. Correct it, or remove the record."
+            if "from" not in turn and "role" in turn:
+                said += """ Turns of 'role' and 'content' are messages: --mapping '{"messages": "conversations"}', or reading.mapping."""
             raise BadMessagesError("bad_role", said, f"{field}.from")
         _check_value(turn, field)
         check_weight(turn, ROLES[turn["from"]] in ("assistant", "call"), field)

@@ -48,6 +48,8 @@ OPTIONAL_FIELDS: dict[Shape, tuple[str, ...]] = {name: shape.optional for name, 
 _KNOWN_FIELDS = tuple(dict.fromkeys(name for shape in SHAPES.values() for name in (*shape.fields, *shape.optional)))
 MOST_COLUMNS_TRIED = 50
 _EASY_NAME = re.compile(r"[\w .:-]{1,60}")
+_NAMES_RECORDS = re.compile(r"(?i:(?:^|[_. -])(?:id|idx|index|uuid))$|[a-z]I[dD]$")
+"""A column that numbers records, or names them, is nothing to be learnt."""
 _UNMISTAKABLE: tuple[Shape, ...] = tuple(name for name in SHAPES if name not in ("text_label", "source_target", "text"))
 """Whose fields nobody has by accident beside those of another shape."""
 
@@ -151,13 +153,13 @@ def _mapping_of(columns: list[str], allowed: Iterable[Shape]) -> str | None:
     if not fitting or "input_ids" in columns:
         return None
     shape = SHAPES[max(fitting, key=lambda name: len(set(columns).intersection(SHAPES[name].fields)))]
-    others = iter(sorted((name for name in columns if name not in shape.fields), key=_is_number_of_row))
-    mapping = {field: field if field in columns else next(others) for field in shape.fields}
+    others = [name for name in columns if name not in shape.fields and not _NAMES_RECORDS.search(name)]
+    missing = [field for field in shape.fields if field not in columns]
+    if len(others) < len(missing):
+        return None
+    taken = dict(zip(missing, others, strict=False))
+    mapping = {field: taken.get(field, field) for field in shape.fields}
     return f"'{json.dumps(mapping, ensure_ascii=False)}'"
-
-
-def _is_number_of_row(column: str) -> bool:
-    return column.lower() in ("id", "idx", "index")
 
 
 def to_example(record: Record, shape: Shape, *, is_declared: bool = False) -> Example | Problem:

@@ -47,11 +47,28 @@ def test_what_cannot_be_read_twice_or_is_no_folder_is_said(afinador: Run, datase
     ran = afinador("validate", "dataset", tmp_path / "pipe")
     assert ran.code == 2 and "is no regular file, and a data set is read more than once" in ran.err
     ran = afinador("validate", "dataset", dataset, "--base-model", tmp_path / "nowhere")
-    assert ran.code == 2 and "nowhere', and there is no such folder" in ran.err
+    assert ran.code == 3 and "nowhere', and there is no such folder" in ran.err
+    for words in ((tmp_path / "gone.csv",), (dataset, "--validation", tmp_path / "gone.csv")):
+        ran = afinador("validate", "dataset", *words)
+        assert ran.code == 3 and "gone.csv'. Check the path." in ran.err
     ran = afinador("preview", "dataset", dataset, "--base-model", "tiny", "--max-length", 5)
     assert ran.code == 2 and "'5' is not a whole number from 8 to 131072" in ran.err
     ran = afinador("validate", "dataset", dataset, "--split", "test")
     assert ran.code == 1 and "split is for folders, archives" in ran.out
+
+
+def test_a_tokenizer_that_cannot_be_used_hides_no_fault(
+    afinador: Run, dataset: Path, folder: Path, tmp_path: Path
+) -> None:
+    copied = tmp_path / "endless"
+    shutil.copytree(folder, copied)
+    for name in ("tokenizer_config.json", "special_tokens_map.json", "config.json", "generation_config.json"):
+        if (copied / name).is_file():
+            told = json.loads((copied / name).read_text())
+            (copied / name).write_text(json.dumps({key: value for key, value in told.items() if "eos" not in key}))
+    dataset.write_text(dataset.read_text() + "no json\n")
+    ran = afinador("validate", "dataset", dataset, "--base-model", copied)
+    assert ran.code == 1 and "no end-of-sequence token" in ran.out and "is no JSON" in ran.out, ran.out + ran.err
 
 
 def test_what_is_held_out_is_checked_too(afinador: Run, dataset: Path, tmp_path: Path) -> None:

@@ -117,6 +117,12 @@ def test_the_data_set_itself_is_not_written_over(afinador: Run, dataset: Path, p
     assert ran.code == 2 and "is the data set itself" in ran.err and dataset.read_bytes() == before
 
 
+def test_no_folder_is_made_for_the_output(afinador: Run, dataset: Path, pipeline: Path, tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    ran = afinador("prepare", "dataset", dataset, "--pipeline", pipeline, "--output", gone / "made.jsonl")
+    assert ran.code == 2 and f"written in {gone}, and there is no such folder" in ran.err and not gone.exists()
+
+
 def test_what_is_there_is_written_over_where_it_is_said(
     afinador: Run, online: Run, dataset: Path, pipeline: Path, tmp_path: Path
 ) -> None:
@@ -134,6 +140,14 @@ def test_what_is_no_local_file_is_asked_of_the_service(online: Run, pipeline: Pa
     ran = online("prepare", "dataset", "nowhere", "--pipeline", pipeline)
     assert ran.code == 3 and "There is no local file 'nowhere', nor one of the service" in ran.err
     assert "There is no file 'nowhere' in this organization" in ran.err
+
+
+def test_where_no_service_answers_the_missing_file_is_named(
+    afinador: Run, pipeline: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AFINADOR_URL", "http://127.0.0.1:9")
+    ran = afinador("prepare", "dataset", "gone.jsonl", "--pipeline", pipeline)
+    assert ran.code == 1 and "There is no local file 'gone.jsonl'" in ran.err and "cannot be asked: No " in ran.err
 
 
 def test_what_cannot_be_trained_on_is_said(
@@ -183,6 +197,8 @@ def test_what_cannot_be_trained_on_is_said(
 def test_a_base_model_of_this_machine_is_a_folder(afinador: Run, dataset: Path, pipeline: Path) -> None:
     ran = afinador("prepare", "dataset", dataset, "--pipeline", pipeline, "--base-model", "tiny")
     assert ran.code == 2 and "'tiny' is no folder with a tokenizer" in ran.err
+    ran = afinador("prepare", "dataset", dataset, "--pipeline", pipeline, "--base-model", "./gone")
+    assert ran.code == 3 and "'./gone', and there is no such folder" in ran.err
 
 
 def test_how_far_it_is_is_shown_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatch, dataset: Path) -> None:

@@ -60,6 +60,10 @@ DECIDED = {file: verdict for verdict, files in _DECIDED.items() for file in file
 COUNTED_OTHERWISE = ("mixed_text_then_chat.jsonl", "json_array_")
 # A small file is worth a word, but is no verdict.
 NO_VERDICT = {"few_records"}
+# Their filler is one page, many times over. The index counts it for nothing; we tell it, as of any other format.
+REPEATED_FILLER = {
+    "text_ok_plain.txt", "text_ok_crlf.txt", "text_ok_bom.txt", "text_form_feeds.txt", "text_utf16_bom.txt",
+}  # fmt: skip
 
 
 def derived() -> list[dict[str, str]]:
@@ -102,7 +106,10 @@ def test_verdict_is_right_names_the_first_bad_line_and_loading_agrees(shared_dat
     for error in report.errors:
         assert error.line is None or f" {error.line}" in error.message or "header" in error.message, error
     expected = DECIDED.get(entry["file"], entry["verdict"])
-    assert verdict_of(report) == expected, report.summary()
+    if entry["file"] in REPEATED_FILLER:
+        assert expected == "accept" and report.is_valid and report.counts.keys() == {"duplicate"}, report.summary()
+    else:
+        assert verdict_of(report) == expected, report.summary()
     if entry["file"] not in DECIDED_BY_TASK:
         assert expected in {entry["verdict"], *entry["also_fine"].split()}
         is_firm = entry["verdict"] == "reject" and entry["line"] and len(lines) == len(report.errors) > 0

@@ -72,7 +72,7 @@ def findings_of(path, judge, *, closely=False):
 def test_what_is_proven_good_is_good_when_looked_at(tmp_path, monkeypatch, shape):
     path = tmp_path / "a.jsonl"
     draw = random.Random(0)
-    judge = Judge(shape, finds_repetitions=True)
+    judge = Judge(shape)
     for lines in ([line] for line in ODD_LINES):
         path.write_bytes(b"\n".join(lines))
         quick = findings_of(path, judge)
@@ -95,7 +95,7 @@ def test_hostile_lines_are_never_proven_good(shared_data, tmp_path, monkeypatch)
         shape = {"chat": "messages", "json": "messages", "cls": "text_label"}.get(
             path.name[:4].rstrip("_"), "prompt_completion"
         )
-        judge = Judge(shape, finds_repetitions=True)
+        judge = Judge(shape)
         quick = findings_of(path, judge)
         with monkeypatch.context() as patched:
             patched.setattr(line_blocks, "prove", unproven)

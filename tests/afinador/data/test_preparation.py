@@ -404,9 +404,12 @@ def test_distractors_are_those_that_look_most_like_the_answer() -> None:
     assert all(len(row["distractors"]) == 2 and row["oracle"] not in row["distractors"] for row in made)
     with pytest.raises(DataError, match="of documents there are 3, too few for 3 distractors"):
         run(rows, {**step, "documents": None, "distractors": 3})
+    steps = Pipeline([{**step, "documents": None, "distractors": 1, "without_oracle": 0.25}])
+    made = [row.record.fields for row in steps.run((Record(n, row) for n, row in enumerate(rows * 4, 1)), "rows")]
+    assert sum("oracle" not in row for row in made) == steps.tallies[0].counts["without_oracle"] == 3
     made = run(rows * 40, {**step, "documents": None, "distractors": 1, "without_oracle": 0.25})
     without = [row for row in made if "oracle" not in row]
-    assert 15 < len(without) < 45 and all(len(row["distractors"]) == 2 for row in without)
+    assert len(without) == 30 and all(len(row["distractors"]) == 2 for row in without)
 
 
 def test_shapes_are_converted_on_the_way() -> None:

@@ -64,6 +64,7 @@ def test_format_is_told_by_name_and_checked_by_content(written, name, content, f
         ("a.jsonl", b"%PDF-1.7 and so on", "a PDF document"),
         ("a.csv", b"PK\x03\x04rest", "a zip archive"),
         ("a.txt", bytes(range(256)) * 4, "no UTF-8 text"),
+        ("a.txt", "Москва и Россия".encode("cp1251"), "no UTF-8 text: it is text in another encoding"),
         ("a.json", b"\x80\x04\x95rest", "pickle"),
         ("a.yaml", b"text: a\n", "'.yaml'"),
         ("a.csv", b"t\x00e\x00x\x00t\x00", "no UTF-8 text"),
@@ -73,6 +74,20 @@ def test_what_is_none_of_the_formats_is_refused_with_what_it_is_and_what_is_allo
     with pytest.raises(DataError, match=said) as caught:
         detect_format(written("file", content), name)
     assert repr(name) in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", "text,label\nseñor ñandú,sí\n"), ("a.tsv", "text\tlabel\nñññ\tsí\n"), ("a.txt", "yes\nñandú\n"),
+        ("a.jsonl", '{"text": "yes"}\n{"text": "ñ"}\n'),
+    ],
+)  # fmt: skip
+def test_latin_1_is_refused_by_line_byte_and_remedy_in_every_format(written, name, content):
+    path = written(name, content.encode("latin-1"))
+    (problem,) = [each for each in read_records(path, detect_format(path, name)) if isinstance(each, Problem)]
+    assert (problem.code, problem.line) == ("encoding", 2)
+    assert "(byte 0xF1 at position" in problem.message and "--encoding latin-1" in problem.message
 
 
 def test_missing_file_is_refused(tmp_path):

@@ -161,6 +161,26 @@ def test_the_remedy_is_told(verdict, name, content, said):
     assert said in report.errors[0].message
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.json", '{"data": {"train": [{"text": "a"}]}}', "holds one object, of which 'data' is no array"),
+        ("a.jsonl", '{"text": "a"}\n\ufeff{"text": "b"}\n', "Remove the byte order mark."),
+        ("a.jsonl", '{"text": "a", "metadata": {"x": 1}}\n', """'{"document": "text", "metadata": "metadata"}'"""),
+        ("a.jsonl", '{"conversations": [{"role": "user", "content": "a"}]}\n', """'{"messages": "conversations"}'"""),
+        ("a.csv", "table_id,ask,reply\n1-2,a,b\n", """'{"prompt": "ask", "completion": "reply"}'"""),
+    ],
+)
+def test_the_remedy_is_the_one_that_is_meant(verdict, name, content, said):
+    report = verdict(name, content)
+    assert said in report.summary()
+
+
+def test_numbers_of_records_are_not_proposed_as_something_to_learn(verdict):
+    said = verdict("a.jsonl", '{"table_id": "1-2", "ask": "a", "sql": {"a": 1}}\n').summary()
+    assert "--mapping, or reading.mapping)." in said
+
+
 def test_folder_is_an_error(tmp_path):
     assert not validate_dataset(tmp_path, "folder.csv").is_valid
 
@@ -169,7 +189,18 @@ def test_few_records_and_duplicates_are_warnings(verdict):
     few = verdict("a.jsonl", lines(3))
     assert few.is_valid and few.counts == {"few_records": 1}
     assert verdict("a.txt", "A short text.").counts == {"few_records": 1}
-    assert verdict("a.txt", "One long text. " * 2000).counts == {}
+    for name, content in (("a.txt", "One long text. " * 2000), ("a.jsonl", '{"text": "' + "long " * 9000 + '"}\n')):
+        long = verdict(name, content)
+        assert long.counts == {"few_records": 1} and "--text-unit" not in long.summary()
+    articles = verdict("a.txt", f"{'An article on a line. ' * 40}\n" * 1000)
+    assert articles.counts == {"few_records": 1, "long_documents": 1}
+    assert (
+        verdict("a.txt", "\n\n".join([f"{'An article on a line. ' * 40}\n" * 999]))
+        .summary()
+        .endswith(
+            "Documents are parted by blank lines; if each line is a record, declare it: --text-unit lines, or reading.text_unit."
+        )
+    )
     repeated = verdict("a.jsonl", lines(12, line_9=json.dumps({"text": "text 1", "label": "label 1"})))
     assert repeated.is_valid and repeated.counts == {"duplicate": 1}
     assert "Line 9 repeats line 2" in repeated.warnings[0].message
@@ -177,8 +208,18 @@ def test_few_records_and_duplicates_are_warnings(verdict):
     assert "Record 12 repeats record 1." in verdict("a.json", json.dumps(listed)).warnings[0].message
 
 
-def test_repeated_paragraphs_of_a_text_are_no_warning(verdict):
-    assert verdict("a.txt", "Chapter\n\n" * 12).counts == {}
+def test_repeated_paragraphs_of_a_text_are_told_unless_they_are_short(verdict):
+    assert verdict("a.txt", "Chapter\n\n* * *\n\n" * 12).counts == {}
+    stories = [f"On day {at} " + " ".join(f"word{at}_{each}" for each in range(20)) for at in range(20)]
+    copied = verdict("a.txt", "\n\n* * *\n\n".join([*stories, *stories, f"{stories[4]} again"]))
+    assert copied.counts == {"duplicate": 20, "near_duplicate": 1}
+    assert "Line 81 repeats line 1." in copied.warnings[0].message
+    compared = copied.to_json()["compared"]
+    assert compared == {"records": 41, "near": 41, "searched": 81}
+    assert [note.code for note in copied.notes] == ["small_data_set"]  # and none that says "compared in part"
+    held_out = verdict("b.jsonl", "".join(json.dumps({"text": each}) + "\n" for each in stories))
+    compare_files(copied, held_out, "a.txt")
+    assert held_out.counts == {"overlap": 20}
 
 
 @pytest.mark.parametrize(
@@ -280,7 +321,10 @@ def test_what_a_folder_or_an_archive_holds_besides_what_is_read_is_a_note(tmp_pa
             "Not read, for they belong to other splits or configs: 'test-0.jsonl'. To"
         )
         assert "--split" in told["other_splits"]
-        assert "programs: 'README.md', 'licence.txt'. Give a file" in told["files_not_read"]
+        assert (
+            "programs: 'README.md', 'licence.txt'. If 'README.md' holds records, give it another name."
+            in told["files_not_read"]
+        )
     report = validate_dataset(folder, "folder", DatasetReading(split="test"))
     assert "configs: 'train.jsonl'." in next(each.message for each in report.notes if each.code == "other_splits")
     whole = validate_dataset(zipped(tmp_path / "b.zip", {"a.jsonl": lines(12)}), "b.zip")
