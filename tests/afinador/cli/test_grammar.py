@@ -181,8 +181,6 @@ def test_values_are_typed(text: str, value: object) -> None:
         ("list job --limit 0", "not a whole number above 0"),
         ("create base-model n", "required: --source"),
         ("--json list job", "A verb comes first"),
-        ("train nowhere.yaml", "no file 'nowhere.yaml'"),
-        ("validate dataset nowhere.csv", "no file 'nowhere.csv'"),
         ("create job -basemodel b -dataset no/where.csv", "there is no such file"),
         ("create job -basemodel b -dataset .", "is a folder"),
         ("create job -config nowhere.yaml", "Cannot read nowhere.yaml"),
@@ -192,6 +190,13 @@ def test_wrong_use_is_one_sentence_and_exit_code_2(afinador: Callable[..., Any],
     ran = afinador(*line.split())
     assert (ran.code, ran.out) == (2, "")
     assert words in ran.err and ran.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("line", ["train nowhere.yaml", "validate dataset nowhere.yaml"])
+def test_a_file_that_is_not_there_is_one_sentence_and_exit_code_3(afinador: Callable[..., Any], line: str) -> None:
+    ran = afinador(*line.split())
+    assert (ran.code, ran.out) == (3, "")
+    assert "no file 'nowhere.yaml'" in ran.err and ran.err.count("\n") == 1
 
 
 @pytest.mark.parametrize("line", ["--help", "-h", "-help", "help"])
