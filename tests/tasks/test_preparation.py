@@ -171,6 +171,7 @@ def test_a_pipeline_makes_the_same_here_and_in_a_flow(
     means = means_of_base_model(tokenizer_folder(root / "examples" / "base_model" / "model"), warm)
     mine = tmp_path / "train.jsonl"
     shutil.copy(source, mine)
+    (tmp_path / "here").mkdir()
     here = prepare_file(mine, steps, target=tmp_path / "here" / "made.csv", means=means)
     assert [file.sha256 for file in here.files] == [file.sha256 for file in there.files]
     assert here.steps == there.steps and len(here.files) == 2
