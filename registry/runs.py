@@ -90,10 +90,12 @@ def _choose_pools(memory: Memory, prefect: Prefect, undecided: list[str]) -> Non
 
 
 def _tell_those_who_wait(memory: Memory, prefect: Prefect, pool: str) -> None:
-    """Tell each job in the line of a pool, once, how many come before it."""
+    """Tell each job in the line of a pool how many come before it: once, and again when it is the next."""
     with memory.database.reading() as session:
         places = {place.job_id: number for number, place in enumerate(turns.line(session, pool), 1)}
-    _say(memory, {job_id: _in_line(pool, number) for job_id, number in places.items()}, "in-line")
+    behind_others = {job_id: _in_line(pool, number) for job_id, number in places.items() if number > 1}
+    _say(memory, behind_others, "in-line")
+    _say(memory, {job_id: _in_line(pool, 1) for job_id, number in places.items() if number == 1}, "next-in-line")
     if places and not prefect.workers_online(pool):
         _say(memory, dict.fromkeys(places, no_worker(pool)), "waiting-for-worker", "warn")
 

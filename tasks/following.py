@@ -122,7 +122,9 @@ class Follower:
         """Write both journals' rows down as one story, in the order in which they happened."""
         with self.attempt.memory.database.session() as session:
             for row in sorted([*event_rows, *metric_rows], key=_seconds):
-                if "message" in row:
+                if row.get("type") == "failure":  # the end of the job tells it
+                    logger.error(row["message"])
+                elif "message" in row:
                     self._write_event(session, row)
                 else:
                     self._write_measurement(session, row)

@@ -20,6 +20,7 @@ from afinador.data.task_fit import fitted
 from afinador.data.validation import validate_dataset as check_dataset
 from afinador.data.verdicts import Report
 from afinador.figures import counted
+from afinador.training.starting_files import require_classes
 from registry import jobs
 from tasks.attempt import Attempt
 from tasks.base_model import local_base
@@ -70,8 +71,8 @@ def validate_dataset(attempt: Attempt) -> None:
         for sentence in overlap_of(training, validation, spec.training_file.name):
             attempt.say(f"{spec.validation_file.name}: {sentence}", level="warn", key=f"overlap:{sentence}")
     require_usable(attempt, spec, reports)
-    if spec.task == "sequence_classification":
-        classes = classes_of(*files)
+    classes = classes_of(*files) if spec.task == "sequence_classification" else []
+    if classes:
         attempt.say(f"{len(classes)} classes are to be told apart.", key="classes")
     with said(attempt, "Fetching the base model"):
         spec.base_model = local_base(attempt.memory, spec.base_model)
@@ -80,6 +81,8 @@ def validate_dataset(attempt: Attempt) -> None:
     if spec.start_from is not None:
         with said(attempt, f"Fetching the {spec.start_from.kind}"):
             spec.start_from = local_start(attempt.memory, attempt.run.path, spec.start_from)
+        if classes and spec.start_from.state == "weights":
+            require_classes(spec.start_from, classes)  # before a device is taken
     attempt.run.write_spec(spec)
     attempt.mark_done("validate")
     with attempt.memory.database.session() as session:

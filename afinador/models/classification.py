@@ -24,9 +24,6 @@ from afinador.models.loading import Precision, load_checked, require_trained_arc
 POOLER = "pooler"
 """Layer of BERT between body and head; checkpoints made for masked words come without it."""
 
-BASE_FOLDER = "base"
-"""Folder of a published adapter that holds the configuration to load its base with: it knows the classes."""
-
 
 @dataclass(frozen=True)
 class Classifier:

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from afinador.config.spec import BaseModelReference
-from afinador.models.classification import BASE_FOLDER, is_classifier
+from afinador.models.class_names import BASE_FOLDER
+from afinador.models.classification import is_classifier
 from afinador.models.families import pretrained_model_of
 from afinador.models.licenses import terms_of
 from afinador.storage import require_free_space

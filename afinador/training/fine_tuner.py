@@ -177,7 +177,7 @@ class FineTuner:
             logger.error(
                 "The run failed: %s", failure.message, exc_info=None if isinstance(error, AfinadorError) else error
             )
-            self.run_dir.log_event("message", "error", failure.message, code=failure.code)
+            self.run_dir.log_event("failure", "error", failure.message, code=failure.code)
             self._progress.enter("failed")
             self.run_dir.write_result(
                 status="failed",

@@ -165,7 +165,7 @@ class RunDir:
         """Append an event, and say it to the log too; safe in threads.
 
         Args:
-            type: ``message``, ``model_loaded``, ``checkpoint``, ``epoch`` or ``evaluation``.
+            type: ``message``, ``model_loaded``, ``checkpoint``, ``epoch``, ``evaluation`` or ``failure``.
             level: info, warn or error.
             message: For people.
             once: What the event is about; a second one about the same is left out, also one of a later attempt.

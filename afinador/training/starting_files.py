@@ -1,13 +1,15 @@
-"""A checkpoint in a local folder, as a run without a service starts from it."""
+"""A checkpoint or adapter in a local folder that a run starts from."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from afinador.config.spec import CheckpointReference, StartingPoint
-from afinador.config.starting import Recipe, Start
+from afinador.config.starting import Recipe, Start, other_classes
 from afinador.errors import TrainingError
+from afinador.models.class_names import class_names_of
 from afinador.schemas.jobs import StartState
 from afinador.storage import sha256_of
 from afinador.training.checkpoints import MANIFEST, checkpoint_name, state_of, verify
@@ -39,6 +41,19 @@ def start_from_folder(folder: Path, state: StartState, job_id: str) -> Start:
         if best_step not in (None, reference.step):
             best = _reference(folder.with_name(checkpoint_name(best_step)), job_id)
     return Start(StartingPoint(**reference.model_dump(), state=state, best=best), recipe)
+
+
+def require_classes(start: StartingPoint, classes: Sequence[str]) -> None:
+    """Hold the classes of the data against those of what a new training takes its weights from.
+
+    Weights of as many other classes would fit by their shapes, and mean something else.
+
+    Raises:
+        TrainingError: They are others, or in another order.
+    """
+    had = class_names_of(Path(start.path))
+    if had != list(classes):
+        raise TrainingError(other_classes(start, classes, had), code=f"{start.kind}_does_not_fit")
 
 
 def _reference(folder: Path, job_id: str) -> CheckpointReference:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import torch
 
 from afinador.config.spec import FineTuningSpec, StartingPoint
-from afinador.config.starting import other_classes
-from afinador.errors import TrainingError
-from afinador.models.classification import BASE_FOLDER
 from afinador.training.checkpoints import checkpoint_name, is_complete, newest_intact
 from afinador.training.run_dir import RunDir
 from afinador.training.setup import Subject
+from afinador.training.starting_files import require_classes
 from afinador.training.training_state import TrainingState, read_weights, restore_adapter, restore_weights
 
 
@@ -40,7 +37,7 @@ def take_weights_over(spec: FineTuningSpec, subject: Subject, run_dir: RunDir) -
     if start is None or start.state != "weights":
         return
     if subject.classes:
-        _require_classes(start, subject.classes)
+        require_classes(start, subject.classes)
     if start.kind == "adapter":
         restore_adapter(Path(start.path), subject.model)
     else:
@@ -56,16 +53,6 @@ def checkpoint_of(spec: FineTuningSpec, run_dir: RunDir, step: int) -> Path:
             if reference.step == step:
                 return Path(reference.path)
     return run_dir.checkpoints / checkpoint_name(step)
-
-
-def _require_classes(start: StartingPoint, classes: tuple[str, ...]) -> None:
-    """Weights of as many other classes would fit by their shapes, and mean something else."""
-    folder = Path(start.path)
-    place = folder / BASE_FOLDER if (folder / BASE_FOLDER).is_dir() else folder
-    names = json.loads((place / "config.json").read_text(encoding="utf-8"))["id2label"]
-    had = [names[number] for number in sorted(names, key=int)]
-    if had != list(classes):
-        raise TrainingError(other_classes(start, classes, had), code=f"{start.kind}_does_not_fit")
 
 
 def _tell(start: StartingPoint, run_dir: RunDir) -> None:

@@ -251,7 +251,7 @@ def one_slot(prefect: Prefect) -> Iterator[None]:
     asked("PATCH", f"{prefect.url}/work_pools/cpu", json={"concurrency_limit": None})
 
 
-def test_jobs_in_line_have_no_run_yet_and_are_told_their_position_once(
+def test_jobs_in_line_have_no_run_yet_and_are_told_their_position_and_that_they_are_next(
     served: Memory, one_slot: None, submitted: Job, ready: Any, acme: Organization, read: Any
 ) -> None:
     second, third = ready.job(acme, pool="cpu"), ready.job(acme, pool="cpu")
@@ -266,6 +266,7 @@ def test_jobs_in_line_have_no_run_yet_and_are_told_their_position_once(
     ask(served, jobs.request_cancel, submitted)
     assert runs.submit_waiting(served) == 1
     assert read(second.id).flow_run_id is not None and read(third.id).flow_run_id is None
+    assert messages(served, third).count(said) == 1, "that it is the next now"
 
 
 def test_a_resumed_job_waits_for_its_turn_and_its_run_stays_suspended(

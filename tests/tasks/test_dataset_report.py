@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from afinador.config.spec import StartingPoint
 from afinador.data import dataset_reports
 from afinador.data.tokens.process import TokenProcess
-from afinador.errors import DataError
+from afinador.errors import DataError, TrainingError
 from afinador.storage import sha256_of
 from afinador.training.caching import cache_of
 from afinador.training.data_sets import load_both
@@ -20,7 +22,7 @@ from registry import files
 from registry.experiments import Experiments
 from registry.memory import Memory
 from registry.tables import Event, File, Job
-from tasks import ending
+from tasks import ending, validate
 from tasks.attempt import Attempt, StopRequestedError, claim
 from tasks.validate import validate_dataset
 
@@ -146,3 +148,19 @@ def test_a_job_that_is_stopped_while_its_data_are_tokenised_leaves_no_process(
         validate_dataset.fn(attempt)
     tokenising = [process for process in seen if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE]
     assert tokenising, "it was ended"
+
+
+def test_other_classes_than_those_of_the_adapter_end_the_job_before_a_device_is_taken(
+    create: Create, memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "adapter" / "base").mkdir(parents=True)
+    (tmp_path / "adapter" / "base" / "config.json").write_text(json.dumps({"id2label": {"0": "good", "1": "bad"}}))
+    attempt = claimed(create())
+    attempt.spec.task = "sequence_classification"
+    told = {"kind": "adapter", "name": "ft:tiny", "job_id": "ftjob-1", "step": 3, "manifest_sha256": "0", "bytes": 1}
+    attempt.spec.start_from = StartingPoint(**told, path=str(tmp_path / "adapter"), state="weights")
+    monkeypatch.setattr(validate, "local_start", lambda memory, folder, start: start)
+    train_on(attempt, memory, "".join(f'{{"text": "{n}", "label": "{"bs"[n % 2]}"}}\n' for n in range(24)))
+    with pytest.raises(TrainingError, match="only in the data: 'b', 's'; only in the adapter: 'bad', 'good'") as raised:
+        validate_dataset.fn(attempt)
+    assert raised.value.code == "adapter_does_not_fit" and not attempt.run.status()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from afinador.errors import StorageError
+from afinador.errors import AfinadorError, StorageError
 from registry import checkpoints, events, leases
 from registry.job_views import to_wire
 from registry.memory import Memory
@@ -69,6 +69,16 @@ def test_both_journals_are_told_in_the_order_in_which_things_happened(memory: Me
     Follower(attempt).forward({}, in_prefect=False)
     said = [event.message for event in told(memory, job)]
     assert said[-3:] == ["Step 1: train loss=1.0000", "Between two steps.", "Step 2: train loss=0.5000"]
+
+
+def test_the_reason_of_a_failure_is_told_once(memory: Memory, create: Create) -> None:
+    job = create()
+    attempt = claimed(job)
+    attempt.run.log_event("failure", "error", "The loss is not a number.", code="not_finite")
+    Follower(attempt).forward({}, in_prefect=False)
+    ending.failed(attempt, AfinadorError("The loss is not a number.", code="not_finite"))
+    said = [event.message for event in told(memory, job) if "not a number" in event.message]
+    assert said == ["The job failed: The loss is not a number."]
 
 
 def away(*_: Any) -> None:
