@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import ssl
 import stat
 import subprocess
 import sys
@@ -126,6 +127,12 @@ def test_what_people_set_in_prefect_outlives_an_update(prefect: httpx.Client, ru
     assert (after["parameters"], after["paused"]) == ({"organization": "acme"}, False)
     (again,) = asked(prefect, "POST", "/automations/filter", {})
     assert again["enabled"] is False
+
+
+def test_prefects_clients_read_one_certificate(running: Any, supervisor: Any) -> None:
+    environment = psutil.Process(supervisor.record()["parts"]["worker-cpu"]["pid"]).environ()
+    context = ssl.create_default_context(cafile=environment["PREFECT_API_SSL_CERT_FILE"])
+    assert len(context.get_ca_certs()) == 1
 
 
 def test_a_second_supervisor_says_where_the_first_is(running: Any, supervisor: Any) -> None:
