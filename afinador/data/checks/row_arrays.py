@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from afinador.data.blanks import BLANKS, LONGEST_MISSING, MISSING, may_be_blank
 from afinador.data.checks.characters import has_strange_bytes
-from afinador.data.checks.contents import FOLDED_CHARACTERS, digests_of_pair
+from afinador.data.checks.contents import FOLDED_CHARACTERS, digests_of_long_pair, digests_of_pair, if_short
 from afinador.data.checks.findings import Findings
 from afinador.data.checks.judging import LONG_RECORD_CHARACTERS
 from afinador.data.checks.plain_rows import PlainRows
@@ -106,9 +106,9 @@ class _Block:
             ends: Where the last values of the rows end.
             first: The line of the first.
         """
-        if int(numpy.count_nonzero(self.data == _LINE_FEED)) == len(ends):  # none stands in a value
-            return list(range(first, first + len(ends) + 1))
         line_ends = numpy.flatnonzero(self.data == _LINE_FEED)
+        if len(line_ends) == len(ends):  # none stands in a value
+            return list(range(first, first + len(ends) + 1))
         return [first, *(numpy.searchsorted(line_ends, ends) + first + 1).tolist()]
 
     def may_be_blank(self, column: _Values) -> NDArray[numpy.bool_]:
@@ -217,14 +217,11 @@ class RowArrays(PlainRows):
             found: What they are added to.
         """
         digests = [
-            digests_of_pair(
-                question,
-                answer,
-                question.decode() if is_short_question else None,
-                answer.decode() if is_short_answer else None,
-            )
-            for (question, answer), is_short_question, is_short_answer in zip(
-                texts, (asked <= FOLDED_CHARACTERS).tolist(), (answers <= FOLDED_CHARACTERS).tolist(), strict=True
+            digests_of_long_pair(question, answer)
+            if both_are_long
+            else digests_of_pair(question, answer, if_short(question.decode()), if_short(answer.decode()))
+            for (question, answer), both_are_long in zip(
+                texts, ((asked > FOLDED_CHARACTERS) & (answers > FOLDED_CHARACTERS)).tolist(), strict=True
             )
         ]
         found.remember_all(lines, digests)
