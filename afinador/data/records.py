@@ -45,6 +45,10 @@ class Record:
         """Where it is, as the beginning of a sentence: ``Line 17``, ``Record 17 (notes/a.jsonl, line 3)``."""
         return f"{self.unit} {self.line}" + (f" ({self.origin})" if self.origin else "")
 
+    def problem(self, code: str, said: str, field: str) -> Problem:
+        """Return a fault of one of its fields; ``said`` goes on from its place."""
+        return Problem(code, f"{self.place}: {said}", self.line, field)
+
 
 @dataclass(frozen=True)
 class Problem:

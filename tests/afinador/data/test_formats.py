@@ -259,7 +259,10 @@ def test_mapping_makes_conversations_of_columns(tmp_path: Path) -> None:
     ]
     assert first.fields["messages"][2] == {"role": "assistant", "content": "4", "weight": 1}
     report = validate_dataset(path, path.name, DatasetReading(mapping=mapping))
-    assert report.shape == "messages" and [problem.line for problem in report.errors] == [3]
+    assert report.shape == "messages" and report.refused == 1
+    assert [(each.line, each.field) for each in report.errors] == [
+        (3, "messages[0].content"), (3, "messages[2].content"),
+    ]  # fmt: skip
     gap = read(path, DatasetReading(mapping={"messages": [{"role": "user", "content": "{asked}"}]}))[0]
     assert isinstance(gap, Problem) and "no column 'asked', from which the mapping takes 'messages'" in gap.message
     for wrong in ({"a": [[[[[[[[[["x"]]]]]]]]]]}, {"a": ["x"] * 300}, {"a": ["x" * 10_001]}):
