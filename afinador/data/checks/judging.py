@@ -24,7 +24,7 @@ from afinador.data.checks.tool_use import doubts_about_tools
 from afinador.data.checks.word_runs import has_enough_words
 from afinador.data.files.dialects import keeps_quotes
 from afinador.data.quoting import shortened
-from afinador.data.records import WHOLE_FILE_CODES, Problem, Record
+from afinador.data.records import Problem, Record
 from afinador.data.schema_checks import DOUBTS, SchemaChecks
 from afinador.data.shapes import (
     OPTIONAL_FIELDS,
@@ -37,6 +37,7 @@ from afinador.data.shapes import (
     near_miss,
     to_example,
 )
+from afinador.data.shapes.document_metadata import metadata_and_schema
 
 LONG_RECORD_CHARACTERS = 100_000
 NAMES_SHOWN = 8
@@ -71,9 +72,8 @@ class Judge:
             closely: Whether to look for personal data and near duplicates, which takes ten times as long as all else.
         """
         if isinstance(found, Problem):
-            is_of_record = found.code not in WHOLE_FILE_CODES
-            findings.records += is_of_record
-            findings.refused += is_of_record
+            findings.records += found.stands_for_a_record
+            findings.refused += found.stands_for_a_record
             findings.errors.add(found)
             return
         findings.records += 1
@@ -83,6 +83,8 @@ class Judge:
         example = self._examined(found)
         if isinstance(example, list):
             self._refuse(found, example, findings, closely)
+            if self.shape == "document_metadata" and (document := metadata_and_schema(found)) is not None:
+                self.schemas.ask(found, document, lambda unfit: _add_unfit(unfit, findings))
             return
         if example.document is None:
             self._take(found, example, findings, closely)
@@ -92,8 +94,7 @@ class Judge:
             if unfit is not None and unfit.code not in DOUBTS:
                 self._refuse(found, [unfit], findings, closely)
                 return
-            if unfit is not None:
-                findings.warnings.add(unfit)
+            _add_unfit(unfit, findings)
             self._take(found, example, findings, closely)
 
         self.schemas.ask(found, example.document, take_if_it_fits)
@@ -186,6 +187,11 @@ class Judge:
             return in_parts([given], parts[-1:], [record.fields["instruction"]], is_prompt=True)
         is_call = bool(example.messages and example.messages[-1].get("tool_calls"))
         return compared_of(parts, is_prompt=self.shape not in ("text_label", "source_target"), is_call=is_call)
+
+
+def _add_unfit(unfit: Problem | None, findings: Findings) -> None:
+    if unfit is not None:
+        (findings.warnings if unfit.code in DOUBTS else findings.errors).add(unfit)
 
 
 def _of_no_shape(record: Record) -> Problem:

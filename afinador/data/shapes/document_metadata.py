@@ -40,6 +40,14 @@ def _read(record: Record) -> Reading:
     return Example(record.line, prompt=prompt, completion=completion, document=document)
 
 
+def metadata_and_schema(record: Record) -> Document | None:
+    """Return what of a record with other faults can still be held against its schema; None where either is at fault."""
+    metadata = _object(record.fields.get("metadata"))
+    schema = _object(record.fields["schema"]) if _has_schema(record) else None
+    are_objects = all(isinstance(each, dict) and each and why_not_json(each) is None for each in (metadata, schema))
+    return Document("", metadata, None, schema) if are_objects else None
+
+
 def _has_schema(record: Record) -> bool:
     return record.fields.get("schema") not in (None, "")
 

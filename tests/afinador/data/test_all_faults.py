@@ -16,6 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from afinador.cli.dataset_reports import show_report
+from afinador.data.dataset_reports import dataset_report
 from afinador.data.records import Problem, Record
 from afinador.data.shapes import SHAPES, Example, Shape, examined, to_example
 from afinador.data.shapes.table import MOST_FAULTS
@@ -252,6 +254,18 @@ def test_faults_are_counted_and_so_are_the_records_that_have_them(tmp_path: Path
     ]  # fmt: skip
 
 
+def test_the_terminal_tells_how_many_records_the_faults_are_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for faulty, said in (
+        ([{"prompt": 1, "completion": ""}], "2 errors in 1 record, 1"),
+        ([{"prompt": 1, "completion": "c"}], "1 error, 1"),
+    ):
+        report = verdict(tmp_path / "a.jsonl", {"prompt": "p", "completion": "c"}, *faulty)
+        show_report(dataset_report("a.jsonl", report.to_json()))
+        assert f": {said}" in capsys.readouterr().out
+
+
 REFUSED: list[tuple[str, Callable[[str], dict[str, Any]]]] = [
     ("completion", lambda text: {"prompt": 1, "completion": text}),
     ("completion", lambda text: {"prompt": "", "completion": [text]}),
@@ -285,6 +299,18 @@ def test_a_conversation_that_cannot_be_used_is_searched_to_its_last_turn(tmp_pat
         ("bad_tools", "tools"),
     ]
     assert ("personal_email", "messages[1].content") in [(each.code, each.field) for each in report.warnings]
+
+
+def test_metadata_are_held_against_their_schema_also_where_the_record_has_another_fault(tmp_path: Path) -> None:
+    schema = {"type": "object", "properties": {"year": {"type": "integer"}}}
+    good = {"document": "d", "metadata": {"year": 1}, "schema": schema}
+    odd = {"document": 5, "metadata": '{"year": "old"}', "schema": json.dumps(schema)}
+    report = verdict(tmp_path / "a.jsonl", good, odd, {**odd, "metadata": []}, {**good, "type": 1})
+    assert [(each.line, each.code, each.field) for each in report.errors] == [
+        (2, "wrong_type", "document"), (2, "schema_mismatch", "metadata"), (3, "wrong_type", "document"),
+        (3, "wrong_type", "metadata"), (4, "wrong_type", "type"),
+    ]  # fmt: skip
+    assert report.refused == 3
 
 
 def test_a_record_of_a_hundred_thousand_faults_is_told_soon_and_in_short(tmp_path: Path) -> None:
