@@ -38,7 +38,7 @@ def formats() -> Lines:
     yield f"| templates of a mapping | make {mapping.MOST_CHARACTERS >> 20} Mi characters of a record at most, and {compressed.MAX_RATIO} times as many as a file has (below {compressed.BYTES_WITHOUT_RATIO >> 20} Mi any) |"
     yield f"| one record, with a tokenizer | {MOST_CHARACTERS:,} characters |"
     yield f"| metadata held against a schema | {schema_checks.SECONDS_PER_RECORD:g} s of a processor a record and {schema_checks.SECONDS_PER_FILE:g} s a file, for each process that judges it, and {10**6 / schema_checks.BYTES_PER_SECOND:g} s for each MB of metadata and schemas; {schema_checks.MEMORY_BYTES >> 30} GiB of memory |"
-    yield from ("", "## Shapes", "", *_shapes(shapes), *_reading())
+    yield from ("", "## Shapes", "", *_shapes(shapes), *_faults(), *_reading())
 
 
 def _shapes(shapes: Any) -> Lines:
@@ -55,6 +55,20 @@ def _shapes(shapes: Any) -> Lines:
     yield "unknown one a warning says that nothing was held against it. `format` is not checked, and references that lead out of"
     yield "the schema are not followed, which is an error. So is what took longer than its time: the verdict names the records"
     yield "that were not held against their schemas."
+    yield ""
+
+
+def _faults() -> Lines:
+    from afinador.data.checks import contents, findings
+    from afinador.data.shapes import table as shapes_table
+
+    yield from ("## What a report tells", "")
+    yield 'All faults of each record, by line and field, also of one that has several: `{"prompt": 1, "completion": ""}` is told of'
+    yield "both. What only follows from a fault is none of its own: a record with none of the fields of its file is one fault, and"
+    yield "a reply is not held against calls that could not be read. Codes are counted by faults (`counts`), of which one record"
+    yield f"may have {shapes_table.MOST_FAULTS:,} that count; the first {findings.PROBLEMS_KEPT_PER_CODE} of each code are told. How many records cannot be used is"
+    yield "`unusable_records`. The texts of these are searched for control and misread characters, personal data and secrets as all"
+    yield f"others are, of each the first {contents.VALUES_SEARCHED:,} values. Training and preparation stop at the first fault."
     yield ""
 
 

@@ -47,7 +47,10 @@ def _show_verdict(name: str, report: DatasetReport) -> None:
 
 
 def _found(report: DatasetReport) -> str:
-    return ", ".join(counted(number, severity) for severity, number in report.found().items() if number)
+    found = {severity: counted(number, severity) for severity, number in report.found().items() if number}
+    if report.unusable_records and report.unusable_records != report.found()["error"]:
+        found["error"] += f" in {counted(report.unusable_records, 'record')}"
+    return ", ".join(found.values())
 
 
 def _measures(report: DatasetReport) -> str:

@@ -112,9 +112,15 @@ def merged(report: Mapping[str, Any], checked: Mapping[str, Any], base_model: st
         firsts = {problem["code"]: problem["message"] for problem in reversed(checked["warnings"])}
         said = " ".join([said, *reversed(firsts.values())])
     tokens = {"base_model": base_model, **checked["tokens"]}
+    unusable = report.get("unusable_records")  # which verdicts of older versions lack
+    if (
+        unusable is not None
+    ):  # the tokenizer has looked at usable records alone, and says one thing of each that it cannot read
+        unusable += checked["counts"].get("not_tokenised", 0)
     notes = [*report["notes"], *_notes_on(tokens, report["records"])]
     return {
         **report,
+        "unusable_records": unusable,
         "notes": notes,
         "errors": errors,
         "warnings": warnings,

@@ -1,286 +1,218 @@
-"""Checks one conversation in OpenAI's chat format, and brings it into the one form that templates take."""
+"""Checks one conversation in OpenAI's chat format, and brings it into the one form that templates take.
+
+Each check yields all faults that it finds. What follows from a fault that was told is none of its own: nothing is said of
+the turns of a message whose role is unknown, nor of a reply to a call that could not be read.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Collection, Generator, Iterator
 from typing import Any
 
 from afinador.data.blanks import is_blank
-from afinador.data.files.json_values import BrokenJSONError, decode_text, why_not_json
 from afinador.data.quoting import described, named, shortened
+from afinador.data.records import Problem, Record
+from afinador.data.tool_calls import checked_calls, ids_called
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 KEYS = frozenset({"role", "content", "name", "weight", "tool_calls", "tool_call_id", "function_call"})
 KEYS |= {"reasoning_content", "reasoning", "thinking"}
 """Of a message: those of the chat format, and the names under which chat templates look for thoughts."""
 
+_KEYS_OF_TEXT = ("text", "content", "value", "input_text", "output_text")
+"""Under which other formats have what is said."""
 
-_TOOL = '{"type": "function", "function": {"name": "…", "parameters": {…}}}'
-
-
-class BadMessagesError(Exception):
-    """A conversation that cannot be trained on; the message goes on from ``Line 17:``."""
-
-    def __init__(self, code: str, message: str, field: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.field = field
+Messages = tuple[dict[str, Any], ...]
 
 
-def checked_messages(value: Any) -> tuple[dict[str, Any], ...]:
-    """Return the messages with text content, ``developer`` as ``system``, and no call arguments but JSON texts.
+def checked_messages(
+    record: Record, value: Any, name: str = "messages", *, offset: int = 0, told: Collection[int] = ()
+) -> Generator[Problem, None, Messages]:
+    """Yield all faults of a conversation; return its messages, which are of use where there was none.
 
-    Raises:
-        BadMessagesError: Not a list of messages as the chat format has them, or nothing in it to learn: the last
-            message must be the assistant's, and at least one of the assistant's must not have weight 0.
+    The last message must be the assistant's, and at least one of the assistant's must not have weight 0. What is returned
+    has text for content, ``system`` for ``developer``, and no call arguments but JSON texts.
+
+    Args:
+        record: Whose conversation it is.
+        value: What should be a list of messages.
+        name: The field that faults are told of.
+        offset: How many messages stand before the first that this field holds.
+        told: Messages whose own faults are known already: of them nothing but role and weight is looked at.
     """
     if not isinstance(value, list):
-        raise BadMessagesError(
-            "bad_messages",
-            f"'messages' is {described(value)}, but must be a list of messages. Correct it, or remove the record.",
-            "messages",
-        )
+        said = f"{name!r} is {described(value)}, but must be a list of messages. Correct it, or remove the record."
+        yield record.problem("bad_messages", said, name)
+        return ()
     if not value:
-        raise BadMessagesError(
-            "bad_messages", "'messages' is empty. Add at least a question and an answer.", "messages"
-        )
-    messages = tuple(_checked_message(message, f"messages[{index}]") for index, message in enumerate(value))
-    _check_turns(messages)
-    _check_tool_replies(messages)
-    return messages
+        yield record.problem("bad_messages", f"{name!r} is empty. Add at least a question and an answer.", name)
+        return ()
+    checked = []
+    for index, message in enumerate(value):
+        if index not in told:
+            checked.append((yield from _checked_message(record, message, f"{name}[{index - offset}]")))
+    yield from _turn_faults(record, value, name)
+    yield from _reply_faults(record, value, name, offset)
+    return tuple(checked)
 
 
-def checked_tools(value: Any, messages: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...] | None:
-    """Return the declared tools; None where there are none.
-
-    Raises:
-        BadMessagesError: Not a list of function declarations, nor the JSON text of one, or a call of a function that is
-            not among them.
-    """
-    value = parsed_tools(value)
-    if value is None:
-        return None
-    if not isinstance(value, list):
-        raise BadMessagesError(
-            "bad_tools", f"'tools' is {described(value)}, but must be a list of such as {_TOOL}. Correct it.", "tools"
-        )
-    for index, tool in enumerate(value):
-        function = tool.get("function") if isinstance(tool, dict) else None
-        if not isinstance(function, dict) or not isinstance(function.get("name"), str):
-            raise BadMessagesError(
-                "bad_tools", f"'tools[{index}]' has no 'function' that has a 'name'. Write {_TOOL}.", "tools"
-            )
-        if not isinstance(function.get("parameters", {}), dict):
-            said = (
-                f"'tools[{index}].function.parameters' must be a JSON schema, an object. Write {{}} if there are none."
-            )
-            raise BadMessagesError("bad_tools", said, "tools")
-    if (strange := why_not_json(value)) is not None:
-        raise BadMessagesError(
-            "bad_tools", f"'tools' holds {strange}, but must be what JSON can hold. Write it as text.", "tools"
-        )
-    declared = {tool["function"]["name"] for tool in value}
-    for call in _calls_of(messages):
-        if value and call["function"]["name"] not in declared:
-            raise BadMessagesError(
-                "undeclared_tool",
-                f"{shortened(call['function']['name'])} is called, but not declared in 'tools'. Add it.",
-                "tools",
-            )
-    return tuple(value) or None
-
-
-def parsed_tools(value: Any) -> Any:
-    """Return declarations as they are, those that are a JSON text as its value; None of a blank one.
-
-    Raises:
-        BadMessagesError: The text is no JSON.
-    """
-    if not isinstance(value, str):
-        return value
-    try:
-        return None if is_blank(value) else decode_text(value)
-    except BrokenJSONError as error:
-        why = str(error).rstrip(".")
-        said = f"'tools' is {described(value)} that is no JSON ({why}). Write a list of such as {_TOOL}."
-        raise BadMessagesError("bad_tools", said, "tools") from error
-
-
-def _calls_of(messages: tuple[dict[str, Any], ...]) -> Iterator[dict[str, Any]]:
-    for message in messages:
-        yield from message.get("tool_calls", ())
-
-
-def _checked_message(message: Any, field: str) -> dict[str, Any]:
+def _checked_message(record: Record, message: Any, field: str) -> Generator[Problem, None, dict[str, Any]]:
     if not isinstance(message, dict):
-        raise BadMessagesError(
-            "bad_message",
-            f"{field} is {described(message)}, but must be an object with 'role' and 'content'. Correct it, or remove the record.",
-            field,
-        )
-    role = message.get("role")
-    if role not in ROLES:
-        found = f"is {named(role)}" if "role" in message else "is missing"
-        remedy = "Correct it, or remove the record."
-        if "role" not in message and "from" in message:
-            remedy = "Turns of 'from' and 'value' are listed under 'conversations': rename 'messages'."
-        said = f"{field}.role {found}; allowed are: {', '.join(ROLES)}. {remedy}"
-        raise BadMessagesError("bad_role", said, f"{field}.role")
-    if message.get("function_call") is not None:
-        raise BadMessagesError(
-            "legacy_function_call",
-            f"{field} has the old 'function_call'; write 'tool_calls'.",
-            f"{field}.function_call",
-        )
+        said = f"{field} is {described(message)}, but must be an object with 'role' and 'content'. Correct it, or remove the record."
+        yield record.problem("bad_message", said, field)
+        return {}
+    role = role_of(message)
+    if role is None:
+        yield record.problem("bad_role", _why_no_role(message, field), f"{field}.role")
+        if _is_turn(message):
+            return {}
+    has_old_call = message.get("function_call") is not None
+    if has_old_call:
+        said = f"{field} has the old 'function_call'; write 'tool_calls'."
+        yield record.problem("legacy_function_call", said, f"{field}.function_call")
     # Whatever else a message has (a name) is the template's business.
     checked = {key: value for key, value in message.items() if key not in ("content", "tool_calls", "function_call")}
     checked["role"] = "system" if role == "developer" else role
     calls = message.get("tool_calls")
     if calls is not None and (role != "assistant" or calls != []):
-        checked["tool_calls"] = _checked_calls(calls, role, f"{field}.tool_calls")
-    checked["content"] = _checked_content(message, "tool_calls" in checked, field)
-    check_weight(message, role == "assistant", field)
+        checked["tool_calls"] = yield from checked_calls(record, calls, role, f"{field}.tool_calls")
+    may_be_empty = has_old_call or "tool_calls" in checked
+    checked["content"] = yield from _checked_content(record, message, f"{field}.content", may_be_empty=may_be_empty)
+    if "weight" in message:
+        yield from weight_faults(record, message["weight"], None if role is None else role == "assistant", field)
     if role == "tool" and not isinstance(message.get("tool_call_id"), str):
-        raise BadMessagesError(
-            "bad_tool_reply", f"{field} is a tool's reply without 'tool_call_id'. Add it.", f"{field}.tool_call_id"
-        )
+        said = f"{field} is a tool's reply without 'tool_call_id'. Add it."
+        yield record.problem("bad_tool_reply", said, f"{field}.tool_call_id")
     return checked
 
 
-def _checked_content(message: dict[str, Any], has_calls: bool, field: str) -> str:
+def role_of(message: Any) -> str | None:
+    """Return the role of a message; None if it has none that there is."""
+    role = message.get("role") if isinstance(message, dict) else None
+    return role if role in ROLES else None
+
+
+def _is_turn(message: dict[str, Any]) -> bool:
+    """Tell whether it is no message, but a turn of ``conversations``: one remedy for all of it."""
+    return "role" not in message and "from" in message
+
+
+def _why_no_role(message: dict[str, Any], field: str) -> str:
+    found = f"is {named(message['role'])}" if "role" in message else "is missing"
+    remedy = "Correct it, or remove the record."
+    if _is_turn(message):
+        remedy = "Turns of 'from' and 'value' are listed under 'conversations': rename 'messages'."
+    return f"{field}.role {found}; allowed are: {', '.join(ROLES)}. {remedy}"
+
+
+def _checked_content(
+    record: Record, message: dict[str, Any], field: str, *, may_be_empty: bool
+) -> Generator[Problem, None, str]:
     content = message.get("content")
-    if content is None and has_calls:
+    if content is None and may_be_empty:
         return ""
-    field = f"{field}.content"
     if isinstance(content, list) and content:
-        content = "".join(_text_of_part(part, f"{field}[{index}]") for index, part in enumerate(content))
+        texts: list[str | None] = []
+        for index, part in enumerate(content):
+            texts.append((yield from _text_of_part(record, part, f"{field}[{index}]")))
+        if None in texts:
+            return ""
+        content = "".join(text for text in texts if text is not None)
     if not isinstance(content, str):
-        found = f"is {described(content)}" if "content" in message else "is missing"
-        raise BadMessagesError(
-            "bad_content", f"{field} {found}; it must be text. Write it, or remove the record.", field
-        )
-    if not has_calls and message["role"] != "tool" and is_blank(content):
-        raise BadMessagesError("empty_content", f"{field} is empty. Write the text, or remove the record.", field)
+        yield record.problem("bad_content", f"{field} {why_no_text(message, 'content')}", field)
+        return ""
+    if not may_be_empty and message.get("role") != "tool" and is_blank(content):
+        yield record.problem("empty_content", f"{field} is empty. Write the text, or remove the record.", field)
     return content
 
 
-def _text_of_part(part: Any, field: str) -> str:
+def why_no_text(message: dict[str, Any], key: str) -> str:
+    """Say what is wrong with a key that should hold what is said, and what to do: go on from its name."""
+    if key in message:
+        return f"is {described(message[key])}; it must be text. Write it, or remove the record."
+    other = _other_key(message, key)
+    remedy = f"Rename {other!r} to {key!r}" if other else "Write it"
+    return f"is missing; it must be text. {remedy}, or remove the record."
+
+
+def _other_key(holder: dict[str, Any], key: str) -> str | None:
+    """Return the key under which something else has its text, if there is one."""
+    return next((each for each in _KEYS_OF_TEXT if each != key and isinstance(holder.get(each), str)), None)
+
+
+def _text_of_part(record: Record, part: Any, field: str) -> Generator[Problem, None, str | None]:
     kind = part.get("type") if isinstance(part, dict) else None
-    if kind != "text" or not isinstance(part.get("text"), str):
-        found = f"of type {named(kind)}" if kind not in (None, "text") else described(part)
-        raise BadMessagesError(
-            "bad_content_part",
-            f'{field} is {found}; only {{"type": "text", "text": …}} is trained on. Leave it out, or remove the record.',
-            field,
-        )
-    return part["text"]
+    if kind == "text" and isinstance(part.get("text"), str):
+        return str(part["text"])
+    yield record.problem("bad_content_part", f"{field} {_why_no_part(part, kind)}", field)
+    return None
 
 
-def check_weight(message: dict[str, Any], is_answer: bool, field: str) -> None:
-    """Do nothing if a message has no weight, or is the assistant's and has weight 0 or 1.
+def _why_no_part(part: Any, kind: Any) -> str:
+    wanted = '{"type": "text", "text": …}'
+    if isinstance(part, dict) and kind in (None, "text", *_KEYS_OF_TEXT):
+        has_text = isinstance(part.get("text"), str)
+        other = None if has_text else _other_key(part, "text")
+        if other is not None:
+            return f"has its text under {other!r}, which is called 'text' in {wanted}. Rename that key in the file, or remove the record."
+        if has_text:
+            type_found = "no 'type'" if kind is None else f"the type {named(kind)}"
+            return f"has {type_found}, but must be {wanted}. Write the type 'text', or remove the record."
+    found = f"of type {named(kind)}" if kind not in (None, "text") else described(part)
+    return f"is {found}; only {wanted} is trained on. Leave it out, or remove the record."
 
-    Raises:
-        BadMessagesError: It is not so.
+
+def weight_faults(record: Record, weight: Any, is_answer: bool | None, field: str) -> Iterator[Problem]:
+    """Yield what is wrong with a weight that a message has: it must be 0 or 1, and the assistant's.
+
+    Args:
+        record: Whose message it is.
+        weight: What should be the number.
+        is_answer: Whether the message is the assistant's; None where that is not known.
+        field: Of the message.
     """
-    if "weight" not in message:
-        return
-    weight = message["weight"]
-    if not is_answer:
-        raise BadMessagesError(
-            "bad_weight",
-            f"{field} has a weight; only the assistant's messages are trained on. Remove it.",
-            f"{field}.weight",
+    if is_answer is False:
+        said = f"{field} has a weight; only the assistant's messages are trained on. Remove it."
+        yield record.problem("bad_weight", said, f"{field}.weight")
+    elif not _is_weight(weight):
+        said = f"{field}.weight is {described(weight)}; it must be 0 (not learnt) or 1. Correct or remove it."
+        yield record.problem("bad_weight", said, f"{field}.weight")
+
+
+def _is_weight(weight: Any) -> bool:
+    return isinstance(weight, int) and not isinstance(weight, bool) and weight in (0, 1)
+
+
+def _turn_faults(record: Record, messages: list[Any], name: str) -> Iterator[Problem]:
+    roles = [role_of(message) for message in messages]
+    if roles[-1] not in ("assistant", None):
+        said = (
+            f"the last message is the {roles[-1]}'s; it must be the assistant's. Add the answer, or remove the record."
         )
-    if isinstance(weight, bool) or not isinstance(weight, int) or weight not in (0, 1):
-        raise BadMessagesError(
-            "bad_weight",
-            f"{field}.weight is {described(weight)}; it must be 0 (not learnt) or 1. Correct or remove it.",
-            f"{field}.weight",
-        )
+        yield record.problem("no_answer_at_end", said, name)
+    if roles[0] == "assistant":
+        said = "the first message is the assistant's; something must come before it to answer. Add it, or remove the record."
+        yield record.problem("no_question", said, name)
+    if roles[-1] == "assistant" and None not in roles and not any(map(_may_be_learnt, messages)):
+        said = "all of the assistant's messages have weight 0, so there is nothing to learn. Give one of them weight 1, or remove the record."
+        yield record.problem("nothing_to_train", said, name)
 
 
-def _checked_calls(calls: Any, role: str, field: str) -> list[dict[str, Any]]:
-    if role != "assistant":
-        raise BadMessagesError(
-            "bad_tool_call", f"{field}: only the assistant calls tools, not the {role}. Remove it.", field
-        )
-    if not isinstance(calls, list):
-        raise BadMessagesError(
-            "bad_tool_call", f"{field} is {described(calls)}, but must be a list. Correct it.", field
-        )
-    checked = [_checked_call(call, f"{field}[{index}]") for index, call in enumerate(calls)]
-    if len({call["id"] for call in checked}) < len(checked):
-        raise BadMessagesError("bad_tool_call", f"{field}: two calls have the same id. Give each its own.", field)
-    return checked
+def _may_be_learnt(message: dict[str, Any]) -> bool:
+    weight = message.get("weight")
+    return message["role"] == "assistant" and not (_is_weight(weight) and weight == 0)
 
 
-def _checked_call(call: Any, field: str) -> dict[str, Any]:
-    function = call.get("function") if isinstance(call, dict) else None
-    if not isinstance(function, dict):
-        raise BadMessagesError("bad_tool_call", f"{field} has no 'function' object. Add it.", field)
-    if not isinstance(call.get("id"), str):
-        raise BadMessagesError("bad_tool_call", f"{field} has no 'id', which must be text. Add it.", f"{field}.id")
-    if call.get("type", "function") != "function":
-        raise BadMessagesError(
-            "bad_tool_call",
-            f"{field}.type is {named(call['type'])}; it must be 'function'. Correct it, or leave it out.",
-            f"{field}.type",
-        )
-    if not isinstance(function.get("name"), str) or not function["name"]:
-        raise BadMessagesError("bad_tool_call", f"{field}.function has no 'name'. Add it.", f"{field}.function.name")
-    arguments = function.get("arguments")
-    if isinstance(arguments, dict):
-        if (strange := why_not_json(arguments)) is not None:
-            said = f"{field}.function.arguments holds {strange}, but must be what JSON can hold. Write it as text."
-            raise BadMessagesError("bad_tool_call", said, f"{field}.function.arguments")
-        arguments = json.dumps(arguments, ensure_ascii=False)
-    if not isinstance(arguments, str) or not _is_json_object(arguments):
-        raise BadMessagesError(
-            "bad_tool_call",
-            f"{field}.function.arguments is {described(arguments)}; it must be a JSON object written as text. Correct it, or remove the record.",
-            f"{field}.function.arguments",
-        )
-    return {**call, "type": "function", "function": {**function, "arguments": arguments}}
-
-
-def _is_json_object(text: str) -> bool:
-    try:
-        return isinstance(decode_text(text), dict)
-    except BrokenJSONError:
-        return False
-
-
-def _check_turns(messages: tuple[dict[str, Any], ...]) -> None:
-    last = messages[-1]
-    if last["role"] != "assistant":
-        raise BadMessagesError(
-            "no_answer_at_end",
-            f"the last message is the {last['role']}'s; it must be the assistant's. Add the answer, or remove the record.",
-            "messages",
-        )
-    if messages[0]["role"] == "assistant":
-        raise BadMessagesError(
-            "no_question",
-            "the first message is the assistant's; something must come before it to answer. Add it, or remove the record.",
-            "messages",
-        )
-    if all(message.get("weight") == 0 for message in messages if message["role"] == "assistant"):
-        raise BadMessagesError(
-            "nothing_to_train",
-            "all of the assistant's messages have weight 0, so there is nothing to learn. Give one of them weight 1, or remove the record.",
-            "messages",
-        )
-
-
-def _check_tool_replies(messages: tuple[dict[str, Any], ...]) -> None:
+def _reply_faults(record: Record, messages: list[Any], name: str, offset: int) -> Iterator[Problem]:
     called: set[str] = set()
     for index, message in enumerate(messages):
-        called.update(call["id"] for call in message.get("tool_calls", ()))
-        if message["role"] == "tool" and message["tool_call_id"] not in called:
-            raise BadMessagesError(
-                "bad_tool_reply",
-                f"messages[{index}] replies to {shortened(message['tool_call_id'])}, which no call before it has. Add the call, or remove the reply.",
-                f"messages[{index}].tool_call_id",
-            )
+        ids = ids_called(message)
+        if ids is None:
+            return
+        called.update(ids)
+        if message.get("role") != "tool" or not isinstance(message.get("tool_call_id"), str):
+            continue
+        if message["tool_call_id"] not in called:
+            field = f"{name}[{index - offset}]"
+            said = f"{field} replies to {shortened(message['tool_call_id'])}, which no call before it has. Add the call, or remove the reply."
+            yield record.problem("bad_tool_reply", said, f"{field}.tool_call_id")

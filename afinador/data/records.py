@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from afinador.schemas.dataset_formats import Encoding, Format
 
-__all__ = ["WHOLE_FILE_CODES", "Encoding", "Format", "Problem", "Record"]
+__all__ = ["WHOLE_FILE_CODES", "Encoding", "Format", "FurtherProblem", "Problem", "Record"]
 
 WHOLE_FILE_CODES = frozenset(
     {
@@ -45,6 +45,10 @@ class Record:
         """Where it is, as the beginning of a sentence: ``Line 17``, ``Record 17 (notes/a.jsonl, line 3)``."""
         return f"{self.unit} {self.line}" + (f" ({self.origin})" if self.origin else "")
 
+    def problem(self, code: str, said: str, field: str) -> Problem:
+        """Return a fault of one of its fields; ``said`` goes on from its place."""
+        return Problem(code, f"{self.place}: {said}", self.line, field)
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -65,3 +69,17 @@ class Problem:
     def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
         return asdict(self)
+
+    @property
+    def stands_for_a_record(self) -> bool:
+        """Whether it is what was read in the place of a record: there is one such problem of each record."""
+        return self.code not in WHOLE_FILE_CODES
+
+
+class FurtherProblem(Problem):
+    """One more thing that is wrong with a record of which a problem has been read already."""
+
+    @property
+    def stands_for_a_record(self) -> bool:
+        """Never."""
+        return False

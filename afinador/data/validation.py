@@ -161,8 +161,8 @@ def _added_up(report: Report, parts: Iterator[Findings]) -> Findings:
     if (contradictions := report.repetitions.contradictions()) is not None:
         report.add_warning(contradictions)
     report.sort()
-    report.records, report.searched, report.lengths = whole.records, whole.searched, whole.lengths
-    report.types = whole.types
+    report.records, report.refused, report.searched = whole.records, whole.refused, whole.searched
+    report.lengths, report.types = whole.lengths, whole.types
     report.labels = whole.labels if report.shape == "text_label" else None
     return whole
 

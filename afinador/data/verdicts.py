@@ -26,6 +26,7 @@ class Report:
         format: None where the file has none that is read.
         shape: None where no record has a known one.
         records: Records found, usable or not.
+        refused: Those of them that cannot be used; each may have several faults.
         bytes: Size of the file.
         searched: Records that were searched for personal data and near duplicates: all of a small file, of a large one
             a part that is always the same.
@@ -38,6 +39,7 @@ class Report:
     format: Format | None = None
     shape: Shape | None = None
     records: int = 0
+    refused: int = 0
     bytes: int = 0
     searched: int = 0
     labels: LabelCounts | None = None
@@ -65,7 +67,7 @@ class Report:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many there are of each code, errors and warnings."""
+        """How many faults and doubts there are of each code; a record may have several of one."""
         return {**self._errors.counts, **self._warnings.counts}
 
     @property
@@ -80,9 +82,8 @@ class Report:
             stored = [note.message for note in self.notes if note.code == STORED_ONLY]
             return " ".join([said, *stored, *(with_count(problem, self.counts) for problem in firsts(self.warnings))])
         kinds = firsts(self.errors)
-        unusable = sum(self._errors.counts.values())
         records = counted(self.records, "record")
-        parts = [f"{min(unusable, self.records):,} of {records} cannot be used:"] if self.records else []
+        parts = [f"{self.refused:,} of {records} cannot be used:"] if self.refused else []
         parts += [with_count(problem, self.counts) for problem in kinds[:CODES_IN_SUMMARY]]
         if len(kinds) > CODES_IN_SUMMARY:
             parts.append(f"And {counted(len(kinds) - CODES_IN_SUMMARY, 'other kind')} of fault.")
@@ -94,6 +95,7 @@ class Report:
             "format": self.format,
             "shape": self.shape,
             "records": self.records,
+            "unusable_records": self.refused,
             "bytes": self.bytes,
             "errors": [problem.to_json() for problem in self.errors],
             "warnings": [problem.to_json() for problem in self.warnings],

@@ -7,7 +7,7 @@ from typing import Any
 
 from afinador.figures import counted, size, visible
 from afinador.schemas.dataset_formats import fitness
-from afinador.schemas.dataset_reports import DatasetReport
+from afinador.schemas.dataset_reports import DatasetReport, Fault
 
 _MARKS = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$])")
 _FIGURES = ("min", "mean", "p50", "p90", "p95", "p99", "max")
@@ -23,10 +23,12 @@ def dataset_markdown(report: DatasetReport) -> str:
         faults = [*each.errors, *each.warnings]
         if faults:
             lines += ["", f"**{_escaped(each.file)}**", ""]
-            firsts = {fault.code: fault for fault in reversed(faults)}
+            firsts: dict[str, Fault] = {}
+            for fault in faults:
+                firsts.setdefault(fault.code, fault)
             lines += [
                 f"- `{code}` {each.counts.get(code, 1):,}: {_escaped(fault.message)}" for code, fault in firsts.items()
-            ][::-1]
+            ]
     return "\n".join(lines)
 
 
@@ -36,6 +38,7 @@ def _figures(report: DatasetReport) -> dict[str, str]:
         "verdict": fitness(report.errors, [note.code for note in report.notes]),
         "found": found or "nothing",
         "records": f"{report.records:,}",
+        **({"cannot be used": f"{report.unusable_records:,}"} if report.unusable_records else {}),
         "size": size(report.bytes),
         "shape": str(report.shape).replace("_", " "),
     }

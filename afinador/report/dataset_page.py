@@ -100,6 +100,7 @@ def _tiles(report: DatasetReport) -> Markup:
     cut = tokens.get("truncated") or {}
     told = [
         (report.records, "record", "records"),
+        (report.unusable_records or None, "of these, unusable", "of these, unusable"),
         (tokens.get("tokens"), "token", "tokens"),
         (tokens.get("trained_tokens"), "token learnt", "tokens learnt"),
         (cut.get("records"), "record cut", "records cut"),

@@ -86,6 +86,7 @@ class DatasetReport(Wire):
         format: Of the file, ``jsonl`` for instance; null where it was not found.
         shape: Of its records, ``prompt_completion`` for instance; null where none was found.
         records: How many it holds.
+        unusable_records: How many of them cannot be used; each may have several errors. Null in verdicts of versions that did not count them.
         bytes: Its size.
         summary: All of it in a sentence.
         valid: Whether it has no errors. It may be trained on then, unless a note ``stored_only`` says that no method
@@ -93,7 +94,8 @@ class DatasetReport(Wire):
         errors: What forbids training; at most ten of each code.
         warnings: What a person should know; at most ten of each code.
         notes: What a person may like to know; nothing needs to be done about it.
-        counts: How many there are of each code of errors and warnings.
+        counts: How many faults there are of each code of errors and warnings, of which a record may have several; of one
+            record 1000 errors are counted at most.
         lengths: Of the usable records, in characters: quantiles, and a ``histogram`` of bins without a gap, each with
             the length that it begins ``from``, the last one that it holds (``to``) and its ``records``. Bins are equally
             wide, the last one perhaps narrower; where a few records are far longer than all others, it is wider, and
@@ -113,6 +115,7 @@ class DatasetReport(Wire):
     format: str | None = None
     shape: str | None = None
     records: int = 0
+    unusable_records: int | None = None
     bytes: int = 0
     summary: str = ""
     errors: list[Fault] = Field(default_factory=list)

@@ -295,8 +295,8 @@ REFUSED: dict[str, tuple[DatasetReading | None, str]] = {
     # what cannot be trained on as it is: what is declared, and how it is refused
     "tool-calling/reason_tool_use_50.jsonl": (
         None,
-        r"^50 of 50 records cannot be used: Line 1: messages\[0\]\.content\[0\] is an object of 2 fields; "
-        r'only \{"type": "text", "text": …\} is trained on\. .+ And 49 more like it\.$',
+        r"^50 of 50 records cannot be used: Line 1: messages\[0\]\.content\[0\] has its text under 'value', which is called "
+        r"'text' in .+ Rename that key in the file, .+ And 400 more like it\. Line 2: .+ without 'tool_call_id'\. .+ 41 more",
     ),
     "squad-es/squad-es-v1.1-part.json": (
         None, r"^26 of 26 records .+ Record 1 has the fields 'title', 'paragraphs'; allowed are .+ --mapping, .+ 25 more",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from itertools import chain, islice
 from typing import Any
 
 import orjson
@@ -19,6 +20,9 @@ FOLDED_CHARACTERS = 200
 
 Longer ones mostly have enough words to be compared for near likeness, which tells the same of them where it is looked for:
 of a large file in a part alone. Of a question of one word capitals may be the whole meaning."""
+
+VALUES_SEARCHED = 10_000
+"""So many values of a record that cannot be used are searched for texts: any list may stand where a conversation should."""
 
 SYSTEM_ROLES = ("system", "developer")
 _SEED_OF_ANSWERS = 1
@@ -55,6 +59,16 @@ def texts_of(record: Record, example: Example, used: frozenset[str]) -> Iterator
             yield from _texts_in(value, name)
 
 
+def all_texts_of(record: Record, names: Collection[str] | None = None) -> Iterator[tuple[str, str]]:
+    """Yield the texts in some fields of a record, whatever they are, each behind its place; in all fields if none are named.
+
+    No more than ``VALUES_SEARCHED`` values are looked at.
+    """
+    fields = ((_shown(name), value) for name, value in record.fields.items() if names is None or name in names)
+    values = chain.from_iterable(_values_in(value, place) for place, value in fields)
+    return ((place, value) for place, value in islice(values, VALUES_SEARCHED) if isinstance(value, str))
+
+
 def with_name(place: str, text: str) -> str:
     """Return a text of metadata or arguments behind its name, which may tell that it is a secret; others as they are."""
     is_named = place.startswith("metadata.") or ".arguments." in place
@@ -85,15 +99,26 @@ def _said(name: str, turns: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
 
 
 def _texts_in(value: Any, place: str) -> Iterator[tuple[str, str]]:
-    left = [(place, value)]
+    return ((inner, item) for inner, item in _values_in(value, place) if isinstance(item, str))
+
+
+def _values_in(value: Any, place: str) -> Iterator[tuple[str, Any]]:
+    """Yield a value and all that are in it, one by one: there may be millions."""
+    left = [iter([(place, value)])]
     while left:
-        place, value = left.pop()
-        if isinstance(value, str):
-            yield place, value
-        elif isinstance(value, dict):
-            left += [(f"{place}.{_shown(name)}", item) for name, item in reversed(value.items())]
-        elif isinstance(value, list | tuple):
-            left += [(f"{place}[{index}]", item) for index, item in reversed(list(enumerate(value)))]
+        for inner, item in left[-1]:
+            yield inner, item
+            if isinstance(item, dict | list | tuple):
+                left.append(_items_of(item, inner))
+                break
+        else:
+            left.pop()
+
+
+def _items_of(value: dict[str, Any] | list[Any] | tuple[Any, ...], place: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        return ((f"{place}.{_shown(name)}", item) for name, item in value.items())
+    return ((f"{place}[{index}]", item) for index, item in enumerate(value))
 
 
 def _shown(name: Any) -> str:

@@ -63,7 +63,10 @@ class Problems:
 
 def firsts(problems: list[Problem]) -> list[Problem]:
     """Return the first problem of each code."""
-    return list({problem.code: problem for problem in reversed(problems)}.values())[::-1]
+    found: dict[str, Problem] = {}
+    for problem in problems:
+        found.setdefault(problem.code, problem)
+    return list(found.values())
 
 
 def with_count(problem: Problem, counts: dict[str, int]) -> str:
@@ -94,6 +97,7 @@ class Findings:
 
     Attributes:
         records: Records found, usable or not.
+        refused: Those of them that have faults, of which each may have several.
         characters: Of whole texts (the shape ``text``).
         text_lines: Of the format TEXT only.
         ignored: Names of fields that are not used, the first few.
@@ -114,6 +118,7 @@ class Findings:
     """
 
     records: int = 0
+    refused: int = 0
     errors: Problems = field(default_factory=Problems)
     warnings: Problems = field(default_factory=Problems)
     characters: int = 0
@@ -214,6 +219,7 @@ class Findings:
     def add_all(self, later: Findings) -> None:
         """Add what was found in a later part, but for what is compared between records."""
         self.records += later.records
+        self.refused += later.refused
         self.errors.add_all(later.errors)
         self.warnings.add_all(later.warnings)
         self.characters += later.characters

@@ -8,7 +8,15 @@ from itertools import chain
 
 from afinador.data.blanks import is_blank
 from afinador.data.checks.characters import missing_answers, strange_characters
-from afinador.data.checks.contents import answers_of, characters_of, compared_of, parts_of, texts_of, with_name
+from afinador.data.checks.contents import (
+    all_texts_of,
+    answers_of,
+    characters_of,
+    compared_of,
+    parts_of,
+    texts_of,
+    with_name,
+)
 from afinador.data.checks.findings import UNKNOWN_FIELDS, Findings
 from afinador.data.checks.near_duplicates import in_parts
 from afinador.data.checks.personal_data import personal_data
@@ -16,18 +24,20 @@ from afinador.data.checks.tool_use import doubts_about_tools
 from afinador.data.checks.word_runs import has_enough_words
 from afinador.data.files.dialects import keeps_quotes
 from afinador.data.quoting import shortened
-from afinador.data.records import WHOLE_FILE_CODES, Problem, Record
+from afinador.data.records import Problem, Record
 from afinador.data.schema_checks import DOUBTS, SchemaChecks
 from afinador.data.shapes import (
     OPTIONAL_FIELDS,
     SHAPES,
     Example,
     Shape,
+    examined,
     fields_allowed,
     mapping_for,
     near_miss,
     to_example,
 )
+from afinador.data.shapes.document_metadata import metadata_and_schema
 
 LONG_RECORD_CHARACTERS = 100_000
 NAMES_SHOWN = 8
@@ -62,26 +72,30 @@ class Judge:
             closely: Whether to look for personal data and near duplicates, which takes ten times as long as all else.
         """
         if isinstance(found, Problem):
-            findings.records += found.code not in WHOLE_FILE_CODES
+            findings.records += found.stands_for_a_record
+            findings.refused += found.stands_for_a_record
             findings.errors.add(found)
             return
         findings.records += 1
         findings.unit = found.unit
         if found.origin is not None:
             findings.origins.append((found.line, found.origin))
-        example = self.example_of(found)
-        if isinstance(example, Problem):
-            findings.errors.add(example)
+        example = self._examined(found)
+        if isinstance(example, list):
+            self._refuse(found, example, findings, closely)
+            if self.shape == "document_metadata" and (document := metadata_and_schema(found)) is not None:
+                self.schemas.ask(found, document, lambda unfit: _add_unfit(unfit, findings))
             return
         if example.document is None:
             self._take(found, example, findings, closely)
             return
 
         def take_if_it_fits(unfit: Problem | None) -> None:
-            if unfit is not None:
-                (findings.warnings if unfit.code in DOUBTS else findings.errors).add(unfit)
-            if unfit is None or unfit.code in DOUBTS:
-                self._take(found, example, findings, closely)
+            if unfit is not None and unfit.code not in DOUBTS:
+                self._refuse(found, [unfit], findings, closely)
+                return
+            _add_unfit(unfit, findings)
+            self._take(found, example, findings, closely)
 
         self.schemas.ask(found, example.document, take_if_it_fits)
 
@@ -104,15 +118,16 @@ class Judge:
         self._doubt(found, example, findings, closely)
 
     def example_of(self, record: Record) -> Example | Problem:
-        """Return what training takes of a record, or why it cannot."""
+        """Return what training takes of a record, or the first reason why it cannot."""
         if self.shape is not None:
             return to_example(record, self.shape, is_declared=self.is_declared)
-        names = some_of(list(record.fields))
-        texts = [name for name, value in record.fields.items() if isinstance(value, str)]
-        said = (
-            f"{record.place} has the fields {names}; allowed are {fields_allowed('jsonl')}.{near_miss(record.fields)}"
-        )
-        return Problem(UNKNOWN_FIELDS, f"{said} Rename the fields, {mapping_for(texts, 'csv')}", record.line)
+        return _of_no_shape(record)
+
+    def _examined(self, record: Record) -> Example | list[Problem]:
+        """Return what training takes of a record, or all reasons why it cannot."""
+        if self.shape is not None:
+            return examined(record, self.shape, is_declared=self.is_declared)
+        return [_of_no_shape(record)]
 
     def _doubt(self, record: Record, example: Example, findings: Findings, closely: bool) -> None:
         add: Callable[[Problem], None] = findings.warnings.add
@@ -130,19 +145,31 @@ class Judge:
             said = f"{record.place} has {characters} characters. What is longer than max_length tokens will be cut. Split it, if all of it is to be learnt."
             add(Problem("long_record", said, record.line))
         learnt = answers_of(record, self.shape) if self.shape not in (None, "text_label") else ()
-        for problem in chain(
-            strange_characters(record, texts),
-            missing_answers(record, learnt),
-            doubts_about_tools(record, example),
-            _quotes_in_values(record, texts) if self.is_csv else (),
-        ):
+        for problem in chain(missing_answers(record, learnt), doubts_about_tools(record, example)):
             add(problem)
-        if closely:
-            findings.searched += 1
-            for problem in personal_data(record, [(place, with_name(place, text)) for place, text in texts]):
-                add(problem)
+        self._doubt_texts(record, texts, findings, closely)
+        findings.searched += closely
         if not self.is_running_text or example.text is None or has_enough_words(example.text):
             self._remember(record, example, findings, closely)
+
+    def _refuse(self, record: Record, faults: list[Problem], findings: Findings, closely: bool) -> None:
+        """Add a record that cannot be used; somebody will put it right, and what is doubtful in its texts would stay."""
+        findings.refused += 1
+        for fault in faults:
+            findings.errors.add(fault)
+        names = used_fields(self.shape) if self.shape and set(SHAPES[self.shape]) <= record.fields.keys() else None
+        texts = [(place, text) for place, text in all_texts_of(record, names) if not is_blank(text)]
+        if texts:
+            self._doubt_texts(record, texts, findings, closely)
+
+    def _doubt_texts(self, record: Record, texts: list[tuple[str, str]], findings: Findings, closely: bool) -> None:
+        told = chain(
+            strange_characters(record, texts),
+            _quotes_in_values(record, texts) if self.is_csv else (),
+            personal_data(record, [(place, with_name(place, text)) for place, text in texts]) if closely else (),
+        )
+        for problem in told:
+            findings.warnings.add(problem)
 
     def _remember(self, record: Record, example: Example, findings: Findings, closely: bool) -> None:
         parts = parts_of(example)
@@ -160,6 +187,18 @@ class Judge:
             return in_parts([given], parts[-1:], [record.fields["instruction"]], is_prompt=True)
         is_call = bool(example.messages and example.messages[-1].get("tool_calls"))
         return compared_of(parts, is_prompt=self.shape not in ("text_label", "source_target"), is_call=is_call)
+
+
+def _add_unfit(unfit: Problem | None, findings: Findings) -> None:
+    if unfit is not None:
+        (findings.warnings if unfit.code in DOUBTS else findings.errors).add(unfit)
+
+
+def _of_no_shape(record: Record) -> Problem:
+    names = some_of(list(record.fields))
+    texts = [name for name, value in record.fields.items() if isinstance(value, str)]
+    said = f"{record.place} has the fields {names}; allowed are {fields_allowed('jsonl')}.{near_miss(record.fields)}"
+    return Problem(UNKNOWN_FIELDS, f"{said} Rename the fields, {mapping_for(texts, 'csv')}", record.line)
 
 
 def _quotes_in_values(record: Record, texts: list[tuple[str, str]]) -> Iterator[Problem]:

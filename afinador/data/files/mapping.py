@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from afinador.data.files.compressed import BYTES_WITHOUT_RATIO, MAX_RATIO
 from afinador.data.places import MISSING, PLACE, there_instead, value_at, written
 from afinador.data.quoting import shortened
-from afinador.data.records import Problem, Record
+from afinador.data.records import FurtherProblem, Problem, Record
 
 MOST_CHARACTERS = 16 * 2**20
 """So many may be made of one record by templates; all records of a file become as many times longer as packed bytes may."""
@@ -21,8 +21,8 @@ _SHORTER = "Name each column once, or shorten the templates."
 def mapped(found: Iterator[Record | Problem], mapping: Mapping[str, Any]) -> Iterator[Record | Problem]:
     """Yield records that have the fields of a mapping and no others, and the problems as they are.
 
-    A record that lacks a column of the mapping, or has nothing where a template needs something, becomes the problem that
-    says so. So does one of which templates make too much; where they make too much of the whole file, its reading ends.
+    A record that lacks columns of the mapping, or has nothing where a template needs something, becomes the problems that
+    say so. So does one of which templates make too much; where they make too much of the whole file, its reading ends.
 
     Args:
         found: What was read.
@@ -36,8 +36,13 @@ def mapped(found: Iterator[Record | Problem], mapping: Mapping[str, Any]) -> Ite
             continue
         read += _characters_in(record.fields)
         filling = _Filling(record, mapping)
-        yield (result := filling.mapped())
-        made += filling.characters if isinstance(result, Record) else 0
+        result = filling.mapped()
+        if isinstance(result, Record):
+            made += filling.characters
+            yield result
+        else:
+            yield result[0]
+            yield from (FurtherProblem(**vars(problem)) for problem in result[1:])
         if made > max(BYTES_WITHOUT_RATIO, MAX_RATIO * read):
             yield Problem(
                 "unreadable_file",
@@ -52,20 +57,22 @@ class _Filling:
     def __init__(self, record: Record, mapping: Mapping[str, Any]) -> None:
         self._record, self._fields, self._mapping = record, record.fields, mapping
         self.characters = 0
+        self._gaps: dict[_Gap, None] = {}
 
-    def mapped(self) -> Record | Problem:
-        """Return the record that the mapping makes, or why there is none."""
+    def mapped(self) -> Record | list[Problem]:
+        """Return the record that the mapping makes, or all reasons why there is none."""
         record = self._record
         fields: dict[str, Any] = {}
+        problems: list[Problem] = []
         for field, source in self._mapping.items():
             try:
                 fields[field] = self._taken(source) if isinstance(source, str) else self._built(source)
-            except _Gap as gap:
-                return _missing(record, field, gap)
             except _TooLongError:
-                said = f"{record.place}: the mapping makes more than {MOST_CHARACTERS >> 20} Mi characters of it. {_SHORTER}"
-                return Problem("template_too_long", said, record.line, field)
-        return Record(record.line, fields, record.unit, record.origin)
+                said = f"the mapping makes more than {MOST_CHARACTERS >> 20} Mi characters of it. {_SHORTER}"
+                return [record.problem("template_too_long", said, field)]
+            problems += [_missing(record, field, gap) for gap in self._gaps]
+            self._gaps.clear()
+        return problems or Record(record.line, fields, record.unit, record.origin)
 
     def _taken(self, source: str) -> Any:
         value = self._value_at(source)
@@ -73,7 +80,8 @@ class _Filling:
             return value
         if _PARTS.search(source):
             return self._filled(source)
-        raise _Gap(source)
+        self._gaps[_Gap(source)] = None
+        return None
 
     def _built(self, source: Any) -> Any:
         if isinstance(source, str):
@@ -101,7 +109,8 @@ class _Filling:
     def _text(self, column: str) -> str:
         value = self._value_at(column)
         if value is MISSING or value is None:
-            raise _Gap(column, is_null=value is None)
+            self._gaps[_Gap(column, is_null=value is None)] = None
+            return ""
         return written(value)
 
     def _value_at(self, column: str) -> Any:
@@ -115,12 +124,11 @@ class _Filling:
         return text
 
 
-class _Gap(Exception):
-    """What a template needs and a record does not have."""
+class _Gap(NamedTuple):
+    """What a mapping needs and a record does not have."""
 
-    def __init__(self, column: str, *, is_null: bool = False) -> None:
-        self.column = column
-        self.is_null = is_null
+    column: str
+    is_null: bool = False
 
 
 class _TooLongError(Exception):

@@ -5,20 +5,20 @@ The prompt is the instruction; an input follows it after a blank line. ``input``
 
 from __future__ import annotations
 
-from afinador.data.records import Problem, Record
+from afinador.data.records import Record
 from afinador.data.shapes.example import Example
-from afinador.data.shapes.form import Fields, RecordShape, content_of, first_unusable, one_turn, unusable_text
+from afinador.data.shapes.form import Fields, Reading, RecordShape, content_of, one_turn, unusable_texts
 
 
-def _read(record: Record) -> Example | Problem:
-    problem = first_unusable(record, ("instruction", "output"))
-    if problem is None and record.fields.get("input") is not None:
-        problem = unusable_text(record, "input", may_be_empty=True)
-    return problem or Example(record.line, prompt=_prompt(record.fields), completion=record.fields["output"])
+def _read(record: Record) -> Reading:
+    yield from unusable_texts(record, "instruction", "output")
+    if record.fields.get("input") is not None:
+        yield from unusable_texts(record, "input", may_be_empty=True)
+    return Example(record.line, prompt=_prompt(record.fields), completion=record.fields["output"])
 
 
 def _prompt(fields: Fields) -> str:
-    given = fields.get("input") or ""
+    given = str(fields.get("input") or "")
     return f"{fields['instruction']}\n\n{given}" if given.strip() else str(fields["instruction"])
 
 

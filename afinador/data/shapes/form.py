@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import islice
@@ -28,6 +28,9 @@ Shape = Literal[
 
 Fields = dict[str, Any]
 
+Reading = Generator[Problem, None, Example | None]
+"""Yields all faults of a record, one after the other; what it returns is the example where there was none."""
+
 # A near miss is looked for among so many names, and in so much of each.
 NAMES_COMPARED = 100
 LONGEST_NAME = 100
@@ -43,7 +46,7 @@ class RecordShape:
         optional: What else is read.
         description: One sentence: what it holds, and what is learnt.
         tasks: What it is trained for; empty: it is checked and stored only.
-        read: Makes an example of a record that has all fields, or says what is wrong with it.
+        read: Makes an example of a record that has all fields, or says all that is wrong with it.
         in_table: Whether a row of a CSV or another flat table can hold it.
         turn_keys: What is read of each object of the list that the first field is; of conversations only.
         asked: The texts that are given to the model, not learnt: fields, or the roles of a conversation.
@@ -56,7 +59,7 @@ class RecordShape:
     name: Shape
     fields: tuple[str, ...]
     description: str
-    read: Callable[[Record], Example | Problem]
+    read: Callable[[Record], Reading]
     optional: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ("causal_lm",)
     in_table: bool = False
@@ -100,26 +103,17 @@ def near_miss_of(found: Iterable[str], known: Iterable[str]) -> str:
     return ""
 
 
-def unusable_text(record: Record, name: str, *, may_be_empty: bool = False) -> Problem | None:
-    """Return what is wrong with a field that must hold text, None where it does."""
-    value = record.fields.get(name)
-    if value is None:
-        said = f"{record.place}: {name!r} is null. Write a value, or remove the record."
-        return Problem("null_field", said, record.line, name)
-    if not isinstance(value, str):
-        said = (
-            f"{record.place}: {name!r} is {described(value)}, but must be text. Write it as text, or remove the record."
-        )
-        return Problem("wrong_type", said, record.line, name)
-    if not may_be_empty and is_blank(value):
-        said = f"{record.place}: {name!r} is empty. Write a value, or remove the record."
-        return Problem("empty_field", said, record.line, name)
-    return None
-
-
-def first_unusable(record: Record, names: Iterable[str]) -> Problem | None:
-    """Return what is wrong with the first of several fields that does not hold text."""
-    return next((problem for name in names if (problem := unusable_text(record, name)) is not None), None)
+def unusable_texts(record: Record, *names: str, may_be_empty: bool = False) -> Iterator[Problem]:
+    """Yield what is wrong with each field that must hold text and does not."""
+    for name in names:
+        value = record.fields.get(name)
+        if value is None:
+            yield record.problem("null_field", f"{name!r} is null. Write a value, or remove the record.", name)
+        elif not isinstance(value, str):
+            said = f"{name!r} is {described(value)}, but must be text. Write it as text, or remove the record."
+            yield record.problem("wrong_type", said, name)
+        elif not may_be_empty and is_blank(value):
+            yield record.problem("empty_field", f"{name!r} is empty. Write a value, or remove the record.", name)
 
 
 def content_of(fields: Mapping[str, Any], role: str) -> str:

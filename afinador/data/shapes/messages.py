@@ -6,21 +6,20 @@ and their replies go through the chat template of the base model. ``tools`` is a
 
 from __future__ import annotations
 
-from afinador.data.messages import KEYS, BadMessagesError, checked_messages, checked_tools, parsed_tools
+from afinador.data.messages import KEYS, checked_messages
 from afinador.data.records import Problem, Record
 from afinador.data.shapes.example import Example
-from afinador.data.shapes.form import Fields, RecordShape
+from afinador.data.shapes.form import Fields, Reading, RecordShape
+from afinador.data.tool_calls import checked_tools, parsed_tools
 
 
-def _read(record: Record) -> Example | Problem:
+def _read(record: Record) -> Reading:
     if record.fields.get("functions") is not None:
         said = f"{record.place} has the old 'functions'; declare them in 'tools'."
-        return Problem("legacy_function_call", said, record.line, "functions")
-    try:
-        messages = checked_messages(record.fields["messages"])
-        tools = checked_tools(record.fields.get("tools"), messages)
-    except BadMessagesError as error:
-        return Problem(error.code, f"{record.place}: {error.message}", record.line, error.field)
+        yield Problem("legacy_function_call", said, record.line, "functions")
+    given = record.fields["messages"]
+    messages = yield from checked_messages(record, given)
+    tools = yield from checked_tools(record, given if isinstance(given, list) else ())
     return Example(record.line, messages=messages, tools=tools)
 
 

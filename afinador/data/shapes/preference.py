@@ -5,20 +5,20 @@ Pairs are checked and stored. Training on them comes later, and a job that names
 
 from __future__ import annotations
 
-from afinador.data.records import Problem, Record
+from afinador.data.blanks import is_blank
+from afinador.data.records import Record
 from afinador.data.shapes.example import Example
-from afinador.data.shapes.form import RecordShape, first_unusable
+from afinador.data.shapes.form import Reading, RecordShape, unusable_texts
 
 
-def _read(record: Record) -> Example | Problem:
-    problem = first_unusable(record, ("prompt", "chosen", "rejected"))
-    if problem is not None:
-        return problem
-    fields = record.fields
-    if fields["chosen"].strip() == fields["rejected"].strip():
-        said = f"{record.place}: 'chosen' and 'rejected' are the same. Correct one of them, or remove the record."
-        return Problem("same_answers", said, record.line, "rejected")
-    return Example(record.line, prompt=fields["prompt"], completion=fields["chosen"])
+def _read(record: Record) -> Reading:
+    yield from unusable_texts(record, "prompt", "chosen", "rejected")
+    chosen, rejected = record.fields["chosen"], record.fields["rejected"]
+    are_texts = isinstance(chosen, str) and isinstance(rejected, str) and not is_blank(chosen)
+    if are_texts and chosen.strip() == rejected.strip():
+        said = "'chosen' and 'rejected' are the same. Correct one of them, or remove the record."
+        yield record.problem("same_answers", said, "rejected")
+    return Example(record.line, prompt=record.fields["prompt"], completion=chosen)
 
 
 SHAPE = RecordShape(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from afinador.data.records import Problem, Record
+from afinador.data.records import Record
 from afinador.data.shapes.example import Example
-from afinador.data.shapes.form import Fields, RecordShape, content_of, one_turn, unusable_text
+from afinador.data.shapes.form import Fields, Reading, RecordShape, content_of, one_turn, unusable_texts
 
 
-def _read(record: Record) -> Example | Problem:
-    problem = unusable_text(record, "prompt", may_be_empty=True) or unusable_text(record, "completion")
-    return problem or Example(record.line, prompt=record.fields["prompt"], completion=record.fields["completion"])
+def _read(record: Record) -> Reading:
+    yield from unusable_texts(record, "prompt", may_be_empty=True)
+    yield from unusable_texts(record, "completion")
+    return Example(record.line, prompt=record.fields["prompt"], completion=record.fields["completion"])
 
 
 def _from_messages(fields: Fields) -> Fields:

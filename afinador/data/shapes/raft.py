@@ -7,37 +7,33 @@ not there, as tables have it that know no null, is left out: the answer is then 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from hashlib import sha256
 from random import Random
-from typing import Any
 
 from afinador.data.blanks import is_blank
 from afinador.data.quoting import described
 from afinador.data.records import Problem, Record
 from afinador.data.shapes.example import Example
-from afinador.data.shapes.form import RecordShape, first_unusable, near_miss_of, unusable_text
+from afinador.data.shapes.form import Reading, RecordShape, near_miss_of, unusable_texts
 
 
-def _read(record: Record) -> Example | Problem:
-    problem = first_unusable(record, ("question", "answer"))
-    oracle, distractors = record.fields.get("oracle"), record.fields["distractors"]
-    if "oracle" not in record.fields and (meant := near_miss_of(record.fields, ["oracle"])):
-        said = f"{record.place} has no 'oracle'.{meant} Rename it, or write null where there is none."
-        return Problem("missing_field", said, record.line, "oracle")
-    if problem is None and oracle is not None:
-        problem = unusable_text(record, "oracle", may_be_empty=True)
-    problem = problem or _unusable_distractors(record, distractors)
-    if problem is not None:
-        return problem
-    documents = documents_of(record.fields["question"], oracle or "", distractors)
+def _read(record: Record) -> Reading:
+    is_usable = True
+    for problem in _unusable(record):
+        is_usable = False
+        yield problem
+    if not is_usable:
+        return None
+    fields = record.fields
+    documents = documents_of(fields["question"], fields.get("oracle") or "", fields["distractors"])
     if not documents:
         said = (
             f"{record.place} has neither an 'oracle' nor 'distractors'. Add a document, or use prompt and completion."
         )
-        return Problem("no_documents", said, record.line, "oracle")
+        yield Problem("no_documents", said, record.line, "oracle")
     listed = "\n\n".join(f"Document {number}:\n{text}" for number, text in enumerate(documents, start=1))
-    prompt = f"{listed}\n\nQuestion: {record.fields['question']}"
-    return Example(record.line, prompt=prompt, completion=record.fields["answer"])
+    return Example(record.line, prompt=f"{listed}\n\nQuestion: {fields['question']}", completion=fields["answer"])
 
 
 def documents_of(question: str, oracle: str, distractors: list[str]) -> list[str]:
@@ -48,22 +44,35 @@ def documents_of(question: str, oracle: str, distractors: list[str]) -> list[str
     return documents
 
 
-def _unusable_distractors(record: Record, distractors: Any) -> Problem | None:
+def _unusable(record: Record) -> Iterator[Problem]:
+    yield from unusable_texts(record, "question", "answer")
+    oracle = record.fields.get("oracle")
+    if "oracle" not in record.fields and (meant := near_miss_of(record.fields, ["oracle"])):
+        said = f"{record.place} has no 'oracle'.{meant} Rename it, or write null where there is none."
+        yield Problem("missing_field", said, record.line, "oracle")
+    if oracle is not None:
+        yield from unusable_texts(record, "oracle", may_be_empty=True)
+    yield from _unusable_distractors(record, oracle if isinstance(oracle, str) else "")
+
+
+def _unusable_distractors(record: Record, oracle: str) -> Iterator[Problem]:
+    distractors = record.fields["distractors"]
     if not isinstance(distractors, list):
-        said = f"{record.place}: 'distractors' is {described(distractors)}, but must be a list of texts. Write a list, also of one."
-        return Problem("wrong_type", said, record.line, "distractors")
-    oracle = (record.fields.get("oracle") or "").split()
+        said = f"'distractors' is {described(distractors)}, but must be a list of texts. Write a list, also of one."
+        yield record.problem("wrong_type", said, "distractors")
+        return
+    words = oracle.split()
     for index, text in enumerate(distractors):
         field = f"distractors[{index}]"
         if not isinstance(text, str):
-            said = f"{record.place}: {field!r} is {described(text)}, but must be a text. Correct it, or remove it."
-            return Problem("wrong_type", said, record.line, field)
-        if is_blank(text):
-            return Problem("empty_field", f"{record.place}: {field!r} is empty. Remove it.", record.line, field)
-        if text.split() == oracle:
-            said = f"{record.place}: {field!r} is the oracle, but perhaps for blanks. Remove it."
-            return Problem("oracle_is_distractor", said, record.line, field)
-    return None
+            said = f"{field!r} is {described(text)}, but must be a text. Correct it, or remove it."
+            yield record.problem("wrong_type", said, field)
+        elif is_blank(text):
+            yield record.problem("empty_field", f"{field!r} is empty. Remove it.", field)
+        elif text.split() == words:
+            yield record.problem(
+                "oracle_is_distractor", f"{field!r} is the oracle, but perhaps for blanks. Remove it.", field
+            )
 
 
 SHAPE = RecordShape(

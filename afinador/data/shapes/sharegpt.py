@@ -7,15 +7,17 @@ in the chat format: one of weight 0 is not learnt. ``function_call`` holds a cal
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from afinador.data.blanks import is_blank
 from afinador.data.files.json_values import BrokenJSONError, decode_text
-from afinador.data.messages import BadMessagesError, check_weight, checked_messages, checked_tools, parsed_tools
+from afinador.data.messages import checked_messages, weight_faults, why_no_text
 from afinador.data.quoting import described, named
 from afinador.data.records import Problem, Record
 from afinador.data.shapes.example import Example
-from afinador.data.shapes.form import Fields, RecordShape
+from afinador.data.shapes.form import Fields, Reading, RecordShape
+from afinador.data.tool_calls import checked_tools, parsed_tools
 
 ROLES = {
     "human": "user",
@@ -34,83 +36,105 @@ _SPEAKERS = {"user": "human", "assistant": "gpt", "system": "system", "call": "f
 _OF_TURN = frozenset({"from", "value", "weight"})
 
 
-def _read(record: Record) -> Example | Problem:
-    try:
-        _check_turns(record.fields["conversations"])
-        meant = _to_messages(record.fields)
-        messages = checked_messages(meant["messages"])
-        tools = checked_tools(meant.get("tools"), messages)
-    except BadMessagesError as error:
-        field = error.field.replace("messages", "conversations")
-        return Problem(error.code, f"{record.place}: {_in_own_words(error.message)}", record.line, field)
+def _read(record: Record) -> Reading:
+    turns = record.fields["conversations"]
+    if not isinstance(turns, list) or not turns:
+        said = f"'conversations' is {described(turns)}, but must be a list of turns with 'from' and 'value'. Correct it, or remove the record."
+        yield record.problem("bad_messages", said, "conversations")
+        yield from checked_tools(record, (), _declared_tools)
+        return None
+    faulty = set()
+    for index, turn in enumerate(turns):
+        for problem in _turn_faults(record, turn, f"conversations[{index}]"):
+            faulty.add(index)
+            yield problem
+    given = _messages_of(record.fields, faulty)
+    offset = len(given) - len(turns)
+    told = {offset + index for index in faulty}
+    messages = yield from checked_messages(record, given, "conversations", offset=offset, told=told)
+    tools = yield from checked_tools(record, given, _declared_tools)
     return Example(record.line, messages=messages, tools=tools)
 
 
-def _in_own_words(message: str) -> str:
-    return message.replace("'messages'", "'conversations'").replace("messages[", "conversations[")
+def _turn_faults(record: Record, turn: Any, field: str) -> Iterator[Problem]:
+    if not isinstance(turn, dict):
+        said = f"{field} is {described(turn)}, but must be an object with 'from' and 'value'. Correct it, or remove the record."
+        yield record.problem("bad_message", said, field)
+        return
+    role = _role_of(turn)
+    if role is None:
+        found = f"is {named(turn['from'])}" if "from" in turn else "is missing"
+        said = f"{field}.from {found}; allowed are: {', '.join(ROLES)}. Correct it, or remove the record."
+        if "from" not in turn and "role" in turn:
+            said += """ Turns of 'role' and 'content' are messages: --mapping '{"messages": "conversations"}', or reading.mapping."""
+        yield record.problem("bad_role", said, f"{field}.from")
+        if "from" not in turn and "role" in turn:
+            return
+    yield from _value_faults(record, turn, role, f"{field}.value")
+    if "weight" in turn:
+        is_answer = None if role is None else role in ("assistant", "call")
+        yield from weight_faults(record, turn["weight"], is_answer, field)
 
 
-def _check_turns(turns: Any) -> None:
-    if not isinstance(turns, list) or not turns:
-        raise BadMessagesError(
-            "bad_messages",
-            f"'conversations' is {described(turns)}, but must be a list of turns with 'from' and 'value'. Correct it, or remove the record.",
-            "conversations",
-        )
-    for index, turn in enumerate(turns):
-        field = f"conversations[{index}]"
-        if not isinstance(turn, dict):
-            said = f"{field} is {described(turn)}, but must be an object with 'from' and 'value'. Correct it, or remove the record."
-            raise BadMessagesError("bad_message", said, field)
-        if not isinstance(turn.get("from"), str) or turn["from"] not in ROLES:
-            found = f"is {named(turn['from'])}" if "from" in turn else "is missing"
-            said = f"{field}.from {found}; allowed are: {', '.join(ROLES)}. Correct it, or remove the record."
-            if "from" not in turn and "role" in turn:
-                said += """ Turns of 'role' and 'content' are messages: --mapping '{"messages": "conversations"}', or reading.mapping."""
-            raise BadMessagesError("bad_role", said, f"{field}.from")
-        _check_value(turn, field)
-        check_weight(turn, ROLES[turn["from"]] in ("assistant", "call"), field)
+def _role_of(turn: Any) -> str | None:
+    """Return what a turn is; None of one that is from nobody known."""
+    speaker = turn.get("from") if isinstance(turn, dict) else None
+    return ROLES.get(speaker) if isinstance(speaker, str) else None
 
 
-def _check_value(turn: dict[str, Any], field: str) -> None:
-    value, role = turn.get("value"), ROLES[turn["from"]]
-    field = f"{field}.value"
+def _value_faults(record: Record, turn: dict[str, Any], role: str | None, field: str) -> Iterator[Problem]:
+    value = turn.get("value")
     if not isinstance(value, str):
-        found = f"is {described(value)}" if "value" in turn else "is missing"
-        raise BadMessagesError(
-            "bad_content", f"{field} {found}; it must be text. Write it, or remove the record.", field
-        )
-    if role == "call":
+        yield record.problem("bad_content", f"{field} {why_no_text(turn, 'value')}", field)
+    elif role == "call":
         call = _parsed(value)
         if not isinstance(call, dict) or not isinstance(call.get("name"), str):
             said = f'{field} is {described(value)}{_why_no_json(value)}; a call is written as {{"name": "…", "arguments": {{…}}}}. Correct it, or remove the record.'
-            raise BadMessagesError("bad_tool_call", said, field)
+            yield record.problem("bad_tool_call", said, field)
     elif role != "reply" and is_blank(value):
-        raise BadMessagesError("empty_content", f"{field} is empty. Write the text, or remove the record.", field)
+        yield record.problem("empty_content", f"{field} is empty. Write the text, or remove the record.", field)
 
 
 def _to_messages(fields: Fields) -> Fields:
+    tools = _declared_tools(fields.get("tools"))
+    return {"messages": _messages_of(fields), **({"tools": tools} if tools else {})}
+
+
+def _messages_of(fields: Fields, faulty: Collection[int] = ()) -> list[dict[str, Any]]:
+    """Return the turns as messages, behind the system text; of faulty ones what is known of them."""
     messages: list[dict[str, Any]] = []
     if isinstance(fields.get("system"), str) and fields["system"].strip():
         messages.append({"role": "system", "content": fields["system"]})
-    call_id = ""
-    for turn in fields["conversations"]:
-        role, value = ROLES[turn["from"]], turn["value"]
-        weight = {"weight": turn["weight"]} if "weight" in turn else {}
-        if role == "call":
-            call_id = f"call_{sum('tool_calls' in message for message in messages) + 1}"
-            call = json.loads(value)
-            arguments = call.get("arguments", {})
-            written = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
-            function = {"name": call["name"], "arguments": written}
-            calls = [{"id": call_id, "type": "function", "function": function}]
-            messages.append({"role": "assistant", "content": None, "tool_calls": calls, **weight})
-        elif role == "reply":
-            messages.append({"role": "tool", "tool_call_id": call_id, "content": value})
-        else:
-            messages.append({"role": role, "content": value, **weight})
-    tools = _declared_tools(fields.get("tools"))
-    return {"messages": messages, **({"tools": tools} if tools else {})}
+    calls = 0
+    for index, turn in enumerate(fields["conversations"]):
+        calls += _role_of(turn) == "call"
+        messages.append(
+            _faulty_message(turn) if index in faulty else _message_of(turn, f"call_{calls}" if calls else "")
+        )
+    return messages
+
+
+def _message_of(turn: dict[str, Any], call_id: str) -> dict[str, Any]:
+    role, value = ROLES[turn["from"]], turn["value"]
+    weight = {"weight": turn["weight"]} if "weight" in turn else {}
+    if role == "call":
+        call = json.loads(value)
+        arguments = call.get("arguments", {})
+        written = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+        function = {"name": call["name"], "arguments": written}
+        calls = [{"id": call_id, "type": "function", "function": function}]
+        return {"role": "assistant", "content": None, "tool_calls": calls, **weight}
+    if role == "reply":
+        return {"role": "tool", "tool_call_id": call_id, "content": value}
+    return {"role": role, "content": value, **weight}
+
+
+def _faulty_message(turn: Any) -> dict[str, Any]:
+    role = _role_of(turn)
+    weight = {"weight": turn["weight"]} if role is not None and "weight" in turn else {}
+    if role in (None, "call"):
+        return {"role": role and "assistant", "tool_calls": [{}], **weight}  # a call that nobody knows
+    return {"role": "tool" if role == "reply" else role, **weight}
 
 
 def _declared_tools(value: Any) -> Any:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from afinador.data.records import Problem, Record
+from afinador.data.records import Record
 from afinador.data.shapes.example import Example
-from afinador.data.shapes.form import Fields, RecordShape, content_of, first_unusable, one_turn
+from afinador.data.shapes.form import Fields, Reading, RecordShape, content_of, one_turn, unusable_texts
 
 
-def _read(record: Record) -> Example | Problem:
-    problem = first_unusable(record, ("source", "target"))
-    return problem or Example(record.line, prompt=record.fields["source"], completion=record.fields["target"])
+def _read(record: Record) -> Reading:
+    yield from unusable_texts(record, "source", "target")
+    return Example(record.line, prompt=record.fields["source"], completion=record.fields["target"])
 
 
 def _from_messages(fields: Fields) -> Fields:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -25,7 +25,7 @@ from afinador.data.shapes import (
     text_label,
 )
 from afinador.data.shapes.example import Example
-from afinador.data.shapes.form import RecordShape, Shape, near_miss_of
+from afinador.data.shapes.form import Reading, RecordShape, Shape, near_miss_of
 from afinador.errors import DataError, InvalidRequestError, nearest
 
 # Text alone is a part of others, so it comes last; a label is never left unused.
@@ -47,6 +47,8 @@ SHAPES: dict[Shape, RecordShape] = {
 OPTIONAL_FIELDS: dict[Shape, tuple[str, ...]] = {name: shape.optional for name, shape in SHAPES.items()}
 _KNOWN_FIELDS = tuple(dict.fromkeys(name for shape in SHAPES.values() for name in (*shape.fields, *shape.optional)))
 MOST_COLUMNS_TRIED = 50
+MOST_FAULTS = 1000
+"""So many of one record are told and counted, so that one of millions of faults takes no longer than the others."""
 _EASY_NAME = re.compile(r"[\w .:-]{1,60}")
 _NAMES_RECORDS = re.compile(r"(?i:(?:^|[_. -])(?:id|idx|index|uuid))$|[a-z]I[dD]$")
 """A column that numbers records, or names them, is nothing to be learnt."""
@@ -163,28 +165,63 @@ def _mapping_of(columns: list[str], allowed: Iterable[Shape]) -> str | None:
 
 
 def to_example(record: Record, shape: Shape, *, is_declared: bool = False) -> Example | Problem:
-    """Return what training takes of a record; labels that are numbers or true/false become text.
+    """Return what training takes of a record, or the first of its faults; see ``examined``."""
+    found = examined(record, shape, is_declared=is_declared, most_faults=1)
+    return found if isinstance(found, Example) else found[0]
+
+
+def examined(
+    record: Record, shape: Shape, *, is_declared: bool = False, most_faults: int = MOST_FAULTS
+) -> Example | list[Problem]:
+    """Return what training takes of a record, or all that is wrong with it; labels that are numbers or true/false become text.
 
     Args:
         record: As it was read.
         shape: Its own, or that of the whole file.
         is_declared: A person has said that it is this shape; that it also has the fields of another is no fault then.
+        most_faults: No more are looked for.
 
     Returns:
-        A problem when a field is missing, null, of the wrong type or (but for a prompt) empty, when a conversation is
+        Faults when a field is missing, null, of the wrong type or (but for a prompt) empty, when a conversation is
         not as ``checked_messages`` wants it, or when the record also has all fields of another shape.
     """
+    reading = _reading(record, shape, is_declared)
+    faults: list[Problem] = []
+    try:
+        while len(faults) < most_faults:
+            faults.append(next(reading))
+    except StopIteration as end:
+        return faults or end.value
+    return faults
+
+
+def _reading(record: Record, shape: Shape, is_declared: bool) -> Reading:
     missing = [name for name in SHAPES[shape] if name not in record.fields]
-    if missing and not set(missing).issubset(record.columns):
-        return _missing_field(record, shape, next(name for name in missing if name not in record.columns))
+    absent = [name for name in missing if name not in record.columns]
+    is_another = len(absent) == len(SHAPES[shape].fields)  # something else altogether, which is one fault
+    misspelt = [name for name in absent if near_miss(record.fields, [name])]
+    for name in (misspelt or absent[:1]) if is_another else absent:
+        yield _missing_field(record, shape, name)
+    if is_another:
+        return None
     if missing:  # null in this row of a table, which is as bad as in any other format
-        return SHAPES[shape].read(replace(record, fields={**record.fields, **dict.fromkeys(missing)}))
+        record = replace(record, fields={**record.fields, **dict.fromkeys(missing)})
+    elif not is_declared:
+        yield from _other_shape(record, shape)
+    reading = SHAPES[shape].read(record)
+    if not absent:
+        return (yield from reading)
+    for problem in reading:
+        if problem.field not in absent:  # which have been told
+            yield problem
+    return None
+
+
+def _other_shape(record: Record, shape: Shape) -> Iterator[Problem]:
     others = (name for name in _UNMISTAKABLE if name != shape and record.fields.keys() >= set(SHAPES[name]))
-    other = None if is_declared else next(others, None)
-    if other is not None:
+    if (other := next(others, None)) is not None:
         both = f"{SHAPES[shape].named_fields} as well as {SHAPES[other].named_fields}"
-        return Problem("two_shapes", f"{record.place} has {both}. Keep only one of them.", record.line)
-    return SHAPES[shape].read(record)
+        yield Problem("two_shapes", f"{record.place} has {both}. Keep only one of them.", record.line)
 
 
 def require_trainable(shape: Shape | str | None, name: str, *, param: str = "training_file") -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from afinador.data.records import Problem, Record
+from afinador.data.records import Record
 from afinador.data.shapes.example import Example
-from afinador.data.shapes.form import RecordShape, unusable_text
+from afinador.data.shapes.form import Reading, RecordShape, unusable_texts
 
 
-def _read(record: Record) -> Example | Problem:
-    return unusable_text(record, "text") or Example(record.line, text=record.fields["text"])
+def _read(record: Record) -> Reading:
+    yield from unusable_texts(record, "text")
+    return Example(record.line, text=record.fields["text"])
 
 
 SHAPE = RecordShape(

@@ -9,9 +9,9 @@ from __future__ import annotations
 from math import isfinite, isnan
 from typing import Any
 
-from afinador.data.records import Problem, Record
+from afinador.data.records import Record
 from afinador.data.shapes.example import Example
-from afinador.data.shapes.form import Fields, RecordShape, content_of, one_turn, unusable_text
+from afinador.data.shapes.form import Fields, Reading, RecordShape, content_of, one_turn, unusable_texts
 
 
 def label_text(label: Any) -> str:
@@ -19,15 +19,15 @@ def label_text(label: Any) -> str:
     return str(label).lower() if isinstance(label, bool) else str(label)
 
 
-def _read(record: Record) -> Example | Problem:
-    problem = unusable_text(record, "text")
+def _read(record: Record) -> Reading:
+    yield from unusable_texts(record, "text")
     label = record.fields["label"]
-    if problem is None and not isinstance(label, bool | int | float):
-        problem = unusable_text(record, "label")
-    if problem is None and isinstance(label, float) and not isfinite(label):
-        said = f"{record.place}: 'label' is {'NaN, which is no number' if isnan(label) else 'infinite: the number is larger than any that is read'}"
-        problem = Problem("wrong_type", f"{said}. Write it as text, or remove the record.", record.line, "label")
-    return problem or Example(record.line, prompt=record.fields["text"], completion=label_text(label))
+    if not isinstance(label, bool | int | float):
+        yield from unusable_texts(record, "label")
+    elif isinstance(label, float) and not isfinite(label):
+        said = f"'label' is {'NaN, which is no number' if isnan(label) else 'infinite: the number is larger than any that is read'}"
+        yield record.problem("wrong_type", f"{said}. Write it as text, or remove the record.", "label")
+    return Example(record.line, prompt=record.fields["text"], completion=label_text(label))
 
 
 def _from_messages(fields: Fields) -> Fields:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from afinador.data.extraction import Extraction
 from afinador.data.files.readers import read_records
-from afinador.data.records import WHOLE_FILE_CODES, Problem, Record
+from afinador.data.records import Problem, Record
 from afinador.data.shapes import Example, to_example
 from afinador.data.tokens.encoding import text_ids
 from afinador.errors import AfinadorError
@@ -197,7 +197,7 @@ def usable_examples(
                 yield from asked_by([example], wanted)
             usable += 1
         problem = found if isinstance(found, Problem) else example
-        if passed is not None and isinstance(problem, Problem) and problem.code not in WHOLE_FILE_CODES:
+        if passed is not None and isinstance(problem, Problem) and problem.stands_for_a_record:
             passed[problem.code] += 1
 
 

@@ -66,15 +66,17 @@ def said(root: Path) -> Iterator[Said]:
         for function in (node for node in ast.walk(module) if isinstance(node, ast.FunctionDef)):
             known = constants | assigned(list(ast.walk(function)))
             for node in ast.walk(function):
-                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                    yield from told_by(node, node.func.id, known, path.relative_to(root / "afinador" / "data"))
+                called = node.func if isinstance(node, ast.Call) else None
+                if isinstance(called, ast.Name | ast.Attribute):
+                    kind = called.id if isinstance(called, ast.Name) else f".{called.attr}"
+                    yield from told_by(node, kind, known, path.relative_to(root / "afinador" / "data"))
 
 
 def told_by(call: ast.Call, kind: str, known: dict[str, list[ast.expr]], path: Path) -> Iterator[Said]:
     arguments, named = call.args, {keyword.arg for keyword in call.keywords}
     if kind == "Problem":
         has_line, has_field = len(arguments) > 2 or "line" in named, len(arguments) > 3 or "field" in named
-    elif kind == "BadMessagesError":
+    elif kind == ".problem":  # of a record
         has_line, has_field = True, len(arguments) > 2
     elif kind in ("DataError", "BrokenJSONError"):
         yield Said(str(path), kind, "", written(arguments[0], known), has_line=False, has_field=False)
@@ -126,7 +128,7 @@ def told(root: Path) -> list[Said]:
 def test_the_messages_of_the_code_are_found(told: list[Said]) -> None:
     by_kind = {kind: [each for each in told if each.kind == kind] for kind in {each.kind for each in told}}
     assert {kind: len(found) > 20 for kind, found in by_kind.items() if kind != "BrokenJSONError"} == {
-        "Problem": True, "BadMessagesError": True, "DataError": True,
+        "Problem": True, ".problem": True, "DataError": True,
     }  # fmt: skip
     assert len({each.code for each in told}) > 60
 
@@ -151,7 +153,7 @@ def test_every_fault_of_a_record_has_its_place(told: list[Said]) -> None:
 
 
 def test_every_fault_of_a_field_names_it(told: list[Said]) -> None:
-    faults = [each for each in told if each.kind in ("Problem", "BadMessagesError") and has_words(each.message)]
+    faults = [each for each in told if each.kind in ("Problem", ".problem") and has_words(each.message)]
     assert {each.code for each in faults if not each.has_field} == (OF_NO_FIELD | NOTES) & {
         each.code for each in faults
     }

@@ -8,7 +8,7 @@ import pytest
 from afinador.data.files.mapping import MOST_CHARACTERS, mapped
 from afinador.data.preparation import Pipeline
 from afinador.data.records import Problem, Record
-from afinador.data.validation import validate_dataset
+from afinador.data.validation import load_examples, validate_dataset
 from afinador.errors import DataError
 from afinador.schemas.datasets import DatasetReading
 
@@ -60,6 +60,23 @@ def test_null_is_a_gap_of_a_template_and_no_text(tmp_path: Path) -> None:
     assert isinstance(second, Record) and isinstance(third, Record)
     report = validate_dataset(path, path.name, DatasetReading(mapping={"text": "{q.x}"}))
     assert [error.line for error in report.errors] == [1, 2, 3]
+
+
+def test_all_columns_that_a_record_lacks_are_told_and_it_stays_one_record(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"q": null, "a": "b"}\n{"q": "c", "a": "d"}\n')
+    mapping = {"prompt": "{q} {quest} {quest}", "completion": "anwser"}
+    report = validate_dataset(path, path.name, DatasetReading(mapping=mapping))
+    assert [(each.line, each.field, each.message.split(",")[0]) for each in report.errors] == [
+        (1, "prompt", "Line 1: 'q' is null"),
+        (1, "prompt", "Line 1 has no column 'quest'"),
+        (1, "completion", "Line 1 has no column 'anwser'"),
+        (2, "prompt", "Line 2 has no column 'quest'"),
+        (2, "completion", "Line 2 has no column 'anwser'"),
+    ]
+    assert (report.records, report.refused, report.counts["unmapped_column"]) == (2, 2, 5)
+    with pytest.raises(DataError, match="'q' is null"):
+        list(load_examples(path, "jsonl", DatasetReading(mapping=mapping)))
 
 
 DEEP = {

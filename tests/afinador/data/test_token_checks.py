@@ -287,7 +287,9 @@ def test_errors_of_the_tokenizer_make_the_report_one_that_refuses():
     fault = {"code": "not_tokenised", "message": "Line 3 is odd.", "line": 3, "field": None}
     read = {"errors": [], "warnings": [], "notes": [], "counts": {}, "summary": "5 records.", "records": 5}
     checked = {"errors": [fault], "warnings": [], "counts": {"not_tokenised": 2}, "tokens": {"records": 3, "every": 1}}
-    whole = merged(read, checked, "tiny")
+    assert merged(read, checked, "tiny")["unusable_records"] is None, "as older versions judged"
+    whole = merged({**read, "unusable_records": 1}, checked, "tiny")
+    assert whole["unusable_records"] == 3
     assert whole["errors"] == [fault] and whole["summary"].startswith("2 of 5 records cannot be used: Line 3")
     assert whole["tokens"] == {"base_model": "tiny", "records": 3, "every": 1} and whole["notes"] == []
 
