@@ -61,6 +61,8 @@ def _checked(session: Session, memory: Memory, organization: Organization, body:
     found = {"model": spec.base_model.name, "training_file": spec.training_file.file_id}
     if spec.validation_file is not None:
         found["validation_file"] = spec.validation_file.file_id
+        if request.validation_file is None and spec.validation_file.reading is not None:
+            found["validation_reading"] = spec.validation_file.reading.to_json()
     return found | request.model_dump(exclude_none=True)
 
 

@@ -129,6 +129,8 @@ _OF_SOME_FORMATS: tuple[tuple[str, str, tuple[Format, ...]], ...] = (
     ("split", _OF_SEVERAL_FILES, ("folder",)),
     ("encoding", "text formats", ("csv", "json", "jsonl", "text", "folder")),
 )
+PARTS = ("config", "split")
+"""Fields that say which part of a data set is read."""
 _OF_THE_WHOLE = ("format", "shape", "config", "split", "loader")
 _OF_OUR_READERS = ("format", "encoding", "text_unit", "delimiter", "columns", "config", "split")
 
@@ -161,6 +163,71 @@ def parse_reading(given: Mapping[str, Any]) -> DatasetReading | None:
             field, said = complaint(error)
             raise InvalidRequestError(said, param=field.partition(".")[0]) from error
         raise InvalidRequestError(f"{fault['ctx']['error']}.") from error
+
+
+def read_otherwise(
+    reading: DatasetReading | None, declared: Mapping[str, Any] | None, *, param: str = "validation_reading"
+) -> DatasetReading | None:
+    """Return how a data set is read that is read as another one is, but for what is declared of it alone.
+
+    What stands in ``reading`` and does not go together with what is declared gives way: with a format what says nothing
+    of it, with a loader what is for our readers.
+
+    Args:
+        reading: Of the other one.
+        declared: Fields of ``DatasetReading``; of a field that is None or empty nothing is declared, as if nothing were
+            of the other one.
+        param: What to blame.
+
+    Raises:
+        UnknownFieldError: As ``parse_reading`` does.
+        InvalidRequestError: As ``parse_reading`` does, or ``declared`` is no object.
+    """
+    if declared is None:
+        return reading
+    if not isinstance(declared, Mapping):
+        raise InvalidRequestError(
+            f"{param} says how a data set is read, by fields such as 'mapping: {{text: question, label: category}}'; it is no "
+            "object here.",
+            param=param,
+        )
+    own = {name: None if value == "" else value for name, value in declared.items()}
+    try:
+        alone = parse_reading(own)
+        kept = (
+            {} if reading is None else {name: reading.to_json()[name] for name in reading.to_json() if name not in own}
+        )
+        if alone is not None:
+            kept = {name: value for name, value in kept.items() if _go_together(name, value, alone)}
+        return parse_reading({**kept, **own})
+    except InvalidRequestError as error:
+        error.param = f"{param}.{error.param}" if error.param else param
+        raise
+
+
+def require_part(declared: Mapping[str, Any] | None, *, param: str = "validation_reading") -> None:
+    """Do nothing if a declaration names the part of a data set that is held out, where no other data set is.
+
+    Raises:
+        UnknownFieldError: As ``read_otherwise`` does.
+        InvalidRequestError: It names none, so that all of what is trained on would be held out; or as ``read_otherwise``.
+    """
+    read_otherwise(None, declared, param=param)
+    if declared is not None and not any(declared.get(name) for name in PARTS):
+        raise InvalidRequestError(
+            f"{param} says how the validation data set is read, and there is none. Name one, or declare the split of the "
+            "training data set that is held out.",
+            param=param,
+        )
+
+
+def _go_together(name: str, value: Any, declared: DatasetReading) -> bool:
+    """Tell whether one field of a declaration makes sense beside another declaration."""
+    try:
+        DatasetReading.model_validate({**declared.to_json(), name: value})
+    except ValidationError:
+        return False
+    return True
 
 
 def _from_text(name: str, text: str) -> Any:
