@@ -178,9 +178,11 @@ def _unread_keys(record: Record, shape: Shape | None) -> list[str]:
     """Return the keys of messages that nothing reads, as ``messages[].train``; those that are empty say nothing."""
     if shape is None:
         return []
-    field, known = SHAPES[shape].fields[0], SHAPES[shape].turn_keys
+    known = SHAPES[shape].turn_keys
     unknown = (
         f"{field}[].{key}"
+        for field in SHAPES[shape].fields
+        if isinstance(record.fields[field], list)
         for turn in record.fields[field]
         if not known.issuperset(turn)
         for key, value in turn.items()
