@@ -56,6 +56,12 @@ def _shapes(shapes: Any) -> Lines:
     yield "the schema are not followed, which is an error. So is what took longer than its time: the verdict names the records"
     yield "that were not held against their schemas."
     yield ""
+    yield "Metadata are learnt as they were written. Fields that a template or the `properties` of a JSON Schema do not have are a"
+    yield "warning, `unasked_fields`: where documents are asked for by schema, the model learns to add them unasked. They are"
+    yield "neither left out nor refused, for a misspelt name in a template would take good metadata away without a trace, and a"
+    yield "JSON Schema allows them by its silence; with `additionalProperties: false` they are an error. Of the"
+    yield "`extraction_schema` of a job its report tells the same, and so do reports and previews that are given one with a base model."
+    yield ""
 
 
 def _reading() -> Lines:

@@ -28,6 +28,7 @@ from afinador.data.shapes import (
     near_miss,
     to_example,
 )
+from afinador.data.wanted_fields import doubt_of, unasked_fields
 
 LONG_RECORD_CHARACTERS = 100_000
 NAMES_SHOWN = 8
@@ -134,6 +135,7 @@ class Judge:
             strange_characters(record, texts),
             missing_answers(record, learnt),
             doubts_about_tools(record, example),
+            _unasked_fields(record, example),
             _quotes_in_values(record, texts) if self.is_csv else (),
         ):
             add(problem)
@@ -160,6 +162,13 @@ class Judge:
             return in_parts([given], parts[-1:], [record.fields["instruction"]], is_prompt=True)
         is_call = bool(example.messages and example.messages[-1].get("tool_calls"))
         return compared_of(parts, is_prompt=self.shape not in ("text_label", "source_target"), is_call=is_call)
+
+
+def _unasked_fields(record: Record, example: Example) -> Iterator[Problem]:
+    document = example.document
+    if document is not None and document.schema and (unasked := unasked_fields(document.metadata, document.schema)):
+        said = f"{record.place}: {doubt_of(unasked, 'its schema')}"
+        yield Problem("unasked_fields", said, record.line, "metadata")
 
 
 def _quotes_in_values(record: Record, texts: list[tuple[str, str]]) -> Iterator[Problem]:
