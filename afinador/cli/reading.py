@@ -20,6 +20,8 @@ _OPTIONS = {
     "encoding": ("NAME", "utf-8, utf-16, latin-1 or windows-1252"),
     "text_unit": ("UNIT", "documents, parted by blank lines (default), or lines: what a record of a TEXT file is"),
     "delimiter": ("CHARACTER", "of a CSV; tab for a tabulator"),
+    "quote_character": ("CHARACTER", "of a CSV, around values; none where quotes are characters like all others"),
+    "escape_character": ("CHARACTER", "of a CSV, before quotes inside of quoted values; none where they are doubled"),
     "columns": ("A,B", "names of the columns of a CSV without a header line"),
     "shape": ("SHAPE", "what the records are, see docs/formats.md"),
     "mapping": ("FILE", "YAML or JSON, a file or the text itself: by field the column it is taken from, or a template"),

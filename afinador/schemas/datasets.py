@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from afinador.errors import InvalidRequestError, UnknownFieldError, nearest
-from afinador.schemas.dataset_formats import Encoding, Format
+from afinador.schemas.dataset_formats import NONE, Encoding, Format
 from afinador.wording import complaint, unique_keys
 
 MOST_FIELDS = 50
@@ -34,6 +34,10 @@ class DatasetReading(BaseModel):
         text_unit: What a record of a TEXT file is, also of those in a folder or an archive: ``documents``, parted by blank
             lines, or ``lines``.
         delimiter: Of a CSV, also of those in a folder or an archive: one character.
+        quote_character: Of a CSV, also of those in a folder or an archive: what stands around values that hold the delimiter
+            or a line break, or ``none`` where quotes are characters like all others.
+        escape_character: Of a CSV, also of those in a folder or an archive: what stands, inside of quoted values, before a
+            quote that belongs to them, and before itself; ``none`` where quotes are doubled.
         columns: Names of the columns of a CSV that has no header line, also of those in a folder or an archive.
         shape: What the records are, see docs/formats.md.
         mapping: By field of the shape the column that it is taken from (``"label": "category"``; ``"a.b"`` and
@@ -52,6 +56,8 @@ class DatasetReading(BaseModel):
     encoding: Encoding | None = None
     text_unit: TextUnit | None = None
     delimiter: str | None = None
+    quote_character: str | None = None
+    escape_character: str | None = None
     columns: Annotated[list[_Name], Field(min_length=1, max_length=1000)] | None = None
     shape: _Name | None = None
     mapping: Annotated[dict[_Name, _Template | _Nested], Field(min_length=1, max_length=MOST_FIELDS)] | None = None
@@ -65,6 +71,13 @@ class DatasetReading(BaseModel):
         value = "\t" if value in ("\\t", "tab") else value
         if value is not None and (len(value) != 1 or value in "\r\n\"' "):
             raise ValueError("it must be one character, such as ; or tab, and no quote, space or line break")
+        return value
+
+    @field_validator("quote_character", "escape_character")
+    @classmethod
+    def _one_character_or_none(cls, value: str | None) -> str | None:
+        if value not in (None, NONE) and (len(value) != 1 or value in "\r\n\0 "):
+            raise ValueError(f"it must be one character, no space or line break, or {NONE}")
         return value
 
     @field_validator("columns")
@@ -100,6 +113,15 @@ class DatasetReading(BaseModel):
         misfit = None if self.format is None else self.misfit(self.format)
         if misfit is not None:
             raise ValueError(f"{misfit}, and format is {self.format}; leave one of them out")
+        signs = [
+            each for each in (self.delimiter, self.quote_character, self.escape_character) if each not in (None, NONE)
+        ]
+        if len(set(signs)) < len(signs):
+            raise ValueError("delimiter, quote_character and escape_character must be different characters")
+        if self.quote_character == NONE and self.escape_character not in (None, NONE):
+            raise ValueError(
+                "escape_character is for quoted values, and quote_character is none; leave one of them out"
+            )
         if self.loader is not None and (given := [name for name in _OF_OUR_READERS if getattr(self, name) is not None]):
             raise ValueError(f"{given[0]} is for the readers of Afinador, and loader names another; leave one out")
         return self
@@ -123,6 +145,8 @@ class DatasetReading(BaseModel):
 _OF_SEVERAL_FILES = "folders, archives and data sets of the Hugging Face Hub"
 _OF_SOME_FORMATS: tuple[tuple[str, str, tuple[Format, ...]], ...] = (
     ("delimiter", "CSV", ("csv", "folder")),
+    ("quote_character", "CSV", ("csv", "folder")),
+    ("escape_character", "CSV", ("csv", "folder")),
     ("columns", "CSV", ("csv", "folder")),
     ("text_unit", "TEXT", ("text", "folder")),
     ("config", _OF_SEVERAL_FILES, ("folder",)),
@@ -132,7 +156,9 @@ _OF_SOME_FORMATS: tuple[tuple[str, str, tuple[Format, ...]], ...] = (
 PARTS = ("config", "split")
 """Fields that say which part of a data set is read."""
 _OF_THE_WHOLE = ("format", "shape", "config", "split", "loader")
-_OF_OUR_READERS = ("format", "encoding", "text_unit", "delimiter", "columns", "config", "split")
+_OF_OUR_READERS = (
+    "format", "encoding", "text_unit", "delimiter", "quote_character", "escape_character", "columns", "config", "split",
+)  # fmt: skip
 
 
 def parse_reading(given: Mapping[str, Any]) -> DatasetReading | None:
