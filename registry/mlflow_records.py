@@ -65,7 +65,7 @@ def dataset_inputs(spec: FineTuningSpec) -> list[DatasetInput]:
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     def as_input(file: DataFile, context: str) -> DatasetInput:
-        source = {"file_id": file.file_id, "key": file.path, "sha256": file.sha256, "bytes": file.bytes}
+        source: dict[str, Any] = {"file_id": file.file_id, "key": file.path, "sha256": file.sha256, "bytes": file.bytes}
         if file.source is not None:
             source["source"] = file.source
         if file.reading is not None:
