@@ -56,6 +56,12 @@ def _shapes(shapes: Any) -> Lines:
     yield "the schema are not followed, which is an error. So is what took longer than its time: the verdict names the records"
     yield "that were not held against their schemas."
     yield ""
+    yield "Metadata are learnt as they were written. Fields that a template or the `properties` of a JSON Schema do not have are a"
+    yield "warning, `unasked_fields`: where documents are asked for by schema, the model learns to add them unasked. They are"
+    yield "neither left out nor refused, for a misspelt name in a template would take good metadata away without a trace, and a"
+    yield "JSON Schema allows them by its silence; with `additionalProperties: false` they are an error. Of the"
+    yield "`extraction_schema` of a job its report tells the same, and so do reports and previews that are given one with a base model."
+    yield ""
 
 
 def _faults() -> Lines:
@@ -82,12 +88,19 @@ def _reading() -> Lines:
     yield "What name and content do not say is declared: with options of `afinador create file` and `afinador validate"
     yield "dataset`, with fields of the upload (the `openai` client sends them by `extra_body`), or with `reading` in Python."
     yield "It stays with the file: a job that names the file, or a local one of the same name and bytes, reads it so. A job file of"
-    yield "`afinador train` has it as `reading` and `validation_reading`."
+    yield "`afinador train` has it as `reading`."
+    yield ""
+    yield "What is declared holds for the validation file too, unless something else is declared of that: at its own upload, or"
+    yield "with `--validation-split NAME` and `--validation-reading KEY=VALUE` (`validation_reading` in requests, job files and"
+    yield "Python), field by field; an empty value, or null, takes a field back. With a `split` or `config` of its own, and no"
+    yield "validation file, that part of the training data is held out: two splits of one folder, or of one data set of the Hub."
+    yield "A job that reads a file otherwise than its upload declares judges it when it runs, for the verdict is about the other."
     yield ""
     _, meanings = split_docstring(inspect.getdoc(DatasetReading) or "")
     yield from table(("field", "meaning"), [(code(name), meanings[name]) for name in DatasetReading.model_fields])
     yield from ("```sh", 'afinador create file bank.csv --mapping \'{"text": "text", "label": "category"}\'')
-    yield from ("afinador create file old.csv --encoding windows-1252 --delimiter ';'", "```", "")
+    yield "afinador create file old.csv --encoding windows-1252 --delimiter ';'"
+    yield from ("afinador validate dataset notes.tar.gz --split train --validation-split test", "```", "")
     yield from ("## The Hugging Face Hub", "")
     yield "`hf://owner/name[:config][@revision]` stands wherever a data set is named: in jobs, saved specs, and `afinador create"
     yield "file`. The service fetches it once, with `HF_TOKEN` for private ones, and keeps it as a file of the organization that"

@@ -57,6 +57,7 @@ class JobForm(BaseModel):
     base_model: str = Field(description="A registered base model, or a result to go on from, by hub name or alias.")
     dataset: str = Field(description="An uploaded file: its id, or its name for the newest version.")
     validation_dataset: str = _optional("Held-out data, given in the same ways; without it nothing is evaluated.")
+    validation_reading: dict[str, Any] = _optional('How these are read, where that is otherwise: {"split": "test"}.')
     output_model: str = _optional("Hub name of the result. Default: made of base model and suffix.")
     tuning_method: str = _optional("Default: lora.", enum=list(METHODS_TODAY))
     task: str = _optional("Default: by the base model's architecture.", enum=["causal_lm", "sequence_classification"])

@@ -17,13 +17,10 @@ from afinador.config.resolve import require_fitting_task, resolve_request, resol
 from afinador.config.spec import BaseModelReference, DataFile, FineTuningSpec, Output
 from afinador.config.starting import Start
 from afinador.data.extraction import extraction_of
-from afinador.data.files.formats import FORMATS_BY_EXTENSION, extension_of
 from afinador.data.shapes import require_trainable
 from afinador.errors import DataError, InvalidRequestError, NameTakenError
-from afinador.schemas.datasets import DatasetReading
 from afinador.schemas.jobs import JobRequest, Task, TuningMethod
-from registry import class_checks, device_checks, events, files, job_bases, job_starts, overlaps
-from registry.hub_sources import source_of
+from registry import class_checks, device_checks, events, files, job_bases, job_data, job_starts, overlaps
 from registry.ids import new_id
 from registry.memory import Memory
 from registry.tables import File, Job, JobSpec, Organization
@@ -91,9 +88,9 @@ def create(
         told = spec.start_from.model_dump(include={"checkpoint_id", "name", "job_id", "step", "state"})
         events.append(session, job.id, spec.start_from.sentence, data={f"from_{spec.start_from.kind}": told})
     if job.status == "validating_files":
-        names = ", ".join(file.filename for file in data_files if file.status == "uploaded")
+        names = ", ".join(dict.fromkeys(file.filename for file in data_files if file.status == "uploaded"))
         events.append(session, job.id, f"Validating files: {names}")
-    overlaps.tell(session, job.id, data_files)
+    overlaps.tell(session, job.id, job_data.judged(spec, data_files))
     return job
 
 
@@ -117,20 +114,22 @@ def resolve(
     tuning = _tuning(session, memory, organization, request, start)  # whoever still has to upload hears of this first
     device_checks.require_device(request.pool, tuning.method, tuning.hyperparameters, workers_online or {})
     training_file = _data_file(session, organization, request.training_file, "training_file")
-    validation_file = None
+    data_files, validation_file = [training_file], None
     if request.validation_file is not None:
-        validation_file = _data_file(session, organization, request.validation_file, "validation_file")
+        held_out = _data_file(session, organization, request.validation_file, "validation_file")
+        validation_file = job_data.data_file(held_out, job_data.held_out_reading(memory, request, held_out))
+        data_files.append(held_out)
     spec = _spec(organization, request, tuning, training_file, validation_file)
-    data_files = [file for file in (training_file, validation_file) if file is not None]
+    judged = job_data.judged(spec, data_files)
     with naming_place(spec.sources):
-        for file in data_files:
+        for file in judged:
             extraction_of(spec.hyperparameters).require_prompts((file.report or {}).get("types"), file.filename)
     if start is not None:
         start.require_data(spec.training_file, spec.validation_file)
     if spec.task == "sequence_classification":
-        class_checks.require_classes(data_files)
+        class_checks.require_classes(judged)
         if start is not None:
-            job_starts.check_classes(session, start, data_files)
+            job_starts.check_classes(session, start, judged)
     return spec, data_files
 
 
@@ -197,7 +196,7 @@ def _spec(
     request: JobRequest,
     tuning: _Tuning,
     training_file: File,
-    validation_file: File | None,
+    validation_file: DataFile | None,
 ) -> FineTuningSpec:
     job_id = new_id("ftjob-")
     return FineTuningSpec(
@@ -209,8 +208,8 @@ def _spec(
         task=tuning.task,
         tuning_method=tuning.method,
         base_model=tuning.base,
-        training_file=_reference(training_file),
-        validation_file=_reference(validation_file) if validation_file else None,
+        training_file=job_data.data_file(training_file, job_data.declared_of(training_file)),
+        validation_file=validation_file,
         start_from=tuning.start and tuning.start.point,
         output=_output(organization, tuning.base, request, job_id, tuning.method),
         hyperparameters=tuning.hyperparameters,
@@ -220,20 +219,6 @@ def _spec(
         domain=request.domain,
         tags=request.tags,
         metadata=request.metadata,
-    )
-
-
-def _reference(file: File) -> DataFile:
-    # What is not known of a file that is still being checked is corrected when the check is done.
-    return DataFile(
-        file_id=file.id,
-        name=file.filename,
-        path=file.storage_key,
-        format=file.format or FORMATS_BY_EXTENSION.get(extension_of(file.filename), "jsonl"),
-        sha256=file.sha256,
-        bytes=file.bytes,
-        reading=DatasetReading.model_validate(file.reading) if file.reading else None,
-        source=source_of(file.source, file.revision),
     )
 
 

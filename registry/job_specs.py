@@ -58,9 +58,11 @@ def _checked(session: Session, memory: Memory, organization: Organization, body:
         )
     spec, _ = job_creation.resolve(session, memory, organization, request)
     # What only a checkpoint has said is written down: a schedule tells its jobs apart by their data.
-    found = {"model": spec.base_model.name, "training_file": spec.training_file.file_id}
+    found: dict[str, Any] = {"model": spec.base_model.name, "training_file": spec.training_file.file_id}
     if spec.validation_file is not None:
         found["validation_file"] = spec.validation_file.file_id
+        if request.validation_file is None and spec.validation_file.reading is not None:
+            found["validation_reading"] = spec.validation_file.reading.to_json()
     return found | request.model_dump(exclude_none=True)
 
 

@@ -91,6 +91,8 @@ def _inputs(request: JobRequest, spec: FineTuningSpec, *, goes_on: bool) -> dict
         taken["training_file"] = spec.training_file.file_id
     if request.validation_file is None and spec.validation_file and (goes_on or request.training_file is None):
         taken["validation_file"] = spec.validation_file.file_id
+        if request.validation_reading is None and spec.validation_file.reading is not None:
+            taken["validation_reading"] = spec.validation_file.reading.to_json()
     return taken
 
 

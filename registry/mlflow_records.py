@@ -65,9 +65,11 @@ def dataset_inputs(spec: FineTuningSpec) -> list[DatasetInput]:
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     def as_input(file: DataFile, context: str) -> DatasetInput:
-        source = {"file_id": file.file_id, "key": file.path, "sha256": file.sha256, "bytes": file.bytes}
+        source: dict[str, Any] = {"file_id": file.file_id, "key": file.path, "sha256": file.sha256, "bytes": file.bytes}
         if file.source is not None:
             source["source"] = file.source
+        if file.reading is not None:
+            source["reading"] = file.reading.to_json()
         return DatasetInput(
             # The context belongs to the name too: of two inputs with one name and digest MLflow keeps the first.
             Dataset(f"{file.name} ({context})", file.sha256[:_DIGEST_LENGTH], "afinador-file", json.dumps(source)),

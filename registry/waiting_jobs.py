@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
+from afinador.config.spec import FineTuningSpec
 from afinador.errors import DataError
-from registry import class_checks, events, overlaps
+from registry import class_checks, events, job_data, overlaps
 from registry.database import changes
-from registry.hub_sources import source_of
 from registry.job_times import counted
 from registry.tables import File, Job
 
@@ -50,7 +49,7 @@ def _judge(session: Session, job: Job, data_files: list[File]) -> None:
     """Queue a job whose files are good, unless its labels are no classes, which had they been known it was refused for."""
     try:
         if job.spec["task"] == "sequence_classification":
-            class_checks.require_classes(data_files)
+            class_checks.require_classes(job_data.judged(FineTuningSpec.model_validate(job.spec), data_files))
     except DataError as error:
         _fail(session, job, error.code, error.message, error.param)
         return
@@ -58,15 +57,16 @@ def _judge(session: Session, job: Job, data_files: list[File]) -> None:
 
 
 def _queue(session: Session, job: Job, data_files: list[File]) -> None:
+    spec = _with_verdicts(FineTuningSpec.model_validate(job.spec), data_files)
     statement = (
         update(Job)
         .where(Job.id == job.id, Job.status == "validating_files")
-        .values(status="queued", **counted(), spec=_spec_with_verdicts(job.spec, data_files))
+        .values(status="queued", **counted(), spec=spec.model_dump(mode="json"))
     )
     if changes(session, statement):
         message = "Files validated, moving job to queued state"
         events.append(session, job.id, message, data={"status": "queued"}, dedup_key="files-validated")
-        overlaps.tell(session, job.id, data_files)
+        overlaps.tell(session, job.id, job_data.judged(spec, data_files))
 
 
 def _fail(session: Session, job: Job, code: str, message: str, param: str | None) -> None:
@@ -80,19 +80,12 @@ def _fail(session: Session, job: Job, code: str, message: str, param: str | None
         events.append(session, job.id, message, level="error", data={"status": "failed", "param": param})
 
 
-def _spec_with_verdicts(spec: dict[str, Any], data_files: list[File]) -> dict[str, Any]:
+def _with_verdicts(spec: FineTuningSpec, data_files: list[File]) -> FineTuningSpec:
     """Return a job's specification with what the check of its files found; of those that were fetched first, all."""
-    found = {
-        file.id: {
-            "format": file.format,
-            "sha256": file.sha256,
-            "bytes": file.bytes,
-            "source": source_of(file.source, file.revision),
-        }
-        for file in data_files
+    read = {"training_file": spec.training_file, "validation_file": spec.validation_file}
+    named = {field: each for field, each in read.items() if each is not None}
+    settled = {
+        field: job_data.data_file(file, each.reading)
+        for (field, each), file in zip(named.items(), data_files, strict=True)
     }
-    settled = dict(spec)
-    for field in ("training_file", "validation_file"):
-        if settled.get(field):
-            settled[field] = {**settled[field], **found[settled[field]["file_id"]]}
-    return settled
+    return spec.model_copy(update=settled)

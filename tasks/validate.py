@@ -64,6 +64,7 @@ def validate_dataset(attempt: Attempt) -> None:
         with said(attempt, "Reading the data"):
             data_file.path = str(local_copy(attempt.memory, attempt.run.path, data_file, field))
         report = check_dataset(Path(data_file.path), data_file.name, data_file.reading)
+        data_file.format = report.format or data_file.format
         reports.append(report)
         files.append(LabelledFile(data_file.name, report.shape, report.labels))
     if spec.validation_file is not None:

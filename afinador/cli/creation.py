@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from afinador.cli import render
 from afinador.cli.command import Command, Parser, UsageError
+from afinador.cli.reading import add_validation_reading_options, validation_reading_of
 from afinador.cli.service import ask, assignment, can_be_sent, connect, setting, typed
 from afinador.client import calls
 from afinador.errors import NotFoundError
@@ -34,16 +35,15 @@ def add_arguments(parser: Parser) -> None:
         help="a local file (uploaded first), a file's id, its name, or its name without extension",
     )  # fmt: skip
     add("--validation-dataset", "--validation-file", metavar="DATA", help="held-out data, given in the same ways")
+    add_validation_reading_options(parser)
     add("--output-model", metavar="NAME", help="hub name of the result (default: from base model and suffix)")
     add("--name", metavar="NAME", help="the job's name (default: made up)")
     add("--suffix", metavar="TEXT", help="part of the name ft:… of the result")
     add("--seed", type=typed, metavar="N", help="of everything random")
     add("--tuning-method", "--method", metavar="METHOD", help="lora (default), qlora or full")
     add(
-        "--task",
-        metavar="TASK",
-        help="causal_lm or sequence_classification (default: by the base model's architecture)",
-    )
+        "--task", metavar="TASK", help="causal_lm or sequence_classification (default: by the base model's architecture)"
+    )  # fmt: skip
     add(
         "--from-checkpoint", metavar="ID", help="begin with a checkpoint of any job: its id or its name, ft:…:ckpt-step-N"
     )  # fmt: skip
@@ -162,6 +162,9 @@ def _request(arguments: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
         body["hyperparameters"] = hyperparameters
     if arguments.whole_state:
         body["from_checkpoint_state"] = "whole"
+    declared = validation_reading_of(arguments)
+    if declared is not None:
+        body["validation_reading"] = declared
     if arguments.metadata:
         body["metadata"] = {**(body.get("metadata") or {}), **dict(arguments.metadata)}
     said_here = [field for field in _DATA_SETS if field in body]
@@ -272,7 +275,10 @@ def local_data_sets(body: dict[str, Any]) -> dict[str, Path]:
         if path.is_file():
             local[field] = path
         elif path.is_dir():
-            raise UsageError(f"{option} {reference!r} is a folder; give one file in it.")
+            raise UsageError(
+                f"{option} {reference!r} is a folder; give one file in it, or make it a data set of the service with "
+                f"'afinador create file {reference}', and give the id of that."
+            )
         elif "/" in reference:
             raise UsageError(f"{option} {reference!r}: there is no such file.")
     return local

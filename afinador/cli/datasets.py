@@ -11,7 +11,7 @@ from afinador.cli.command import Command, Parser, UsageError
 from afinador.cli.dataset_reports import show_report
 from afinador.cli.dataset_text import preview_text
 from afinador.cli.datasets_here import documents_of, is_asked_here, previewed_here, validated_here
-from afinador.cli.reading import add_reading_options
+from afinador.cli.reading import add_reading_options, add_validation_reading_options, validation_reading_of
 from afinador.cli.reading import reading_of as declared_by
 from afinador.cli.service import connect_for_data, positive
 from afinador.errors import NotFoundError
@@ -27,8 +27,9 @@ def validate(arguments: argparse.Namespace) -> int:
     """Check a data set as the service would."""
     path = _named(arguments.path)
     held_out = _named(arguments.validation_dataset) if arguments.validation_dataset else None
+    has_part = held_out is None and _holds_a_part_out(arguments)
     if isinstance(path, Path) and not isinstance(held_out, str) and is_asked_here(arguments.base_model):
-        report = validated_here(path, held_out, arguments)
+        report = validated_here(path, path if has_part else held_out, arguments)
     else:
         report = _validated_there(path, held_out, arguments)
     if arguments.html:
@@ -41,6 +42,19 @@ def validate(arguments: argparse.Namespace) -> int:
         show_report(report)
     is_fit = report.valid and (report.validation is None or report.validation.valid)
     return 0 if is_fit else 1
+
+
+def _holds_a_part_out(arguments: argparse.Namespace) -> bool:
+    """Tell whether a part of the data set itself is held out.
+
+    Raises:
+        InvalidRequestError: It is not said which.
+    """
+    from afinador.schemas.datasets import require_part
+
+    declared = validation_reading_of(arguments)
+    require_part(declared, param="--validation-reading")
+    return declared is not None
 
 
 def preview(arguments: argparse.Namespace) -> int:
@@ -93,6 +107,7 @@ def _validated_there(path: Path | str, held_out: Path | str | None, arguments: a
         return Datasets(connection, Files(connection)).validate(
             path,
             validation_dataset=held_out,
+            validation_reading=validation_reading_of(arguments),
             base_model=arguments.base_model,
             task=arguments.task,
             max_length=arguments.max_length,
@@ -140,6 +155,7 @@ def _add_validate(parser: Parser) -> None:
         "--base-model", metavar="NAME", help="a folder, or a base model of the service: lengths in tokens, what is cut"
     )
     _add_common(parser)
+    add_validation_reading_options(parser)
 
 
 def _add_preview(parser: Parser) -> None:
@@ -183,9 +199,9 @@ COMMANDS = (
         examples=(
             "afinador validate dataset train.jsonl",
             "afinador validate dataset train.jsonl --validation-dataset held.jsonl --base-model tiny --html report.html",
-            "afinador validate dataset notes.tar.gz --split test",
+            "afinador validate dataset notes.tar.gz --split train --validation-split test",
         ),
-        details="Errors forbid training, warnings should be looked at, notes may be. Exit code 1 when one of the files has\n"
+        details="What says how the data set is read says it of the held-out one too, unless --validation-split or\n--validation-reading says otherwise. Errors forbid training, warnings should be looked at, notes may be. Exit code 1 when one of the files has\n"
         "errors. Without a base model, or with one in a folder, no service is "
         "needed;\nelse the file is sent to it for the while, or fetched by it from the Hugging Face Hub and kept. Whether labels are classes is judged by the task; one label for all\n"
         "is an error unless the task is causal_lm.",

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from afinador.cli.command import UsageError
-from afinador.cli.reading import allowed_reading_of
+from afinador.cli.reading import allowed_reading_of, validation_reading_of
 from afinador.errors import DataError, InvalidRequestError, ModelError, NotFoundError
 
 if TYPE_CHECKING:
     from afinador.data.tokens.process import TokenProcess
     from afinador.schemas.dataset_reports import DatasetPreview, DatasetReport, Documents
+    from afinador.schemas.datasets import DatasetReading
     from afinador.schemas.jobs import Task, TrainedTask
 
 TASKS: tuple[TrainedTask, ...] = ("causal_lm", "sequence_classification")
@@ -62,27 +63,43 @@ def validated_here(path: Path, held_out: Path | None, arguments: argparse.Namesp
     from afinador.data.tokens.process import TokenProcess
     from afinador.data.validation import Report, validate_dataset
 
-    reading = allowed_reading_of(arguments)
+    files = _as_declared(path, held_out, arguments)
     folder = Path(arguments.base_model).expanduser() if arguments.base_model else None
     limits = _limits_here(folder, arguments) if folder else {}
     asked_for = _asked_for(arguments)
     task = _task_of(arguments.task, limits)
-    verdicts: list[tuple[Path, Report]] = []
-    for file in filter(None, (path, held_out)):
+    verdicts: list[Report] = []
+    for file, reading in files:
         with bytes_bar(file.name, is_shown=not arguments.json) as progress:
-            verdicts.append((file, validate_dataset(file, file.name, reading, progress=progress)))
+            verdicts.append(validate_dataset(file, file.name, reading, progress=progress))
     if held_out is not None:
-        compare_files(verdicts[0][1], verdicts[1][1], path.name, task)
-    fit = fitted([(file.name, verdict.to_json()) for file, verdict in verdicts], task, asked_for)
+        compare_files(verdicts[0], verdicts[1], path.name, task)
+    named = [(file.name, verdict.to_json()) for (file, _), verdict in zip(files, verdicts, strict=True)]
+    fit = fitted(named, task, asked_for)
     reports = []
     with TokenProcess() as process:
-        for (file, _), found in zip(verdicts, fit, strict=True):
+        for (file, reading), found in zip(files, fit, strict=True):
             if folder is not None:
-                found = _with_tokens(found, file, process, folder, limits, arguments)
+                found = _with_tokens(found, file, reading, process, folder, limits, arguments)
             reports.append(dataset_report(file.name, found))
     if held_out is not None:
         reports[0].validation = reports[-1]
     return reports[0]
+
+
+def _as_declared(
+    path: Path, held_out: Path | None, arguments: argparse.Namespace
+) -> list[tuple[Path, DatasetReading | None]]:
+    """Return the data sets, each with how it is to be read."""
+    from afinador.data.files.loaders import require_loader_allowed_here
+    from afinador.schemas.datasets import read_otherwise
+
+    reading = allowed_reading_of(arguments)
+    if held_out is None:
+        return [(path, reading)]
+    held_out_reading = read_otherwise(reading, validation_reading_of(arguments))
+    require_loader_allowed_here(held_out_reading)
+    return [(path, reading), (held_out, held_out_reading)]
 
 
 def _task_of(asked: str | None, limits: dict[str, Any]) -> Task | None:
@@ -108,6 +125,7 @@ def _limits_here(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
 def _with_tokens(
     found: dict[str, Any],
     file: Path,
+    reading: DatasetReading | None,
     process: TokenProcess,
     folder: Path,
     limits: dict[str, Any],
@@ -116,7 +134,6 @@ def _with_tokens(
     from afinador.cli.transfer import records_bar
     from afinador.data.dataset_reports import with_tokens, with_unusable_tokenizer
 
-    reading = allowed_reading_of(arguments)
     declared = reading.to_json() if reading else None
     named = {"base_model": arguments.base_model, "declared": declared, "extraction": _asked_for(arguments)}
     with records_bar(f"{file.name}, by the tokenizer", is_shown=not arguments.json) as progress:

@@ -8,7 +8,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from afinador.cli.command import Parser
+from afinador.cli.command import Parser, UsageError
+from afinador.cli.service import assignment
 from afinador.errors import InvalidRequestError
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ _OPTIONS = {
     "encoding": ("NAME", "utf-8, utf-16, latin-1 or windows-1252"),
     "text_unit": ("UNIT", "documents, parted by blank lines (default), or lines: what a record of a TEXT file is"),
     "delimiter": ("CHARACTER", "of a CSV; tab for a tabulator"),
+    "quote_character": ("CHARACTER", "of a CSV, around values; none where quotes are characters like all others"),
+    "escape_character": ("CHARACTER", "of a CSV, before quotes inside of quoted values; none where they are doubled"),
     "columns": ("A,B", "names of the columns of a CSV without a header line"),
     "shape": ("SHAPE", "what the records are, see docs/formats.md"),
     "mapping": ("FILE", "YAML or JSON, a file or the text itself: by field the column it is taken from, or a template"),
@@ -48,6 +51,40 @@ def reading_of(arguments: argparse.Namespace) -> DatasetReading | None:
     if given["mapping"] is not None:
         given["mapping"] = _mapping_of(given["mapping"])
     return parse_reading(given)
+
+
+def add_validation_reading_options(parser: Parser) -> None:
+    """Add the options for what is otherwise with the held-out data set than with the other."""
+    group = parser.add_argument_group("how the held-out data set is to be read, where that is otherwise")
+    group.add_argument(
+        "--validation-split", metavar="NAME", help="its split; without --validation-dataset that of what is trained on"
+    )
+    group.add_argument(
+        "--validation-reading",
+        action="append",
+        type=assignment,
+        metavar="KEY=VALUE",
+        help=f"any of {', '.join(_OPTIONS)}; KEY= takes one back; may be given again",
+    )
+
+
+def validation_reading_of(arguments: argparse.Namespace) -> dict[str, Any] | None:
+    """Return what these options declare, as ``read_otherwise`` takes it; None if they declare nothing.
+
+    Raises:
+        UsageError: A key is given twice.
+        InvalidRequestError: The mapping cannot be read.
+    """
+    pairs = list(arguments.validation_reading or [])
+    if arguments.validation_split is not None:
+        pairs.append(("split", arguments.validation_split))
+    given: dict[str, Any] = {}
+    for key, value in pairs:
+        name = key.replace("-", "_")
+        if name in given:
+            raise UsageError(f"--validation-reading gives {name} twice; give it once.")
+        given[name] = (_mapping_of(value) if name == "mapping" else value) if value else None
+    return given or None
 
 
 def _mapping_of(given: str) -> Any:

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 from afinador.client import calls, results, uploads
 from afinador.client.connection import Connection
@@ -34,6 +34,7 @@ class Datasets(Noun):
         dataset: Dataset,
         *,
         validation_dataset: Dataset | None = None,
+        validation_reading: Mapping[str, Any] | None = None,
         base_model: str | None = None,
         task: Task | None = None,
         max_length: int | None = None,
@@ -45,6 +46,9 @@ class Datasets(Noun):
         Args:
             dataset: What is learnt from.
             validation_dataset: What is held out.
+            validation_reading: How that is read, where it is not as it was declared at its upload or, of local data, in
+                ``reading``: ``{"split": "test"}``; None takes a field back. With ``split`` or ``config``, and no
+                ``validation_dataset``, that part of ``dataset`` is held out.
             base_model: Whose tokenizer tells lengths, and what would be cut.
             task: The base model's own by default.
             max_length: Most tokens of one example; 2048 by default.
@@ -58,6 +62,7 @@ class Datasets(Noun):
             call = calls.validate_dataset(
                 file or "",
                 validation_file=held_out,
+                validation_reading=validation_reading,
                 base_model=base_model,
                 task=task,
                 max_length=max_length,

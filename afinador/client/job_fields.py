@@ -20,6 +20,7 @@ class FieldsOfBoth(TypedDict, total=False):
     model: str | None
     output_model: str | None
     suffix: str | None
+    validation_reading: Mapping[str, Any] | None
     seed: int | None
     metadata: Mapping[str, str] | None
     hyperparameters: Mapping[str, Any] | None

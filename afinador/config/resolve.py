@@ -25,6 +25,7 @@ from afinador.errors import (
     UnknownFieldError,
     nearest,
 )
+from afinador.schemas.datasets import read_otherwise, require_part
 from afinador.schemas.jobs import NEEDED, OTHER_NAMES, JobRequest, Task, TuningMethod
 from afinador.wording import complaint, shown
 
@@ -52,6 +53,7 @@ def parse_request(body: dict[str, Any]) -> JobRequest:
         given["config"] = _without_nesting(given["config"])
     given = _with_fields_from_config(given)
     _require_needed(given)
+    given = _with_part_held_out(given)
     try:
         return JobRequest.model_validate(given)
     except ValidationError as error:
@@ -92,6 +94,25 @@ def _require_needed(given: dict[str, Any]) -> None:
     for field in NEEDED:
         if field not in given and OTHER_NAMES[field] not in given:
             raise InvalidRequestError(f"The field {field!r} (or {OTHER_NAMES[field]!r}) is required.", param=field)
+
+
+def _with_part_held_out(given: dict[str, Any]) -> dict[str, Any]:
+    """Hold a part of the training file out, where that is asked for."""
+    declared = given.get("validation_reading")
+    if declared is None:
+        return given
+    read_otherwise(None, declared)
+    if "validation_file" in given or "validation_dataset" in given:
+        return given
+    training_file = given.get("training_file") or given.get("dataset")
+    if training_file is not None:
+        require_part(declared)
+        return {**given, "validation_file": training_file}
+    raise InvalidRequestError(
+        "validation_reading says how the validation data set is read, and which one that is only the checkpoint says. "
+        "Give validation_file (or validation_dataset) too, or leave both out.",
+        param="validation_reading",
+    )
 
 
 def _without_nesting(config: dict[str, Any]) -> dict[str, Any]:

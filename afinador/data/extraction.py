@@ -2,7 +2,7 @@
 
 By *prompt*: each type of document has its own, and the answer is the metadata as JSON. By *schema*, in the manner of
 NuExtract: the prompt holds a template with all fields that are wanted, empty, and then the text; the answer is the
-template filled in.
+template filled in. Metadata are learnt as they were written: of fields that a template does not have, people are told.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from afinador.data.quoting import shortened
+from afinador.data.wanted_fields import unasked_fields
 from afinador.errors import DataError, nearest
 from afinador.schemas.prompts import PLACE
 
@@ -84,6 +85,12 @@ class Extraction:
         prompt = self._prompt_for(document)
         asked = prompt.replace(PLACE, document.text) if PLACE in prompt else f"{prompt}\n\n{document.text}"
         return asked, json.dumps(document.metadata, ensure_ascii=False)
+
+    def unasked(self, document: Document) -> tuple[str, ...]:
+        """Return the fields of a document's metadata that the job's schema does not have; those of its own are told by line."""
+        if self.mode != "schema" or document.schema or not self.schema:
+            return ()
+        return tuple(unasked_fields(document.metadata, self.schema))
 
     def lacking(self, types: Mapping[str, int] | None) -> tuple[int, str]:
         """Return how many documents have no prompt, and a sentence on their types; 0 and nothing where all have one.

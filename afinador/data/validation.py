@@ -18,7 +18,7 @@ from afinador.data.checks.line_blocks import BLOCK_BYTES, JsonLines, is_searched
 from afinador.data.checks.row_blocks import Rows
 from afinador.data.checks.workers import Divisible, judged, processes_for
 from afinador.data.files.compressed import is_compressed
-from afinador.data.files.delimited import columns_of_csv, dialect_of
+from afinador.data.files.delimited import columns_of_csv, dialect_of, doubts_about_quotes
 from afinador.data.files.detection import encoding_of
 from afinador.data.files.formats import FORMATS
 from afinador.data.files.readers import detect_format, read_records
@@ -120,6 +120,9 @@ def _judged(
         whole = _added_up(report, _followed(_record_parts(records, judge), path, report.bytes, progress))
     if report.records == 0 and not report.errors:
         report.add_error(Problem("no_records", f"{name!r} holds no records. Upload a file with at least one."))
+    if report.format == "csv":
+        for problem in doubts_about_quotes(path, reading):
+            report.add_warning(problem)
     for problem in doubts_about_all(report.shape, whole):
         report.add_warning(problem)
     if report.shape is not None and not SHAPES[report.shape].tasks:
@@ -132,6 +135,10 @@ def _judged(
     return report
 
 
+_NOT_AS_IT_IS = ("mapping", "columns", "delimiter", "quote_character", "escape_character")
+"""What is declared where records are not what the lines of a file hold, or are found in another way than by themselves."""
+
+
 class _IndivisibleError(Exception):
     """The parts of a file are no parts by themselves."""
 
@@ -140,13 +147,13 @@ def _divisible(path: Path, format: Format, judge: Judge, reading: DatasetReading
     """Return the parts of a file of lines in UTF-8 that is taken as it is; None of all others."""
     if judge.shape is None or format not in ("jsonl", "csv") or is_compressed(path):
         return None
-    if reading is not None and (reading.mapping or reading.columns or reading.delimiter):
+    if reading is not None and any(getattr(reading, name) for name in _NOT_AS_IT_IS):
         return None
     if encoding_of(path, reading.encoding if reading else None) != "utf-8-sig":
         return None
     if format == "jsonl":
         return JsonLines(path, judge)
-    return None if dialect_of(path).skips_blanks else Rows.find(path, judge, _columns(path, reading))
+    return Rows.find(path, judge, _columns(path, reading)) if dialect_of(path).is_usual else None
 
 
 def _added_up(report: Report, parts: Iterator[Findings]) -> Findings:

@@ -15,6 +15,9 @@ LEAST_LENGTH, MOST_LENGTH = 8, 131_072
 HUB_SCHEME = "hf://"
 """Begins the name of a data set of the Hugging Face Hub: ``hf://owner/name[:config][@revision]``."""
 
+NONE = "none"
+"""Declares that there is no such character."""
+
 STORED_ONLY = "stored_only"
 """Code of the note on a data set that no training method takes yet."""
 

@@ -52,6 +52,12 @@ class ValidationRequest(DatasetRequest):
     """The body of ``POST /datasets/validate``."""
 
     validation_file: str | None = Field(None, description="Id or name of the file that is held out.")
+    validation_reading: dict[str, Any] | None = Field(
+        None,
+        description="How that file is read, where that is not as declared at its upload: fields of `reading` of a file, such as "
+        '`{"split": "test"}`; null takes one back. With `split` or `config`, and no `validation_file`, that part of `file` '
+        "is held out.",
+    )
     base_model: str | None = Field(None, description="Whose tokenizer is asked; without one, lengths stay unknown.")
 
 

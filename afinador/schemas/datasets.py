@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from afinador.errors import InvalidRequestError, UnknownFieldError, nearest
-from afinador.schemas.dataset_formats import Encoding, Format
+from afinador.schemas.dataset_formats import NONE, Encoding, Format
 from afinador.wording import complaint, unique_keys
 
 MOST_FIELDS = 50
@@ -34,6 +34,10 @@ class DatasetReading(BaseModel):
         text_unit: What a record of a TEXT file is, also of those in a folder or an archive: ``documents``, parted by blank
             lines, or ``lines``.
         delimiter: Of a CSV, also of those in a folder or an archive: one character.
+        quote_character: Of a CSV, also of those in a folder or an archive: what stands around values that hold the delimiter
+            or a line break, or ``none`` where quotes are characters like all others.
+        escape_character: Of a CSV, also of those in a folder or an archive: what stands, inside of quoted values, before a
+            quote that belongs to them, and before itself; ``none`` where quotes are doubled.
         columns: Names of the columns of a CSV that has no header line, also of those in a folder or an archive.
         shape: What the records are, see docs/formats.md.
         mapping: By field of the shape the column that it is taken from (``"label": "category"``; ``"a.b"`` and
@@ -52,6 +56,8 @@ class DatasetReading(BaseModel):
     encoding: Encoding | None = None
     text_unit: TextUnit | None = None
     delimiter: str | None = None
+    quote_character: str | None = None
+    escape_character: str | None = None
     columns: Annotated[list[_Name], Field(min_length=1, max_length=1000)] | None = None
     shape: _Name | None = None
     mapping: Annotated[dict[_Name, _Template | _Nested], Field(min_length=1, max_length=MOST_FIELDS)] | None = None
@@ -65,6 +71,13 @@ class DatasetReading(BaseModel):
         value = "\t" if value in ("\\t", "tab") else value
         if value is not None and (len(value) != 1 or value in "\r\n\"' "):
             raise ValueError("it must be one character, such as ; or tab, and no quote, space or line break")
+        return value
+
+    @field_validator("quote_character", "escape_character")
+    @classmethod
+    def _one_character_or_none(cls, value: str | None) -> str | None:
+        if value not in (None, NONE) and (len(value) != 1 or value in "\r\n\0 "):
+            raise ValueError(f"it must be one character, no space or line break, or {NONE}")
         return value
 
     @field_validator("columns")
@@ -100,6 +113,15 @@ class DatasetReading(BaseModel):
         misfit = None if self.format is None else self.misfit(self.format)
         if misfit is not None:
             raise ValueError(f"{misfit}, and format is {self.format}; leave one of them out")
+        signs = [
+            each for each in (self.delimiter, self.quote_character, self.escape_character) if each not in (None, NONE)
+        ]
+        if len(set(signs)) < len(signs):
+            raise ValueError("delimiter, quote_character and escape_character must be different characters")
+        if self.quote_character == NONE and self.escape_character not in (None, NONE):
+            raise ValueError(
+                "escape_character is for quoted values, and quote_character is none; leave one of them out"
+            )
         if self.loader is not None and (given := [name for name in _OF_OUR_READERS if getattr(self, name) is not None]):
             raise ValueError(f"{given[0]} is for the readers of Afinador, and loader names another; leave one out")
         return self
@@ -123,14 +145,20 @@ class DatasetReading(BaseModel):
 _OF_SEVERAL_FILES = "folders, archives and data sets of the Hugging Face Hub"
 _OF_SOME_FORMATS: tuple[tuple[str, str, tuple[Format, ...]], ...] = (
     ("delimiter", "CSV", ("csv", "folder")),
+    ("quote_character", "CSV", ("csv", "folder")),
+    ("escape_character", "CSV", ("csv", "folder")),
     ("columns", "CSV", ("csv", "folder")),
     ("text_unit", "TEXT", ("text", "folder")),
     ("config", _OF_SEVERAL_FILES, ("folder",)),
     ("split", _OF_SEVERAL_FILES, ("folder",)),
     ("encoding", "text formats", ("csv", "json", "jsonl", "text", "folder")),
 )
+PARTS = ("config", "split")
+"""Fields that say which part of a data set is read."""
 _OF_THE_WHOLE = ("format", "shape", "config", "split", "loader")
-_OF_OUR_READERS = ("format", "encoding", "text_unit", "delimiter", "columns", "config", "split")
+_OF_OUR_READERS = (
+    "format", "encoding", "text_unit", "delimiter", "quote_character", "escape_character", "columns", "config", "split",
+)  # fmt: skip
 
 
 def parse_reading(given: Mapping[str, Any]) -> DatasetReading | None:
@@ -161,6 +189,71 @@ def parse_reading(given: Mapping[str, Any]) -> DatasetReading | None:
             field, said = complaint(error)
             raise InvalidRequestError(said, param=field.partition(".")[0]) from error
         raise InvalidRequestError(f"{fault['ctx']['error']}.") from error
+
+
+def read_otherwise(
+    reading: DatasetReading | None, declared: Mapping[str, Any] | None, *, param: str = "validation_reading"
+) -> DatasetReading | None:
+    """Return how a data set is read that is read as another one is, but for what is declared of it alone.
+
+    What stands in ``reading`` and does not go together with what is declared gives way: with a format what says nothing
+    of it, with a loader what is for our readers.
+
+    Args:
+        reading: Of the other one.
+        declared: Fields of ``DatasetReading``; of a field that is None or empty nothing is declared, as if nothing were
+            of the other one.
+        param: What to blame.
+
+    Raises:
+        UnknownFieldError: As ``parse_reading`` does.
+        InvalidRequestError: As ``parse_reading`` does, or ``declared`` is no object.
+    """
+    if declared is None:
+        return reading
+    if not isinstance(declared, Mapping):
+        raise InvalidRequestError(
+            f"{param} says how a data set is read, by fields such as 'mapping: {{text: question, label: category}}'; it is no "
+            "object here.",
+            param=param,
+        )
+    own = {name: None if value == "" else value for name, value in declared.items()}
+    try:
+        alone = parse_reading(own)
+        kept = (
+            {} if reading is None else {name: reading.to_json()[name] for name in reading.to_json() if name not in own}
+        )
+        if alone is not None:
+            kept = {name: value for name, value in kept.items() if _go_together(name, value, alone)}
+        return parse_reading({**kept, **own})
+    except InvalidRequestError as error:
+        error.param = f"{param}.{error.param}" if error.param else param
+        raise
+
+
+def require_part(declared: Mapping[str, Any] | None, *, param: str = "validation_reading") -> None:
+    """Do nothing if a declaration names the part of a data set that is held out, where no other data set is.
+
+    Raises:
+        UnknownFieldError: As ``read_otherwise`` does.
+        InvalidRequestError: It names none, so that all of what is trained on would be held out; or as ``read_otherwise``.
+    """
+    read_otherwise(None, declared, param=param)
+    if declared is not None and not any(declared.get(name) for name in PARTS):
+        raise InvalidRequestError(
+            f"{param} says how the validation data set is read, and there is none. Name one, or declare the split of the "
+            "training data set that is held out.",
+            param=param,
+        )
+
+
+def _go_together(name: str, value: Any, declared: DatasetReading) -> bool:
+    """Tell whether one field of a declaration makes sense beside another declaration."""
+    try:
+        DatasetReading.model_validate({**declared.to_json(), name: value})
+    except ValidationError:
+        return False
+    return True
 
 
 def _from_text(name: str, text: str) -> Any:

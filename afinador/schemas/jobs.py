@@ -84,6 +84,12 @@ class JobRequest(Wire):
         validation_alias=AliasChoices("validation_file", "validation_dataset"),
         description="Id or name of the file that is held out; with one, base and tuned are measured.",
     )
+    validation_reading: dict[str, Any] | None = Field(
+        None,
+        description="How the validation file is read in this job, where that is not as declared at its upload: fields of "
+        '`reading` of a file, such as `{"split": "test"}`; null takes one back. With `split` or `config`, and no '
+        "`validation_file`, that part of the training file is held out.",
+    )
     name: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$",

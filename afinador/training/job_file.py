@@ -22,16 +22,16 @@ from afinador.config.resolve import (
 )
 from afinador.config.spec import BaseModelReference, DataFile, FineTuningSpec, Output
 from afinador.config.starting import Start
+from afinador.data.files.folders import content_of
 from afinador.data.files.loaders import require_loader_allowed_here
 from afinador.data.shapes import require_trainable
 from afinador.data.validation import require_valid, validate_dataset
 from afinador.errors import InvalidRequestError, NotFoundError
 from afinador.models.headers import inspect_model_folder
 from afinador.models.layer_names import require_layers_in_folder
-from afinador.schemas.datasets import DatasetReading, parse_reading
+from afinador.schemas.datasets import DatasetReading, read_otherwise
 from afinador.schemas.jobs import JobRequest, TuningMethod
 from afinador.settings import read_settings
-from afinador.storage import sha256_of
 from afinador.training.starting_files import start_from_folder
 from afinador.wording import first_line
 
@@ -39,9 +39,6 @@ LOCAL = "local"
 """Organisation and job id of runs without a service."""
 
 DEFAULT_SEED = 42
-
-_READINGS = {"reading": "dataset", "validation_reading": "validation_dataset"}
-"""Of which data set a field of the job file says how it is read."""
 
 _DATA_SUFFIXES = (".jsonl", ".ndjson", ".csv", ".tsv", ".txt")
 
@@ -59,8 +56,8 @@ def spec_from_fields(fields: dict[str, Any], folder: Path, name: str) -> FineTun
     """Resolve the fields of a job request.
 
     ``base_model``, ``dataset``, ``validation_dataset`` and ``from_checkpoint`` are paths. The data sets are checked
-    whole, so that a bad line is known before a model is loaded. ``reading`` and ``validation_reading``, which a service
-    is told at the upload, say how they are to be read (see ``DatasetReading``).
+    whole, so that a bad line is known before a model is loaded. ``reading``, which a service is told at the upload, says
+    how they are to be read (see ``DatasetReading``); ``validation_reading`` says what is otherwise for the second.
 
     Args:
         fields: As a job file holds them.
@@ -75,7 +72,7 @@ def spec_from_fields(fields: dict[str, Any], folder: Path, name: str) -> FineTun
         TrainingError: The checkpoint is damaged, or holds no state of a training.
         ConfigurationError: The operator's file (``AFINADOR_CONFIG``) cannot be read or does not fit.
     """
-    request = parse_request({name: value for name, value in fields.items() if name not in _READINGS})
+    request = parse_request({name: value for name, value in fields.items() if name != "reading"})
     start = _start(folder, request)
     if start is not None:
         request = start.completed(request)
@@ -89,8 +86,7 @@ def spec_from_fields(fields: dict[str, Any], folder: Path, name: str) -> FineTun
         require_fitting_task(tuning_method, task, hyperparameters)
         require_layers_in_folder(hyperparameters, Path(base.path), repr(base.name))
     name = request.name or name
-    training_file = _data_file(folder, request.training_file, "dataset", fields)
-    validation_file = _validation_file(folder, request, fields)
+    training_file, validation_file = _data_files(folder, request, fields.get("reading"))
     if start is not None:
         start.require_base_model(base.name, base.sha256)
         start.require_data(training_file, validation_file)
@@ -206,43 +202,27 @@ def _existing(folder: Path, named: str | None, field: str) -> Path:
     return path
 
 
-def _reading(fields: dict[str, Any], data_field: str) -> DatasetReading | None:
-    field = next(name for name, what in _READINGS.items() if what == data_field)
-    given = fields.get(field)
-    if given is None:
-        return None
-    if not isinstance(given, dict):
-        raise InvalidRequestError(
-            f"{field} says how a data set is read, by fields such as 'mapping: {{text: question, label: category}}'; it is no "
-            "object here.",
-            param=field,
-        )
-    reading = parse_reading(given)
+def _data_files(folder: Path, request: JobRequest, declared: Any) -> tuple[DataFile, DataFile | None]:
+    reading = read_otherwise(None, declared, param="reading")
+    training_file = _data_file(folder, request.training_file, "dataset", reading)
+    if request.validation_file is None:
+        return training_file, None
+    held_out = read_otherwise(reading, request.validation_reading)
+    return training_file, _data_file(folder, request.validation_file, "validation_dataset", held_out)
+
+
+def _data_file(folder: Path, named: str | None, field: str, reading: DatasetReading | None) -> DataFile:
+    path = _existing(folder, named, field)
     require_loader_allowed_here(reading)
-    return reading
-
-
-def _validation_file(folder: Path, request: JobRequest, fields: dict[str, Any]) -> DataFile | None:
-    if request.validation_file is not None:
-        return _data_file(folder, request.validation_file, "validation_dataset", fields)
-    if fields.get("validation_reading") is not None:
-        raise InvalidRequestError(
-            "validation_reading says how validation_dataset is read, and there is none. Name it, or leave both out.",
-            param="validation_reading",
-        )
-    return None
-
-
-def _data_file(folder: Path, named: str | None, field: str, fields: dict[str, Any]) -> DataFile:
-    path, reading = _existing(folder, named, field), _reading(fields, field)
     report = validate_dataset(path, path.name, reading)
     require_valid(report, path.name)
     require_trainable(report.shape, path.name, param=field)
+    sha256, size = content_of(path)
     return DataFile(
         name=path.name,
         path=str(path),
         format=report.format,
-        sha256=sha256_of(path),
-        bytes=path.stat().st_size,
+        sha256=sha256,
+        bytes=size,
         reading=reading,
     )

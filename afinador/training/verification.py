@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from afinador.config.spec import FineTuningSpec
+from afinador.data.files.folders import content_of
 from afinador.errors import DataError, InvalidRequestError, ModelError, OutOfRangeError, TrainingError
 from afinador.models.headers import inspect_model_folder
 from afinador.schemas.certificates import DEFAULT_STEPS, LEAST_STEPS, MOST_STEPS
-from afinador.storage import sha256_of
 from afinador.training.checkpoints import complete_checkpoints, state_of, verify
 from afinador.training.child import TrainingProcess
 from afinador.training.comparison import differences, first_difference, measurements, tensor_hashes
@@ -185,7 +185,7 @@ def _require_steps(steps: int) -> None:
 def _require_inputs(spec: FineTuningSpec) -> None:
     """A proof on other bytes than those that were trained on would prove nothing."""
     for file in (spec.training_file, spec.validation_file):
-        if file is not None and sha256_of(_there(file.path, file.name)) != file.sha256:
+        if file is not None and content_of(_there(file.path, file.name))[0] != file.sha256:
             raise DataError(f"{file.name} is not the file that the job was trained on: its hash has changed.")
     if inspect_model_folder(_there(spec.base_model.path, spec.base_model.name)).sha256 != spec.base_model.sha256:
         raise ModelError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header
@@ -11,6 +12,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from afinador.data.comparison import compare_files
 from afinador.data.dataset_reports import dataset_report, reading_of, with_tokens
+from afinador.data.files.loaders import require_allowed_loader
 from afinador.data.shapes import require_trainable
 from afinador.data.task_fit import fitted
 from afinador.data.validation import validate_dataset as check_dataset
@@ -25,7 +27,7 @@ from afinador.schemas.dataset_reports import (
     PreviewRequest,
     ValidationRequest,
 )
-from afinador.schemas.datasets import DatasetReading
+from afinador.schemas.datasets import DatasetReading, read_otherwise, require_part
 from afinador.schemas.jobs import Task
 from api.bodies import JsonObject, describes_body, parsed
 from api.keys import CurrentOrganization
@@ -60,11 +62,15 @@ def validate_dataset(
     asked_for = asked.asked_for()
     with ExitStack() as stack:
         named = {"file": asked.file, "validation_file": asked.validation_file}
+        if asked.validation_file is None and asked.validation_reading:
+            require_part(asked.validation_reading)
+            named["validation_file"] = asked.file
         files = [
             stack.enter_context(data_at_hand.at_hand(service.memory, organization.id, reference, param))
             for param, reference in named.items()
             if reference is not None
         ]
+        files[1:] = [_read_otherwise(service, file, asked) for file in files[1:]]
         tokenizer, task = None, asked.task
         if asked.base_model is not None:
             tokenizer = stack.enter_context(
@@ -109,6 +115,14 @@ def preview_dataset(
     if "text/html" in accept:
         return _page(preview_page(preview), 200)
     return JSONResponse(preview.model_dump(mode="json"))
+
+
+def _read_otherwise(service: Service, file: DatasetAtHand, asked: ValidationRequest) -> DatasetAtHand:
+    """Return the validation file, as the request says that it is read."""
+    own = DatasetReading.model_validate(file.declared) if file.declared else None
+    reading = read_otherwise(own, asked.validation_reading)
+    require_allowed_loader(reading, service.memory.operator.get("loaders", []), param="validation_reading.loader")
+    return replace(file, declared=reading.to_json() if reading else None)
 
 
 def compared(files: Sequence[DatasetAtHand], task: Task | None) -> list[dict[str, Any]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 
 import pytest
 
@@ -43,6 +45,33 @@ def test_the_status_tells_what_cannot_be_trained_on_and_the_report_is_the_answer
         assert member.http.post("/v1/datasets/validate", json=body).status_code == status
     preview = member.http.post("/v1/datasets/preview", json={"file": "tools", "base_model": base_model}).json()
     assert [record["problem"] is None for record in preview["records"]] == [True, True, True, False]
+
+
+def test_the_validation_file_may_be_read_otherwise(member, base_model):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("train.csv", "prompt,completion\n1 + 1?,2\n2 + 2?,4\n")
+        archive.writestr("test.csv", "prompt,completion\n2 + 2?,4\n")
+    member.http.post("/v1/files", files={"file": ("sums.zip", packed.getvalue())}, data={"purpose": "fine-tune"})
+    body = {"file": "sums.zip", "validation_reading": {"split": "test"}, "base_model": base_model}
+    report = member.http.post("/v1/datasets/validate", json=body).json()
+    assert (report["records"], report["validation"]["records"], report["validation"]["tokens"]["records"]) == (2, 1, 1)
+    assert report["validation"]["counts"]["overlap"] == 1
+    job = {"model": base_model, "training_file": "sums", "validation_reading": {"split": "test"}}
+    made = member.http.post("/v1/fine_tuning/jobs", json=job).json()
+    assert made["validation_file"] == made["training_file"]
+    assert made["spec"]["validation_file"]["reading"] == {"split": "test"} | dict.fromkeys(
+        made["spec"]["validation_file"]["reading"].keys() - {"split"}
+    )
+    for wrong, param in (
+        ({"encoding": "utf-8"}, "validation_reading"),
+        ({"splt": "test"}, "validation_reading.splt"),
+        ({"split": "test", "loader": "acme:read"}, "validation_reading"),
+        ("test", "validation_reading"),
+    ):
+        for route, named in (("datasets/validate", body), ("fine_tuning/jobs", job)):
+            answer = member.http.post(f"/v1/{route}", json=named | {"validation_reading": wrong})
+            assert (answer.status_code, answer.json()["error"]["param"]) == (400, param), answer.text
 
 
 def test_a_preview_shows_tokens(member, base_model):

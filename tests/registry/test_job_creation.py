@@ -274,6 +274,27 @@ def test_labels_that_are_only_validated_are_refused_before_a_job_is_made(bert: W
     assert refusal.value.param == "validation_file"
 
 
+def test_of_what_is_read_otherwise_the_run_judges_itself(bert: Workshop, acme: Organization) -> None:
+    rows = [{"text": f"other {n}", "label": "odd", "class": ("good", "bad")[n % 2]} for n in range(6)]
+    fields = {"model": "bert-base-uncased", "training_file": "classes", "validation_file": "valid.jsonl"}
+    otherwise = {"validation_reading": {"mapping": {"text": "text", "label": "class"}}}
+    bert.upload(acme, "valid.jsonl", rows)
+    assert bert.job(acme, **fields, **otherwise).status == "queued"
+    with pytest.raises(DataError, match="'odd'"):
+        bert.job(acme, **fields)
+    held_out = bert.upload(acme, "valid.jsonl", [*rows, {"text": "x", "label": "new"}], checked=False)
+    waiting = bert.job(acme, **fields, **otherwise)
+    assert waiting.status == "validating_files"
+    files.check(bert.memory, held_out.id)
+    with bert.memory.database.reading() as session:
+        settled = session.get_one(Job, waiting.id)
+    assert settled.status == "queued" and settled.spec["validation_file"]["format"] == "jsonl"
+    assert settled.spec["validation_file"]["reading"]["mapping"] == {"text": "text", "label": "class"}
+    with pytest.raises(InvalidRequestError, match="none is allowed") as refusal:
+        bert.job(acme, **fields, validation_reading={"loader": "acme:read"})
+    assert refusal.value.param == "validation_reading.loader"
+
+
 @pytest.mark.parametrize(
     ("rows", "held_out", "param", "said"),
     [

@@ -229,6 +229,21 @@ def test_saved_spec_writes_down_what_the_checkpoint_says(ready: Workshop, acme: 
     assert (first.is_new, again.is_new, again.job.id) == (True, False, first.job.id)
 
 
+def test_held_out_data_are_taken_over_as_they_were_read(ready: Workshop, acme: Organization, source: Job) -> None:
+    mapping = {"prompt": "completion", "completion": "prompt"}
+    turned = ready.job(acme, validation_file="held", validation_reading={"mapping": mapping})
+    checkpoint = keep(ready, turned, 6)
+    with ready.memory.database.session() as session:
+        saved = job_specs.create(
+            session, ready.memory, acme, JobSpecRequest(name="turned", request={"from_checkpoint": checkpoint})
+        )
+        started = spec_jobs.start(session, ready.memory, acme, saved, "Made by a test").job
+    for job in (only(ready, acme, from_checkpoint=checkpoint), started):
+        assert job.spec["validation_file"] == turned.spec["validation_file"]
+        assert job.spec["validation_file"]["reading"]["mapping"] == mapping
+    assert ready.job(acme, validation_file="held").spec["validation_file"]["reading"] is None
+
+
 @pytest.mark.parametrize("named", [{}, {"model": "tiny-llama"}])
 def test_base_model_of_a_checkpoint_is_the_one_that_it_was_made_on(
     named: dict[str, Any], workshop: Workshop, acme: Organization, globex: Organization

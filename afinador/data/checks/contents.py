@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from itertools import chain, islice
 from typing import Any
 
@@ -27,6 +28,7 @@ VALUES_SEARCHED = 10_000
 SYSTEM_ROLES = ("system", "developer")
 _SEED_OF_ANSWERS = 1
 _CONVERSATIONS = {"messages": "content", "conversations": "value"}
+_CONVERSATIONS |= dict.fromkeys(("prompt", "chosen", "rejected", "preferred_output", "non_preferred_output"), "content")
 # A name that can be shown as it is: without digits, it is nobody's number.
 _EASY_NAME = re.compile(r"(?:[^\W\d]|[ -]){1,30}")
 _hash = xxhash.xxh3_64_intdigest
@@ -79,10 +81,11 @@ def answers_of(record: Record, shape: Shape) -> Iterator[tuple[str, str]]:
     """Yield the texts of a record that are learnt, of a conversation the last one, each behind its place."""
     for name in SHAPES[shape].fields:
         value = record.fields[name]
-        if name in _CONVERSATIONS:
+        if isinstance(value, str):
+            if name not in SHAPES[shape].asked:
+                yield name, value
+        elif name in _CONVERSATIONS:
             yield from list(_said(name, value))[-1:]
-        elif isinstance(value, str) and name not in SHAPES[shape].asked:
-            yield name, value
 
 
 def _said(name: str, turns: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
@@ -137,6 +140,9 @@ def characters_of(example: Example) -> int:
 
 def parts_of(example: Example) -> list[str]:
     """Return all that tells a record from another one, the answer last; records with equal parts teach the same."""
+    if example.rejected is not None:  # a pair teaches the same as another one with both of its answers alone
+        *asked, answer = parts_of(replace(example, rejected=None))
+        return [*asked, f"{answer}\x00{example.rejected}"]
     if example.messages is None:
         return [text for text in (example.prompt, example.completion, example.text) if text is not None]
     parts = [_written(list(example.tools))] if example.tools else []

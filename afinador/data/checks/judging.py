@@ -38,6 +38,7 @@ from afinador.data.shapes import (
     to_example,
 )
 from afinador.data.shapes.document_metadata import metadata_and_schema
+from afinador.data.wanted_fields import doubt_of, unasked_fields
 
 LONG_RECORD_CHARACTERS = 100_000
 NAMES_SHOWN = 8
@@ -145,7 +146,9 @@ class Judge:
             said = f"{record.place} has {characters} characters. What is longer than max_length tokens will be cut. Split it, if all of it is to be learnt."
             add(Problem("long_record", said, record.line))
         learnt = answers_of(record, self.shape) if self.shape not in (None, "text_label") else ()
-        for problem in chain(missing_answers(record, learnt), doubts_about_tools(record, example)):
+        for problem in chain(
+            missing_answers(record, learnt), doubts_about_tools(record, example), _unasked_fields(record, example)
+        ):
             add(problem)
         self._doubt_texts(record, texts, findings, closely)
         findings.searched += closely
@@ -201,6 +204,13 @@ def _of_no_shape(record: Record) -> Problem:
     return Problem(UNKNOWN_FIELDS, f"{said} Rename the fields, {mapping_for(texts, 'csv')}", record.line)
 
 
+def _unasked_fields(record: Record, example: Example) -> Iterator[Problem]:
+    document = example.document
+    if document is not None and document.schema and (unasked := unasked_fields(document.metadata, document.schema)):
+        said = f"{record.place}: {doubt_of(unasked, 'its schema')}"
+        yield Problem("unasked_fields", said, record.line, "metadata")
+
+
 def _quotes_in_values(record: Record, texts: list[tuple[str, str]]) -> Iterator[Problem]:
     for name, text in texts:
         if keeps_quotes(text):
@@ -217,9 +227,11 @@ def _unread_keys(record: Record, shape: Shape | None) -> list[str]:
     """Return the keys of messages that nothing reads, as ``messages[].train``; those that are empty say nothing."""
     if shape is None:
         return []
-    field, known = SHAPES[shape].fields[0], SHAPES[shape].turn_keys
+    known = SHAPES[shape].turn_keys
     unknown = (
         f"{field}[].{key}"
+        for field in SHAPES[shape].fields
+        if isinstance(record.fields[field], list)
         for turn in record.fields[field]
         if not known.issuperset(turn)
         for key, value in turn.items()

@@ -9,12 +9,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from afinador.data.files.dialects import Dialect, delimiter_of, first_lines, quoting_of
+from afinador.data.files.dialects import (
+    Dialect,
+    delimiter_of,
+    escape_of,
+    first_lines,
+    is_unquoted,
+    lines_with,
+    quoting_of,
+    skips_blanks,
+)
 from afinador.data.files.formats import TAB_EXTENSIONS, extension_of
 from afinador.data.files.lines import LONGEST_LINE_BYTES, Line, lines_of
 from afinador.data.quoting import masked, shortened
 from afinador.data.records import Problem, Record
+from afinador.errors import DataError
 from afinador.figures import counted
+from afinador.schemas.dataset_formats import NONE
 
 if TYPE_CHECKING:
     from afinador.schemas.datasets import DatasetReading
@@ -41,6 +52,28 @@ def columns_of_csv(path: Path, reading: DatasetReading | None = None) -> list[st
 def dialect_of(path: Path, reading: DatasetReading | None = None) -> Dialect:
     """Return how a CSV is written, by its header and by what is declared."""
     return _Source(path, reading).dialect
+
+
+def doubts_about_quotes(path: Path, reading: DatasetReading | None = None) -> Iterator[Problem]:
+    """Yield a warning where quotes are found to be written as few programs write them, and nothing is declared of it."""
+    is_declared = reading is not None and (reading.quote_character or reading.escape_character)
+    try:
+        dialect = None if is_declared else dialect_of(path, reading)
+    except DataError:  # which reading has told
+        return
+    if dialect is not None and not dialect.quote:
+        said = (
+            "Quotes are read as characters like all others, for lines that begin a value with one are no rows otherwise. Declare "
+            "--quote-character none (reading.quote_character) if that is meant; else put quotes around whole values, and double "
+            "those inside."
+        )
+        yield Problem("bare_quotes", said)
+    elif dialect is not None and dialect.escape:
+        said = (
+            f"Quotes inside of values are marked by {dialect.escape}, and read so; many programs read such lines otherwise. Declare "
+            f"--escape-character '{dialect.escape}' (reading.escape_character) if that is meant; else double the quotes."
+        )
+        yield Problem("escaped_quotes", said)
 
 
 def read_csv(path: Path, reading: DatasetReading | None = None) -> Iterator[Record | Problem]:
@@ -124,7 +157,7 @@ class _Source:
 
     def __iter__(self) -> Iterator[str]:
         yield from self._held
-        yield from self._lines
+        yield from map(self.dialect.hidden, self._lines) if self.dialect.escape else self._lines
 
     def _split(self, lines: Iterator[Line]) -> Iterator[str]:
         """Cut at a lone carriage return too (old Macs), which the line reader does not."""
@@ -155,7 +188,26 @@ class _Source:
             delimiter = expected if expected and expected in lines[0] else delimiter_of(lines, quote, len(declared))
         delimiter = delimiter or expected or ","
         columns = len(declared) or len(next(csv.reader(lines[:1], delimiter=delimiter, quotechar=quote), []))
-        return Dialect(delimiter, *quoting_of(lines, delimiter, columns))
+        return self._with_quotes(path, delimiter, lines, columns, reading)
+
+    def _with_quotes(
+        self, path: Path, delimiter: str, lines: list[str], columns: int, reading: DatasetReading | None
+    ) -> Dialect:
+        encoding, declared, escape = None, None, None
+        if reading is not None:
+            encoding, declared, escape = reading.encoding, reading.quote_character, reading.escape_character
+        if declared == NONE:
+            return Dialect(delimiter, "")
+        if declared is not None:
+            quote, has_blanks = declared, skips_blanks(lines, delimiter, declared, columns)
+        else:
+            quote, has_blanks = quoting_of(lines, delimiter, columns)
+            may_be_bare = delimiter == "\t" and quote == '"' and escape is None
+            if may_be_bare and is_unquoted([*lines, *lines_with(path, encoding, quote)], delimiter, columns):
+                return Dialect(delimiter, "")
+        if escape is None:
+            escape = escape_of(lines_with(path, encoding, f"\\{quote}"), delimiter, quote, columns)
+        return Dialect(delimiter, quote, has_blanks, "" if escape == NONE else escape)
 
     def _hold_separator_line(self) -> None:
         """Leave an empty line where the first one that is not blank says the delimiter."""
@@ -169,8 +221,8 @@ def _rows(source: _Source) -> Iterator[tuple[int, list[str]] | Problem]:
     """Yield each row with the line on which it starts; after a broken one reading goes on."""
     # The limit of the csv module (128 kB a field) is global to the process; ours is the longest line.
     csv.field_size_limit(LONGEST_LINE_BYTES)
-    delimiter, quote, skips_blanks = source.dialect
-    reader = csv.reader(source, delimiter=delimiter, quotechar=quote, skipinitialspace=skips_blanks, strict=True)
+    dialect = source.dialect
+    reader = csv.reader(source, **dialect.options())
     while True:
         line = reader.line_num + 1
         try:
@@ -185,7 +237,7 @@ def _rows(source: _Source) -> Iterator[tuple[int, list[str]] | Problem]:
         elif row is None:
             return
         elif row:
-            yield line, row
+            yield line, [dialect.shown(value) for value in row] if dialect.escape else row
 
 
 def _syntax_problem(line: int, reason: str) -> Problem:
@@ -195,5 +247,9 @@ def _syntax_problem(line: int, reason: str) -> Problem:
         said = "text follows a closing quote"
     else:
         said = reason
-    message = f'Line {line} is no CSV: {said}. Double the quotes inside of quoted values (""), also where they are marked by a backslash (\\").'
+    message = (
+        f'Line {line} is no CSV: {said}. Double the quotes inside of quoted values (""), or declare what they are marked by '
+        "(--escape-character, or reading.escape_character); where quotes are characters like all others, declare "
+        "--quote-character none (reading.quote_character)."
+    )
     return Problem("csv_syntax", message, line)

@@ -7,8 +7,9 @@ import re
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from afinador.data.files.compressed import open_unpacked
 from afinador.data.files.lines import LONGEST_LINE_BYTES, lines_of
 from afinador.data.records import Encoding
 
@@ -17,18 +18,53 @@ DELIMITERS = "\t,;|"
 
 LINES_LOOKED_AT = 20
 CHARACTERS_LOOKED_AT = 2**16
+BYTES_SEARCHED = 2**20
+"""In so much of a file lines are looked for that hold what few lines do: a backslash, or in a table parted by tabs a quote."""
 
 
 class Dialect(NamedTuple):
     """How values are parted, and what stands around those that hold the delimiter or a line break.
 
     Attributes:
+        quote: Empty where quotes are characters like all others.
         skips_blanks: Blanks behind a delimiter belong to no value: they stand before quotes, too.
+        escape: Before a quote, or before itself, it says that this is a character of the value. Empty: only doubled quotes are.
     """
 
     delimiter: str
     quote: str
     skips_blanks: bool = False
+    escape: str = ""
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether quotes stand around whole values alone, and are doubled within."""
+        return bool(self.quote) and not self.skips_blanks and not self.escape
+
+    def options(self) -> dict[str, Any]:
+        """Return what the csv module is told; of a dialect with an escape for lines that ``escaped`` has seen."""
+        if not self.quote:
+            return {"delimiter": self.delimiter, "quoting": csv.QUOTE_NONE, "strict": True}
+        return {
+            "delimiter": self.delimiter,
+            "quotechar": self.quote,
+            "skipinitialspace": self.skips_blanks,
+            "strict": True,
+        }
+
+    def hidden(self, line: str) -> str:
+        """Return a line in which what is escaped is out of the sight of the csv module, which would take more for escaped."""
+        pattern = f"{re.escape(self.escape)}([{re.escape(self.escape + self.quote)}])"
+        return re.sub(pattern, lambda found: _HIDDEN_QUOTE if found[1] == self.quote else _HIDDEN_ESCAPE, line)
+
+    def shown(self, value: str) -> str:
+        """Return a value with what was hidden."""
+        return value.replace(_HIDDEN_QUOTE, self.quote).replace(_HIDDEN_ESCAPE, self.escape) if "\0" in value else value
+
+
+_HIDDEN_QUOTE, _HIDDEN_ESCAPE = "\0q", "\0e"
+"""A row with a NUL of its own is refused, so that nothing else can be meant."""
+_WHOLE_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
 def first_lines(path: Path, encoding: Encoding | None) -> list[str]:
@@ -43,6 +79,25 @@ def first_lines(path: Path, encoding: Encoding | None) -> list[str]:
             break
         found += [text for text in re.split(r"[\r\n]+", line.text) if text.strip()]
     return found[:LINES_LOOKED_AT]
+
+
+def lines_with(path: Path, encoding: Encoding | None, sign: str) -> list[str]:
+    """Return the first lines with a sign, of the beginning of a file.
+
+    Raises:
+        DataError: As ``first_lines`` does.
+    """
+    with open_unpacked(path) as file:
+        if sign[:1].encode() not in file.read(BYTES_SEARCHED):
+            return []
+    found: list[str] = []
+    left = BYTES_SEARCHED
+    for line in lines_of(path, encoding):
+        left -= len(line.text)
+        if left < 0 or len(found) >= LINES_LOOKED_AT:
+            break
+        found += [text for text in re.split(r"[\r\n]+", line.text) if sign in text]
+    return found
 
 
 def delimiter_of(lines: Sequence[str], quote: str, columns: int) -> str:
@@ -82,9 +137,44 @@ def quoting_of(lines: Sequence[str], delimiter: str, columns: int) -> tuple[str,
     is_usual = not with_double and 2 * len(with_single) >= len(lines[1:])
     is_single = lines[:1] and lines[0].startswith("'")
     quote = "'" if is_single or (is_usual and _are_rows(with_single, delimiter, "'", columns)) else '"'
-    before = re.compile(f" +{quote}")
+    return quote, skips_blanks(lines, delimiter, quote, columns)
+
+
+def skips_blanks(lines: Sequence[str], delimiter: str, quote: str, columns: int) -> bool:
+    """Tell whether blanks are skipped before quotes, as ``quoting_of`` does of a quote that is known."""
+    before = re.compile(f" +{re.escape(quote)}")
     with_blanks = [line for line in lines if any(before.match(each) for each in _values(line, delimiter, quote))]
-    return quote, _are_rows(with_blanks, delimiter, quote, columns)
+    return _are_rows(with_blanks, delimiter, quote, columns)
+
+
+def escape_of(lines: Sequence[str], delimiter: str, quote: str, columns: int) -> str:
+    """Return what marks quotes within quoted values: a backslash where it is certain, else nothing.
+
+    It is where each line with a backslash before a quote has the right number of values if that marks the quote, and has
+    not, or is no CSV at all, if it does not; and where two backslashes stand in quotes alone.
+    """
+    dialect = Dialect(delimiter, quote, escape="\\")
+    marked = [line for line in lines if f"\\{quote}" in line]
+    if not marked or any("\\\\" in _WHOLE_QUOTED.sub("", line) for line in lines):
+        return ""
+    is_certain = all(
+        _is_row(dialect.hidden(line), delimiter, quote, columns) and not _is_row(line, delimiter, quote, columns)
+        for line in marked
+    )
+    return "\\" if is_certain else ""
+
+
+def is_unquoted(lines: Sequence[str], delimiter: str, columns: int) -> bool:
+    """Tell whether quotes are characters like all others, of a table that is parted by tabs.
+
+    It is certain where each line has the right number of values if they are, and none of those in which a value begins with
+    a quote is a row if they stand around values.
+    """
+    bare = [_values(line, delimiter, None) for line in lines]
+    opened = [line for line, values in zip(lines, bare, strict=True) if any(each[:1] == '"' for each in values)]
+    if delimiter != "\t" or columns < 2 or not opened or any(len(values) != columns for values in bare):
+        return False
+    return not any(_is_row(line, delimiter, '"', columns) for line in opened)
 
 
 def keeps_quotes(value: str) -> bool:
@@ -95,6 +185,14 @@ def keeps_quotes(value: str) -> bool:
 def _are_rows(lines: Sequence[str], delimiter: str, quote: str, columns: int) -> bool:
     try:
         return bool(lines) and all(len(_strict(line, delimiter, quote)) == columns for line in lines)
+    except csv.Error:
+        return False
+
+
+def _is_row(line: str, delimiter: str, quote: str, columns: int) -> bool:
+    reader = csv.reader([line], delimiter=delimiter, quotechar=quote, strict=True)
+    try:
+        return len(next(reader, [])) == columns
     except csv.Error:
         return False
 

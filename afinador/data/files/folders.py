@@ -6,6 +6,7 @@ README.md or by names such as ``train-00000-of-00001.parquet``; or JSON document
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import re
@@ -27,6 +28,7 @@ from afinador.data.files.tables import Labels, read_arrow, read_parquet
 from afinador.data.quoting import masked, shortened
 from afinador.data.records import Encoding, Problem, Record
 from afinador.errors import DataError
+from afinador.storage import sha256_of
 
 if TYPE_CHECKING:
     from afinador.schemas.datasets import DatasetReading
@@ -171,6 +173,19 @@ def _refuse(error: OSError) -> None:
     raise DataError(
         f"The folder {shortened(name)} cannot be read: {error.strerror}. Allow it, or leave the folder out."
     )
+
+
+def content_of(path: Path) -> tuple[str, int]:
+    """Return the hex SHA-256 and the size of a data set: of a file, or over the names and hashes of a folder's files.
+
+    Raises:
+        DataError: The folder, or a folder in it, cannot be read.
+    """
+    if not path.is_dir():
+        return sha256_of(path), path.stat().st_size
+    names = _names_below(path)
+    lines = "".join(f"{sha256_of(path / name)}  {name}\n" for name in names)
+    return hashlib.sha256(lines.encode()).hexdigest(), sum((path / name).stat().st_size for name in names)
 
 
 def _of_split(names: list[str], split: str | None) -> list[str]:

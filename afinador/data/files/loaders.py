@@ -28,7 +28,7 @@ LEAST_BYTES = 64
 """So many a record counts at least, so that one who gives nothing for ever comes to an end, too."""
 
 
-def require_allowed_loader(reading: DatasetReading | None, modules: Sequence[str]) -> None:
+def require_allowed_loader(reading: DatasetReading | None, modules: Sequence[str], *, param: str = "loader") -> None:
     """Do nothing if a data set is read by Afinador, or by a function of an allowed module.
 
     Call it where a declaration comes in: what is read later has come in this way.
@@ -36,6 +36,7 @@ def require_allowed_loader(reading: DatasetReading | None, modules: Sequence[str
     Args:
         reading: What is declared.
         modules: ``loaders`` of the operator's configuration.
+        param: The field to blame.
 
     Raises:
         InvalidRequestError: The module is not among them; names those that are.
@@ -48,7 +49,7 @@ def require_allowed_loader(reading: DatasetReading | None, modules: Sequence[str
         raise InvalidRequestError(
             f"loader is {reading.loader!r}; {allowed} (loaders in AFINADOR_CONFIG). Ask the operator to add {module!r}, "
             "or describe the data with mapping.",
-            param="loader",
+            param=param,
         )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from afinador.data.preparation.rows import Means, Row, StepKind, Tally, Work, with_fields
 from afinador.data.preparation.settings import Settings
-from afinador.data.preparation.texts import changed_in, require_field
+from afinador.data.preparation.texts import changed_in, changed_said, require_field
 from afinador.data.shapes import SHAPES, shape_of
 from afinador.errors import DataError
 
@@ -83,7 +83,7 @@ def _noisy(row: Row, field: str | None, change: Callable[[str], str]) -> Row:
     for name in names:
         if name in fields or field:
             require_field(row.record, name)
-            made[name] = changed_in(fields[name], change, roles)
+            made[name] = (changed_in if field else changed_said)(fields[name], change, roles)
     return with_fields(row, made)
 
 
@@ -94,6 +94,8 @@ def _asked(row: Row) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
         what = f"of the shape {shape}, which is learnt whole" if shape else "of no known shape"
         raise DataError(f"{row.record.place} is {what}. Name the field that shall have noise, as 'field'.")
     asked = SHAPES[shape].asked
+    if SHAPES[shape].is_pair:
+        return asked, ("user",)
     return (SHAPES[shape].fields, asked) if shape in ("messages", "sharegpt") else (asked, None)
 
 

@@ -17,8 +17,9 @@ from afinador.data.records import Record
 from afinador.errors import DataError
 
 WRITTEN = (
-    "messages", "conversations", "system", "prompt", "completion", "chosen", "rejected", "text", "document", "instruction",
-    "input", "output", "question", "answer", "oracle", "distractors", "source", "target",
+    "messages", "conversations", "system", "prompt", "completion", "chosen", "rejected", "preferred_output",
+    "non_preferred_output", "text", "document", "instruction", "input", "output", "question", "answer", "oracle", "distractors",
+    "source", "target",
 )  # fmt: skip
 """The fields of all shapes that hold what people wrote."""
 _TURN_TEXTS = ("content", "value")
@@ -110,10 +111,14 @@ def changed_row(row: Row, change: Callable[[str], str], field: str | None = None
             f"{row.record.place} has the fields {there}; without 'field' only those are changed that hold what people "
             f"wrote: {', '.join(WRITTEN)}. Name the field that is meant."
         )
-    changed = {
-        name: changed_in(fields[name], change, _PEOPLE) for name in written if not isinstance(fields[name], dict)
-    }
-    return with_fields(row, {**fields, **changed})
+    return with_fields(row, {**fields, **{name: changed_said(fields[name], change, _PEOPLE) for name in written}})
+
+
+def changed_said(value: Any, change: Callable[[str], str], roles: tuple[str, ...] | None) -> Any:
+    """Return the value of a field of a shape with its texts changed; of an object only the messages that it holds."""
+    if isinstance(value, dict) and isinstance(value.get("messages"), list):
+        return {**value, "messages": changed_in(value["messages"], change, roles)}
+    return value if isinstance(value, dict) else changed_in(value, change, roles)
 
 
 def changed_in(value: Any, change: Callable[[str], str], roles: tuple[str, ...] | None = None) -> Any:

@@ -40,7 +40,11 @@ def convertible_to(shape: Shape, *, flatten: bool = False) -> tuple[Shape, ...]:
     given = SHAPES[shape]
     if given.to_messages is None and not (flatten and given.tasks and shape != "text"):
         return ()
-    return tuple(name for name, other in SHAPES.items() if name != shape and other.from_messages is not None)
+    return tuple(
+        name
+        for name, other in SHAPES.items()
+        if name != shape and other.from_messages is not None and other.is_pair == given.is_pair
+    )
 
 
 def require_convertible(shape: Shape, target: Shape, *, flatten: bool = False) -> None:
@@ -76,6 +80,7 @@ def converted(record: Record, shape: Shape, target: Shape, *, flatten: bool = Fa
     if shape == target:
         return Converted(record)
     source, wanted = SHAPES[shape], SHAPES[target]
+    flatten = flatten and not source.is_pair
     example = to_example(record, shape)
     if isinstance(example, Problem):
         raise DataError(example.message, problems=[example.message])
@@ -93,7 +98,7 @@ def converted(record: Record, shape: Shape, target: Shape, *, flatten: bool = Fa
     except ValueError as error:
         missing = str(error)
     if missing is not None:
-        remedy = "" if flatten or not _can_be_flattened(example, wanted, record) else _FLATTEN
+        remedy = "" if flatten or source.is_pair or not _can_be_flattened(example, wanted, record) else _FLATTEN
         raise DataError(
             f"{record.place}: {target} has no place for {missing}. Change or remove the record, or take another shape.{remedy}"
         )

@@ -18,6 +18,8 @@ class Example:
         tools: Declarations of functions, beside ``messages``.
         document: What ``prompt`` and ``completion`` were made of by the default prompt, see
             ``afinador.data.extraction``; of the shape ``document_metadata`` only.
+        unasked: Fields of the metadata of a document that the job's schema does not ask for.
+        rejected: Of a preference pair the worse answer, a text that tells it from others; the better one is in its place.
     """
 
     line: int
@@ -27,3 +29,5 @@ class Example:
     text: str | None = None
     tools: tuple[dict[str, Any], ...] | None = None
     document: Document | None = None
+    rejected: str | None = None
+    unasked: tuple[str, ...] = ()

@@ -18,6 +18,7 @@ Shape = Literal[
     "sharegpt",
     "prompt_completion",
     "preference",
+    "openai_preference",
     "alpaca",
     "raft",
     "document_metadata",
@@ -54,6 +55,8 @@ class RecordShape:
             ValueError for a record of which this is true, and says for what there is no place.
         from_messages: The opposite, of one turn or more.
         normal: Writes a record in the one way that ``from_messages`` writes it.
+        is_pair: It holds two answers: ``to_messages`` gives ``prompt``, ``chosen`` and ``rejected``, lists of messages.
+        instead: Of what is stored only: how to make records of it that are learnt.
     """
 
     name: Shape
@@ -68,6 +71,8 @@ class RecordShape:
     to_messages: Callable[[Fields], Fields] | None = None
     from_messages: Callable[[Fields], Fields] | None = None
     normal: Callable[[Fields], Fields] = dict
+    is_pair: bool = False
+    instead: str = ""
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.fields)
@@ -77,7 +82,7 @@ class RecordShape:
         if place == "prompt":
             return self.asked[0]
         if place == "completion":
-            return [name for name in self.fields if name not in self.asked][-1]
+            return [name for name in self.fields if name not in self.asked][0 if self.is_pair else -1]
         if place.startswith("messages") and self.name != "messages":
             return self.fields[0]  # whose turns are counted in another way
         return place

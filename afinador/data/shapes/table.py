@@ -16,6 +16,7 @@ from afinador.data.shapes import (
     alpaca,
     document_metadata,
     messages,
+    openai_preference,
     preference,
     prompt_completion,
     raft,
@@ -36,6 +37,7 @@ SHAPES: dict[Shape, RecordShape] = {
         sharegpt,
         prompt_completion,
         preference,
+        openai_preference,
         alpaca,
         raft,
         document_metadata,
@@ -234,7 +236,7 @@ def require_trainable(shape: Shape | str | None, name: str, *, param: str = "tra
         raise DataError(
             f"{name} holds records of the shape {shape}, {SHAPES[shape].named_fields}: "  # type: ignore[index]
             "they are checked and stored, but this version does not train on them; that comes later. "
-            "To learn the better answers alone, rename 'chosen' to 'completion' and remove 'rejected'.",
+            f"To learn the better answers alone, {SHAPES[shape].instead}.",  # type: ignore[index]
             param=param,
         )
 

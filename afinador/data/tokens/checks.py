@@ -32,6 +32,7 @@ from afinador.data.tokens.tokenisation import (
     lost_answers,
 )
 from afinador.data.validation import Report
+from afinador.data.wanted_fields import doubt_of
 from afinador.errors import DataError, ModelError
 
 if TYPE_CHECKING:
@@ -139,6 +140,9 @@ class TokenCheck:
         }
 
     def _generate(self, example: Example) -> None:
+        if example.unasked:
+            said = f"Record at line {example.line}: {doubt_of(example.unasked, 'the extraction_schema of the job')}"
+            self._warn("unasked_fields", said, example, "completion")
         segments = encode(example, self._tokenizer)
         whole = [token for segment in segments for token in segment.ids]
         self._measure(example, whole)

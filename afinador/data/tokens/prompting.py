@@ -152,7 +152,8 @@ def asked_by(examples: Iterable[Example], extraction: Extraction) -> Iterator[Ex
     for example in examples:
         if example.document is not None:
             prompt, completion = extraction.request(example.document)
-            example = replace(example, prompt=prompt, completion=completion)
+            unasked = extraction.unasked(example.document)
+            example = replace(example, prompt=prompt, completion=completion, unasked=unasked)
         yield example
 
 

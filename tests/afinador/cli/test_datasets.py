@@ -78,6 +78,47 @@ def test_what_is_held_out_is_checked_too(afinador: Run, dataset: Path, tmp_path:
     assert ran.code == 1 and "Held out: held.jsonl cannot be trained on" in ran.out
 
 
+@pytest.fixture
+def sums(tmp_path: Path) -> Path:
+    """A folder of two splits that share one record of three."""
+    folder = tmp_path / "sums"
+    folder.mkdir()
+    for split, numbers in (("train", range(3)), ("test", range(2, 5))):
+        (folder / f"{split}.csv").write_text("q;a\n" + "".join(f"{number} + 1?;{number + 1}\n" for number in numbers))
+    return folder
+
+
+def test_two_splits_of_one_folder_are_compared(afinador: Run, online: Run, sums: Path) -> None:
+    mapping = ("--mapping", "{prompt: q, completion: a}", "--delimiter", ";", "--json")
+    for validate in (afinador, online):
+        ran = validate("validate", "dataset", sums, "--validation-split", "test", *mapping)
+        report = json.loads(ran.out)
+        assert (ran.code, report["records"], report["validation"]["records"]) == (0, 3, 3), ran.err
+        assert report["validation"]["counts"]["overlap"] == 1 and report["shape"] == "prompt_completion"
+    given = ("--validation-dataset", sums / "test.csv", "--validation-reading", "mapping={prompt: a, completion: q}")
+    ran = afinador("validate", "dataset", sums / "train.csv", *given, *mapping)
+    assert "overlap" not in json.loads(ran.out)["validation"]["counts"]
+    ran = afinador("validate", "dataset", sums / "train.csv", *given[:2], *mapping, "--validation-reading", "mapping=")
+    assert ran.code == 1 and json.loads(ran.out)["validation"]["shape"] is None
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--validation-reading", "splt=test"), "Did you mean 'split'"),
+        (("--validation-reading", "encoding=latin-1"), "declare the split of the training data set"),
+        (("--validation-reading", "split=a", "--validation-split", "b"), "gives split twice"),
+        (("--validation-reading", "split"), "not of the form key=value"),
+        (("--validation-reading", "loader=os:system", "--validation-split", "test"), "loader names another"),
+    ],
+)
+def test_what_is_declared_wrong_of_the_held_out_part_is_named(
+    afinador: Run, sums: Path, words: tuple[str, ...], said: str
+) -> None:
+    ran = afinador("validate", "dataset", sums, *words)
+    assert ran.code == 2 and said in ran.err
+
+
 def test_one_label_is_an_error_unless_it_is_to_be_written(afinador: Run, folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "one_class.csv"
     path.write_text("text,label\n" + "".join(f"question {n},card\n" for n in range(20)))

@@ -52,6 +52,11 @@ GOOD: dict[Shape, dict[str, Any]] = {
     },
     "prompt_completion": {"prompt": "p", "completion": "c"},
     "preference": {"prompt": "p", "chosen": "a", "rejected": "b"},
+    "openai_preference": {
+        "input": {"messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "q"}], "tools": [TOOL]},
+        "preferred_output": [{"role": "assistant", "content": "a"}],
+        "non_preferred_output": [{"role": "assistant", "content": None, "tool_calls": [CALL]}],
+    },
     "alpaca": {"instruction": "i", "input": "g", "output": "o"},
     "raft": {"question": "q", "oracle": "o", "distractors": ["a", "b"], "answer": "x"},
     "document_metadata": {"document": "d", "metadata": {"a": 1}, "type": "t", "schema": {"a": ""}},
@@ -103,6 +108,19 @@ FAULTS: dict[Shape, list[tuple[str, Any, str, str | None]]] = {
     "preference": [
         ("prompt", 1, "wrong_type", None), ("chosen", " ", "empty_field", None), ("rejected", None, "null_field", None),
         ("rejected", "a ", "same_answers", None),
+    ],
+    "openai_preference": [
+        ("input.messages.0.role", "bot", "bad_role", None),
+        ("input.messages.1.content", " ", "empty_content", None),
+        ("input.messages.0", {"role": "assistant", "content": "a"}, "no_question", "input.messages"),
+        ("input.tools.0.function.name", "stay", "undeclared_tool", "input.tools"),
+        ("preferred_output", "a", "wrong_type", None),
+        ("preferred_output", [], "bad_messages", None),
+        ("preferred_output.0.content", GONE, "bad_content", None),
+        ("preferred_output.0.role", "user", "bad_role", None),
+        ("non_preferred_output.0.tool_calls.0.function.arguments", "{", "bad_tool_call", None),
+        ("non_preferred_output.0.role", "user", "bad_role", None),
+        ("non_preferred_output.0.weight", 2, "bad_weight", None),
     ],
     "alpaca": [
         ("instruction", "", "empty_field", None), ("input", 3, "wrong_type", None), ("output", GONE, "missing_field", None),

@@ -10,7 +10,8 @@ from afinador.data.files.delimited import dialect_of, read_csv
 from afinador.data.files.dialects import Dialect
 from afinador.data.records import Problem
 from afinador.data.validation import validate_dataset
-from afinador.schemas.datasets import DatasetReading
+from afinador.errors import InvalidRequestError
+from afinador.schemas.datasets import DatasetReading, parse_reading
 
 
 @pytest.fixture
@@ -60,6 +61,85 @@ def test_blanks_before_quotes_and_single_quotes_below_a_bare_header_are_no_part_
 )
 def test_what_may_be_meant_stays_as_it_is(written, text):
     assert dialect_of(written(text)) == Dialect(",", '"')
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ('text,label\n"he said \\"hi\\", twice",pos\nplain,neg\n', [['he said "hi", twice', "pos"], ["plain", "neg"]]),
+        ('text,label\n"\\"hi\\"",pos\n"C:\\\\dir\\new","a\nb"\n', [['"hi"', "pos"], ["C:\\dir\\new", "a\nb"]]),
+        ("text,label\n" + "a,b\n" * 5000 + '"say \\"x\\"",c\n', [["a", "b"]] * 5000 + [['say "x"', "c"]]),
+        ('text\tlabel\n"Yes" he said\tpos\n5" disk\tneg\n', [['"Yes" he said', "pos"], ['5" disk', "neg"]]),
+        ('text\tlabel\n"So he\tpos\nwent\tneg\nhome"\tpos\n', [['"So he', "pos"], ["went", "neg"], ['home"', "pos"]]),
+        ("text\tlabel\n" + "a\tb\n" * 5000 + '"Yes" he\tc\n', [["a", "b"]] * 5000 + [['"Yes" he', "c"]]),
+    ],
+)
+def test_escaped_quotes_and_quotes_that_are_characters_are_found_where_that_is_certain(written, text, wanted):
+    path = written(text)
+    assert values(path) == wanted
+    report = validate_dataset(path, path.name)
+    assert report.is_valid and report.records == len(wanted)
+    found = "bare_quotes" if "\t" in text else "escaped_quotes"
+    assert report.counts[found] == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "dialect"),
+    [
+        ('text,label\n"C:\\","b"\n', Dialect(",", '"')),  # a backslash at the end of a value
+        ('text,label\n"a \\"" b",c\n', Dialect(",", '"')),  # doubled, behind a backslash
+        ('text,label\nhe \\"said\\",c\n', Dialect(",", '"')),  # outside of quotes
+        ('text,label\n"a \\"b\\"",\\\\server\n', Dialect(",", '"')),  # two backslashes outside of quotes
+        ('text,label\n"a \\"b\\"",c\n"C:\\","b"\n', Dialect(",", '"')),  # both
+        ('text\tlabel\n"a b"\tc\n"Yes" he\tpos\n', Dialect("\t", '"')),  # whole values in quotes, too
+        ('text\tlabel\n"one\nline"\tpos\n', Dialect("\t", '"')),  # a line break in quotes
+        ('text,label\n"Yes" he,pos\n', Dialect(",", '"')),  # no tabs
+    ],
+)
+def test_what_is_not_certain_stays_as_most_write_it(written, text, dialect):
+    assert dialect_of(written(text)) == dialect
+
+
+@pytest.mark.parametrize(
+    ("text", "declared", "wanted"),
+    [
+        ('text,label\n"a \\"b\\"",\\\\s\n', {"escape_character": "\\"}, [['a "b"', "\\s"]]),
+        ('text,label\n"a ^"b^" ^^ ^c",d\n', {"escape_character": "^"}, [['a "b" ^ ^c', "d"]]),
+        ('text,label\n"Yes" he,"\n', {"quote_character": "none"}, [['"Yes" he', '"']]),
+        ('text\tlabel\n"So"\tpos\n', {"quote_character": "none"}, [['"So"', "pos"]]),
+        ("text;label\n|a;b|;'c\n", {"quote_character": "|", "delimiter": ";"}, [["a;b", "'c"]]),
+        ("text,label\n'a',b\n", {"quote_character": '"'}, [["'a'", "b"]]),
+    ],
+)
+def test_quotes_and_what_marks_them_may_be_declared(written, text, declared, wanted):
+    path, reading = written(text), DatasetReading(**declared)
+    assert values(path, reading) == wanted
+    report = validate_dataset(path, path.name, reading)
+    assert (
+        report.is_valid
+        and report.records == len(wanted)
+        and not {"bare_quotes", "escaped_quotes"} & report.counts.keys()
+    )
+
+
+def test_what_is_escaped_stays_text_unless_that_is_found(written):
+    (error,) = values(written('text,label\n"a \\"b\\"",c\n'), DatasetReading(escape_character="none"))
+    assert "text follows a closing quote" in error[0]
+
+
+@pytest.mark.parametrize(
+    ("declared", "said"),
+    [
+        ({"quote_character": "''"}, "it must be one character, no space or line break, or none"),
+        ({"escape_character": "\n"}, "it must be one character"),
+        ({"escape_character": "\\", "quote_character": "none"}, "escape_character is for quoted values"),
+        ({"escape_character": '"', "quote_character": '"'}, "must be different characters"),
+        ({"quote_character": "none", "format": "jsonl"}, "quote_character is for CSV, and format is jsonl"),
+    ],
+)
+def test_signs_that_cannot_be_are_refused(declared, said):
+    with pytest.raises(InvalidRequestError, match=said):
+        parse_reading(declared)
 
 
 @pytest.mark.parametrize("rows", [0, 40])

@@ -27,7 +27,7 @@ from afinador.data.files.writers import write_records
 from afinador.data.records import Problem, Record
 from afinador.data.validation import validate_dataset
 from afinador.errors import DataError, InsufficientStorageError, InvalidRequestError
-from afinador.schemas.datasets import DatasetReading, parse_reading
+from afinador.schemas.datasets import DatasetReading, parse_reading, read_otherwise
 
 ROWS = [{"text": f"text {n}, ñ", "label": "odd" if n % 2 else "even"} for n in range(1, 6)]
 TEXT_ROWS = [{"text": row["text"]} for row in ROWS]
@@ -701,3 +701,37 @@ def test_forms_of_one_data_set_hold_the_same_records(shared_data: Path) -> None:
     assert saved == rows(folder / "parquet-repo")
     assert saved[0].keys() == {"text", "label"} and isinstance(saved[0]["label"], str)
     assert rows(folder / "jsonl-repo") == rows(folder / "chat-messages.parquet")
+
+
+@pytest.mark.parametrize(
+    ("reading", "declared", "expected"),
+    [
+        ({"encoding": "latin-1"}, None, {"encoding": "latin-1"}),
+        ({"encoding": "latin-1"}, {}, {"encoding": "latin-1"}),
+        ({"mapping": {"text": "a"}, "split": "train"}, {"split": "test"}, {"mapping": {"text": "a"}, "split": "test"}),
+        ({"mapping": {"text": "a"}, "delimiter": ";"}, {"mapping": None, "delimiter": ""}, None),
+        ({"delimiter": ";", "shape": "text"}, {"format": "jsonl"}, {"format": "jsonl", "shape": "text"}),
+        ({"loader": "a:b", "shape": "text"}, {"split": "test"}, {"split": "test", "shape": "text"}),
+        ({"encoding": "latin-1", "shape": "text"}, {"loader": "a:b"}, {"loader": "a:b", "shape": "text"}),
+        (None, {"columns": "a, b"}, {"columns": ["a", "b"]}),
+    ],
+)
+def test_what_is_declared_of_one_data_set_alone_comes_before_what_holds_for_both(
+    reading: dict[str, Any] | None, declared: dict[str, Any] | None, expected: dict[str, Any] | None
+) -> None:
+    assert read_otherwise(parse_reading(reading or {}), declared) == parse_reading(expected or {})
+
+
+@pytest.mark.parametrize(
+    ("declared", "param", "said"),
+    [
+        ({"splt": "test"}, "validation_reading.splt", "Did you mean 'split'"),
+        ({"delimiter": ";;"}, "validation_reading.delimiter", "one character"),
+        (["split"], "validation_reading", "no object"),
+        ({"format": "jsonl", "delimiter": ";"}, "validation_reading", "delimiter is for CSV"),
+    ],
+)
+def test_a_declaration_that_cannot_be_is_refused_by_its_name(declared: Any, param: str, said: str) -> None:
+    with pytest.raises(InvalidRequestError, match=said) as refused:
+        read_otherwise(DatasetReading(shape="text"), declared)
+    assert refused.value.param == param

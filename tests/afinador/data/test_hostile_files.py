@@ -33,7 +33,7 @@ _DECIDED = {
         pc_ok_extra_columns.jsonl pc_ok_same_prompt_twice.jsonl pc_prompt_empty.jsonl jsonl_int_2_pow_70.jsonl
         jsonl_1000_keys.jsonl jsonl_gzip_whole.jsonl cls_label_mixed_types.jsonl cls_label_string_and_int.jsonl
         cls_label_floats.jsonl cls_label_one_class.jsonl csv_ok_formulas.csv csv_field_of_200_kb.csv
-        csv_index_column.csv csv_trailing_comma.csv csv_one_class.csv
+        csv_index_column.csv csv_trailing_comma.csv csv_one_class.csv csv_backslash_quotes.csv
     """,
     "reject": """
         chat_content_blank_assistant.jsonl chat_content_empty_user.jsonl chat_only_assistant.jsonl

@@ -126,7 +126,7 @@ def test_texts_of_conversations_are_those_of_their_messages() -> None:
         ),
         (
             {"type": "convert", "to": "raft"},
-            "it must be one of: messages, sharegpt, prompt_completion, alpaca, text_label, source_target.",
+            "it must be one of: messages, sharegpt, prompt_completion, preference, openai_preference, alpaca, text_label, source_target.",
         ),
         ({"type": "transform", "operation": "replace", "pattern": "a" * 1001}, "has 1001 characters; at most 1000"),
         ({"type": "transform", "operation": "truncate"}, "by 'characters' or by 'words'; give one"),
@@ -703,3 +703,19 @@ def test_a_pattern_has_a_limit_of_time_for_all_texts(monkeypatch: pytest.MonkeyP
                 [Record(1, {"text": "a"})], "data.jsonl"
             )
         )
+
+
+def test_noise_and_other_letters_reach_pairs_in_all_their_forms() -> None:
+    said = [{"role": "user", "content": "How Is The Weather In Lima Today"}]
+    better, worse = ([{"role": "assistant", "content": text}] for text in ("Sunny", "Rain"))
+    pairs = [
+        {"prompt": said, "chosen": better, "rejected": worse},
+        {"input": {"messages": said}, "preferred_output": better, "non_preferred_output": worse},
+    ]
+    lowered = run(pairs, {"type": "transform", "operation": "lowercase"})
+    assert json.dumps(lowered) == json.dumps(pairs).replace(
+        "How Is The Weather In Lima Today", said[0]["content"].lower()
+    ).replace("Sunny", "sunny").replace("Rain", "rain")
+    noisy = run(pairs, {"type": "augment", "rate": 1.0})
+    assert len(noisy) == 4 and [each for each in noisy if each in pairs] == pairs
+    assert all(each.get("chosen", better) == better for each in noisy)

@@ -25,6 +25,8 @@ from afinador.errors import DataError, InvalidRequestError
 
 USER = {"role": "user", "content": "q"}
 ANSWER = {"role": "assistant", "content": "a"}
+OTHER = {"role": "assistant", "content": "b"}
+PAIR = {"input": {"messages": [USER]}, "preferred_output": [ANSWER], "non_preferred_output": [OTHER]}
 CALL = {"id": "1", "type": "function", "function": {"name": "go", "arguments": "{}"}}
 CALLING = {"role": "assistant", "content": None, "tool_calls": [CALL]}
 REPLY = {"role": "tool", "tool_call_id": "1", "content": "r"}
@@ -194,7 +196,8 @@ def test_every_shape_has_an_example_that_is_recognised_and_usable(shape, root):
     for record in read_records(path, "jsonl"):
         assert isinstance(to_example(record, shape), Example)
         # Declared, a record may have the fields of others too.
-        both = Record(record.line, {"prompt": "p", "completion": "c", "messages": [], **record.fields})
+        other = {"prompt": "p", "completion": "c"} if shape == "messages" else {"messages": []}
+        both = Record(record.line, {**other, **record.fields})
         assert isinstance(to_example(both, shape, is_declared=True), Example)
         assert to_example(both, shape).code == "two_shapes"
 
@@ -217,6 +220,30 @@ def test_every_shape_has_an_example_that_is_recognised_and_usable(shape, root):
         ("alpaca", {"instruction": "i", "input": 3, "output": "o"}, "wrong_type", "input"),
         ("source_target", {"source": "s", "target": None}, "null_field", "target"),
         ("preference", {"prompt": "p", "chosen": "a", "rejected": "a "}, "same_answers", "rejected"),
+        ("preference", {"prompt": None, "chosen": "a", "rejected": "b"}, "null_field", "prompt"),
+        ("preference", {"prompt": "p", "chosen": "a", "rejected": 3}, "wrong_type", "rejected"),
+        ("preference", {"chosen": "Yes", "rejected": "No"}, "missing_field", "prompt"),
+        ("preference", {"chosen": "Sun", "rejected": "Sunny"}, "missing_field", "prompt"),
+        ("preference", {"prompt": [USER], "chosen": "a", "rejected": [ANSWER]}, "wrong_type", "chosen"),
+        ("preference", {"prompt": [USER], "chosen": [], "rejected": [ANSWER]}, "bad_messages", "chosen"),
+        ("preference", {"prompt": [], "chosen": [ANSWER], "rejected": [OTHER]}, "bad_messages", "prompt"),
+        ("preference", {"prompt": [USER], "chosen": [ANSWER], "rejected": [ANSWER]}, "same_answers", "rejected"),
+        ("preference", {"prompt": [USER], "chosen": [USER, ANSWER], "rejected": [OTHER]}, "bad_role", "chosen[0].role"),
+        ("preference", {"prompt": [USER], "chosen": [ANSWER], "rejected": [{**OTHER, "content": " "}]}, "empty_content", "rejected[0].content"),
+        ("preference", {"prompt": [{**USER, "role": "bot"}], "chosen": [ANSWER], "rejected": [OTHER]}, "bad_role", "prompt[0].role"),
+        ("preference", {"prompt": "other", "chosen": [USER, ANSWER], "rejected": [USER, OTHER]}, "two_prompts", "prompt"),
+        ("preference", {"chosen": [USER, ANSWER], "rejected": [{**USER, "content": "other"}, ANSWER]}, "missing_field", "prompt"),
+        ("preference", {"chosen": [USER, ANSWER], "rejected": [USER, ANSWER]}, "same_answers", "rejected"),
+        ("preference", {"chosen": [USER, ANSWER], "rejected": [USER]}, "bad_messages", "rejected"),
+        ("openai_preference", {**PAIR, "input": "q"}, "wrong_type", "input"),
+        ("openai_preference", {**PAIR, "input": {}}, "missing_field", "input.messages"),
+        ("openai_preference", {**PAIR, "input": {"messages": [], "tools": []}}, "bad_messages", "input.messages"),
+        ("openai_preference", {**PAIR, "input": {"messages": [{"role": "user"}]}}, "bad_content", "input.messages[0].content"),
+        ("openai_preference", {**PAIR, "input": {"messages": [USER], "tools": {}}}, "bad_tools", "input.tools"),
+        ("openai_preference", {**PAIR, "preferred_output": "a"}, "wrong_type", "preferred_output"),
+        ("openai_preference", {**PAIR, "non_preferred_output": [ANSWER]}, "same_answers", "non_preferred_output"),
+        ("openai_preference", {**PAIR, "non_preferred_output": [USER]}, "bad_role", "non_preferred_output[0].role"),
+        ("openai_preference", {**PAIR, "preferred_output": [{**ANSWER, "role": "model"}]}, "bad_role", "preferred_output[0].role"),
         ("raft", {"question": "q", "oracle": "o", "distractors": "d", "answer": "a"}, "wrong_type", "distractors"),
         ("raft", {"question": "q", "oracle": "o", "distractors": ["d", " "], "answer": "a"}, "empty_field", "distractors[1]"),
         ("raft", {"question": "q", "oracle": "o", "distractors": ["d", 3], "answer": "a"}, "wrong_type", "distractors[1]"),
@@ -235,6 +262,39 @@ def test_faults_of_a_shape_are_named_with_their_field(shape, fields, code, field
     problem = to_example(Record(9, fields), shape)
     assert (problem.code, problem.line, problem.field) == (code, 9, field)
     assert problem.message.startswith("Line 9")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"prompt": [USER], "chosen": [ANSWER], "rejected": [OTHER]},
+        {"prompt": USER["content"], "chosen": [ANSWER], "rejected": [OTHER]},
+        {"chosen": [USER, ANSWER], "rejected": [USER, OTHER]},
+        {"prompt": USER["content"], "chosen": [USER, ANSWER], "rejected": [USER, OTHER]},
+    ],
+)
+def test_pairs_in_messages_are_one_pair_however_the_prompt_is_given(fields):
+    example = to_example(Record(1, fields), "preference")
+    assert example == to_example(Record(1, PAIR), "openai_preference")
+    assert [message["role"] for message in example.messages] == ["user", "assistant"]
+
+
+def test_the_prompt_of_texts_that_begin_alike_is_what_they_share():
+    dialogue = "\n\nHuman: Sun?\n\nAssistant:"
+    example = to_example(Record(1, {"chosen": f"{dialogue} Yes, it is.", "rejected": f"{dialogue} Yes."}), "preference")
+    assert (example.prompt, example.completion, example.rejected) == (dialogue, " Yes, it is.", " Yes.")
+    example = to_example(Record(1, {"chosen": "The sky is blue.", "rejected": "The sky is black."}), "preference")
+    assert (example.prompt, example.completion, example.rejected) == ("The sky is", " blue.", " black.")
+    misspelt = to_example(Record(1, {"promt": "Sun?", "chosen": "Yes", "rejected": "No"}), "preference")
+    assert "Did you mean 'prompt' by 'promt'?" in misspelt.message
+
+
+def test_pairs_that_differ_in_their_worse_answer_alone_are_no_duplicates(tmp_path: Path) -> None:
+    rows = [{**PAIR, "non_preferred_output": [{**OTHER, "content": text}]} for text in ("x", "y", "x")]
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    report = validate_dataset(path, path.name)
+    assert report.counts["duplicate"] == 1 and report.errors == []
 
 
 def test_conversation_of_sharegpt_is_the_one_of_the_chat_format(root):

@@ -163,3 +163,19 @@ def test_conditions_count_tokens_and_classifiers_get_their_labels(process, folde
     assert [row.fields["input_ids"] for row in made] == [tokenizer(row["text"])["input_ids"] for row in long]
     with pytest.raises(DataError, match="tokens are made of 'text' and 'label'"):
         list(prepare([Record(1, {"text": "a"})], "rows", steps[1:], means))
+
+
+def test_fields_that_the_schema_of_a_job_does_not_ask_for_are_told_by_line(process, folder, tmp_path):
+    path = tmp_path / "papers.jsonl"
+    rows = [{"document": "d", "metadata": {"title": "t", "year": number}} for number in range(3)]
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    report = validate_dataset(path, path.name).to_json()
+    for schema, told in (({"title": ""}, 3), ({"title": "", "year": ""}, 0)):
+        asked = {"mode": "schema", "prompts": {}, "schema": schema}
+        found = process.check(folder, reading_of(path, report, None, asked), LIMITS)
+        assert found["counts"].get("unasked_fields", 0) == told
+        shown = process.preview(folder, reading_of(path, report, None, asked), LIMITS, records=1)["records"][0]
+        assert any(
+            "which the extraction_schema of the job does not ask for" in doubt for doubt in shown["doubts"]
+        ) == bool(told)
+    assert "unasked_fields" not in process.check(folder, reading_of(path, report), LIMITS)["counts"]

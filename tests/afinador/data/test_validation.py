@@ -151,7 +151,12 @@ def test_other_fields_are_told_once_with_a_mapping_that_fits(verdict):
         ("a.jsonl", '{\n  "text": "a"\n}\n{\n  "text": "b"\n}\n', "JSON Lines has one object a line"),
         ("a.jsonl", lines(2).replace("}\n", "},\n"), "has a comma behind its JSON object. Remove it"),
         ("a.jsonl", lines(2) + '{"text": "cut', "a text opens and is never closed: it is cut off"),
-        ("a.csv", 'text,label\n"he said \\"hi\\" to",a\n', "marked by a backslash"),
+        (
+            "a.csv",
+            'text,label\n"he said \\"hi\\" to",a\n"C:\\","b"\n',
+            "or declare what they are marked by (--escape-character",
+        ),
+        ("a.csv", 'text,label\n"he" said,a\n', "declare --quote-character none (reading.quote_character)"),
         ("a.csv", "How do I cancel my order?,billing\nAnd when?,billing\n", "option --columns, or reading.columns"),
         ("a.xlsx", b"PK\x03\x04 and more", "is a spreadsheet. Save it as CSV"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import sys
 from collections.abc import Callable
 from importlib import invalidate_caches
@@ -123,7 +124,7 @@ def test_a_job_file_says_how_its_data_are_read(root: Path, tmp_path: Path, monke
         with pytest.raises((InvalidRequestError, DataError), match=said):
             spec_from_fields({**fields, "reading": wrong}, tmp_path, "wrong")
     with pytest.raises(
-        InvalidRequestError, match="validation_reading says how validation_dataset is read, and there is none"
+        InvalidRequestError, match="validation_reading says how the validation data set is read, and there is none"
     ):
         spec_from_fields({**fields, "validation_dataset": None}, tmp_path, "wrong")
 
@@ -144,3 +145,31 @@ def test_what_the_chat_template_leaves_out_is_a_warning_of_the_run(
             event["message"].startswith("20 of the first 20 records of animals.jsonl, at first that at line 1: the ")
             for event in warnings
         )
+
+
+def two_splits(folder: Path) -> Path:
+    folder.mkdir()
+    for split, first, count in (("train", 0, 12), ("test", 100, 3)):
+        rows = [{"q": f"{number} + 1?", "a": str(number + 1)} for number in range(first, first + count)]
+        (folder / f"{split}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return folder
+
+
+def test_one_split_of_a_folder_is_learnt_and_another_held_out(root: Path, tmp_path: Path) -> None:
+    folder = two_splits(tmp_path / "sums")
+    fields: dict[str, Any] = {
+        "base_model": str(root / "examples" / "base_model" / "model"),
+        "dataset": "sums",
+        "reading": {"mapping": {"prompt": "q", "completion": "a"}},
+        "validation_reading": {"split": "test"},
+    }
+    spec = spec_from_fields(fields, tmp_path, "splits")
+    training, held_out = data_sets.load_both(spec, load_subject(spec), 64, RunDir(tmp_path / "run"))
+    assert held_out is not None and spec.validation_file is not None
+    assert (len(training.tokenised), len(held_out.tokenised)) == (12, 3)
+    assert spec.validation_file.reading == DatasetReading(mapping={"prompt": "q", "completion": "a"}, split="test")
+    assert spec.training_file.sha256 == spec.validation_file.sha256
+    (folder / "test.jsonl").write_text('{"q": "0?", "a": "1"}\n')
+    changed = spec_from_fields(fields, tmp_path, "splits")
+    assert changed.training_file.sha256 != spec.training_file.sha256
+    assert changed.training_file.bytes == sum(file.stat().st_size for file in folder.iterdir())

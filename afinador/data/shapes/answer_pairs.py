@@ -1,0 +1,134 @@
+"""Two answers to one conversation, as the shapes of preference pairs that are written in messages have them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from afinador.data.messages import Messages, checked_messages
+from afinador.data.quoting import described, named
+from afinador.data.records import Problem, Record
+from afinador.data.shapes.example import Example
+from afinador.data.shapes.form import Fields, Reading
+from afinador.data.tool_calls import checked_tools
+
+SAME_ANSWERS = "same_answers"
+_OF_AN_END = ("no_answer_at_end", "nothing_to_train")
+"""Faults of a conversation that is to end with an answer, which a prompt is not."""
+_OF_A_BEGINNING = ("no_question",)
+
+
+@dataclass(frozen=True)
+class AnswerPair:
+    """What is asked, and a better and a worse answer, each as it stands there: what should be a list of messages.
+
+    Attributes:
+        names: What the record calls the three.
+        tools: Declarations of functions, as they stand there.
+    """
+
+    prompt: Any
+    chosen: Any
+    rejected: Any
+    names: tuple[str, str, str]
+    tools: Any = None
+
+    def read(self, record: Record) -> Reading:
+        """Yield all faults; return the pair in the form that checks take.
+
+        They are those of the chat format, and answers that do not begin with the assistant or are the same.
+        """
+        prompt = yield from self._prompt(record)
+        answers = []
+        for answer, name in ((self.chosen, self.names[1]), (self.rejected, self.names[2])):
+            answers.append((yield from self._answer(record, answer, name)))
+        messages = [
+            each for part in (self.prompt, self.chosen, self.rejected) if isinstance(part, list) for each in part
+        ]
+        tools = yield from checked_tools(replace(record, fields={"tools": self.tools}), messages)
+        chosen, rejected = answers
+        if prompt is None or chosen is None or rejected is None:
+            return None
+        told = [_told(answer) for answer in (chosen, rejected)]
+        if told[0] == told[1]:
+            said = f"{self.names[1]!r} and {self.names[2]!r} are the same. Correct one of them, or remove the record."
+            yield record.problem(SAME_ANSWERS, said, self.names[2])
+        return Example(record.line, messages=(*prompt, *chosen), tools=tools, rejected=told[1])
+
+    def _prompt(self, record: Record) -> Generator[Problem, None, Messages | None]:
+        name = self.names[0]
+        if self.prompt == []:
+            said = f"{name!r} is empty. Write at least a question, or remove the record."
+            yield record.problem("bad_messages", said, name)
+            return None
+        if not isinstance(self.prompt, list):
+            yield from faults_of_list(record, self.prompt, name)
+            return None
+        return (yield from _but(_OF_AN_END, checked_messages(record, self.prompt, name)))
+
+    def _answer(self, record: Record, answer: Any, name: str) -> Generator[Problem, None, Messages | None]:
+        if answer == []:
+            yield record.problem("bad_messages", f"{name!r} is empty. Write the answer, or remove the record.", name)
+            return None
+        if not isinstance(answer, list):
+            yield from faults_of_list(record, answer, name)
+            return None
+        role = answer[0].get("role") if isinstance(answer[0], dict) else None
+        is_asked = role in ("system", "developer", "user", "tool")
+        if is_asked:
+            said = (
+                f"{name}[0].role is {named(role)}; an answer begins with the assistant's message, and what comes before it "
+                f"stands in {self.names[0]!r}. Correct it, or remove the record."
+            )
+            yield record.problem("bad_role", said, f"{name}[0].role")
+            answer = [{**answer[0], "role": "assistant"}, *answer[1:]]  # what else is wrong with it
+        before = self.prompt if isinstance(self.prompt, list) else []
+        messages, length = [*before, *answer], len(before)
+        checked = checked_messages(record, messages, name, offset=length, told=range(length))
+        found = yield from _but(_OF_A_BEGINNING, checked)
+        return None if is_asked else found
+
+
+def _but(
+    codes: tuple[str, ...], faults: Generator[Problem, None, Messages]
+) -> Generator[Problem, None, Messages | None]:
+    """Yield faults but those of some codes, and those of messages before the first; return what they do where there is none."""
+    are_none = True
+    while True:
+        try:
+            fault = next(faults)
+        except StopIteration as end:
+            return end.value if are_none else None
+        if fault.code not in codes and "[-" not in (fault.field or ""):
+            are_none = False
+            yield fault
+
+
+def faults_of_list(record: Record, value: Any, name: str) -> Iterator[Problem]:
+    """Yield the fault of what should be a list of messages and is none."""
+    if not isinstance(value, list):
+        said = f"{name!r} is {described(value)}, but must be a list of messages. Correct it, or remove the record."
+        yield record.problem("wrong_type", said, name)
+
+
+def without_nulls(messages: list[Any]) -> list[Any]:
+    """Return messages without what is null in them, as columns of a table have it."""
+    return [{key: value for key, value in each.items() if value is not None} for each in messages]
+
+
+def meaning_of(prompt: list[Any], chosen: list[Any], rejected: list[Any], tools: Any) -> Fields:
+    """Return a pair as the fields by which one shape of pairs is brought into another."""
+    return {"prompt": prompt, "chosen": chosen, "rejected": rejected, **({"tools": tools} if tools else {})}
+
+
+def normal_pair(pair: Fields) -> Fields:
+    """Return the same without what is null in messages."""
+    return {name: value if name == "tools" else without_nulls(value) for name, value in pair.items()}
+
+
+def _told(answer: Messages) -> str:
+    """Return all of an answer that tells it from another one."""
+    said = [{**each, "content": each["content"].strip()} for each in answer]
+    return json.dumps(said, ensure_ascii=False, sort_keys=True, default=str)
