@@ -189,7 +189,7 @@ def _add_prepare(parser: Parser) -> None:
     parser.add_argument(
         "--output",
         metavar="FILE",
-        help="where to write it, in the format of the extension (default: NAME-prepared beside it)",
+        help="where to write it, in the format of the extension, compressed with .gz or .zst behind that of a text (default: NAME-prepared beside it)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace files of this machine that are there already")
     parser.add_argument(

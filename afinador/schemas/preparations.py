@@ -23,7 +23,8 @@ class PrepareRequest(Wire):
     )
     output: str | None = Field(
         None,
-        description="Name of the file that is made, whose extension says its format; `NAME-prepared` if omitted. "
+        description="Name of the file that is made, whose extension says its format, with `.gz` or `.zst` behind that of a text compressed; "
+        "`NAME-prepared` if omitted. "
         "Of a data set that is split `NAME-train` and so on.",
     )
     base_model: str | None = Field(

@@ -37,25 +37,29 @@ steps:
 """
 
 
-def asked(memory: Memory, job: Job, *steps: dict, base_model: str | None = None) -> Preparation:
-    request = PrepareRequest(file="train.jsonl", steps=list(steps), output="made.csv", base_model=base_model)
+def asked(
+    memory: Memory, job: Job, *steps: dict, base_model: str | None = None, output: str = "made.csv"
+) -> Preparation:
+    request = PrepareRequest(file="train.jsonl", steps=list(steps), output=output, base_model=base_model)
     with memory.database.session() as session:
         row = preparations.create(session, memory, job.organization_id, request)
         row.flow_run_id = "run-a"
     return row
 
 
-def test_a_file_is_prepared_kept_and_checked(memory: Memory, create: Callable[..., Job]) -> None:
+@pytest.mark.parametrize("output", ["made.csv", "made.csv.gz", "made.tsv.zst"])
+def test_a_file_is_prepared_kept_and_checked(memory: Memory, create: Callable[..., Job], output: str) -> None:
     job = create()
-    row = asked(memory, job, {"type": "filter", "condition": "prompt matches '^1'"}, {"type": "shuffle"})
+    steps = ({"type": "filter", "condition": "prompt matches '^1'"}, {"type": "shuffle"})
+    row = asked(memory, job, *steps, output=output)
     work = preparation.claim(row.id, "run-a")
     assert work is not None and preparation.claim(row.id, "run-a") is None
     source, name = preparation.fetch.fn(work)
     prepared = preparation.take_steps.fn(work, source, name)
     said = preparation.keep.fn(work, prepared)
-    assert said.startswith("Made of 24 records: made.csv (file-") and said.endswith(", 11 records).")
+    assert said.startswith(f"Made of 24 records: {output} (file-") and said.endswith(", 11 records).")
     with memory.database.reading() as session:
-        file = files.find(session, job.organization_id, "made.csv")
+        file = files.find(session, job.organization_id, output)
         told = preparations.to_wire(session, preparations.find(session, job.organization_id, row.id))
     assert (file.status, file.format, file.records) == ("processed", "csv", 11)
     assert file.lineage is not None and file.lineage["preparation"] == row.id

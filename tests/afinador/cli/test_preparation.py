@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import sys
@@ -52,6 +53,20 @@ def test_a_local_data_set_needs_no_service(afinador: Run, dataset: Path, pipelin
         f"{dataset.stem}-prepared-validation.jsonl",
     ]
     assert told["files"][0]["path"].startswith(str(dataset.parent))
+
+
+def test_a_name_that_says_so_is_written_compressed(
+    afinador: Run, dataset: Path, pipeline: Path, tmp_path: Path
+) -> None:
+    words = ("prepare", "dataset", dataset, "--pipeline", pipeline, "--output")
+    ran = afinador(*words, tmp_path / "made.csv.gz")
+    assert ran.code == 0 and ran.out.splitlines()[-2:] == [
+        f"{tmp_path}/made-train.csv.gz: 9 records",
+        f"{tmp_path}/made-validation.csv.gz: 3 records",
+    ]
+    assert gzip.decompress((tmp_path / "made-train.csv.gz").read_bytes()).startswith(b'"prompt","completion"')
+    ran = afinador(*words, tmp_path / "made.parquet.gz")
+    assert ran.code == 2 and "would be Parquet in a compressed file" in ran.err
 
 
 def test_a_local_folder_is_prepared_into_the_file_that_is_named(
