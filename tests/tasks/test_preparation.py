@@ -38,9 +38,14 @@ steps:
 
 
 def asked(
-    memory: Memory, job: Job, *steps: dict, base_model: str | None = None, output: str = "made.csv"
+    memory: Memory,
+    job: Job,
+    *steps: dict,
+    base_model: str | None = None,
+    output: str = "made.csv",
+    file: str = "train.jsonl",
 ) -> Preparation:
-    request = PrepareRequest(file="train.jsonl", steps=list(steps), output=output, base_model=base_model)
+    request = PrepareRequest(file=file, steps=list(steps), output=output, base_model=base_model)
     with memory.database.session() as session:
         row = preparations.create(session, memory, job.organization_id, request)
         row.flow_run_id = "run-a"
@@ -133,7 +138,28 @@ def test_a_preparation_fails_with_its_reason_and_stops_when_it_is_another_run_s(
     assert preparation.failed(work, refused.value) == refused.value.message
     with memory.database.reading() as session:
         told = preparations.to_wire(session, preparations.find(session, job.organization_id, row.id))
-    assert told.status == "failed" and told.error is not None and "'size'" in told.error["message"]
+    assert told.status == "failed" and told.error is not None
+    assert "24 of 24 records cannot be prepared: Line 1 has no field 'size'" in told.error["message"]
+    assert [said.partition(" has ")[0] for said in told.error["problems"]] == [f"Line {n}" for n in range(1, 11)]
+
+
+def test_what_cannot_be_used_is_left_out_and_told(memory: Memory, create: Callable[..., Job], tmp_path: Path) -> None:
+    job = create()
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text('{"text": "a", "label": "b"}\nno json\n{"text": "", "label": "b"}\n')
+    size = bad.stat().st_size
+    with memory.database.session() as session:
+        files.create(session, memory, job.organization_id, bad, "bad.jsonl", "fine-tune", sha256_of(bad), size)
+    row = asked(memory, job, {"type": "drop_invalid"}, file="bad.jsonl")
+    work = preparation.claim(row.id, "run-a")
+    assert work is not None
+    said = preparation.keep.fn(work, preparation.take_steps.fn(work, *preparation.fetch.fn(work)))
+    assert said.startswith("Made of 3 records: made.csv") and said.endswith(", 1 record).")
+    with memory.database.reading() as session:
+        [step] = preparations.to_wire(session, preparations.find(session, job.organization_id, row.id)).steps
+    assert (step["rows_in"], step["rows_out"]) == (3, 1)
+    assert step["counts"] == {"json_syntax": 1, "empty_field": 1}
+    assert [problem["line"] for problem in step["dropped"]] == [2, 3]
 
 
 def test_what_is_cancelled_is_neither_kept_nor_left_behind(memory: Memory, create: Callable[..., Job]) -> None:

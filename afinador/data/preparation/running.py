@@ -14,6 +14,7 @@ from afinador.data.files.compressed import is_compressed
 from afinador.data.files.detection import detect_format
 from afinador.data.files.readers import read_records
 from afinador.data.files.writers import EXTENSIONS, write_lines, write_records
+from afinador.data.preparation.faults import require_faultless
 from afinador.data.preparation.passage import Passage, Progress
 from afinador.data.preparation.pipeline import Pipeline, required
 from afinador.data.preparation.rows import Means, Row, Tally
@@ -76,9 +77,9 @@ class Prepared:
 
 
 def reported(tallies: Iterable[Tally]) -> list[dict[str, Any]]:
-    """Return what steps did as plain JSON values; ``parts`` and ``counts`` only of the steps that have them."""
+    """Return what steps did as plain JSON values; ``parts``, ``counts`` and ``dropped`` only of the steps that have them."""
     return [
-        {name: value for name, value in asdict(tally).items() if value or name not in ("parts", "counts")}
+        {name: value for name, value in asdict(tally).items() if value or name not in ("parts", "counts", "dropped")}
         for tally in tallies
     ]
 
@@ -107,7 +108,8 @@ def run_to_file(
         watch: Is called with every record that is read, or part of many, and about once a second while there is none.
 
     Raises:
-        DataError: Something cannot be read, a record does not fit a step or the format, or none is left.
+        DataError: Something cannot be read, a record does not fit a step or the format, or none is left. Of a ``Source`` with
+            several faults ``problems`` has the first ten of each kind.
         StorageError: A file cannot be written.
     """
     try:
@@ -119,6 +121,8 @@ def run_to_file(
             else:
                 files = [_written(write_records((row.record for row in passage.rows()), target, format), target, None)]
     except (DataError, InvalidRequestError) as error:
+        if isinstance(error, DataError) and isinstance(found, Source):
+            require_faultless(found, name, pipeline, watch)
         error.begin_with(name)
         raise
     return Prepared(name, files, pipeline.tallies, passage.read)

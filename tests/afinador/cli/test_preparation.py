@@ -126,6 +126,20 @@ def test_a_record_that_does_not_fit_is_named_with_its_file(afinador: Run, datase
         dataset.write_text(good)
 
 
+def test_all_faults_are_shown_and_left_out_where_it_is_said(afinador: Run, dataset: Path, pipeline: Path) -> None:
+    dataset.write_text(dataset.read_text() + 'no json\n{"text": "a"}\n[]\n')
+    pipeline.write_text("[{type: filter, condition: label != 'x'}]")
+    ran = afinador("prepare", "dataset", dataset, "--pipeline", pipeline)
+    assert ran.code == 1 and ran.out == "", ran
+    assert [line.partition(" ")[2][:3] for line in ran.err.splitlines()[:3]] == ["13 ", "14 ", "15 "]
+    assert "orders.jsonl: 3 of 15 records cannot be prepared" in ran.err.splitlines()[3]
+    pipeline.write_text("[{type: drop_invalid}, {type: filter, condition: label != 'x'}]")
+    ran = afinador("prepare", "dataset", dataset, "--pipeline", pipeline)
+    assert ran.code == 0, ran.err
+    assert "json_syntax 1, not_an_object 1, missing_field 1" in ran.out
+    assert ran.out.count("Left out by step 1: Line ") == 3 and "prepared.jsonl: 12 records" in ran.out
+
+
 def test_the_data_set_itself_is_not_written_over(afinador: Run, dataset: Path, pipeline: Path) -> None:
     before = dataset.read_bytes()
     ran = afinador("prepare", "dataset", dataset, "--pipeline", pipeline, "--output", dataset)
