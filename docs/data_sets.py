@@ -26,8 +26,9 @@ def formats() -> Lines:
     yield from table(("format", "names", "what is read", "written too"), rows)
     packed = " and ".join(f"{what} ({code(extension)})" for extension, what in COMPRESSIONS.items())
     texts = ", ".join(row.title for row in FORMATS.values() if row.is_text)
-    yield f"{texts} may be compressed with {packed}. They are UTF-8 with or without a byte order mark, UTF-16 with one, or in"
-    yield "the encoding that is declared. In a CSV all values are text, so records with numbers, true or false, or null"
+    yield f"{texts} may be compressed with {packed}, also where they are written: the name says it (`made.csv.zst`)."
+    yield "The same records give the same bytes then, and what would unpack to more than is read again is refused. They are UTF-8 with or without a byte"
+    yield "order mark, UTF-16 with one, or in the encoding that is declared. In a CSV all values are text, so records with numbers, true or false, or null"
     yield "are refused when one is written, by record and field: JSON Lines holds them, or a step `transform` makes them text."
     yield from ("", "| limit | |", "|---|---|")
     yield f"| one line, one value of a JSON document | {lines.LONGEST_LINE_BYTES >> 20} MiB, {json_documents.LONGEST_VALUE_CHARACTERS >> 20} Mi characters; {json_values.DEEPEST} levels deep |"

@@ -55,7 +55,7 @@ def preparation() -> Iterator[str]:
     yield ""
     yield "A pipeline file holds `steps:` with the list, or the bare list. The service checks what it has made as it checks an upload; a file that cannot"
     yield "be trained on is kept and named, and the command then returns 1."
-    yield ""
+    yield from ("", *_refused(), "")
     yield "`tokens` in conditions and the step `tokenize` need a base model: `--base-model FOLDER` here, a registered one in the service (`base_model`"
     yield "of the request, `--base-model NAME`). Its tokenizer suffices; no weights are loaded."
     yield ""
@@ -84,6 +84,13 @@ def preparation() -> Iterator[str]:
         if rest:
             told.append(", ".join(rest) + WHERE.get(name, ""))
         yield f"| {name} | {'; '.join(told) or '—'} | {', '.join(more) or FLATTENED.get(name, '—')} |"
+
+
+def _refused() -> Iterator[str]:
+    yield "A record that a step cannot take, or a line that cannot be read, ends the preparation; nothing is written. The data set is looked through to"
+    yield "its end then, for lines that cannot be read and for what the first steps (those that several processes could share) would refuse: the refusal"
+    yield "tells how many records are bad, with the first ten of each kind. `afinador validate dataset` shows all that forbids training. To go on without"
+    yield "such records says the step `drop_invalid`."
 
 
 def _grammar() -> Iterator[str]:

@@ -20,9 +20,9 @@ from typing import Any, Literal
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from afinador.data.files.detection import FORMATS_BY_EXTENSION
+from afinador.data.files.formats import FORMATS_BY_EXTENSION, extension_of
 from afinador.data.files.writers import EXTENSIONS
-from afinador.data.preparation import Means, Pipeline, Prepared, format_of_name, reported
+from afinador.data.preparation import Means, Pipeline, Prepared, format_of_name, prepared_name, reported
 from afinador.errors import AfinadorError, IllegalTransitionError, InvalidRequestError, NotFoundError
 from afinador.schemas import preparations as wire
 from registry import files, job_bases, new_files
@@ -82,10 +82,9 @@ def _announced_means(session: Session, memory: Memory, organization_id: str, bas
 
 
 def _default_output(file: File) -> str:
-    name = PurePosixPath(file.filename)
-    format = file.format or FORMATS_BY_EXTENSION.get(name.suffix.lower())
-    extension = next((ending for kind, ending in EXTENSIONS.items() if kind == format), ".jsonl")
-    return f"{name.stem}-prepared{extension}"
+    name = PurePosixPath(file.filename).name
+    format = file.format or FORMATS_BY_EXTENSION.get(extension_of(name))
+    return prepared_name(name, next((written for written in EXTENSIONS if written == format), "jsonl"))
 
 
 def find(session: Session, organization_id: str, preparation: str) -> Preparation:

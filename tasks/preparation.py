@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 from prefect import task
@@ -22,7 +23,7 @@ from afinador.data.preparation import Means, Pipeline, Prepared, Source, format_
 from afinador.data.preparation.pipeline import required
 from afinador.data.records import Record
 from afinador.data.tokens.process import TokenProcess
-from afinador.errors import AfinadorError, IllegalTransitionError
+from afinador.errors import AfinadorError, DataError, IllegalTransitionError
 from afinador.figures import counted
 from afinador.models.preparation_tokens import means_of_base_model
 from afinador.schemas.datasets import DatasetReading
@@ -156,7 +157,9 @@ def keep(work: Work, prepared: Prepared) -> str:
 
 def failed(work: Work, error: AfinadorError) -> str:
     """End the preparation with a reason, and return it."""
-    told = {"code": error.code, "message": error.message, "param": error.param}
+    told: dict[str, Any] = {"code": error.code, "message": error.message, "param": error.param}
+    if isinstance(error, DataError) and len(error.problems) > 1:
+        told["problems"] = error.problems
     with work.memory.database.session() as session:
         preparations.finish(session, work.row.id, "failed", told)
     shutil.rmtree(work.folder, ignore_errors=True)

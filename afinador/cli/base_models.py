@@ -10,6 +10,7 @@ from afinador.cli import render
 from afinador.cli.command import Command, Parser, UsageError
 from afinador.cli.service import ask, ask_all, connect
 from afinador.client import calls
+from afinador.errors import NotFoundError
 from afinador.figures import counted
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ def _source(source: str, *, has_our_disk: bool) -> str | Path:
     """Return a folder of this machine as a path, absolute, and anything else as it is: the service knows it.
 
     Raises:
-        UsageError: It is a file; or the service has our disk, and there is nothing.
+        UsageError: It is a file.
+        NotFoundError: The service has our disk, and there is nothing.
     """
     if "://" in source:
         return source
@@ -71,7 +73,7 @@ def _source(source: str, *, has_our_disk: bool) -> str | Path:
     if folder.is_file():
         raise UsageError(f"--source {source!r} is a file; give the folder that holds the model.")
     if has_our_disk and not folder.exists():
-        raise UsageError(f"--source {source!r}: there is no such folder ({folder}).")
+        raise NotFoundError(f"--source {source!r}: there is no such folder ({folder}). Check the path.")
     return folder if folder.is_dir() else source
 
 

@@ -262,7 +262,8 @@ def local_data_sets(body: dict[str, Any]) -> dict[str, Path]:
     """Return those data sets that are files on this disk; all others are for the service to find.
 
     Raises:
-        UsageError: One is clearly a path, and no file lies there.
+        NotFoundError: One is clearly a path, and nothing lies there.
+        UsageError: One is a folder.
     """
     local = {}
     for field in _DATA_SETS:
@@ -280,7 +281,7 @@ def local_data_sets(body: dict[str, Any]) -> dict[str, Path]:
                 f"'afinador create file {reference}', and give the id of that."
             )
         elif "/" in reference:
-            raise UsageError(f"{option} {reference!r}: there is no such file.")
+            raise NotFoundError(f"{option} {reference!r}: there is no such file. Check the path.")
     return local
 
 

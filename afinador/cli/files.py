@@ -95,7 +95,10 @@ def create_file(arguments: argparse.Namespace) -> int:
         if arguments.path.startswith(HUB_SCHEME):
             file = connection.name_source(arguments.path, arguments.purpose, reading)
         else:
-            file = upload(connection, Path(arguments.path).expanduser(), arguments.purpose, reading)
+            path = Path(arguments.path).expanduser()
+            if not path.exists():
+                raise NotFoundError(f"There is no file {arguments.path!r}. Check the path.")
+            file = upload(connection, path, arguments.purpose, reading)
         if not arguments.no_wait:
             from afinador.client.following import await_settled
 

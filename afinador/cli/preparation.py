@@ -15,7 +15,7 @@ from afinador.cli.reading import add_reading_options, allowed_reading_of, readin
 from afinador.cli.service import add_list_options, ask, ask_list, connect
 from afinador.cli.transfer import rows_bar
 from afinador.client import preparation_calls
-from afinador.errors import NotFoundError, ServiceUnavailableError
+from afinador.errors import DataError, NotFoundError, ServiceUnavailableError
 from afinador.figures import counted
 
 if TYPE_CHECKING:
@@ -44,9 +44,19 @@ def _prepare_here(path: Path, steps: Any, arguments: argparse.Namespace) -> int:
         _means_here(arguments.base_model) as means,
         rows_bar(lambda: lines_to_read(path, reading), is_shown=not arguments.json) as progress,
     ):
-        prepared = prepare_file(
-            path, steps, target=target, means=means, reading=reading, progress=progress, overwrite=arguments.overwrite
-        )
+        try:
+            prepared = prepare_file(
+                path,
+                steps,
+                target=target,
+                means=means,
+                reading=reading,
+                progress=progress,
+                overwrite=arguments.overwrite,
+            )
+        except DataError as error:
+            _show_problems(error.problems)
+            raise
     told = prepared.to_json()
     if arguments.json:
         render.as_json(told)
@@ -102,7 +112,9 @@ def _ask_service(steps: Any, arguments: argparse.Namespace) -> int:
         for kept in made.output_files:
             render.result(f"{kept.filename} ({kept.id}): {counted(kept.records or 0, 'record')}")
     else:
-        render.remark((made.error or {}).get("message") or f"The preparation was {made.status}.")
+        error = made.error or {}
+        _show_problems(error.get("problems", []))
+        render.remark(error.get("message") or f"The preparation was {made.status}.")
     refused = [file for file in files if file.status == "error"]
     for file in refused:
         render.remark(f"{file.filename} cannot be trained on: {file.status_details}")
@@ -175,6 +187,16 @@ def _show_steps(steps: list[dict[str, Any]]) -> None:
     if rows:
         render.result(render.table(("STEP", "TYPE", "ROWS IN", "ROWS OUT", "CHANGED", "DETAILS"), rows))
 
+    for number, step in enumerate(steps, start=1):
+        for problem in step.get("dropped", []):
+            render.result(f"Left out by step {number}: {problem['message']}")
+
+
+def _show_problems(problems: list[str]) -> None:
+    """Show faults, if there are more than the one that the message tells anyway."""
+    for problem in problems if len(problems) > 1 else ():
+        render.remark(problem)
+
 
 def _details(step: dict[str, Any]) -> str:
     counted = {**step.get("parts", {}), **step.get("counts", {})}
@@ -189,7 +211,7 @@ def _add_prepare(parser: Parser) -> None:
     parser.add_argument(
         "--output",
         metavar="FILE",
-        help="where to write it, in the format of the extension (default: NAME-prepared beside it)",
+        help="where to write it, in the format of the extension, compressed with .gz or .zst behind that of a text (default: NAME-prepared beside it)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace files of this machine that are there already")
     parser.add_argument(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from afinador.cli.command import Parser, UsageError
 from afinador.cli.service import assignment
-from afinador.errors import InvalidRequestError
+from afinador.errors import InvalidRequestError, NotFoundError
 
 if TYPE_CHECKING:
     from afinador.schemas.datasets import DatasetReading
@@ -104,10 +104,9 @@ def _mapping_of(given: str) -> Any:
         return found
     try:
         return read_document(Path(given).expanduser())
-    except InvalidRequestError as error:
-        if not os.path.exists(Path(given).expanduser()):
-            error.message += f" If it is meant as the mapping itself, write it as {_EXAMPLE}."
-            error.args = (error.message,)
+    except NotFoundError as error:
+        error.message += f" If it is meant as the mapping itself, write it as {_EXAMPLE}."
+        error.args = (error.message,)
         raise
 
 

@@ -98,7 +98,9 @@ class Afinador:
         asked = self.preparations.create(file, steps, output, base_model)
         made = self.preparations.wait(asked, timeout_seconds)
         if made.status != "succeeded":
-            raise DataError((made.error or {}).get("message") or f"The preparation {made.id} was {made.status}.")
+            error = made.error or {}
+            said = error.get("message") or f"The preparation {made.id} was {made.status}."
+            raise DataError(said, problems=error.get("problems", ()))
         return made
 
     def close(self) -> None:

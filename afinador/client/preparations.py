@@ -33,7 +33,8 @@ class Preparations(Noun):
         Args:
             file: An uploaded file, or its id or name; a ``pathlib.Path`` is a local file, uploaded if the service does not have it.
             steps: What is to be done.
-            output: Name of what is made; its extension says the format. ``NAME-prepared`` if omitted.
+            output: Name of what is made; its extension says the format, and .gz or .zst behind that of a text compresses it.
+                ``NAME-prepared`` if omitted.
             base_model: Whose tokens steps count and make.
 
         Raises:

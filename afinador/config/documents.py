@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from afinador.errors import InvalidRequestError
+from afinador.errors import InvalidRequestError, NotFoundError
 from afinador.wording import first_line, kind_of, unique_keys
 
 
@@ -16,6 +16,7 @@ def read_document(path: Path) -> dict[str, Any]:
     """Read a YAML or JSON file that must hold an object.
 
     Raises:
+        NotFoundError: There is no such file.
         InvalidRequestError: It cannot be read, is neither, holds something else, gives a key twice, or one that is no text.
     """
     document = read_file(path)
@@ -28,10 +29,13 @@ def read_file(path: Path) -> Any:
     """Read a YAML or JSON file, whatever it holds.
 
     Raises:
+        NotFoundError: There is no such file.
         InvalidRequestError: It cannot be read, is neither, gives a key twice, or one that is no text.
     """
     try:
         text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise NotFoundError(f"Cannot read {path}: {error.strerror}. Check the path.") from error
     except OSError as error:
         raise InvalidRequestError(f"Cannot read {path}: {error.strerror}.") from error
     except UnicodeDecodeError as error:

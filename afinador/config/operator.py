@@ -8,7 +8,7 @@ from typing import Any
 
 from afinador.config.documents import read_document
 from afinador.config.hyperparameters import METHODS_TODAY, limits_of
-from afinador.errors import ConfigurationError, InvalidRequestError, nearest
+from afinador.errors import ConfigurationError, InvalidRequestError, NotFoundError, nearest
 from afinador.wording import kind_of, shown
 
 _SECTIONS = ("defaults", "limits", "methods", "model_aliases", "loaders")
@@ -26,7 +26,7 @@ def read_operator_config(path: Path | None) -> dict[str, Any]:
         return {}
     try:
         document = read_document(path)
-    except InvalidRequestError as error:
+    except (InvalidRequestError, NotFoundError) as error:
         raise ConfigurationError(f"AFINADOR_CONFIG: {error.message}") from error
     _check_section("", document, _SECTIONS)
     for method, section in document.get("methods", {}).items():

@@ -29,7 +29,7 @@ _SEEN = re.compile(f"[^\\s{''.join(INVISIBLE)}]")
 
 def is_blank(text: str) -> bool:
     """Tell whether a text has no character that is seen."""
-    return _SEEN.search(text) is None
+    return may_be_blank(text) and _SEEN.search(text) is None
 
 
 def may_be_blank(text: str) -> bool:

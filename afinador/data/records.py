@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import dataclasses
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from afinador.schemas.dataset_formats import Encoding, Format
@@ -59,16 +60,18 @@ class Problem:
         message: Full sentences that name the line, the field, what was allowed and the remedy.
         line: As in ``Record``; None where the whole file is meant.
         field: The field to blame, None where there is no single one.
+        ends_reading: Whether nothing behind it was read, so that it stands for an unknown number of records.
     """
 
     code: str
     message: str
     line: int | None = None
     field: str | None = None
+    ends_reading: bool = dataclasses.field(default=False, compare=False)
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as plain JSON values."""
-        return asdict(self)
+        """Return what is told of it as plain JSON values."""
+        return {"code": self.code, "message": self.message, "line": self.line, "field": self.field}
 
     @property
     def stands_for_a_record(self) -> bool:

@@ -14,7 +14,7 @@ from afinador.data.files.detection import detect_format
 from afinador.data.files.loaders import records_of_loader
 from afinador.data.files.saved_datasets import read_saved_dataset
 from afinador.data.files.writers import EXTENSIONS
-from afinador.data.preparation import Pipeline, Source, require_free, run_to_file, targets_of
+from afinador.data.preparation import Pipeline, Source, prepared_name, require_free, run_to_file, targets_of
 from afinador.data.preparation.running import hash_of, write_lineage
 from afinador.data.preparation.targets import lineage_beside
 from afinador.data.quoting import described, shortened
@@ -84,7 +84,7 @@ class ModelFineTuner:
             dataset_format: How it is written.
             output_format: How to write it: JSONL, JSON, CSV or TEXT.
             preprocessing_steps: See ``afinador.data.preparation``.
-            output_path: ``NAME-prepared.EXTENSION`` beside the data set if omitted.
+            output_path: ``NAME-prepared.EXTENSION`` beside the data set if omitted; compressed if its name ends with .gz or .zst.
             loader: Reads a ``CUSTOM`` data set.
             base_model: Whose tokens steps count and make.
             overwrite: Replace files that are there; the data set itself is never replaced.
@@ -102,7 +102,7 @@ class ModelFineTuner:
                 f"output_format is {output_format!s}, which is not written; choose {', '.join(_WRITTEN)}.",
                 param="output_format",
             )
-        target = source.with_name(f"{source.stem}-prepared{EXTENSIONS[written]}")
+        target = source.with_name(prepared_name(source.name, written))
         target = path_of(output_path, "output_path") if output_path else target
         kind = chosen(DatasetFormat, dataset_format, "dataset_format")
 

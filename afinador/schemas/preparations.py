@@ -23,7 +23,8 @@ class PrepareRequest(Wire):
     )
     output: str | None = Field(
         None,
-        description="Name of the file that is made, whose extension says its format; `NAME-prepared` if omitted. "
+        description="Name of the file that is made, whose extension says its format, with `.gz` or `.zst` behind that of a text compressed; "
+        "`NAME-prepared` if omitted. "
         "Of a data set that is split `NAME-train` and so on.",
     )
     base_model: str | None = Field(
@@ -62,7 +63,7 @@ class Preparation(Wire):
         pipeline: The steps as they were given.
         records: Records that were read.
         steps: What each step did: ``type``, ``rows_in``, ``rows_out``, ``changed``, of a split ``parts``, of some
-            ``counts``.
+            ``counts``, of ``drop_invalid`` the first ten records of each fault as ``dropped``.
         output_files: What it has made, once it has succeeded.
     """
 
@@ -80,4 +81,8 @@ class Preparation(Wire):
     steps: list[dict[str, Any]] = Field(default_factory=list)
     output_files: list[PreparedFile] = Field(default_factory=list)
     run_url: RunUrl = None
-    error: Failure = None
+    error: Failure = Field(
+        None,
+        description="`code` and `message` of what failed, of a data set with several faults the first ten of each kind as `problems`; "
+        "null otherwise.",
+    )

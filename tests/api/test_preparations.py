@@ -22,6 +22,16 @@ def test_a_preparation_is_queued_listed_and_got(member):
     assert member.http.get(f"/v1/datasets/preparations/{asked['id']}").json() == asked
 
 
+@pytest.mark.parametrize(
+    ("body", "output"),
+    [({"output": "made.csv.gz"}, "made.csv.gz"), ({}, "orders-prepared.jsonl.zst")],
+)
+def test_a_compressed_output_is_asked_for_by_its_name(member, body, output):
+    body = {"file": member.upload(filename="orders.jsonl.zst")["id"], "steps": STEPS, **body}
+    answer = member.http.post("/v1/datasets/prepare", json=body)
+    assert (answer.status_code, answer.json()["output"]) == (202, output)
+
+
 def test_a_preparation_is_cancelled_once_and_for_all(member, running):
     asked = member.http.post("/v1/datasets/prepare", json={"file": member.upload()["id"], "steps": STEPS}).json()
     cancel = f"/v1/datasets/preparations/{asked['id']}/cancel"
@@ -45,6 +55,7 @@ def test_a_preparation_is_cancelled_once_and_for_all(member, running):
         ({"steps": "filter"}, "steps is 'filter'", "steps"),
         ({"steps": {"step": []}}, "Did you mean 'steps'", "step"),
         ({"output": "made"}, "says no format", "output"),
+        ({"output": "made.parquet.gz"}, "would be Parquet in a compressed file", "output"),
         ({"step": []}, "Did you mean 'steps'", "step"),
         ({"file": None}, "file", "file"),
     ],

@@ -37,25 +37,34 @@ steps:
 """
 
 
-def asked(memory: Memory, job: Job, *steps: dict, base_model: str | None = None) -> Preparation:
-    request = PrepareRequest(file="train.jsonl", steps=list(steps), output="made.csv", base_model=base_model)
+def asked(
+    memory: Memory,
+    job: Job,
+    *steps: dict,
+    base_model: str | None = None,
+    output: str = "made.csv",
+    file: str = "train.jsonl",
+) -> Preparation:
+    request = PrepareRequest(file=file, steps=list(steps), output=output, base_model=base_model)
     with memory.database.session() as session:
         row = preparations.create(session, memory, job.organization_id, request)
         row.flow_run_id = "run-a"
     return row
 
 
-def test_a_file_is_prepared_kept_and_checked(memory: Memory, create: Callable[..., Job]) -> None:
+@pytest.mark.parametrize("output", ["made.csv", "made.csv.gz", "made.tsv.zst"])
+def test_a_file_is_prepared_kept_and_checked(memory: Memory, create: Callable[..., Job], output: str) -> None:
     job = create()
-    row = asked(memory, job, {"type": "filter", "condition": "prompt matches '^1'"}, {"type": "shuffle"})
+    steps = ({"type": "filter", "condition": "prompt matches '^1'"}, {"type": "shuffle"})
+    row = asked(memory, job, *steps, output=output)
     work = preparation.claim(row.id, "run-a")
     assert work is not None and preparation.claim(row.id, "run-a") is None
     source, name = preparation.fetch.fn(work)
     prepared = preparation.take_steps.fn(work, source, name)
     said = preparation.keep.fn(work, prepared)
-    assert said.startswith("Made of 24 records: made.csv (file-") and said.endswith(", 11 records).")
+    assert said.startswith(f"Made of 24 records: {output} (file-") and said.endswith(", 11 records).")
     with memory.database.reading() as session:
-        file = files.find(session, job.organization_id, "made.csv")
+        file = files.find(session, job.organization_id, output)
         told = preparations.to_wire(session, preparations.find(session, job.organization_id, row.id))
     assert (file.status, file.format, file.records) == ("processed", "csv", 11)
     assert file.lineage is not None and file.lineage["preparation"] == row.id
@@ -129,7 +138,28 @@ def test_a_preparation_fails_with_its_reason_and_stops_when_it_is_another_run_s(
     assert preparation.failed(work, refused.value) == refused.value.message
     with memory.database.reading() as session:
         told = preparations.to_wire(session, preparations.find(session, job.organization_id, row.id))
-    assert told.status == "failed" and told.error is not None and "'size'" in told.error["message"]
+    assert told.status == "failed" and told.error is not None
+    assert "24 of 24 records cannot be prepared: Line 1 has no field 'size'" in told.error["message"]
+    assert [said.partition(" has ")[0] for said in told.error["problems"]] == [f"Line {n}" for n in range(1, 11)]
+
+
+def test_what_cannot_be_used_is_left_out_and_told(memory: Memory, create: Callable[..., Job], tmp_path: Path) -> None:
+    job = create()
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text('{"text": "a", "label": "b"}\nno json\n{"text": "", "label": "b"}\n')
+    size = bad.stat().st_size
+    with memory.database.session() as session:
+        files.create(session, memory, job.organization_id, bad, "bad.jsonl", "fine-tune", sha256_of(bad), size)
+    row = asked(memory, job, {"type": "drop_invalid"}, file="bad.jsonl")
+    work = preparation.claim(row.id, "run-a")
+    assert work is not None
+    said = preparation.keep.fn(work, preparation.take_steps.fn(work, *preparation.fetch.fn(work)))
+    assert said.startswith("Made of 3 records: made.csv") and said.endswith(", 1 record).")
+    with memory.database.reading() as session:
+        [step] = preparations.to_wire(session, preparations.find(session, job.organization_id, row.id)).steps
+    assert (step["rows_in"], step["rows_out"]) == (3, 1)
+    assert step["counts"] == {"json_syntax": 1, "empty_field": 1}
+    assert [problem["line"] for problem in step["dropped"]] == [2, 3]
 
 
 def test_what_is_cancelled_is_neither_kept_nor_left_behind(memory: Memory, create: Callable[..., Job]) -> None:

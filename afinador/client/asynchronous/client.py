@@ -97,7 +97,9 @@ class AsyncAfinador:
         asked = await self.preparations.create(file, steps, output, base_model)
         made = await self.preparations.wait(asked, timeout_seconds)
         if made.status != "succeeded":
-            raise DataError((made.error or {}).get("message") or f"The preparation {made.id} was {made.status}.")
+            error = made.error or {}
+            said = error.get("message") or f"The preparation {made.id} was {made.status}."
+            raise DataError(said, problems=error.get("problems", ()))
         return made
 
     async def close(self) -> None:

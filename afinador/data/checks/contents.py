@@ -186,6 +186,8 @@ def digests_of(parts: list[str]) -> Digests:
     they are kept with verdicts.
     """
     answer = parts[-1]
+    if len(parts) == 1:
+        return digests_of_pair(_encoded(answer), b"", if_short(answer), "")
     asked = "\x00".join(asked_of(parts))
     if not asked or asked.isspace():
         asked, answer = answer, ""

@@ -1,13 +1,16 @@
-"""Opens files for reading, gzip and zstandard unpacked on the way, and never more than is allowed."""
+"""Opens files, gzip and zstandard unpacked or packed on the way, and never more than is allowed."""
 
 from __future__ import annotations
 
 import gzip
 import io
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
+from afinador.data.files.formats import compression_of
 from afinador.errors import DataError
 
 GZIP = b"\x1f\x8b"
@@ -23,6 +26,7 @@ BYTES_WITHOUT_RATIO = 16 * 2**20
 """Below this the ratio does not matter: small files of one word over and over are no bombs."""
 
 _BUFFER_BYTES = 1 << 18
+_GZIP_LEVEL = 6
 
 
 def is_compressed(path: Path) -> bool:
@@ -55,6 +59,26 @@ def open_unpacked(path: Path) -> BinaryIO:
     except BaseException:
         file.close()
         raise
+
+
+@contextmanager
+def open_to_write(path: Path, name: str) -> Iterator[BinaryIO]:
+    """Open a file to be written, packed if the name that it will have says so.
+
+    The same content gives the same bytes: neither name nor time is written into it.
+
+    Raises:
+        DataError: ``open_unpacked`` would not read it again, or it is to be packed with zstandard, and ``pyarrow`` is missing.
+    """
+    compression = compression_of(name)
+    with path.open("wb") as file:
+        if compression is None:
+            yield file
+            return
+        packer = _Packer(file, name, compression)
+        with io.BufferedWriter(packer, _BUFFER_BYTES) as stream:
+            yield cast(BinaryIO, stream)
+    packer.require_ratio(path.stat().st_size)
 
 
 class Allowance:
@@ -114,9 +138,59 @@ class _Unpacked(io.RawIOBase):
         super().close()
 
 
+class _Packer(io.RawIOBase):
+    """Packs what is written, and counts it."""
+
+    def __init__(self, file: BinaryIO, name: str, compression: str) -> None:
+        self._inner = _packing(file, compression)
+        self._name, self._compression = name, compression
+        self._unpacked_bytes = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        size = memoryview(data).nbytes
+        self._unpacked_bytes += size
+        if self._unpacked_bytes > MAX_UNPACKED_BYTES:
+            raise self._refused(f"{MAX_UNPACKED_BYTES / 2**30:.0f} GiB")
+        self._inner.write(data)
+        return size
+
+    def require_ratio(self, packed_bytes: int) -> None:
+        """Do nothing if so few bytes may be all that was written."""
+        if self._unpacked_bytes > max(BYTES_WITHOUT_RATIO, MAX_RATIO * packed_bytes):
+            raise self._refused(f"{MAX_RATIO} times its size")
+
+    def close(self) -> None:
+        if not self.closed:
+            try:
+                super().close()
+            finally:
+                self._inner.close()
+
+    def _refused(self, what: str) -> DataError:
+        return DataError(
+            f"{self._name} would unpack to more than {what}, the most that is read again. Write it without {self._compression}."
+        )
+
+
+def _packing(file: BinaryIO, compression: str) -> BinaryIO:
+    if compression == ".gz":
+        packed = gzip.GzipFile(filename="", mode="wb", fileobj=file, compresslevel=_GZIP_LEVEL, mtime=0)
+        return cast(BinaryIO, packed)
+    pyarrow = _pyarrow()
+    return cast(BinaryIO, pyarrow.CompressedOutputStream(pyarrow.PythonFile(file, mode="w"), "zstd"))
+
+
 def _zstandard(file: BinaryIO) -> BinaryIO:
+    pyarrow = _pyarrow()
+    return cast(BinaryIO, pyarrow.CompressedInputStream(pyarrow.PythonFile(file, mode="r"), "zstd"))
+
+
+def _pyarrow() -> Any:
     try:
         import pyarrow
     except ImportError as error:
-        raise DataError("Reading zstandard needs the package 'pyarrow' (pip install afinador[train]).") from error
-    return cast(BinaryIO, pyarrow.CompressedInputStream(pyarrow.PythonFile(file, mode="r"), "zstd"))
+        raise DataError("Zstandard needs the package 'pyarrow' (pip install afinador[train]).") from error
+    return pyarrow

@@ -83,6 +83,23 @@ FORMATS_BY_EXTENSION: dict[str, Format] = {
 ALLOWED = "; ".join(f"{row.title} ({', '.join(row.extensions)})" for row in FORMATS.values() if row.extensions)
 
 
+def compression_of(name: str) -> str | None:
+    """Return the extension of the compression that a name says, ``.gz`` or ``.zst``; None of an archive."""
+    lowered = name.lower()
+    if lowered.endswith(FORMATS["folder"].extensions):
+        return None
+    return next((extension for extension in COMPRESSIONS if lowered.endswith(extension)), None)
+
+
+def parted_name(name: str) -> tuple[str, str]:
+    """Return what stands before the extensions of format and compression, and these: ``("letters", ".csv.gz")``."""
+    compression = compression_of(name) or ""
+    ending = extension_of(name) + compression
+    if not name.lower().endswith(ending):  # packed twice
+        ending = compression
+    return name[: len(name) - len(ending)], name[len(name) - len(ending) :]
+
+
 def extension_of(name: str) -> str:
     """Return the extension that says the format, in small letters; that of a compression is passed over."""
     lowered = name.lower()

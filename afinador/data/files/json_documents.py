@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Container, Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -44,9 +45,10 @@ def read_json(path: Path, encoding: Encoding | None = None) -> Iterator[Record |
                     f"Line {text.line}: something follows the end of the JSON document (with {rest!r}). "
                     "Remove it; one object a line is JSON Lines and has the extension .jsonl.",
                     text.line,
+                    ends_reading=True,
                 )
         except _StopReading as stop:
-            yield stop.problem
+            yield replace(stop.problem, ends_reading=True)
 
 
 def as_record(value: Any, number: int, unit: Any) -> Record | Problem:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from afinador.data.files.delimited import read_csv
 from afinador.data.files.detection import detect_format, encoding_of
+from afinador.data.files.documents import read_text
 from afinador.data.files.json_documents import as_record, read_json
 from afinador.data.files.json_values import BrokenJSONError, Decoder, decode_quickly
 from afinador.data.files.lines import LONGEST_LINE_BYTES, Line, decoded, lines_of, raw_lines
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from afinador.schemas.datasets import DatasetReading
 
 __all__ = ["Format", "Record", "detect_format", "read_records"]
-
-LONGEST_DOCUMENT_CHARACTERS = 64 * 2**20
 
 _LINES_BEFORE_FIRST = 100
 _DECODER = Decoder()
@@ -57,7 +56,7 @@ def _read(
         "csv": lambda: read_csv(path, reading),
         "json": lambda: read_json(path, encoding),
         "jsonl": lambda: _read_json_lines(path, encoding),
-        "text": lambda: _read_text(path, encoding, by_lines=reading is not None and reading.text_unit == "lines"),
+        "text": lambda: read_text(path, encoding, by_lines=reading is not None and reading.text_unit == "lines"),
         "parquet": lambda: read_parquet(path),
         "arrow": lambda: read_arrow(path),
         "folder": lambda: _read_folder(path, reading, unread),
@@ -86,42 +85,6 @@ def _read_with_loader(path: Path, reading: DatasetReading | None) -> Iterator[Re
     )
 
     return read_with_loader(path, reading)
-
-
-def _read_text(path: Path, encoding: Encoding | None, *, by_lines: bool) -> Iterator[Record | Problem]:
-    paragraph: list[str] = []
-    start = length = 1
-    for line in lines_of(path, encoding):
-        problem = line.problem
-        if problem is None and "\x00" in line.text:
-            message = f"Line {line.number} holds a NUL character: the file is damaged or binary. Remove it."
-            problem = Problem("nul_character", message, line.number)
-        if problem is not None:
-            yield problem
-            continue
-        is_blank = not line.text.strip()
-        if (is_blank or by_lines) and paragraph:
-            yield Record(start, {"text": _joined(paragraph)})
-            paragraph = []
-        if not is_blank:
-            start, length = (start, length) if paragraph else (line.number, 0)
-            length += len(line.text)
-            _require_length(start, length)
-            paragraph.append(line.text)
-    if paragraph:
-        yield Record(start, {"text": _joined(paragraph)})
-
-
-def _require_length(start: int, length: int) -> None:
-    if length > LONGEST_DOCUMENT_CHARACTERS:
-        raise DataError(
-            f"The document at line {start} has more than {LONGEST_DOCUMENT_CHARACTERS >> 20} Mi characters, the most that one "
-            "may have. Part documents by blank lines, or declare text_unit: lines."
-        )
-
-
-def _joined(lines: list[str]) -> str:
-    return "".join(lines).replace("\r\n", "\n").rstrip("\n")
 
 
 def _read_json_lines(path: Path, encoding: Encoding | None) -> Iterator[Record | Problem]:

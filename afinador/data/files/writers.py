@@ -5,6 +5,7 @@ What a format cannot hold is refused by name: in a CSV all is text, so it takes 
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, TextIO, TypeVar
 
+from afinador.data.files.compressed import open_to_write
 from afinador.data.files.formats import FORMATS, TAB_EXTENSIONS, extension_of
 from afinador.data.files.plain_values import refused_value
 from afinador.data.files.table_writers import write_table
@@ -36,6 +38,7 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 def write_records(records: Iterator[Record], path: Path, format: Format) -> int:
     """Write records into a file, which appears whole or not at all, and return how many they were.
 
+    A text format is compressed where the file's name says so (.gz, .zst), with the same bytes for the same records.
     CSV takes records that all have the same fields, each a text, and parts them by tabs where the name says so (.tsv);
     plain text takes records that hold nothing but ``text``, without blank lines, which part documents; Parquet and Arrow
     take records whose values are of one kind at each place, and not null.
@@ -57,7 +60,10 @@ def write_records(records: Iterator[Record], path: Path, format: Format) -> int:
         if format in ("parquet", "arrow"):
             write_table(counted, temporary, format)
         else:
-            with temporary.open("w", encoding="utf-8", newline="") as stream:
+            with (
+                open_to_write(temporary, path.name) as file,
+                io.TextIOWrapper(file, encoding="utf-8", newline="") as stream,
+            ):
                 writers[format](counted, stream)
     return counted.count
 
@@ -65,7 +71,7 @@ def write_records(records: Iterator[Record], path: Path, format: Format) -> int:
 def write_lines(records: Iterator[Record | bytes], path: Path) -> int:
     """Write JSON Lines as ``write_records`` does; bytes stand for a line that ``json_line`` has made already."""
     counted = _Counted(records)
-    with _whole(path, counted) as temporary, temporary.open("wb") as file:
+    with _whole(path, counted) as temporary, open_to_write(temporary, path.name) as file:
         file.writelines(record if isinstance(record, bytes) else json_line(record) for record in counted)
     return counted.count
 

@@ -24,14 +24,13 @@ from afinador.data.preparation.rows import Means, StepKind, Tally
 from afinador.data.preparation.running import (
     Prepared,
     Written,
-    format_of_name,
     lines_to_read,
     prepare_file,
     reported,
     run_to_file,
 )
 from afinador.data.preparation.sources import Source
-from afinador.data.preparation.targets import require_free, targets_of
+from afinador.data.preparation.targets import format_of_name, prepared_name, require_free, targets_of
 from afinador.data.records import Problem, Record
 
 __all__ = [
@@ -48,6 +47,7 @@ __all__ = [
     "lines_to_read",
     "prepare",
     "prepare_file",
+    "prepared_name",
     "reported",
     "require_free",
     "run_to_file",

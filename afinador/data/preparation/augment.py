@@ -67,13 +67,16 @@ def _make(settings: Settings, means: Means) -> Work:
 
 
 def with_noise(text: str, noises: list[Noise], rate: float, random: Random) -> str:
-    """Return a text in which each word has been changed with a probability; at least one word stays."""
+    """Return a text in which each word has been changed with a probability; of several words that would all go one stays."""
     words = re.split(r"(\s+)", text)
     made = [
         random.choice(noises)(word, random) if index % 2 == 0 and word and random.random() < rate else word
         for index, word in enumerate(words)
     ]
-    return "".join(made) if any(word.strip() for word in made) else text
+    if any(word.strip() for word in made):
+        return "".join(made)
+    own = text.split()
+    return random.choice(own) if len(own) > 1 else text
 
 
 def _noisy(row: Row, field: str | None, change: Callable[[str], str]) -> Row:
@@ -103,7 +106,7 @@ KIND = StepKind(
     name="augment",
     description="Adds copies of records with noise in what is asked; behind a split to `train` alone, for noise in the other parts would be measured.",
     keys={
-        "noises": f"a list of {', '.join(f'`{name}`' for name in NOISES)}; all if omitted",
+        "noises": f"a list of {', '.join(f'`{name}`' for name in NOISES)}; all if omitted. Where `drop_word` would leave no word, one stays",
         "copies": "how many copies of each record, 1 to 100; 1 if omitted",
         "rate": "the probability that a word is changed, 0 to 1; 0.1 if omitted",
         "field": "the field that has noise; if omitted, what the record asks: prompt, text, source, the user's messages",

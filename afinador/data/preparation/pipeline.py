@@ -11,6 +11,7 @@ from afinador.data.preparation import (
     augment,
     convert,
     deduplicate,
+    drop_invalid,
     filter,
     raft,
     remove,
@@ -36,6 +37,7 @@ STEPS: dict[str, StepKind] = {
         rename,
         remove,
         deduplicate,
+        drop_invalid,
         sample,
         shuffle,
         split,
@@ -158,10 +160,28 @@ class Pipeline:
 
     def lead(self, found: Iterable[Record | Problem], name: str) -> Iterator[Row]:
         """Take records, all or some of them in their order, through the leading steps; errors as of ``run``."""
-        rows: Iterator[Row] = (Row(record) for record in required(found, name))
+        rows: Iterator[Row] = (Row(record) for record in required(self._readable(found), name))
         for step, tally in zip(self._steps[: len(self.leading)], self.tallies, strict=False):
             rows = _run(step, tally, rows)
         return rows
+
+    def _readable(self, found: Iterable[Record | Problem]) -> Iterable[Record | Problem]:
+        return drop_invalid.readable(found, self.tallies[0]) if self.drops_unreadable else found
+
+    @property
+    def drops_unreadable(self) -> bool:
+        """Whether lines that cannot be read are left out, as far as they can be."""
+        return bool(self._steps) and self._steps[0].type == drop_invalid.KIND.name
+
+    def fault_of(self, record: Record) -> Problem | None:
+        """Return why a record cannot be taken through the leading steps, None if it can."""
+        rows = [Row(with_plain_values(record))]
+        for number, step in enumerate(self._steps[: len(self.leading)], start=1):
+            try:
+                rows = list(step.work(iter(rows), Tally(step.type)))
+            except DataError as error:
+                return Problem(f"step_{number}_{step.type}", error.message, record.line)
+        return None
 
     def follow(self, rows: Iterator[Row]) -> Iterator[Row]:
         """Take what comes from the leading steps, all of it, through the others."""

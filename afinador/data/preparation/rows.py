@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from afinador.data.checks.findings import PROBLEMS_KEPT_PER_CODE
 from afinador.data.preparation.settings import Settings
-from afinador.data.records import Record
+from afinador.data.records import Problem, Record
 from afinador.data.shapes import Example
 
 
@@ -36,7 +37,9 @@ class Tally:
         counts: Of a deduplication the ``exact`` and ``near`` repetitions that went; of ``tokenize`` the ``tokens``, and
             how many rows were ``cut``; of ``split`` the rows that were ``kept_together`` with others; of ``transform`` the rows that are changed in each field; of ``raft`` those
             ``without_oracle``; of
-            ``convert`` as ``FIELD_otherwise`` the rows whose field, brought back, would be written otherwise.
+            ``convert`` as ``FIELD_otherwise`` the rows whose field, brought back, would be written otherwise; of
+            ``drop_invalid`` those that were left out, by fault.
+        dropped: Of ``drop_invalid`` the first ten of each fault.
     """
 
     type: str
@@ -45,6 +48,13 @@ class Tally:
     changed: int = 0
     parts: dict[str, int] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+    dropped: list[dict[str, Any]] = field(default_factory=list)
+
+    def drop(self, problem: Problem) -> None:
+        """Count a row that is left out, and keep what is wrong with it if there are few of its code."""
+        self.counts[problem.code] = self.counts.get(problem.code, 0) + 1
+        if self.counts[problem.code] <= PROBLEMS_KEPT_PER_CODE:
+            self.dropped.append(problem.to_json())
 
     def add(self, other: Tally) -> None:
         """Count in what the step did with further rows elsewhere."""

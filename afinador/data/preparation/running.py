@@ -11,16 +11,23 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from afinador.data.files.compressed import is_compressed
-from afinador.data.files.detection import FORMATS_BY_EXTENSION, detect_format
-from afinador.data.files.formats import FORMATS
+from afinador.data.files.detection import detect_format
 from afinador.data.files.readers import read_records
 from afinador.data.files.writers import EXTENSIONS, write_lines, write_records
+from afinador.data.preparation.faults import require_faultless
 from afinador.data.preparation.passage import Passage, Progress
 from afinador.data.preparation.pipeline import Pipeline, required
 from afinador.data.preparation.rows import Means, Row, Tally
 from afinador.data.preparation.sources import Source
 from afinador.data.preparation.spool import Spool
-from afinador.data.preparation.targets import lineage_beside, path_of_part, require_free, targets_of
+from afinador.data.preparation.targets import (
+    format_of_name,
+    lineage_beside,
+    path_of_part,
+    prepared_name,
+    require_free,
+    targets_of,
+)
 from afinador.data.records import Format, Problem, Record
 from afinador.errors import DataError, InvalidRequestError
 from afinador.packing import pack_folder
@@ -29,7 +36,6 @@ from afinador.storage import sha256_of
 if TYPE_CHECKING:
     from afinador.schemas.datasets import DatasetReading
 
-WRITTEN_EXTENSIONS = tuple(extension for row in FORMATS.values() if row.is_written for extension in row.extensions)
 BLOCK_BYTES = 1 << 20
 
 
@@ -71,9 +77,9 @@ class Prepared:
 
 
 def reported(tallies: Iterable[Tally]) -> list[dict[str, Any]]:
-    """Return what steps did as plain JSON values; ``parts`` and ``counts`` only of the steps that have them."""
+    """Return what steps did as plain JSON values; ``parts``, ``counts`` and ``dropped`` only of the steps that have them."""
     return [
-        {name: value for name, value in asdict(tally).items() if value or name not in ("parts", "counts")}
+        {name: value for name, value in asdict(tally).items() if value or name not in ("parts", "counts", "dropped")}
         for tally in tallies
     ]
 
@@ -102,7 +108,8 @@ def run_to_file(
         watch: Is called with every record that is read, or part of many, and about once a second while there is none.
 
     Raises:
-        DataError: Something cannot be read, a record does not fit a step or the format, or none is left.
+        DataError: Something cannot be read, a record does not fit a step or the format, or none is left. Of a ``Source`` with
+            several faults ``problems`` has the first ten of each kind.
         StorageError: A file cannot be written.
     """
     try:
@@ -114,6 +121,8 @@ def run_to_file(
             else:
                 files = [_written(write_records((row.record for row in passage.rows()), target, format), target, None)]
     except (DataError, InvalidRequestError) as error:
+        if isinstance(error, DataError) and isinstance(found, Source):
+            require_faultless(found, name, pipeline, watch)
         error.begin_with(name)
         raise
     return Prepared(name, files, pipeline.tallies, passage.read)
@@ -136,7 +145,7 @@ def prepare_file(
     Args:
         source: The data set, a file or a folder.
         steps: See ``Pipeline``; other data sets that a step names are paths beside the source.
-        target: ``NAME-prepared.EXTENSION`` beside the source if omitted.
+        target: ``NAME-prepared.EXTENSION`` beside the source if omitted; compressed if its name ends with .gz or .zst.
         format: How to write it; what the target's extension says, else as the source is, if omitted.
         means: What steps need beside the records.
         reading: What is declared of how the source is to be read.
@@ -152,7 +161,7 @@ def prepare_file(
     found = detect_format(source, source.name, reading)
     if format is None:
         format = format_of_name(target.name) if target else found if found in EXTENSIONS else "jsonl"
-    target = target or source.with_name(f"{source.stem}-prepared{EXTENSIONS[format]}")
+    target = target or source.with_name(prepared_name(source.name, format))
     if target.resolve() == source.resolve():
         raise InvalidRequestError("The output is the data set itself. Name another file.", param="output")
     pipeline = Pipeline(steps, replace(means or Means(), read_documents=lambda name: _documents(source, name)))
@@ -178,22 +187,6 @@ def lines_to_read(source: Path, reading: DatasetReading | None = None) -> int | 
         return None
     with source.open("rb") as file:
         return sum(block.count(b"\n") for block in iter(lambda: file.read(BLOCK_BYTES), b""))
-
-
-def format_of_name(name: str) -> Format:
-    """Return the format that an extension means.
-
-    Raises:
-        InvalidRequestError: It means none that is written.
-    """
-    format = FORMATS_BY_EXTENSION.get(Path(name).suffix.lower())
-    if format not in EXTENSIONS:
-        raise InvalidRequestError(
-            f"{name!r} has an extension that says no format which is written; give one of: "
-            f"{', '.join(WRITTEN_EXTENSIONS)}.",
-            param="output",
-        )
-    return format
 
 
 def _documents(source: Path, name: str) -> Iterator[Record]:

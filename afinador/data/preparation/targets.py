@@ -5,7 +5,51 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from afinador.data.files.formats import (
+    COMPRESSIONS,
+    FORMATS,
+    FORMATS_BY_EXTENSION,
+    compression_of,
+    extension_of,
+    parted_name,
+)
+from afinador.data.files.writers import EXTENSIONS
+from afinador.data.records import Format
 from afinador.errors import InvalidRequestError
+
+WRITTEN_EXTENSIONS = tuple(extension for row in FORMATS.values() if row.is_written for extension in row.extensions)
+
+
+def format_of_name(name: str) -> Format:
+    """Return the format that an extension means; behind that of a text format may stand that of a compression.
+
+    Raises:
+        InvalidRequestError: It means none that is written.
+    """
+    extension, compression = extension_of(name), compression_of(name) or ""
+    format = FORMATS_BY_EXTENSION.get(extension)
+    if format not in EXTENSIONS:
+        raise InvalidRequestError(
+            f"{name!r} has an extension that says no format which is written; give one of: "
+            f"{', '.join(WRITTEN_EXTENSIONS)}. Behind that of a text format {' or '.join(COMPRESSIONS)} compresses it.",
+            param="output",
+        )
+    if compression and not FORMATS[format].is_text:
+        raise InvalidRequestError(
+            f"{name!r} would be {FORMATS[format].title} in a compressed file, which is not read again. Leave {compression} out.",
+            param="output",
+        )
+    if not name.lower().endswith(extension + compression):
+        raise InvalidRequestError(
+            f"{name!r} would be compressed twice, which is not read again. Leave {compression} out.", param="output"
+        )
+    return format
+
+
+def prepared_name(name: str, format: Format) -> str:
+    """Return what a prepared data set is called where nobody says; a text of a compressed one is compressed like it."""
+    compression = (compression_of(name) or "") if FORMATS[format].is_text else ""
+    return f"{parted_name(name)[0]}-prepared{EXTENSIONS[format]}{compression}"
 
 
 def targets_of(target: Path, parts: Iterable[str]) -> list[Path]:
@@ -15,7 +59,8 @@ def targets_of(target: Path, parts: Iterable[str]) -> list[Path]:
 
 def path_of_part(target: Path, part: str) -> Path:
     """Return where a part of a data set is written."""
-    return target.with_name(f"{target.stem}-{part}{target.suffix}")
+    stem, ending = parted_name(target.name)
+    return target.with_name(f"{stem}-{part}{ending}")
 
 
 def lineage_beside(target: Path) -> Path:

@@ -93,7 +93,9 @@ def _pair(fields: Fields) -> AnswerPair:
     Raises:
         _UnclearPromptError: There is neither a prompt nor a common beginning, or both, and they differ.
     """
-    chosen, rejected, prompt = (fields.get(name) for name in ("chosen", "rejected", "prompt"))
+    chosen: Any = fields.get("chosen")
+    rejected: Any = fields.get("rejected")
+    prompt = fields.get("prompt")
     is_in_answers = isinstance(prompt, str) and _are_lists(fields) and not _begins_with_answer(chosen)
     if "prompt" in fields and not is_in_answers:
         asked = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt

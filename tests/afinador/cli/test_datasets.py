@@ -18,7 +18,7 @@ import pytest
 from afinador.cli.dataset_text import counts_text
 from afinador.cli.reading import reading_of
 from afinador.data.tokens import process as token_process
-from afinador.errors import InvalidRequestError
+from afinador.errors import InvalidRequestError, NotFoundError
 from afinador.schemas.datasets import DatasetReading, parse_reading
 
 Run = Callable[..., Any]
@@ -201,14 +201,14 @@ def test_a_mapping_may_be_written_without_braces_and_names_each_field_once() -> 
         ('{"text": "text", "text": "category"}', "--mapping: The key 'text' is given twice"),
         ("text: a, text: b", "--mapping: The key 'text' is given twice"),
         ("text: Read: {text}, please, label: a", "is neither a file nor a mapping. Write it as '{prompt: question"),
-        (
-            "no-file.yaml",
-            "No such file or directory. If it is meant as the mapping itself, write it as '{prompt: question",
-        ),
     ):
         with pytest.raises(InvalidRequestError) as refused:
             reading_of(Namespace(**{**nothing, "mapping": wrong}))
         assert said in refused.value.message
+    with pytest.raises(
+        NotFoundError, match=r"no-file\.yaml: .* If it is meant as the mapping itself, write it as '{prompt: question"
+    ):
+        reading_of(Namespace(**{**nothing, "mapping": "no-file.yaml"}))
     with pytest.raises(InvalidRequestError, match="mapping: The key 'a' is given twice"):
         parse_reading({"mapping": '{"a": "b", "a": "c"}'})
 

@@ -66,7 +66,7 @@ def test_a_folder_of_a_base_model_is_looked_for_where_the_command_runs(
     online: Run, service: Any, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran = online("create", "base-model", "second", "--source", "no/model")
-    assert ran.code == 2 and f"there is no such folder ({elsewhere / 'no/model'})" in ran.err
+    assert ran.code == 3 and f"there is no such folder ({elsewhere / 'no/model'})" in ran.err
     monkeypatch.setenv("HOME", str(service.models))
     ran = online("create", "base-model", "second", "--source", f"~/{service.organization}")
     assert ran.code == 0, ran.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import sys
@@ -52,6 +53,20 @@ def test_a_local_data_set_needs_no_service(afinador: Run, dataset: Path, pipelin
         f"{dataset.stem}-prepared-validation.jsonl",
     ]
     assert told["files"][0]["path"].startswith(str(dataset.parent))
+
+
+def test_a_name_that_says_so_is_written_compressed(
+    afinador: Run, dataset: Path, pipeline: Path, tmp_path: Path
+) -> None:
+    words = ("prepare", "dataset", dataset, "--pipeline", pipeline, "--output")
+    ran = afinador(*words, tmp_path / "made.csv.gz")
+    assert ran.code == 0 and ran.out.splitlines()[-2:] == [
+        f"{tmp_path}/made-train.csv.gz: 9 records",
+        f"{tmp_path}/made-validation.csv.gz: 3 records",
+    ]
+    assert gzip.decompress((tmp_path / "made-train.csv.gz").read_bytes()).startswith(b'"prompt","completion"')
+    ran = afinador(*words, tmp_path / "made.parquet.gz")
+    assert ran.code == 2 and "would be Parquet in a compressed file" in ran.err
 
 
 def test_a_local_folder_is_prepared_into_the_file_that_is_named(
@@ -109,6 +124,20 @@ def test_a_record_that_does_not_fit_is_named_with_its_file(afinador: Run, datase
         ran = afinador("prepare", "dataset", dataset, "--pipeline", pipeline)
         assert ran.code == 1 and ran.err.startswith(said) and ran.err.count("orders.jsonl") == 1, ran.err
         dataset.write_text(good)
+
+
+def test_all_faults_are_shown_and_left_out_where_it_is_said(afinador: Run, dataset: Path, pipeline: Path) -> None:
+    dataset.write_text(dataset.read_text() + 'no json\n{"text": "a"}\n[]\n')
+    pipeline.write_text("[{type: filter, condition: label != 'x'}]")
+    ran = afinador("prepare", "dataset", dataset, "--pipeline", pipeline)
+    assert ran.code == 1 and ran.out == "", ran
+    assert [line.partition(" ")[2][:3] for line in ran.err.splitlines()[:3]] == ["13 ", "14 ", "15 "]
+    assert "orders.jsonl: 3 of 15 records cannot be prepared" in ran.err.splitlines()[3]
+    pipeline.write_text("[{type: drop_invalid}, {type: filter, condition: label != 'x'}]")
+    ran = afinador("prepare", "dataset", dataset, "--pipeline", pipeline)
+    assert ran.code == 0, ran.err
+    assert "json_syntax 1, not_an_object 1, missing_field 1" in ran.out
+    assert ran.out.count("Left out by step 1: Line ") == 3 and "prepared.jsonl: 12 records" in ran.out
 
 
 def test_the_data_set_itself_is_not_written_over(afinador: Run, dataset: Path, pipeline: Path) -> None:

@@ -23,6 +23,7 @@ from afinador.errors import (
     ConfigurationError,
     InvalidRequestError,
     ModelTooLargeError,
+    NotFoundError,
     OutOfRangeError,
     UnknownFieldError,
     UnsupportedModelError,
@@ -242,16 +243,21 @@ def test_operator_file_is_read(tmp_path: Path) -> None:
         (b"a: " + b"1" * 5000, "neither good YAML nor JSON: a value is not"),
         (b"[" * 5000, "neither good YAML nor JSON: it is nested too deeply"),
         (b"\xff", "it is no UTF-8 text"),
-        (None, "No such file or directory"),
     ],
 )
-def test_documents_must_be_objects(tmp_path: Path, content: bytes | None, said: str) -> None:
+def test_documents_must_be_objects(tmp_path: Path, content: bytes, said: str) -> None:
     path = tmp_path / "job.yaml"
-    if content is not None:
-        path.write_bytes(content)
+    path.write_bytes(content)
     with pytest.raises(InvalidRequestError, match=said) as refusal:
         read_document(path)
     assert refusal.value.message.count("job.yaml") == 1 and "Errno" not in refusal.value.message
+
+
+def test_a_document_that_is_not_there_is_not_found(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match=r"Cannot read .*job\.yaml: No such file or directory\. Check the path\."):
+        read_document(tmp_path / "job.yaml")
+    with pytest.raises(InvalidRequestError, match=r"Cannot read .*: Is a directory"):
+        read_document(tmp_path)
 
 
 def test_json_documents_are_read(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from afinador.data.files import archives, compressed, readers
+from afinador.data.files import archives, compressed, documents
 from afinador.data.files.formats import COMPRESSIONS, FORMATS, FORMATS_BY_EXTENSION
 from afinador.data.files.readers import detect_format, read_records
 from afinador.data.files.writers import write_records
@@ -283,7 +283,7 @@ def test_each_line_of_a_text_is_a_record_where_that_is_declared(
         {"text": "one\ntwo"},
         {"text": " three"},
     ]
-    monkeypatch.setattr(readers, "LONGEST_DOCUMENT_CHARACTERS", 6)
+    monkeypatch.setattr(documents, "LONGEST_DOCUMENT_CHARACTERS", 6)
     assert "The document at line 1 has more than" in problem(path, None).message
     with pytest.raises(InvalidRequestError, match="text_unit is for TEXT"):
         parse_reading({"text_unit": "lines", "format": "csv"})

@@ -378,6 +378,14 @@ def test_each_noise_does_what_its_name_says(noise: str, changed: Any) -> None:
     assert run([{"text": "ab", "label": "x"}], {"type": "augment", "noises": ["drop_word"], "rate": 1}) == rows[:1]
 
 
+@pytest.mark.parametrize(("text", "seed"), [("one two three", 0), (" one\n two ", 1), ("one one", 2)])
+def test_where_all_words_would_go_one_stays(text: str, seed: int) -> None:
+    step = {"type": "augment", "noises": ["drop_word"], "rate": 1, "copies": 20, "seed": seed}
+    rows = run([{"text": text, "label": "x"}], step)
+    assert len(rows) == 21 and rows == run([{"text": text, "label": "x"}], step)
+    assert {row["text"] for row in rows[1:]} == {*text.split()}
+
+
 def test_distractors_are_those_that_look_most_like_the_answer() -> None:
     documents = [
         f"The {animal} says {sound}." for animal, sound in (("cat", "meow"), ("dog", "woof"), ("hen", "cluck"))

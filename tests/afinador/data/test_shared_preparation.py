@@ -15,7 +15,7 @@ import pytest
 
 from afinador.data import processes
 from afinador.data.files.lines import Part, parts_of
-from afinador.data.preparation import Means, Pipeline, Source, passage, patterns, prepare_file
+from afinador.data.preparation import Means, Pipeline, Source, passage, patterns, prepare_file, running
 from afinador.data.preparation.leading import MOST_BYTES, Leading
 from afinador.data.preparation.passage import Passage
 from afinador.errors import DataError
@@ -116,14 +116,23 @@ def test_steps_that_follow_see_the_rows_in_their_order(rows: Path, started: list
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('{"text": "one two three", "label": 1, "id": 1} x', "rows.jsonl: Line 429 goes on after its JSON object"),
+        ('{"text": "one two three", "label": 1, "id": 1} x', "Line 429 goes on after its JSON object"),
         # Which takes so long that the errors behind it are met before.
-        (json.dumps({"text": "1 " * 100_000, "id": 1}), "rows.jsonl: Line 429 has no field 'label'"),
+        (json.dumps({"text": "1 " * 100_000, "id": 1}), "Line 429 has no field 'label'"),
     ],
 )
+@pytest.mark.parametrize("looks_for_others", [False, True])
 def test_the_first_error_is_that_of_one_process(
-    text: str, said: str, rows: Path, started: list[subprocess.Popen[bytes]]
+    text: str,
+    said: str,
+    looks_for_others: bool,
+    rows: Path,
+    started: list[subprocess.Popen[bytes]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    if not looks_for_others:  # which reads all once more, by one process
+        monkeypatch.setattr(running, "require_faultless", lambda *_: None)
+    said = f"rows.jsonl: {'401 of 821 records cannot be prepared: ' if looks_for_others else ''}{said}"
     rows.write_text("".join([*list(lines())[:420], text + "\n", *["{\n"] * 400]))
     errors = []
     for several in (1, 2):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import csv
+import gzip
 import json
 import os
 import re
@@ -226,6 +227,11 @@ def test_formats_are_converted_to_and_fro(prepare: Prepare) -> None:
     assert prepare(as_json, "json", "csv", output_path="data/again.csv", overwrite=True) == back
     lineage = json.loads(Path(f"{back}.lineage.json").read_text())
     assert (lineage["source"], lineage["files"][0]["path"]) == (Path(as_json).name, str(Path(back)))
+    packed = prepare(back, "csv", "json", output_path="data/packed.json.gz")
+    assert gzip.decompress(Path(packed).read_bytes()) == Path(as_json).read_bytes()
+    again = prepare(packed, "json", "csv")
+    assert again.endswith("packed-prepared.csv.gz")
+    assert gzip.decompress(Path(again).read_bytes()) == Path(back).read_bytes()
     shorter = [{"type": "rename", "fields": {"text": "a"}}]
     with pytest.raises(DataError, match="'text' alone"):
         prepare("data/raw_dataset.csv", "csv", "text", shorter)
