@@ -60,14 +60,14 @@ class Repetitions:
 
     def _known_of(self, findings: Findings) -> Iterator[tuple[int, tuple[int, bool] | int]]:
         """Remember records as long as there is room; yield those that ``KnownRecords.add_all`` does."""
-        records = list(zip(findings.lines, findings.questions, findings.answers, findings.written, strict=True))
+        columns = findings.lines, findings.questions, findings.answers, findings.written
         start = 0
-        while start < len(records) and (room := self._known.room):
-            some = records[start : start + room]
-            self.compared += len(some)
-            for place, found in self._known.add_all(some):
+        while start < len(findings.lines) and (room := self._known.room):
+            end = min(start + room, len(findings.lines))
+            self.compared += end - start
+            for place, found in self._known.add_all(*(column[start:end] for column in columns)):
                 yield start + place, found
-            start += len(some)
+            start = end
 
     @property
     def has_turns(self) -> bool:

@@ -17,8 +17,8 @@ Numbers = NDArray[numpy.int64]
 _BYTES_AT_ONCE = 128 * 1024
 """So many stay near the processor; sums of weighted bytes would stay below 2^63 up to a hundred times as many."""
 
-_IS_SPACE = numpy.zeros(256, bool)
-_IS_SPACE[list(b" \t\n\r\v\f")] = True
+_TAB, _OTHERS, _SPACE = b"\t", b"\t\n\v\f\r", b" "
+"""White space; the others follow each other."""
 
 
 def runs_of(texts: Sequence[bytes]) -> tuple[list[int], array[int]]:
@@ -48,7 +48,9 @@ def _at_once(texts: Sequence[bytes]) -> Iterator[list[bytes]]:
 def _runs_of(texts: list[bytes]) -> tuple[list[int], NDArray[numpy.uint64]]:
     data = numpy.frombuffer(b" ".join(chain(texts, (b"",))), numpy.uint8)
     # A word begins and ends where white space does; all of it begins behind some, as it were, and ends with a space.
-    borders = numpy.flatnonzero(numpy.diff(_IS_SPACE[data], prepend=True))
+    # What is below the tab comes out high.
+    is_space = (data == ord(_SPACE)) | (data - numpy.uint8(ord(_TAB)) < len(_OTHERS))
+    borders = numpy.flatnonzero(numpy.diff(is_space, prepend=True))
     starts, ends = borders[::2], borders[1::2]
     weights, inverses = _weights()
     sums = numpy.concatenate(([0], numpy.cumsum(data * weights[: len(data)])))

@@ -22,6 +22,7 @@ SECOND, THIRD = 2_862_933_555, 3_037_000_493
 
 _OTHER_SPACES = [space for space in map(chr, range(0x3001)) if space.isspace() and not space.encode().isspace()]
 """White space that bytes are not parted at."""
+_SMALL_LATIN_1 = bytes(ord(" " if letter.isspace() else letter.lower()) for letter in map(chr, range(256)))
 
 
 def has_enough_words(text: str) -> bool:
@@ -56,7 +57,11 @@ class _Numbers(dict[bytes, int]):
 
 def in_words(text: str) -> bytes:
     """Return what is compared of a text, in small letters and UTF-8, its words parted by white space that bytes are parted at."""
-    text = text[:CHARACTERS_COMPARED].lower()
+    text = text[:CHARACTERS_COMPARED]
+    try:  # what most texts of the West are in, and by far the fastest way to small letters
+        return text.encode("latin-1").translate(_SMALL_LATIN_1).decode("latin-1").encode()
+    except UnicodeEncodeError:
+        text = text.lower()
     if any(map(text.__contains__, _OTHER_SPACES)):
         text = " ".join(text.split())
     return text.encode("utf-8", "surrogatepass")

@@ -29,9 +29,12 @@ def test_numpy_makes_the_same_runs(drawn: list[str], bytes_at_once: int) -> None
         assert word_run_arrays.runs_of(written) == runs_of(written)
 
 
-@given(any_of.text(any_of.sampled_from(["a", "ñ", "漢", *SPACES])))
-def test_words_are_those_of_the_text(text: str) -> None:
-    assert in_words(text).split() == [word.encode() for word in text.split()]
+@given(
+    any_of.text(any_of.characters(max_codepoint=0xFF))
+    | any_of.text(any_of.sampled_from(["a", "ñ", "Ñ", "漢", "İ", "Σ", *SPACES]))
+)
+def test_words_are_those_of_the_text_in_small_letters(text: str) -> None:
+    assert in_words(text).split() == [word.encode() for word in text.lower().split()]
 
 
 def test_the_longest_texts_have_runs_below_64_bits() -> None:
