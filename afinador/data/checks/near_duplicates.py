@@ -142,16 +142,24 @@ class Bands:
         self._memory = mmap.mmap(-1, self._slots * array("I").itemsize)
         self._first_with = memoryview(self._memory).cast("I")
 
-    def find(self, content: bytes) -> Iterator[tuple[int, int]]:
-        """Yield for each band a slot, and the number of the signature that came first with it; 0: this would be the first."""
-        first_with, slots, band_bytes = self._first_with, self._slots, self._band_bytes
-        for start in range(0, SIGNATURE_BYTES, band_bytes):
-            end = start + band_bytes
-            band = content[start:end]
-            slot = xxh3_64_intdigest(band, start) % slots
-            while (number := first_with[slot]) and self._content_of(number)[start:end] != band:
-                slot = (slot + 1) % slots
-            yield slot, number
+    def find(self, content: bytes) -> list[tuple[int, int]]:
+        """Return for each band a slot, and the number of the signature that came first with it; 0: this would be the first."""
+        first_with, slots, size = self._first_with, self._slots, self._band_bytes
+        starts = range(0, SIGNATURE_BYTES, size)
+        found = [xxh3_64_intdigest(content[start : start + size], start) % slots for start in starts]
+        numbers = [first_with[slot] for slot in found]
+        if any(numbers):
+            for place, start in enumerate(starts):
+                if numbers[place]:
+                    found[place], numbers[place] = self._behind(found[place], start, content[start : start + size])
+        return list(zip(found, numbers, strict=True))
+
+    def _behind(self, slot: int, start: int, band: bytes) -> tuple[int, int]:
+        """Return the first slot from one on that is free, or has this very band, and the number there."""
+        end = start + self._band_bytes
+        while (number := self._first_with[slot]) and self._content_of(number)[start:end] != band:
+            slot = (slot + 1) % self._slots
+        return slot, number
 
     def add(self, number: int, free: list[int]) -> None:
         """Note that a signature is the first with the bands for which ``find`` gave these slots."""
@@ -190,7 +198,7 @@ class NearDuplicates:
 
     def add(self, line: int, signature: Signature) -> int | None:
         """Take a record up; return the line of an earlier one that is nearly equal, None if there is none."""
-        found = list(self._bands.find(signature.content))
+        found = self._bands.find(signature.content)
         like = self._like(signature, found)
         self._lines.append(line)
         self._parts.append(signature.parts)
