@@ -1,6 +1,6 @@
 """How fast the API answers with a full ledger: p50, p95 and the slowest of every GET.
 
-``python -m bench.api_answers [--jobs 10000] [--versions 1000] [--files 10000] [--requests 100]`` starts the API on an empty home, makes
+``python -m bench.api_answers [--jobs 10000] [--versions 1000] [--files 1000] [--requests 100]`` starts the API on an empty home, makes
 one job through it, copies that job's rows (40 events and 3 checkpoints each), its file, its base model (200), its saved spec (500),
 a preparation (500), the organisation (200, with a key each) and one published version of the hub until the ledger is full, and asks every
 GET in turn, one request at a time, as the organisation that owns them all, and the operator's lists as the operator.
@@ -247,7 +247,6 @@ def questions(client: httpx.Client, jobs: int, versions: int, files: int) -> dic
         "/fine_tuning/job_specs?limit=100": "/fine_tuning/job_specs?limit=100",
         "/datasets/preparations?limit=100": "/datasets/preparations?limit=100",
         "/files?limit=100": "/files?limit=100",
-        "/files (OpenAI's default: 10,000 of a page)": "/files",
         "/files?after=<the middle one>&limit=100": f"/files?after={file}&limit=100",
         "/files/<name>": f"/files/data-{files // 2:05d}.jsonl",
         "/files/<name without extension>": f"/files/data-{files // 2:05d}",
@@ -293,7 +292,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=10_000)
     parser.add_argument("--versions", type=int, default=1_000, help="published models and adapters")
-    parser.add_argument("--files", type=int, default=10_000)
+    parser.add_argument("--files", type=int, default=1_000)
     parser.add_argument("--requests", type=int, default=100, help="of each route")
     arguments = parser.parse_args()
     measured = measure(arguments.jobs, arguments.versions, arguments.files, arguments.requests)

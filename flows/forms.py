@@ -57,12 +57,12 @@ class JobForm(BaseModel):
     base_model: str = Field(description="A registered base model, or a result to go on from, by hub name or alias.")
     dataset: str = Field(description="An uploaded file: its id, or its name for the newest version.")
     validation_dataset: str = _optional("Held-out data, given in the same ways; without it nothing is evaluated.")
-    validation_reading: dict[str, Any] = _optional('How these are read, where that is otherwise: {"split": "test"}.')
     output_model: str = _optional("Hub name of the result. Default: made of base model and suffix.")
     tuning_method: str = _optional("Default: lora.", enum=list(METHODS_TODAY))
     task: str = _optional("Default: by the base model's architecture.", enum=["causal_lm", "sequence_classification"])
     hyperparameters: Hyperparameters = _optional("What stays empty has its default.")
     config: dict[str, Any] = _optional("The advanced configuration: any hyperparameter, as JSON.")
+    validation_reading: dict[str, Any] = _optional('How the validation dataset is read, if otherwise: {"split": "test"}.')
     from_checkpoint: str = _optional("A checkpoint to begin with: its id, or its name ft:…:ckpt-step-N.")
     from_checkpoint_state: Literal["weights", "whole"] = _optional(
         "Its weights alone, or its training goes on exactly. Default: weights."

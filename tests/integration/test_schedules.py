@@ -34,9 +34,9 @@ def prefect(stack: Any, method: str, path: str, body: Any = None) -> Any:
         time.sleep(0.3)
 
 
-def start_run(stack: Any, request: Any, organization: Any = "default") -> str:
-    """Start a run of the form's deployment, as the UI does, and return its id."""
-    identity = prefect(stack, "GET", "/deployments/name/submit-fine-tune/form")["id"]
+def start_run(stack: Any, request: Any, organization: Any = "default", deployment: str = "form") -> str:
+    """Start a run of a deployment, as the UI does, and return its id."""
+    identity = prefect(stack, "GET", f"/deployments/name/submit-fine-tune/{deployment}")["id"]
     body = {"parameters": {"organization": organization, "request": request}, "idempotency_key": uuid4().hex}
     return str(prefect(stack, "POST", f"/deployments/{identity}/create_flow_run", body)["id"])
 
@@ -191,7 +191,7 @@ def test_a_spec_whose_file_is_gone_fails_in_prefect_and_in_the_ledger(stack: Any
     save(stack, "orphan", "soon-gone")
     with stack.http() as http:
         http.delete(f"/files/{file['id']}").raise_for_status()
-    run = ended(stack, start_run(stack, {"job_spec": "orphan"}))
+    run = ended(stack, start_run(stack, {"job_spec": "orphan"}, deployment="scheduled"))  # as the clock does
     (job,) = jobs_of(stack, "orphan")
     assert run["state"]["type"] == "FAILED" and job["status"] == "failed"
     assert "soon-gone" in job["error"]["message"] and job["error"]["message"] == run["state"]["message"]
