@@ -153,7 +153,8 @@ def _divisible(path: Path, format: Format, judge: Judge, reading: DatasetReading
         return None
     if format == "jsonl":
         return JsonLines(path, judge)
-    return Rows.find(path, judge, _columns(path, reading)) if dialect_of(path).is_usual else None
+    dialect = dialect_of(path, reading)
+    return Rows.find(path, judge, dialect, _columns(path, reading)) if dialect.is_usual else None
 
 
 def _added_up(report: Report, parts: Iterator[Findings]) -> Findings:

@@ -42,8 +42,8 @@ FORMATS: dict[Format, FormatRow] = {
         (".csv", ".tsv", ".tab"),
         "A header line, then a record a line; comma, semicolon, tab or `|`, the quote, and blanks before it, are found by the "
         "first lines; so are quotes that a backslash marks inside of values, and in a table parted by tabs quotes that are characters like "
-        "all others, where that is certain, with a warning: `escape_character` and `quote_character` declare it. A backslash marks a quote or "
-        "another backslash, and is a character elsewhere. Values are text, and nothing else is written. A file without a header needs `columns`; a column without a name is called `column_3`, by its place.",
+        "all others, where that is certain, with a warning: `escape_character` and `quote_character` declare it. Inside of quoted values "
+        "a backslash then marks a quote or another backslash; everywhere else it is a character. Values are text, and nothing else is written. A file without a header needs `columns`; a column without a name is called `column_3`, by its place.",
         is_text=True,
         is_written=True,
     ),
