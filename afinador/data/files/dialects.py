@@ -71,13 +71,12 @@ class Dialect(NamedTuple):
         def hide(found: re.Match[str]) -> str:
             nonlocal end
             before, inside, end = found.groups()
-            return before + _escaped(self.escape, self.quote).sub(self._hidden_sign, inside) + end
+            for sign, stand_in in ((self.escape, _HIDDEN_ESCAPE), (self.quote, _HIDDEN_QUOTE)):
+                inside = inside.replace(self.escape + sign, stand_in)
+            return before + inside + end
 
         text = _quoted_values(self).sub(hide, self.quote + line if is_open else line)
         return text[1:] if is_open else text, not end
-
-    def _hidden_sign(self, found: re.Match[str]) -> str:
-        return _HIDDEN_QUOTE if found[1] == self.quote else _HIDDEN_ESCAPE
 
     def shown(self, value: str) -> str:
         """Return a value with what was hidden."""
@@ -89,11 +88,6 @@ _HIDDEN_QUOTE, _HIDDEN_ESCAPE = "\0q", "\0e"
 
 
 @cache
-def _escaped(escape: str, quote: str) -> re.Pattern[str]:
-    return re.compile(f"{re.escape(escape)}([{re.escape(escape + quote)}])")
-
-
-@cache
 def _quoted_values(dialect: Dialect) -> re.Pattern[str]:
     """Return what finds the quoted values of a line: what opens each, what is inside, and the quote that closes it or nothing.
 
@@ -101,7 +95,7 @@ def _quoted_values(dialect: Dialect) -> re.Pattern[str]:
     """
     delimiter, quote, escape = (re.escape(each) for each in (dialect.delimiter, dialect.quote, dialect.escape))
     blanks = " *+" if dialect.skips_blanks and dialect.delimiter != " " else ""
-    inside = f"[^{quote}{escape}]|{escape}[{escape}{quote}]|{quote}{quote}"
+    inside = f"[^{quote}{escape}]++|{escape}[{escape}{quote}]|{quote}{quote}"
     if escape != quote:
         inside += f"|{escape}"
     return re.compile(f"((?:^|(?<={delimiter})){blanks}{quote})((?:{inside})*+)({quote}|\\Z)")
