@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from afinador.config.spec import DataFile, FineTuningSpec
-from afinador.data.files.formats import FORMATS_BY_EXTENSION, extension_of
+from afinador.data.files.formats import FORMATS_BY_EXTENSION, extension_of, require_fit
 from afinador.data.files.loaders import require_allowed_loader
 from afinador.schemas.dataset_formats import Format
 from afinador.schemas.datasets import DatasetReading, read_otherwise
@@ -24,10 +24,17 @@ def held_out_reading(memory: Memory, request: JobRequest, file: File) -> Dataset
     """Return how the validation file of a job is read in it.
 
     Raises:
-        InvalidRequestError: The request declares what cannot be, or a loader of no allowed module.
+        InvalidRequestError: The request declares what cannot be, a loader of no allowed module, or what says nothing of the
+            format of the file, where that is known already.
     """
-    reading = read_otherwise(declared_of(file), request.validation_reading)
+    own = declared_of(file)
+    reading = read_otherwise(own, request.validation_reading)
     require_allowed_loader(reading, memory.operator.get("loaders", []), param="validation_reading.loader")
+    is_declared_again = reading is not None and (reading.loader or reading.format)
+    is_found = own is None or not (own.loader or own.format)
+    format = format_in_job(file, reading) if is_declared_again or is_found else None
+    if request.validation_reading is not None and format is not None:
+        require_fit(reading, format, file.filename)
     return reading
 
 

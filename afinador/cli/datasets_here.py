@@ -91,14 +91,18 @@ def _as_declared(
     path: Path, held_out: Path | None, arguments: argparse.Namespace
 ) -> list[tuple[Path, DatasetReading | None]]:
     """Return the data sets, each with how it is to be read."""
+    from afinador.data.files.detection import require_fit_to_content
     from afinador.data.files.loaders import require_loader_allowed_here
     from afinador.schemas.datasets import read_otherwise
 
     reading = allowed_reading_of(arguments)
     if held_out is None:
         return [(path, reading)]
-    held_out_reading = read_otherwise(reading, validation_reading_of(arguments))
+    declared = validation_reading_of(arguments)
+    held_out_reading = read_otherwise(reading, declared)
     require_loader_allowed_here(held_out_reading)
+    if declared is not None:
+        require_fit_to_content(held_out_reading, held_out, held_out.name, param="--validation-reading")
     return [(path, reading), (held_out, held_out_reading)]
 
 

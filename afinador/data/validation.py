@@ -20,7 +20,7 @@ from afinador.data.checks.workers import Divisible, judged, processes_for
 from afinador.data.files.compressed import is_compressed
 from afinador.data.files.delimited import columns_of_csv, dialect_of, doubts_about_quotes
 from afinador.data.files.detection import encoding_of
-from afinador.data.files.formats import FORMATS
+from afinador.data.files.formats import misfit_of
 from afinador.data.files.readers import detect_format, read_records
 from afinador.data.files.reading_position import bytes_read
 from afinador.data.files.unread import notes_on_unread
@@ -76,19 +76,14 @@ def validate_dataset(
     try:
         report.bytes = path.stat().st_size
         report.format = detect_format(path, name, reading)
-        _require_meaning(reading, report.format, name)
+        if misfit := misfit_of(reading, report.format, name):
+            raise DataError(misfit)
         return _judged(path, name, reading, report, processes, progress)
     except OSError as error:
         report.add_error(Problem("unreadable_file", f"{name!r} cannot be read: {error.strerror}. Check the path."))
     except DataError as error:
         report.add_error(Problem("unreadable_file", error.message))
     return report
-
-
-def _require_meaning(reading: DatasetReading | None, format: Format, name: str) -> None:
-    misfit = reading.misfit(format) if reading is not None else None
-    if misfit is not None:
-        raise DataError(f"{misfit}, and {name!r} is read as {FORMATS[format].title}. Leave it out, or declare format.")
 
 
 def _judged(
@@ -153,7 +148,8 @@ def _divisible(path: Path, format: Format, judge: Judge, reading: DatasetReading
         return None
     if format == "jsonl":
         return JsonLines(path, judge)
-    return Rows.find(path, judge, _columns(path, reading)) if dialect_of(path).is_usual else None
+    dialect = dialect_of(path, reading)
+    return Rows.find(path, judge, dialect, _columns(path, reading)) if dialect.is_usual else None
 
 
 def _added_up(report: Report, parts: Iterator[Findings]) -> Findings:

@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from afinador.data.comparison import compare_files
 from afinador.data.dataset_reports import dataset_report, reading_of, with_tokens
+from afinador.data.files.detection import require_fit_to_content
 from afinador.data.files.loaders import require_allowed_loader
 from afinador.data.shapes import require_trainable
 from afinador.data.task_fit import fitted
@@ -122,6 +123,7 @@ def _read_otherwise(service: Service, file: DatasetAtHand, asked: ValidationRequ
     own = DatasetReading.model_validate(file.declared) if file.declared else None
     reading = read_otherwise(own, asked.validation_reading)
     require_allowed_loader(reading, service.memory.operator.get("loaders", []), param="validation_reading.loader")
+    require_fit_to_content(reading, file.path, file.name)
     return replace(file, declared=reading.to_json() if reading else None)
 
 

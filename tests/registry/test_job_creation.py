@@ -295,6 +295,22 @@ def test_of_what_is_read_otherwise_the_run_judges_itself(bert: Workshop, acme: O
     assert refusal.value.param == "validation_reading.loader"
 
 
+def test_what_says_nothing_of_the_format_of_the_validation_file_is_refused_by_name(
+    bert: Workshop, acme: Organization
+) -> None:
+    fields = {"model": "bert-base-uncased", "training_file": "classes", "validation_file": "valid.jsonl"}
+    bert.upload(acme, "valid.jsonl", CLASSES, checked=False)
+    # Nothing is known of it yet; the run judges it.
+    assert bert.job(acme, **fields, validation_reading={"split": "test"}).status == "validating_files"
+    bert.upload(acme, "valid.jsonl", [*CLASSES, CLASSES[0]])
+    said = "split is for folders, archives .*, and 'valid.jsonl' is read as JSON Lines"
+    for files_named in ({}, {"training_file": "valid.jsonl", "validation_file": None}):
+        with pytest.raises(InvalidRequestError, match=said) as refusal:
+            bert.job(acme, **fields | files_named, validation_reading={"split": "test"})
+        assert refusal.value.param == "validation_reading"
+    assert bert.job(acme, **fields, validation_reading={"encoding": "utf-8"}).status == "queued"
+
+
 @pytest.mark.parametrize(
     ("rows", "held_out", "param", "said"),
     [

@@ -24,7 +24,7 @@ from afinador.data.checks.line_blocks import BLOCK_BYTES, Block, is_searched
 from afinador.data.checks.personal_data import may_be_personal
 from afinador.data.checks.plain_rows import MOST_COLUMNS, PlainRows, row_pattern
 from afinador.data.checks.proofs import is_claimed
-from afinador.data.files.delimited import dialect_of, named_columns, record_of_row
+from afinador.data.files.delimited import named_columns, record_of_row
 from afinador.data.files.dialects import Dialect, keeps_quotes
 from afinador.data.files.lines import BYTE_ORDER_MARK, LONGEST_LINE_BYTES, count_line_feeds
 from afinador.data.shapes import SHAPES
@@ -46,17 +46,17 @@ class Rows:
     offset: int
 
     @classmethod
-    def find(cls, path: Path, judge: Judge, columns: list[str]) -> Rows | None:
+    def find(cls, path: Path, judge: Judge, dialect: Dialect, columns: list[str]) -> Rows | None:
         """Return the rows of a file; None if its header is of another kind than most are.
 
         Args:
             path: Of the file.
             judge: The checks of its records.
+            dialect: How it is written, as the reader found it; a usual one.
             columns: Names of its columns, as the reader found them.
         """
         with path.open("rb") as file:
             line = file.readline(BLOCK_BYTES)
-        dialect = dialect_of(path)
         text = line.removeprefix(BYTE_ORDER_MARK)
         try:
             rows = list(csv.reader([text.decode()], delimiter=dialect.delimiter, quotechar=dialect.quote, strict=True))

@@ -150,6 +150,7 @@ class _Source:
 
     def __init__(self, path: Path, reading: DatasetReading | None) -> None:
         self.problem: Problem | None = None
+        self.is_open = False  # a quoted value, at the end of the line that was fed last
         self._lines = self._split(lines_of(path, reading.encoding if reading else None))
         self._held: list[str] = []
         expected = "\t" if extension_of(path.name) in TAB_EXTENSIONS else ""
@@ -157,7 +158,12 @@ class _Source:
 
     def __iter__(self) -> Iterator[str]:
         yield from self._held
-        yield from map(self.dialect.hidden, self._lines) if self.dialect.escape else self._lines
+        yield from self._hidden() if self.dialect.escape else self._lines
+
+    def _hidden(self) -> Iterator[str]:
+        for line in self._lines:
+            text, self.is_open = self.dialect.hidden(line, is_open=self.is_open)
+            yield text
 
     def _split(self, lines: Iterator[Line]) -> Iterator[str]:
         """Cut at a lone carriage return too (old Macs), which the line reader does not."""
@@ -228,7 +234,7 @@ def _rows(source: _Source) -> Iterator[tuple[int, list[str]] | Problem]:
         try:
             row = next(reader, None)
         except csv.Error as error:
-            problem, source.problem = source.problem, None
+            problem, source.problem, source.is_open = source.problem, None, False
             yield problem or _syntax_problem(line, str(error))
             continue
         problem, source.problem = source.problem, None

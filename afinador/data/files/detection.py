@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from afinador.data.files.compressed import open_unpacked
-from afinador.data.files.formats import ALLOWED, FORMATS, FORMATS_BY_EXTENSION, extension_of
+from afinador.data.files.formats import ALLOWED, FORMATS, FORMATS_BY_EXTENSION, extension_of, require_fit
 from afinador.data.records import Encoding, Format
 from afinador.errors import DataError
 
@@ -92,6 +92,21 @@ def encoding_of(path: Path, declared: Encoding | None = None) -> str:
     if declared == "utf-16" and marked is None:  # most characters have a zero byte: before or behind the other?
         return "utf-16-be" if head[::2].count(0) > head[1::2].count(0) else "utf-16-le"
     return _CODECS[declared or marked or "utf-8"]
+
+
+def require_fit_to_content(
+    reading: DatasetReading | None, path: Path, name: str, *, param: str = "validation_reading"
+) -> None:
+    """Do as ``require_fit`` of a data set whose format is to be found; of one that has none its report tells.
+
+    Raises:
+        InvalidRequestError: As ``require_fit`` does.
+    """
+    try:
+        format = detect_format(path, name, reading)
+    except DataError:
+        return
+    require_fit(reading, format, name, param=param)
 
 
 def detect_format(path: Path, name: str, reading: DatasetReading | None = None) -> Format:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Sequence
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from afinador.data.files.compressed import open_unpacked
+from afinador.data.files.detection import encoding_of
 from afinador.data.files.lines import LONGEST_LINE_BYTES, lines_of
 from afinador.data.records import Encoding
 
@@ -28,7 +30,7 @@ class Dialect(NamedTuple):
     Attributes:
         quote: Empty where quotes are characters like all others.
         skips_blanks: Blanks behind a delimiter belong to no value: they stand before quotes, too.
-        escape: Before a quote, or before itself, it says that this is a character of the value. Empty: only doubled quotes are.
+        escape: In a quoted value, before a quote or before itself, it says that this is a character of the value. Empty: only doubled quotes are.
     """
 
     delimiter: str
@@ -52,10 +54,29 @@ class Dialect(NamedTuple):
             "strict": True,
         }
 
-    def hidden(self, line: str) -> str:
-        """Return a line in which what is escaped is out of the sight of the csv module, which would take more for escaped."""
-        pattern = f"{re.escape(self.escape)}([{re.escape(self.escape + self.quote)}])"
-        return re.sub(pattern, lambda found: _HIDDEN_QUOTE if found[1] == self.quote else _HIDDEN_ESCAPE, line)
+    def hidden(self, line: str, *, is_open: bool = False) -> tuple[str, bool]:
+        """Return a line in which what is escaped in quoted values is out of sight of the csv module, which takes more for escaped.
+
+        Args:
+            line: Of the file.
+            is_open: It begins within a quoted value that an earlier line has opened.
+
+        Returns:
+            The line, and whether a quoted value is open at its end.
+        """
+        if not is_open and self.quote not in line:
+            return line, False
+        end = self.quote
+
+        def hide(found: re.Match[str]) -> str:
+            nonlocal end
+            before, inside, end = found.groups()
+            for sign, stand_in in ((self.escape, _HIDDEN_ESCAPE), (self.quote, _HIDDEN_QUOTE)):
+                inside = inside.replace(self.escape + sign, stand_in)
+            return before + inside + end
+
+        text = _quoted_values(self).sub(hide, self.quote + line if is_open else line)
+        return text[1:] if is_open else text, not end
 
     def shown(self, value: str) -> str:
         """Return a value with what was hidden."""
@@ -64,7 +85,20 @@ class Dialect(NamedTuple):
 
 _HIDDEN_QUOTE, _HIDDEN_ESCAPE = "\0q", "\0e"
 """A row with a NUL of its own is refused, so that nothing else can be meant."""
-_WHOLE_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+
+
+@cache
+def _quoted_values(dialect: Dialect) -> re.Pattern[str]:
+    """Return what finds the quoted values of a line: what opens each, what is inside, and the quote that closes it or nothing.
+
+    Each sign of a line is looked at once: nothing is taken back, and a value that is not closed reaches to the line's end.
+    """
+    delimiter, quote, escape = (re.escape(each) for each in (dialect.delimiter, dialect.quote, dialect.escape))
+    blanks = " *+" if dialect.skips_blanks and dialect.delimiter != " " else ""
+    inside = f"[^{quote}{escape}]++|{escape}[{escape}{quote}]|{quote}{quote}"
+    if escape != quote:
+        inside += f"|{escape}"
+    return re.compile(f"((?:^|(?<={delimiter})){blanks}{quote})((?:{inside})*+)({quote}|\\Z)")
 
 
 def first_lines(path: Path, encoding: Encoding | None) -> list[str]:
@@ -88,8 +122,9 @@ def lines_with(path: Path, encoding: Encoding | None, sign: str) -> list[str]:
         DataError: As ``first_lines`` does.
     """
     with open_unpacked(path) as file:
-        if sign[:1].encode() not in file.read(BYTES_SEARCHED):
-            return []
+        start = file.read(BYTES_SEARCHED)
+    if sign not in start.decode(encoding_of(path, encoding), "ignore"):
+        return []
     found: list[str] = []
     left = BYTES_SEARCHED
     for line in lines_of(path, encoding):
@@ -155,10 +190,10 @@ def escape_of(lines: Sequence[str], delimiter: str, quote: str, columns: int) ->
     """
     dialect = Dialect(delimiter, quote, escape="\\")
     marked = [line for line in lines if f"\\{quote}" in line]
-    if not marked or any("\\\\" in _WHOLE_QUOTED.sub("", line) for line in lines):
+    if not marked or any("\\\\" in _quoted_values(dialect).sub("", line) for line in lines):
         return ""
     is_certain = all(
-        _is_row(dialect.hidden(line), delimiter, quote, columns) and not _is_row(line, delimiter, quote, columns)
+        _is_row(dialect.hidden(line)[0], delimiter, quote, columns) and not _is_row(line, delimiter, quote, columns)
         for line in marked
     )
     return "\\" if is_certain else ""

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from afinador.errors import InvalidRequestError
 from afinador.schemas.dataset_formats import Format
+
+if TYPE_CHECKING:
+    from afinador.schemas.datasets import DatasetReading
 
 
 @dataclass(frozen=True)
@@ -42,8 +47,8 @@ FORMATS: dict[Format, FormatRow] = {
         (".csv", ".tsv", ".tab"),
         "A header line, then a record a line; comma, semicolon, tab or `|`, the quote, and blanks before it, are found by the "
         "first lines; so are quotes that a backslash marks inside of values, and in a table parted by tabs quotes that are characters like "
-        "all others, where that is certain, with a warning: `escape_character` and `quote_character` declare it. A backslash marks a quote or "
-        "another backslash, and is a character elsewhere. Values are text, and nothing else is written. A file without a header needs `columns`; a column without a name is called `column_3`, by its place.",
+        "all others, where that is certain, with a warning: `escape_character` and `quote_character` declare it. Inside of quoted values "
+        "a backslash then marks a quote or another backslash; everywhere else it is a character. Values are text, and nothing else is written. A file without a header needs `columns`; a column without a name is called `column_3`, by its place.",
         is_text=True,
         is_written=True,
     ),
@@ -81,6 +86,32 @@ FORMATS_BY_EXTENSION: dict[str, Format] = {
 }
 
 ALLOWED = "; ".join(f"{row.title} ({', '.join(row.extensions)})" for row in FORMATS.values() if row.extensions)
+
+
+def misfit_of(reading: DatasetReading | None, format: Format, name: str) -> str | None:
+    """Return what is declared of a data set and says nothing of its format, as a sentence; None where all has a meaning."""
+    misfit = reading.misfit(format) if reading is not None else None
+    if misfit is None:
+        return None
+    return f"{misfit}, and {name!r} is read as {FORMATS[format].title}. Leave it out, or declare format."
+
+
+def require_fit(
+    reading: DatasetReading | None, format: Format, name: str, *, param: str = "validation_reading"
+) -> None:
+    """Do nothing if all that a request declares of a data set has a meaning for its format.
+
+    Args:
+        reading: What it declares.
+        format: As which the data set is read so.
+        name: Of the data set.
+        param: What to blame.
+
+    Raises:
+        InvalidRequestError: Something has none.
+    """
+    if misfit := misfit_of(reading, format, name):
+        raise InvalidRequestError(f"{param}: {misfit}", param=param)
 
 
 def compression_of(name: str) -> str | None:

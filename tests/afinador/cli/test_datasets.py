@@ -119,6 +119,22 @@ def test_what_is_declared_wrong_of_the_held_out_part_is_named(
     assert ran.code == 2 and said in ran.err
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--validation-split", "test"), "split is for folders, archives"),
+        (("--validation-reading", "delimiter=;"), "delimiter is for CSV"),
+    ],
+)
+def test_what_says_nothing_of_the_held_out_file_is_refused_by_name(
+    afinador: Run, online: Run, dataset: Path, words: tuple[str, ...], said: str
+) -> None:
+    for validate in (afinador, online):
+        ran = validate("validate", "dataset", dataset, "--validation-dataset", dataset, *words)
+        assert ran.code == 2 and said in ran.err and "is read as JSON Lines" in ran.err and ran.out == "", ran.err
+        assert validate("validate", "dataset", dataset, "--validation-dataset", dataset).code == 0
+
+
 def test_one_label_is_an_error_unless_it_is_to_be_written(afinador: Run, folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "one_class.csv"
     path.write_text("text,label\n" + "".join(f"question {n},card\n" for n in range(20)))

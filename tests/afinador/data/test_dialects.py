@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from afinador.data.files.delimited import dialect_of, read_csv
 from afinador.data.files.dialects import Dialect
@@ -103,7 +107,7 @@ def test_what_is_not_certain_stays_as_most_write_it(written, text, dialect):
 @pytest.mark.parametrize(
     ("text", "declared", "wanted"),
     [
-        ('text,label\n"a \\"b\\"",\\\\s\n', {"escape_character": "\\"}, [['a "b"', "\\s"]]),
+        ('text,label\n"a \\"b\\"",\\\\s\n', {"escape_character": "\\"}, [['a "b"', "\\\\s"]]),
         ('text,label\n"a ^"b^" ^^ ^c",d\n', {"escape_character": "^"}, [['a "b" ^ ^c', "d"]]),
         ('text,label\n"Yes" he,"\n', {"quote_character": "none"}, [['"Yes" he', '"']]),
         ('text\tlabel\n"So"\tpos\n', {"quote_character": "none"}, [['"So"', "pos"]]),
@@ -120,6 +124,66 @@ def test_quotes_and_what_marks_them_may_be_declared(written, text, declared, wan
         and report.records == len(wanted)
         and not {"bare_quotes", "escaped_quotes"} & report.counts.keys()
     )
+
+
+MARKED = 'text,label\n"say \\"hi\\", you",a\n'
+
+
+@pytest.mark.parametrize("declared", [None, {"escape_character": "\\"}], ids=["found", "declared"])
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        (r"row 3 \ \hline,b", [r"row 3 \ \hline", "b"]),
+        (r"\\server\share,b", [r"\\server\share", "b"]),
+        (r"\\a,\\b", [r"\\a", r"\\b"]),
+        (r'"\\a",\\b', [r"\a", r"\\b"]),
+        (r'\\a,"\\b\n"', [r"\\a", r"\b\n"]),
+        ('"\\\\one\n\\\\two\n"",\\\\three",\\\\b', ['\\one\n\\two\n",\\three', "\\\\b"]),  # over several lines
+    ],
+)
+def test_what_is_outside_of_quoted_values_stays_as_it_is(written, line, wanted, declared):
+    path, reading = written(f"{MARKED}{line}\n"), DatasetReading(**declared) if declared else None
+    assert values(path, reading) == [['say "hi", you', "a"], wanted]
+
+
+@pytest.mark.parametrize("broken", ['"a"b",c', '"a" "b'])
+def test_what_follows_a_broken_line_is_outside_of_quoted_values_again(written, broken):
+    first, (fault,), last = values(written(f"{MARKED}{broken}\n\\\\a,\\\\b\n"))
+    assert first == ['say "hi", you', "a"] and fault.startswith("Line 3 is no CSV") and last == ["\\\\a", "\\\\b"]
+
+
+@pytest.mark.parametrize(
+    ("text", "declared", "wanted"),
+    [
+        ('text; label\n"a ^"b;^""; ^^c\n ^^d; "^^e"\n', {"escape_character": "^"}, [['a "b;"', "^^c"], ["^^d", "^e"]]),
+        ("text,label\n'it^'s ^^',^^b\n", {"escape_character": "^", "quote_character": "'"}, [["it's ^", "^^b"]]),
+        ('text,label\n"a ""b""",c\n', {"escape_character": '"'}, [['a "b"', "c"]]),
+        ('text,label\n5\\" or \\\\ so,b\n', {"escape_character": "\\"}, [['5\\" or \\\\ so', "b"]]),
+        ('text,label\n"a ""\\\\"" b",\\\\b\n', {"escape_character": "\\"}, [['a "\\" b', "\\\\b"]]),
+    ],
+)
+def test_other_signs_mark_quotes_inside_of_quoted_values_alone(written, text, declared, wanted):
+    assert values(written(text), DatasetReading(**declared)) == wanted
+
+
+@given(
+    st.lists(st.tuples(*[st.tuples(st.text('a\\", \n', min_size=1, max_size=9), st.booleans())] * 2), max_size=9),
+    st.sampled_from(["", " "]),
+)
+def test_what_a_program_marks_in_quoted_values_is_read_as_it_was(rows, blank):
+    def as_written(value: str, is_quoted: bool) -> str:
+        if is_quoted or value != value.strip() or re.search(r'^"|[,\n]', value):
+            return '"' + re.sub(r'([\\"])', r"\\\1", value) + '"'
+        return value
+
+    lines = [f",{blank}".join(as_written(*each) for each in row) for row in rows]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.csv"
+        path.write_text("\n".join([f'"text",{blank}"label"', *lines, ""]), newline="")
+        dialect = dialect_of(path, DatasetReading(escape_character="\\"))
+        # Blanks before quotes are told by the first lines; where they are in doubt these rows are others.
+        assume(dialect == Dialect(",", '"', bool(blank), "\\"))
+        assert values(path, DatasetReading(escape_character="\\")) == [[value for value, _ in row] for row in rows]
 
 
 def test_what_is_escaped_stays_text_unless_that_is_found(written):
