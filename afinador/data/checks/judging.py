@@ -85,20 +85,20 @@ class Judge:
         if isinstance(example, list):
             self._refuse(found, example, findings, closely)
             if self.shape == "document_metadata" and (document := metadata_and_schema(found)) is not None:
-                self.schemas.ask(found, document, lambda unfit: _add_unfit(unfit, findings))
+                self.schemas.ask_all(found, document, lambda unfit: _add_unfit(unfit, findings))
             return
         if example.document is None:
             self._take(found, example, findings, closely)
             return
 
-        def take_if_it_fits(unfit: Problem | None) -> None:
-            if unfit is not None and unfit.code not in DOUBTS:
-                self._refuse(found, [unfit], findings, closely)
+        def take_if_it_fits(unfit: list[Problem]) -> None:
+            if any(each.code not in DOUBTS for each in unfit):
+                self._refuse(found, unfit, findings, closely)
                 return
             _add_unfit(unfit, findings)
             self._take(found, example, findings, closely)
 
-        self.schemas.ask(found, example.document, take_if_it_fits)
+        self.schemas.ask_all(found, example.document, take_if_it_fits)
 
     def finish(self, findings: Findings) -> None:
         """Wait for what is still to be said about the records of a part."""
@@ -192,9 +192,9 @@ class Judge:
         return compared_of(parts, is_prompt=self.shape not in ("text_label", "source_target"), is_call=is_call)
 
 
-def _add_unfit(unfit: Problem | None, findings: Findings) -> None:
-    if unfit is not None:
-        (findings.warnings if unfit.code in DOUBTS else findings.errors).add(unfit)
+def _add_unfit(unfit: list[Problem], findings: Findings) -> None:
+    for each in unfit:
+        (findings.warnings if each.code in DOUBTS else findings.errors).add(each)
 
 
 def _of_no_shape(record: Record) -> Problem:

@@ -339,7 +339,7 @@ def test_metadata_are_held_against_their_schema_also_where_the_record_has_anothe
     odd = {"document": 5, "metadata": '{"year": "old"}', "schema": json.dumps(schema)}
     report = verdict(tmp_path / "a.jsonl", good, odd, {**odd, "metadata": []}, {**good, "type": 1})
     assert [(each.line, each.code, each.field) for each in report.errors] == [
-        (2, "wrong_type", "document"), (2, "schema_mismatch", "metadata"), (3, "wrong_type", "document"),
+        (2, "wrong_type", "document"), (2, "schema_mismatch", "metadata.year"), (3, "wrong_type", "document"),
         (3, "wrong_type", "metadata"), (4, "wrong_type", "type"),
     ]  # fmt: skip
     assert report.refused == 3
