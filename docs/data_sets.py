@@ -55,7 +55,8 @@ def _shapes(shapes: Any) -> Lines:
     yield "other one is a template, which they need not. Its draft is the one that `$schema` names, 3 to 2020-12, or 2020-12; of an"
     yield "unknown one a warning says that nothing was held against it. `format` is not checked, and references that lead out of"
     yield "the schema are not followed, which is an error. So is what took longer than its time: the verdict names the records"
-    yield "that were not held against their schemas."
+    yield "that were not held against their schemas. Previews leave out records that do not fit, and the step `convert` refuses
+them."
     yield ""
     yield "Metadata are learnt as they were written. Fields that a template or the `properties` of a JSON Schema do not have are a"
     yield "warning, `unasked_fields`: where documents are asked for by schema, the model learns to add them unasked. They are"

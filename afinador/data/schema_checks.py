@@ -82,6 +82,14 @@ class SchemaChecks:
         if len(self._gathered) >= _RECORDS_AT_ONCE or self._bytes_gathered >= _BYTES_AT_ONCE:
             self._send_gathered()
 
+    def faults_of(self, record: Record, document: Document) -> list[Problem]:
+        """Return what forbids to use a record, at once: for one here and there, for each takes a way there and back."""
+        told: list[Problem] = []
+        self.ask_all(record, document, told.extend)
+        self._send_gathered()
+        self._settle_sent()
+        return [each for each in told if each.code not in DOUBTS]
+
     def finish(self) -> None:
         """Wait until all records are done, and leave the process to the next file."""
         self._send_gathered()

@@ -198,9 +198,9 @@ def _add_unfit(unfit: list[Problem], findings: Findings) -> None:
 
 
 def _of_no_shape(record: Record) -> Problem:
-    names = some_of(list(record.fields))
+    names = f"the fields {some_of(list(record.fields))}" if record.fields else "no fields"
     texts = [name for name, value in record.fields.items() if isinstance(value, str)]
-    said = f"{record.place} has the fields {names}; allowed are {fields_allowed('jsonl')}.{near_miss(record.fields)}"
+    said = f"{record.place} has {names}; allowed are {fields_allowed('jsonl')}.{near_miss(record.fields)}"
     return Problem(UNKNOWN_FIELDS, f"{said} Rename the fields, {mapping_for(texts, 'csv')}", record.line)
 
 

@@ -188,9 +188,8 @@ def _write_text(records: Iterator[Record], stream: TextIO) -> None:
     for record in records:
         text = record.fields.get("text")
         if not isinstance(text, str) or len(record.fields) > 1:
-            raise DataError(
-                f"{record.place} has the fields {', '.join(record.fields)}; plain text holds 'text' alone. Write JSONL."
-            )
+            found = f"the fields {', '.join(record.fields)}" if record.fields else "no fields"
+            raise DataError(f"{record.place} has {found}; plain text holds 'text' alone. Write JSONL.")
         if not all(line.strip() for line in text.split("\n")):
             raise DataError(f"{record.place} is empty or holds a blank line, which parts documents. Write JSONL.")
         if "\x00" in text or "\r\n" in text or text.endswith("\r") or text.startswith("\ufeff"):
