@@ -109,6 +109,10 @@ class Judge:
         used = used_fields(self.shape)
         if example.messages is not None:
             findings.ignore(_unread_keys(found, self.shape))
+        if self.shape is not None and len(found.fields) > len(SHAPES[self.shape].fields):
+            findings.optional.update(
+                name for name in OPTIONAL_FIELDS.get(self.shape, ()) if found.fields.get(name) is not None
+            )
         if len(found.fields) > len(used) or not used.issuperset(found.fields):
             findings.ignore([name for name in found.fields if name not in used])
         if self.shape == "text_label":
