@@ -85,7 +85,7 @@ def complaints(metadata: bytes, schema: bytes) -> list[Complaint]:
 
 
 def _unusable(said: str) -> Complaint:
-    return "schema_mismatch", f"{said}. {_REMEDY}", "schema"
+    return "schema_mismatch", f"{said}{'' if said.endswith('?') else '.'} {_REMEDY}", "schema"
 
 
 def _mismatches(errors: Iterable[ValidationError]) -> list[Complaint]:

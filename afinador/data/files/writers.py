@@ -176,6 +176,9 @@ def _cell(record: Record, name: str) -> str:
         if "\x00" in value:
             raise DataError(f"{record.place}: {shortened(name)} holds a NUL character, which no CSV holds. Remove it.")
         return value
+    if isinstance(value, list | tuple):  # of which nothing that reads a CSV would make a list again
+        said = f"{record.place}: {shortened(name)} is {described(value)}; a CSV holds nothing but text. Write JSONL."
+        raise DataError(said)
     raise DataError(
         f"{record.place}: {shortened(name)} is {described(value)}; a CSV holds nothing but text, and would not give it back as "
         "it is. Write JSONL or JSON (Parquet and Arrow hold all but null), or make it a text first: a step transform with the "

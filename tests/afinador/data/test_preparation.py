@@ -578,7 +578,12 @@ def test_documents_are_parted_by_blank_lines(tmp_path: Path) -> None:
     ("format", "rows", "said"),
     [
         ("csv", [{"a": "1"}, {"b": "2"}], "Line 2 has the fields 'b', the first record 'a'"),
-        ("csv", [{"messages": []}], "'messages' is a list of 0 values"),
+        (
+            "csv",
+            [{"messages": []}],
+            "'messages' is a list of 0 values; a CSV holds nothing but text. Write JSONL.$",
+        ),
+        ("csv", [{"metadata": {}}], "is an object of 0 fields; .* would not give it back .* a step transform"),
         ("text", [{"text": "a", "label": "b"}], "plain text holds 'text' alone"),
         ("text", [{"text": "a\n\nb"}], "blank line"),
         (

@@ -58,6 +58,7 @@ def checked(checks: SchemaChecks, *pairs: tuple[dict, dict | None]) -> list[Prob
          "its 'schema' refers to 'https://example.org/schema', which is not in it, and nothing is fetched"),
         ({"a": 1}, {"$schema": LATEST, "$ref": "#"}, "refers to itself without end"),
         ({"a": 1}, {"$schema": LATEST, "type": "nothing"}, "is no JSON Schema"),
+        ({"a": 1}, {"$schema": LATEST, "type": "strng"}, "Did you mean 'string'? Correct the metadata"),
         ({"title": "any"}, {"title": ""}, None),
     ],
 )  # fmt: skip
