@@ -91,6 +91,8 @@ def kind_of(value: object) -> str:
 
 def shown(value: object) -> str:
     """Return a value as a message shows it, cut when it is long."""
+    if isinstance(value, str) and "\\" in value and value.isprintable():
+        return f"'{value}'"[:SHOWN_CHARACTERS]  # as it was typed, without a second backslash
     return "null" if value is None else repr(value)[:SHOWN_CHARACTERS]
 
 

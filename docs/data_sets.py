@@ -43,6 +43,8 @@ def formats() -> Lines:
 
 
 def _shapes(shapes: Any) -> Lines:
+    from afinador.data import metadata_schema
+
     yield "What the fields of a record are called; the shape is found by itself, or declared. `( )`: may be left out."
     yield ""
     rows = []
@@ -51,11 +53,13 @@ def _shapes(shapes: Any) -> Lines:
         example = f"[{code(name)}](../{shape.example_file})"
         rows.append((example, ", ".join(fields), shape.description, ", ".join(map(code, shape.tasks)) or "stored only"))
     yield from table(("shape, with an example", "fields", "what is learnt", "tasks"), rows)
-    yield "A `schema` that has `$schema`, or the type object and `properties`, is a JSON Schema, which `metadata` have to fit; any"
-    yield "other one is a template, which they need not. Its draft is the one that `$schema` names, 3 to 2020-12, or 2020-12; of an"
+    yield "A `schema` that has `$schema`, or the type object and `properties`, is a JSON Schema, which `metadata` have to fit: the"
+    yield f"first {metadata_schema.MOST_COMPLAINTS} faults of each record are told, each by its field (`metadata.year`, `metadata.authors.0.name`). Any other one is"
+    yield "a template, which they need not fit. Its draft is the one that `$schema` names, 3 to 2020-12, or 2020-12; of an"
     yield "unknown one a warning says that nothing was held against it. `format` is not checked, and references that lead out of"
     yield "the schema are not followed, which is an error. So is what took longer than its time: the verdict names the records"
-    yield "that were not held against their schemas."
+    yield "that were not held against their schemas. Previews leave out records that do not fit, and the step `convert` refuses"
+    yield "them."
     yield ""
     yield "Metadata are learnt as they were written. Fields that a template or the `properties` of a JSON Schema do not have are a"
     yield "warning, `unasked_fields`: where documents are asked for by schema, the model learns to add them unasked. They are"

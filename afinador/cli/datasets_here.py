@@ -73,7 +73,7 @@ def validated_here(path: Path, held_out: Path | None, arguments: argparse.Namesp
         with bytes_bar(file.name, is_shown=not arguments.json) as progress:
             verdicts.append(validate_dataset(file, file.name, reading, progress=progress))
     if held_out is not None:
-        compare_files(verdicts[0], verdicts[1], path.name, task)
+        compare_files(verdicts[0], verdicts[1], path.name, task, are_of_one=path == held_out)
     named = [(file.name, verdict.to_json()) for (file, _), verdict in zip(files, verdicts, strict=True)]
     fit = fitted(named, task, asked_for)
     reports = []

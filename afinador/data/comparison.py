@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from afinador.schemas.jobs import Task
 
 
-def compare_files(training: Report, validation: Report, name: str, task: Task | None = None) -> None:
+def compare_files(
+    training: Report, validation: Report, name: str, task: Task | None = None, *, are_of_one: bool = False
+) -> None:
     """Add to the verdict on a validation file what the training file makes of it.
 
     Records that both hold, or nearly, are warnings. Labels that training never sees are an error where the labels of
@@ -27,8 +29,12 @@ def compare_files(training: Report, validation: Report, name: str, task: Task | 
         validation: The verdict on the validation file.
         name: The name of the training file.
         task: Of the training that is meant; None where nobody told it: labels are then taken for classes.
+        are_of_one: Both are parts of one folder, archive or data set: what the one reads is not unread in the other.
     """
     overlap_of(training, validation, name)
+    if are_of_one:
+        unread = [each for each in training.unread if each in set(validation.unread)]
+        training.unread, validation.unread = unread, unread
     if (
         task not in (None, "sequence_classification")
         or training.labels is None

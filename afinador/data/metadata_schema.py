@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import resource
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import islice
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, Literal
 
-from afinador.data.quoting import described, shortened
+from afinador.data.quoting import cut, described, shortened
 from afinador.data.schema_types import unknown_type
 
 if TYPE_CHECKING:
@@ -25,12 +27,16 @@ if TYPE_CHECKING:
     from jsonschema.protocols import Validator
 
 MEMORY_BYTES = 1 << 30
-NAMES_SHOWN = 8
+MOST_COMPLAINTS = 10
+"""Of the metadata of one record."""
+LONGEST_NAME = 60
+_REMEDY = "Correct the metadata or the schema."
 _LONGEST_KEPT_BYTES = 1 << 16
 # Each level of a schema takes a dozen calls; so many fit on the stack of a process.
 _DEEPEST_CALLS = 8000
 
-Complaint = tuple[Literal["schema_mismatch", "schema_dialect", "schema_too_costly", "schema_unchecked"], str]
+Complaint = tuple[Literal["schema_mismatch", "schema_dialect", "schema_too_costly", "schema_unchecked"], str, str]
+"""The code of what is wrong with metadata or with their schema, what a person is told of it, and the field to blame."""
 
 
 class _UnusableError(Exception):
@@ -50,8 +56,8 @@ def is_json_schema(schema: Mapping[str, Any]) -> bool:
     return "$schema" in schema or (schema.get("type") == "object" and isinstance(schema.get("properties"), dict))
 
 
-def complaint(metadata: bytes, schema: bytes) -> Complaint | None:
-    """Return what does not fit, by its path, or why the schema cannot be used; None if all is well.
+def complaints(metadata: bytes, schema: bytes) -> list[Complaint]:
+    """Return what does not fit, each by its path and the first ``MOST_COMPLAINTS`` of all, or why the schema cannot be used.
 
     References within the schema are followed, others are not: nothing is fetched.
 
@@ -59,41 +65,71 @@ def complaint(metadata: bytes, schema: bytes) -> Complaint | None:
         metadata: As JSON.
         schema: As JSON, of the draft that its ``$schema`` names, or of 2020-12.
     """
-    from jsonschema.exceptions import best_match
     from referencing.exceptions import Unresolvable
 
     validator_of = _kept_validator if len(schema) <= _LONGEST_KEPT_BYTES else _validator
     try:
-        found = best_match(validator_of(schema).iter_errors(json.loads(metadata)))
+        return _mismatches(validator_of(schema).iter_errors(json.loads(metadata)))
     except _UnusableError as error:
-        return error.complaint
+        return [error.complaint]
     except RecursionError:
-        return _mismatch("its 'schema' refers to itself without end")
+        return [_unusable("its 'schema' refers to itself without end")]
     except MemoryError:
         raise
     except Unresolvable as error:
-        return _mismatch(
-            f"its 'schema' refers to {shortened(error.ref, 120)}, which is not in it, and nothing is fetched"
-        )
+        said = f"its 'schema' refers to {shortened(error.ref, 120)}, which is not in it, and nothing is fetched"
+        return [_unusable(said)]
     except Exception as error:  # a pattern that is none
-        return _mismatch(f"its 'schema' cannot be used: {type(error).__name__}: {shortened(str(error), 120)}")
-    return None if found is None else _mismatch(_said(found))
+        said = f"its 'schema' cannot be used: {type(error).__name__}: {shortened(str(error), 120)}"
+        return [_unusable(said)]
 
 
-def _mismatch(said: str) -> Complaint:
-    return "schema_mismatch", f"{said}. Correct the metadata or the schema."
+def _unusable(said: str) -> Complaint:
+    return "schema_mismatch", f"{said}{'' if said.endswith('?') else '.'} {_REMEDY}", "schema"
 
 
-def _said(found: ValidationError) -> str:
-    place = shortened(".".join(["metadata", *map(str, found.absolute_path)]))
-    if found.validator == "required" and isinstance(found.validator_value, list):
-        missing = [name for name in found.validator_value if name not in found.instance]
-        more = f" and {len(missing) - NAMES_SHOWN} more" if len(missing) > NAMES_SHOWN else ""
-        return f"{place} lacks {', '.join(map(shortened, missing[:NAMES_SHOWN]))}{more}, which its schema requires"
-    if found.validator is None:
-        return f"{place} is {described(found.instance)}, but its schema allows no value there"
-    wanted = shortened(json.dumps(found.validator_value), 80)
-    return f"{place} is {described(found.instance)}, but its schema says {found.validator}: {wanted}"
+def _mismatches(errors: Iterable[ValidationError]) -> list[Complaint]:
+    from jsonschema.exceptions import best_match
+
+    found: dict[Complaint, None] = {}
+    listed: set[tuple[int, str]] = set()
+    for each in errors:
+        error = best_match([each])  # of alternatives that all fail, what is wrong with the likeliest
+        if error.validator == "required":  # there is one for each name that is missing, and all are told with the first
+            if (which := (id(error.instance), str(error.absolute_schema_path))) in listed:
+                continue
+            listed.add(which)
+        found.update(dict.fromkeys(_told_of(error)))
+        if len(found) >= MOST_COMPLAINTS:
+            break
+    return list(found)[:MOST_COMPLAINTS]
+
+
+def _told_of(error: ValidationError) -> Iterator[Complaint]:
+    path = ["metadata", *map(str, error.absolute_path)]
+    place = shortened(_place_of(path))
+    if error.validator == "required" and isinstance(error.validator_value, list):
+        missing = (name for name in error.validator_value if name not in error.instance)
+        for name in islice(missing, MOST_COMPLAINTS):
+            yield _mismatch(f"{place} lacks {shortened(name)}, which its schema requires", [*path, name])
+    elif error.validator is None:
+        yield _mismatch(f"{place} is {described(error.instance)}, but its schema allows no value there", path)
+    elif error.validator == "additionalProperties" and error.validator_value is False:
+        said = f"{place} is {described(error.instance)}, but its schema has no such field and says additionalProperties: false"
+        yield _mismatch(said, path)
+    else:
+        wanted = cut(json.dumps(error.validator_value, ensure_ascii=False), 80)
+        yield _mismatch(
+            f"{place} is {described(error.instance)}, but its schema says {error.validator}: {wanted}", path
+        )
+
+
+def _mismatch(said: str, path: Sequence[str]) -> Complaint:
+    return "schema_mismatch", f"{said}. {_REMEDY}", cut(_place_of(path))
+
+
+def _place_of(path: Sequence[str]) -> str:
+    return ".".join(cut(name, LONGEST_NAME) for name in path)
 
 
 def _validator(schema: bytes) -> Validator:
@@ -109,15 +145,16 @@ def _validator(schema: bytes) -> Validator:
             f"its 'schema' declares $schema {shortened(declared)}, which is no draft of JSON Schema from 3 to 2020-12"
         )
         remedy = "its metadata are not held against it. Correct $schema, or leave it out."
-        raise _UnusableError(("schema_dialect", f"{said}; {remedy}"))
+        raise _UnusableError(("schema_dialect", f"{said}; {remedy}", "schema"))
     try:
         known.check_schema(parsed)
     except SchemaError as error:
         why = unknown_type(parsed, "schema") or shortened(error.message, 120)
         said = f"its 'schema' is no JSON Schema of the draft {declared}: {why.rstrip('.')}"
-        raise _UnusableError(_mismatch(said)) from error
-    # The stock keyword forgets which property it was that a schema "false" forbids.
-    extended = extend(known, {"properties": _properties}) if "properties" in known.VALIDATORS else known
+        raise _UnusableError(_unusable(said)) from error
+    # The stock keywords forget which property it was that a schema "false" forbids.
+    own = {"properties": _properties, "additionalProperties": _additional_properties}
+    extended = extend(known, {name: check for name, check in own.items() if name in known.VALIDATORS})
     validator: Validator = extended(parsed, registry=Registry())
     return validator
 
@@ -127,7 +164,6 @@ _kept_validator = lru_cache(maxsize=64)(_validator)
 
 def _properties(validator: Validator, properties: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
     from jsonschema.exceptions import ValidationError
-    from jsonschema.validators import validator_for
 
     refused = [name for name, each in properties.items() if each is False]
     if refused and isinstance(instance, dict):
@@ -137,26 +173,47 @@ def _properties(validator: Validator, properties: Any, instance: Any, schema: An
                     "not allowed", None, [name], validator_value=None, instance=instance[name], schema=False
                 )
         properties = {name: each for name, each in properties.items() if each is not False}
-    stock = validator_for({"$schema": validator.META_SCHEMA["$schema"]}).VALIDATORS["properties"]
-    yield from stock(validator, properties, instance, schema) or ()
+    yield from _stock("properties", validator, properties, instance, schema)
+
+
+def _additional_properties(validator: Validator, allowed: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    from jsonschema.exceptions import ValidationError
+
+    if allowed is not False or not isinstance(instance, dict):
+        yield from _stock("additionalProperties", validator, allowed, instance, schema)
+        return
+    patterns = list(schema.get("patternProperties", ()))
+    known = schema.get("properties", ())
+    others = (name for name in instance if name not in known and not any(re.search(each, name) for each in patterns))
+    for name in islice(others, MOST_COMPLAINTS):
+        yield ValidationError(
+            "not allowed", "additionalProperties", [name], validator_value=False, instance=instance[name], schema=schema
+        )
+
+
+def _stock(keyword: str, validator: Validator, value: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    from jsonschema.validators import validator_for
+
+    check = validator_for({"$schema": validator.META_SCHEMA["$schema"]}).VALIDATORS[keyword]
+    yield from check(validator, value, instance, schema) or ()
 
 
 def main(descriptor: int) -> None:
     """Answer each list of questions, metadata and schema, for so many seconds, until the connection is closed.
 
-    An answer is the list of complaints, and how many seconds of a processor it took.
+    An answer is the complaints of each, and how many seconds of a processor it took.
     """
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     sys.setrecursionlimit(_DEEPEST_CALLS)
-    complaint(b"{}", b"{}")  # what is imported here is in nobody's time
+    complaints(b"{}", b'{"required": [""]}')  # what is imported here is in nobody's time
     with Connection(descriptor) as connection, contextlib.suppress(EOFError, OSError, KeyboardInterrupt):
         while True:
             seconds, questions = connection.recv()
             signal.setitimer(signal.ITIMER_PROF, seconds)
             before = time.process_time()
-            found = [complaint(metadata, schema) for metadata, schema in questions]
+            found = [complaints(metadata, schema) for metadata, schema in questions]
             signal.setitimer(signal.ITIMER_PROF, 0)
             connection.send((found, time.process_time() - before))
 

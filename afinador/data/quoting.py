@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from afinador.data.checks.personal_data import masked
 from afinador.figures import counted
 
-__all__ = ["described", "masked", "named", "shortened"]
+__all__ = ["cut", "described", "masked", "named", "shortened"]
 
 CHARACTERS_OF_NAME = 24
 # Numbers of more digits may be somebody's: of a telephone, a card, an account.
@@ -27,6 +27,13 @@ def shortened(value: object, characters: int = 60) -> str:
         text = repr(masked(value[: characters + CHARACTERS_SEARCHED]))
     else:
         text = masked(json.dumps(value) if value is None or isinstance(value, bool) else repr(value))
+    return text if len(text) <= characters else f"{text[:characters]}…"
+
+
+def cut(text: str, characters: int = 60) -> str:
+    """Return a place, or what is quoted already, as a message shows it: masked, printable, not longer than ``characters`` and an ellipsis."""
+    text = masked(text[: characters + CHARACTERS_SEARCHED])
+    text = text if text.isprintable() else repr(text)[1:-1]
     return text if len(text) <= characters else f"{text[:characters]}…"
 
 

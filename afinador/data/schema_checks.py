@@ -32,8 +32,8 @@ _BYTES_AT_ONCE = 2**20
 _REMEDY = "Simplify the schema (its patterns, its references), or remove it."
 _idle = KeptProcesses("afinador.data.metadata_schema")
 
-Done = Callable[[Problem | None], None]
-"""Is told what is wrong with the metadata of a record by its schema; None where nothing is, or where there is no schema."""
+Done = Callable[[list[Problem]], None]
+"""Is told all that is wrong with the metadata of a record by its schema; nothing where there is no schema."""
 
 
 class _Question(NamedTuple):
@@ -64,19 +64,31 @@ class SchemaChecks:
         self._sent: list[_Question] = []
         self._process: KeptProcess | None = None
 
-    def ask(self, record: Record, document: Document, done: Done) -> None:
+    def ask(self, record: Record, document: Document, done: Callable[[Problem | None], None]) -> None:
+        """As ``ask_all``, of which ``done`` is told the first alone."""
+        self.ask_all(record, document, lambda problems: done(next(iter(problems), None)))
+
+    def ask_all(self, record: Record, document: Document, done: Done) -> None:
         """Have a record held against its schema; ``done`` is called soon, in the order of the records."""
         if document.schema is not None and is_json_schema(document.schema):
             question = _Question(record, _as_json(document.metadata), _as_json(document.schema), done)
         elif self._gathered or self._sent:
             question = _Question(record, b"", b"", done)
         else:
-            done(None)
+            done([])
             return
         self._gathered.append(question)
         self._bytes_gathered += len(question.metadata) + len(question.schema)
         if len(self._gathered) >= _RECORDS_AT_ONCE or self._bytes_gathered >= _BYTES_AT_ONCE:
             self._send_gathered()
+
+    def faults_of(self, record: Record, document: Document) -> list[Problem]:
+        """Return what forbids to use a record, at once: for one here and there, for each takes a way there and back."""
+        told: list[Problem] = []
+        self.ask_all(record, document, told.extend)
+        self._send_gathered()
+        self._settle_sent()
+        return [each for each in told if each.code not in DOUBTS]
 
     def finish(self) -> None:
         """Wait until all records are done, and leave the process to the next file."""
@@ -95,7 +107,7 @@ class SchemaChecks:
         sent, self._sent = self._sent, []
         answers = iter(self._answers(_with_schema(sent)))
         for question in sent:
-            question.done(_problem(question.record, next(answers)) if question.schema else None)
+            question.done(_problems(question.record, next(answers)) if question.schema else [])
 
     @property
     def _is_spent(self) -> bool:
@@ -113,14 +125,14 @@ class SchemaChecks:
         """Return how long an answer may take: for many questions no longer than for one of their size."""
         return self._seconds_per_record + _bytes_of(questions) / BYTES_PER_SECOND
 
-    def _answers(self, questions: Sequence[_Question]) -> list[Complaint | None]:
+    def _answers(self, questions: Sequence[_Question]) -> list[list[Complaint]]:
         """Return the answers to what was sent last."""
         if not questions:
             return []
         if self._is_spent:
             said = f"those before it took more than {self._seconds_per_file:g} s together"
             said = f"its metadata were not held against its schema, for {said}. {_REMEDY}"
-            return [("schema_unchecked", said)] * len(questions)
+            return [[("schema_unchecked", said, "schema")]] * len(questions)
         assert self._process is not None
         try:
             found, seconds = self._process.answer()
@@ -130,7 +142,7 @@ class SchemaChecks:
         self._seconds_allowed += _bytes_of(questions) / BYTES_PER_SECOND
         return list(found)
 
-    def _answers_after_the_end(self, questions: Sequence[_Question]) -> list[Complaint | None]:
+    def _answers_after_the_end(self, questions: Sequence[_Question]) -> list[list[Complaint]]:
         """Return the answers to questions that have ended the process: which of them did, is seen one by one."""
         assert self._process is not None
         is_slow = self._process.end() == -signal.SIGPROF
@@ -138,14 +150,14 @@ class SchemaChecks:
         seconds = self._seconds_for(questions)
         self._seconds_taken += seconds
         if len(questions) > 1:
-            answers: list[Complaint | None] = []
+            answers: list[list[Complaint]] = []
             for question in questions:
                 self._send([question])
                 answers += self._answers([question])
             return answers
         why = f"took more than {seconds:.2g} s" if is_slow else f"took more than {MEMORY_BYTES >> 30} GiB of memory"
         said = f"holding its metadata against its schema {why} and was stopped. {_REMEDY}"
-        return [("schema_too_costly", said)]
+        return [[("schema_too_costly", said, "schema")]]
 
 
 def _with_schema(questions: Sequence[_Question]) -> list[_Question]:
@@ -156,11 +168,8 @@ def _bytes_of(questions: Sequence[_Question]) -> int:
     return sum(len(question.metadata) + len(question.schema) for question in questions)
 
 
-def _problem(record: Record, complaint: Complaint | None) -> Problem | None:
-    if complaint is None:
-        return None
-    code, said = complaint
-    return Problem(code, f"{record.place}: {said}", record.line, "metadata" if code == "schema_mismatch" else "schema")
+def _problems(record: Record, complaints: Sequence[Complaint]) -> list[Problem]:
+    return [record.problem(code, said, field) for code, said, field in complaints]
 
 
 def _as_json(value: Any) -> bytes:

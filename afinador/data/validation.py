@@ -23,7 +23,6 @@ from afinador.data.files.detection import encoding_of
 from afinador.data.files.formats import misfit_of
 from afinador.data.files.readers import detect_format, read_records
 from afinador.data.files.reading_position import bytes_read
-from afinador.data.files.unread import notes_on_unread
 from afinador.data.quoting import shortened
 from afinador.data.records import Format, Problem, Record
 from afinador.data.shapes import (
@@ -95,8 +94,7 @@ def _judged(
     progress: Progress | None,
 ) -> Report:
     assert report.format is not None
-    unread: list[str] = []
-    report.shape, records = _with_shape(path, report.format, reading, unread)
+    report.shape, records = _with_shape(path, report.format, reading, report.unread)
     judge = Judge(
         report.shape,
         is_running_text=report.format == "text",
@@ -110,7 +108,7 @@ def _judged(
         try:
             whole = _added_up(report, _parts(divisible, report.bytes, processes, progress))
         except _IndivisibleError:
-            report = Report(report.format, report.shape, bytes=report.bytes)
+            report = Report(report.format, report.shape, bytes=report.bytes, unread=report.unread)
     if whole is None:
         whole = _added_up(report, _followed(_record_parts(records, judge), path, report.bytes, progress))
     if report.records == 0 and not report.errors:
@@ -124,8 +122,6 @@ def _judged(
         said = f"Records of the shape {report.shape} are checked and stored; no training method takes it yet."
         report.add_note(Problem(STORED_ONLY, said))
     for problem in notes_about_all(whole, report.bytes, report.repetitions):
-        report.add_note(problem)
-    for problem in notes_on_unread(unread):
         report.add_note(problem)
     return report
 

@@ -9,6 +9,7 @@ from typing import Any
 from afinador.data.checks.findings import LONGEST_TYPE, MOST_TYPES, Problems, firsts, with_count
 from afinador.data.checks.lengths import distribution
 from afinador.data.checks.repetitions import Repetitions
+from afinador.data.files.unread import notes_on_unread
 from afinador.data.labels import LabelCounts
 from afinador.data.records import Format, Problem
 from afinador.data.shapes import Shape
@@ -34,6 +35,7 @@ class Report:
         types: How many documents there are of each type, "" being those without one.
         lengths: How many usable records have each length in characters.
         repetitions: What the records of another file can be compared with.
+        unread: Of a folder or an archive the names of the files that were not read; notes tell them.
     """
 
     format: Format | None = None
@@ -46,6 +48,7 @@ class Report:
     types: Counter[str] = field(default_factory=Counter)
     lengths: Counter[int] = field(default_factory=Counter)
     repetitions: Repetitions = field(default_factory=Repetitions, repr=False)
+    unread: list[str] = field(default_factory=list, repr=False)
     _errors: Problems = field(default_factory=Problems, repr=False)
     _warnings: Problems = field(default_factory=Problems, repr=False)
     _notes: Problems = field(default_factory=Problems, repr=False)
@@ -63,7 +66,7 @@ class Report:
     @property
     def notes(self) -> list[Problem]:
         """What a person may like to know; nothing needs to be done about it."""
-        return self._notes.kept
+        return [*self._notes.kept, *notes_on_unread(self.unread)]
 
     @property
     def counts(self) -> dict[str, int]:

@@ -132,7 +132,7 @@ def compared(files: Sequence[DatasetAtHand], task: Task | None) -> list[dict[str
     training, validation = (
         check_dataset(file.path, file.name, DatasetReading.model_validate(file.declared or {})) for file in files
     )
-    compare_files(training, validation, files[0].name, task)
+    compare_files(training, validation, files[0].name, task, are_of_one=files[0].path == files[1].path)
     return [training.to_json(), validation.to_json()]
 
 

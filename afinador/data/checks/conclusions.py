@@ -40,7 +40,7 @@ def doubts_about_all(shape: Shape | None, found: Findings) -> Iterator[Problem]:
         yield Problem("few_records", said)
     if found.ignored:
         names = ", ".join(shortened(name) for name in list(found.ignored)[:NAMES_TOLD])
-        used = ", ".join(repr(name) for name in SHAPES[shape]) if shape else "none"
+        used = ", ".join(map(repr, _used_of(shape, found))) or "none"
         said = f"Fields that are not used: {names}. Used: {used}."
         yield Problem("ignored_fields", said + _remedy_of_ignored(shape, list(found.ignored)))
     if has_long_documents:
@@ -48,6 +48,10 @@ def doubts_about_all(shape: Shape | None, found: Findings) -> Iterator[Problem]:
         yield Problem("long_documents", f"{said} {REMEDY_OF_LINES.capitalize()}")
     if shape == "text_label":
         yield from _doubts_about_labels(found.labels, found.label_types)
+
+
+def _used_of(shape: Shape | None, found: Findings) -> list[str]:
+    return [*SHAPES[shape], *(name for name in SHAPES[shape].optional if name in found.optional)] if shape else []
 
 
 def _has_lines_like_records(found: Findings) -> bool:

@@ -101,6 +101,7 @@ class Findings:
         characters: Of whole texts (the shape ``text``).
         text_lines: Of the format TEXT only.
         ignored: Names of fields that are not used, the first few.
+        optional: Names of the fields that a record need not have, of those that any record has.
         labels: Of the shape ``text_label`` only.
         label_types: Names of the types that the labels are written in.
         types: Of documents, "" being those without one; at most ``MOST_TYPES`` + 1 of them.
@@ -124,6 +125,7 @@ class Findings:
     characters: int = 0
     text_lines: int = 0
     ignored: dict[str, None] = field(default_factory=dict)
+    optional: set[str] = field(default_factory=set)
     labels: LabelCounts = field(default_factory=LabelCounts)
     label_types: set[str] = field(default_factory=set)
     types: Counter[str] = field(default_factory=Counter)
@@ -225,6 +227,7 @@ class Findings:
         self.characters += later.characters
         self.text_lines += later.text_lines
         self.ignore(list(later.ignored))
+        self.optional |= later.optional
         self.labels.add_all(later.labels)
         self.label_types |= later.label_types
         self.add_types(later.types)

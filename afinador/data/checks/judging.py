@@ -85,20 +85,20 @@ class Judge:
         if isinstance(example, list):
             self._refuse(found, example, findings, closely)
             if self.shape == "document_metadata" and (document := metadata_and_schema(found)) is not None:
-                self.schemas.ask(found, document, lambda unfit: _add_unfit(unfit, findings))
+                self.schemas.ask_all(found, document, lambda unfit: _add_unfit(unfit, findings))
             return
         if example.document is None:
             self._take(found, example, findings, closely)
             return
 
-        def take_if_it_fits(unfit: Problem | None) -> None:
-            if unfit is not None and unfit.code not in DOUBTS:
-                self._refuse(found, [unfit], findings, closely)
+        def take_if_it_fits(unfit: list[Problem]) -> None:
+            if any(each.code not in DOUBTS for each in unfit):
+                self._refuse(found, unfit, findings, closely)
                 return
             _add_unfit(unfit, findings)
             self._take(found, example, findings, closely)
 
-        self.schemas.ask(found, example.document, take_if_it_fits)
+        self.schemas.ask_all(found, example.document, take_if_it_fits)
 
     def finish(self, findings: Findings) -> None:
         """Wait for what is still to be said about the records of a part."""
@@ -109,6 +109,10 @@ class Judge:
         used = used_fields(self.shape)
         if example.messages is not None:
             findings.ignore(_unread_keys(found, self.shape))
+        if self.shape is not None and len(found.fields) > len(SHAPES[self.shape].fields):
+            findings.optional.update(
+                name for name in OPTIONAL_FIELDS.get(self.shape, ()) if found.fields.get(name) is not None
+            )
         if len(found.fields) > len(used) or not used.issuperset(found.fields):
             findings.ignore([name for name in found.fields if name not in used])
         if self.shape == "text_label":
@@ -192,15 +196,15 @@ class Judge:
         return compared_of(parts, is_prompt=self.shape not in ("text_label", "source_target"), is_call=is_call)
 
 
-def _add_unfit(unfit: Problem | None, findings: Findings) -> None:
-    if unfit is not None:
-        (findings.warnings if unfit.code in DOUBTS else findings.errors).add(unfit)
+def _add_unfit(unfit: list[Problem], findings: Findings) -> None:
+    for each in unfit:
+        (findings.warnings if each.code in DOUBTS else findings.errors).add(each)
 
 
 def _of_no_shape(record: Record) -> Problem:
-    names = some_of(list(record.fields))
+    names = f"the fields {some_of(list(record.fields))}" if record.fields else "no fields"
     texts = [name for name, value in record.fields.items() if isinstance(value, str)]
-    said = f"{record.place} has the fields {names}; allowed are {fields_allowed('jsonl')}.{near_miss(record.fields)}"
+    said = f"{record.place} has {names}; allowed are {fields_allowed('jsonl')}.{near_miss(record.fields)}"
     return Problem(UNKNOWN_FIELDS, f"{said} Rename the fields, {mapping_for(texts, 'csv')}", record.line)
 
 

@@ -176,6 +176,9 @@ def _cell(record: Record, name: str) -> str:
         if "\x00" in value:
             raise DataError(f"{record.place}: {shortened(name)} holds a NUL character, which no CSV holds. Remove it.")
         return value
+    if isinstance(value, list | tuple):  # of which nothing that reads a CSV would make a list again
+        said = f"{record.place}: {shortened(name)} is {described(value)}; a CSV holds nothing but text. Write JSONL."
+        raise DataError(said)
     raise DataError(
         f"{record.place}: {shortened(name)} is {described(value)}; a CSV holds nothing but text, and would not give it back as "
         "it is. Write JSONL or JSON (Parquet and Arrow hold all but null), or make it a text first: a step transform with the "
@@ -188,9 +191,8 @@ def _write_text(records: Iterator[Record], stream: TextIO) -> None:
     for record in records:
         text = record.fields.get("text")
         if not isinstance(text, str) or len(record.fields) > 1:
-            raise DataError(
-                f"{record.place} has the fields {', '.join(record.fields)}; plain text holds 'text' alone. Write JSONL."
-            )
+            found = f"the fields {', '.join(record.fields)}" if record.fields else "no fields"
+            raise DataError(f"{record.place} has {found}; plain text holds 'text' alone. Write JSONL.")
         if not all(line.strip() for line in text.split("\n")):
             raise DataError(f"{record.place} is empty or holds a blank line, which parts documents. Write JSONL.")
         if "\x00" in text or "\r\n" in text or text.endswith("\r") or text.startswith("\ufeff"):

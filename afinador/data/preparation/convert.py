@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from afinador.data.preparation.rows import Means, Row, StepKind, Tally, Work
 from afinador.data.preparation.settings import Settings
 from afinador.data.records import Record
+from afinador.data.schema_checks import SchemaChecks
 from afinador.data.shapes import (
     SHAPES,
     Shape,
@@ -17,6 +18,7 @@ from afinador.data.shapes import (
     require_convertible,
     shape_of,
 )
+from afinador.data.shapes.document_metadata import metadata_and_schema
 from afinador.errors import DataError, InvalidRequestError
 
 _TARGETS = [name for name, shape in SHAPES.items() if shape.from_messages is not None]
@@ -31,12 +33,21 @@ def _make(settings: Settings, means: Means) -> Work:
         require_convertible(declared, target, flatten=flatten)
 
     def work(rows: Iterator[Row], tally: Tally) -> Iterator[Row]:
+        schemas = SchemaChecks()
+        try:
+            yield from _converted(rows, tally, schemas)
+        finally:
+            schemas.finish()
+
+    def _converted(rows: Iterator[Row], tally: Tally, schemas: SchemaChecks) -> Iterator[Row]:
         for row in rows:
             shape = declared or _shape_of(row.record)
             try:
                 made = converted(row.record, shape, target, flatten=flatten)
             except InvalidRequestError as error:  # of this shape, which no declaration tells
                 raise DataError(f"{row.record.place}: {error.message} Correct it, or remove the record.") from error
+            if shape == "document_metadata":
+                _require_fit(row.record, schemas)
             tally.changed += made.record is not row.record
             for name in made.otherwise:
                 tally.counts[f"{name}_otherwise"] = tally.counts.get(f"{name}_otherwise", 0) + 1
@@ -48,11 +59,19 @@ def _make(settings: Settings, means: Means) -> Work:
 def _shape_of(record: Record) -> Shape:
     shape = shape_of(record.fields)
     if shape is None:
+        found = f"the fields {', '.join(record.fields)}, which are" if record.fields else "no fields, and so is"
         raise DataError(
-            f"{record.place} has the fields {', '.join(record.fields)}, which are of no known shape; there are: "
+            f"{record.place} has {found} of no known shape; there are: "
             f"{fields_allowed('jsonl')}.{near_miss(record.fields)} Rename the fields first."
         )
     return shape
+
+
+def _require_fit(record: Record, schemas: SchemaChecks) -> None:
+    document = metadata_and_schema(record)
+    problems = [each.message for each in schemas.faults_of(record, document)] if document is not None else []
+    if problems:
+        raise DataError(problems[0], problems=problems)
 
 
 KIND = StepKind(

@@ -106,9 +106,10 @@ def changed_row(row: Row, change: Callable[[str], str], field: str | None = None
         return with_fields(row, {**fields, field: changed_in(fields[field], change)})
     written = [name for name in fields if name in WRITTEN]
     if not written:
-        there = ", ".join(map(shortened, list(fields)[:NAMES_SHOWN]))
+        names = ", ".join(map(shortened, list(fields)[:NAMES_SHOWN]))
+        there = f"the fields {names}" if fields else "no fields"
         raise DataError(
-            f"{row.record.place} has the fields {there}; without 'field' only those are changed that hold what people "
+            f"{row.record.place} has {there}; without 'field' only those are changed that hold what people "
             f"wrote: {', '.join(WRITTEN)}. Name the field that is meant."
         )
     return with_fields(row, {**fields, **{name: changed_said(fields[name], change, _PEOPLE) for name in written}})

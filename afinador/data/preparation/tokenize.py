@@ -61,8 +61,9 @@ def _example(record: Record, task: str | None) -> Example:
     shape = shape_of(record.fields)
     if shape is None or (task == "sequence_classification" and shape != "text_label"):
         wanted = fields_allowed("jsonl") if shape is None else "'text' and 'label', which is what a classifier learns"
+        found = f"the fields {', '.join(record.fields)}" if record.fields else "no fields"
         raise DataError(
-            f"{record.place} has the fields {', '.join(record.fields)}; tokens are made of {wanted}."
+            f"{record.place} has {found}; tokens are made of {wanted}."
             f"{near_miss(record.fields)} Rename the fields, or convert the records first."
         )
     example = to_example(record, shape)

@@ -16,7 +16,7 @@ from afinador.data.messages import checked_messages, weight_faults, why_no_text
 from afinador.data.quoting import described, named
 from afinador.data.records import Problem, Record
 from afinador.data.shapes.example import Example
-from afinador.data.shapes.form import Fields, Reading, RecordShape
+from afinador.data.shapes.form import Fields, Reading, RecordShape, unusable_texts
 from afinador.data.tool_calls import checked_tools, parsed_tools
 
 ROLES = {
@@ -38,8 +38,11 @@ _OF_TURN = frozenset({"from", "value", "weight"})
 
 def _read(record: Record) -> Reading:
     turns = record.fields["conversations"]
+    if record.fields.get("system") is not None:
+        yield from unusable_texts(record, "system", may_be_empty=True)
     if not isinstance(turns, list) or not turns:
-        said = f"'conversations' is {described(turns)}, but must be a list of turns with 'from' and 'value'. Correct it, or remove the record."
+        found = "empty" if turns == [] else described(turns)
+        said = f"'conversations' is {found}, but must be a list of turns with 'from' and 'value'. Correct it, or remove the record."
         yield record.problem("bad_messages", said, "conversations")
         yield from checked_tools(record, (), _declared_tools)
         return None

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from afinador.data.extraction import Extraction
 from afinador.data.files.readers import read_records
 from afinador.data.records import Problem, Record
+from afinador.data.schema_checks import SchemaChecks
 from afinador.data.shapes import Example, to_example
 from afinador.data.tokens.encoding import text_ids
 from afinador.errors import AfinadorError
@@ -190,15 +191,28 @@ def usable_examples(
     reading, wanted = parse_reading(declared or {}), Extraction(**(extraction or {}))
     is_declared = reading is not None and reading.shape is not None
     usable = 0
-    for found in read_records(Path(path), format, reading):
-        example = to_example(found, shape, is_declared=is_declared) if isinstance(found, Record) else None
-        if isinstance(example, Example):
-            if usable % every == 0:
+    schemas = SchemaChecks()
+    try:
+        for found in read_records(Path(path), format, reading):
+            example = found if isinstance(found, Problem) else to_example(found, shape, is_declared=is_declared)
+            if isinstance(example, Example):
+                usable += 1
+                if (usable - 1) % every:
+                    continue
+                example = _fitting(found, example, schemas)
+            if isinstance(example, Example):
                 yield from asked_by([example], wanted)
-            usable += 1
-        problem = found if isinstance(found, Problem) else example
-        if passed is not None and isinstance(problem, Problem) and problem.stands_for_a_record:
-            passed[problem.code] += 1
+            elif passed is not None and example.stands_for_a_record:
+                passed[example.code] += 1
+    finally:
+        schemas.finish()
+
+
+def _fitting(found: Record | Problem, example: Example, schemas: SchemaChecks) -> Example | Problem:
+    """Return an example, or the first reason why its metadata do not fit their schema."""
+    if example.document is None or isinstance(found, Problem):
+        return example
+    return next(iter(schemas.faults_of(found, example.document)), example)
 
 
 def _counted(tokenizers: Tokenizers, *, tokenizer: str, texts: list[str]) -> dict[str, Any]:

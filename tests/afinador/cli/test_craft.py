@@ -48,6 +48,8 @@ def test_how_a_data_set_is_read_is_declared_by_options(
     assert (report["shape"], report["records"], report["errors"]) == ("text_label", 12, [])
     ran = afinador("validate", "dataset", "bank.csv", "--delimiter", "ab")
     assert ran.code == 2 and "delimiter is 'ab'; it must be one character" in ran.err
+    ran = afinador("validate", "dataset", "bank.csv", "--escape-character", "\\\\")
+    assert ran.code == 2 and r"escape_character is '\\'; it must be one character" in ran.err
     ran = afinador("validate", "dataset", "bank.csv", "--loader", "acme_loader:read")
     assert ran.code == 2 and "none is allowed" in ran.err
     (elsewhere / "acme_loader.py").write_text("def read(path):\n    return ({'text': x} for x in 'abc')\n")

@@ -98,6 +98,8 @@ FAULTS: dict[Shape, list[tuple[str, Any, str, str | None]]] = {
         ("conversations.4.value", "", "empty_content", None),
         ("conversations.4", {"role": "user", "content": "q"}, "bad_role", "conversations[4].from"),
         ("conversations.5.from", "human", "no_answer_at_end", "conversations"),
+        ("system", {"text": "Be kind"}, "wrong_type", None),
+        ("system", 4, "wrong_type", None),
         ("tools", "[", "bad_tools", None),
         ("tools.0.function.name", "stay", "undeclared_tool", "tools"),
     ],
@@ -217,6 +219,7 @@ def test_two_faults_at_two_places_are_both_told(shape: Shape) -> None:
         ("messages", {"messages": [{"role": "user", "content": None, "tool_calls": []}, {"role": "assistant", "content": "a"}]},
          {"messages[0].tool_calls": "bad_tool_call"}),
         ("sharegpt", {"conversations": {}, "tools": 5}, {"conversations": "bad_messages", "tools": "bad_tools"}),
+        ("sharegpt", {"conversations": [], "system": 4}, {"conversations": "bad_messages", "system": "wrong_type"}),
         ("sharegpt", {"system": "s", "conversations": [
             {"from": "human", "value": "q"}, {"from": "tool", "value": "r"}, {"from": "gpt", "value": " "}]},
          {"conversations[1].tool_call_id": "bad_tool_reply", "conversations[2].value": "empty_content"}),
@@ -227,6 +230,17 @@ def test_what_follows_from_a_fault_is_none_of_its_own(
 ) -> None:
     found = told(fields, shape)
     assert {field: " ".join(sorted(code for code, each in found if each == field)) for _, field in found} == expected
+
+
+@pytest.mark.parametrize("system", [None, "", " "])
+def test_a_system_text_that_is_none_is_no_fault(system: str | None) -> None:
+    found = examined(Record(7, {**GOOD["sharegpt"], "system": system}), "sharegpt")
+    assert isinstance(found, Example) and found.messages and found.messages[0]["role"] == "user"
+
+
+def test_a_conversation_without_turns_is_called_empty() -> None:
+    found = to_example(Record(7, {"conversations": []}), "sharegpt")
+    assert isinstance(found, Problem) and "'conversations' is empty, but must be a list of turns" in found.message
 
 
 VALUES = st.recursive(
@@ -325,7 +339,7 @@ def test_metadata_are_held_against_their_schema_also_where_the_record_has_anothe
     odd = {"document": 5, "metadata": '{"year": "old"}', "schema": json.dumps(schema)}
     report = verdict(tmp_path / "a.jsonl", good, odd, {**odd, "metadata": []}, {**good, "type": 1})
     assert [(each.line, each.code, each.field) for each in report.errors] == [
-        (2, "wrong_type", "document"), (2, "schema_mismatch", "metadata"), (3, "wrong_type", "document"),
+        (2, "wrong_type", "document"), (2, "schema_mismatch", "metadata.year"), (3, "wrong_type", "document"),
         (3, "wrong_type", "metadata"), (4, "wrong_type", "type"),
     ]  # fmt: skip
     assert report.refused == 3

@@ -420,6 +420,21 @@ def test_distractors_are_those_that_look_most_like_the_answer() -> None:
     assert len(without) == 30 and all(len(row["distractors"]) == 2 for row in without)
 
 
+def test_a_record_without_fields_is_said_to_have_none() -> None:
+    with pytest.raises(DataError, match=r"^Line 1 has no fields, and so is of no known shape; there are"):
+        list(prepare([Record(1, {})], "a", [{"type": "convert", "to": "messages"}]))
+
+
+def test_metadata_that_do_not_fit_their_schema_are_not_converted() -> None:
+    schema = {"type": "object", "properties": {"year": {"type": "integer"}}, "required": ["z"]}
+    good = {"document": "d", "metadata": {"year": 1, "z": 1}, "schema": schema}
+    step = {"type": "convert", "to": "messages", "flatten": True}
+    assert len(list(prepare([Record(1, good), Record(2, {**good, "schema": ""})], "a", [step]))) == 2
+    with pytest.raises(DataError, match=r"^Line 2: 'metadata.year' is a text") as refusal:
+        list(prepare([Record(1, good), Record(2, {**good, "metadata": '{"year": "x"}'})], "a", [step]))
+    assert len(refusal.value.problems) == 2
+
+
 def test_shapes_are_converted_on_the_way() -> None:
     steps = [
         {"type": "rename", "fields": {"text": "prompt", "label": "completion"}},
@@ -563,7 +578,12 @@ def test_documents_are_parted_by_blank_lines(tmp_path: Path) -> None:
     ("format", "rows", "said"),
     [
         ("csv", [{"a": "1"}, {"b": "2"}], "Line 2 has the fields 'b', the first record 'a'"),
-        ("csv", [{"messages": []}], "'messages' is a list of 0 values"),
+        (
+            "csv",
+            [{"messages": []}],
+            "'messages' is a list of 0 values; a CSV holds nothing but text. Write JSONL.$",
+        ),
+        ("csv", [{"metadata": {}}], "is an object of 0 fields; .* would not give it back .* a step transform"),
         ("text", [{"text": "a", "label": "b"}], "plain text holds 'text' alone"),
         ("text", [{"text": "a\n\nb"}], "blank line"),
         (

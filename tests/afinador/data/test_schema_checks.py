@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from afinador.data.extraction import Document
+from afinador.data.metadata_schema import MOST_COMPLAINTS
 from afinador.data.records import Problem, Record
 from afinador.data.schema_checks import SchemaChecks
 from afinador.data.validation import validate_dataset
@@ -19,6 +20,16 @@ PAIR = {"properties": {"pair": {"items": [{"type": "integer"}, {"type": "string"
 SLOW_PATTERN = "^(a+)+$"
 SLOW_TEXT = "a" * 40 + "!"
 BRANCHING = {str(level): {"allOf": [{"$ref": f"#/$defs/{level + 1}"}] * 2} for level in range(40)} | {"40": True}
+
+
+def all_of(metadata: dict, schema: dict) -> list[tuple[str | None, str]]:
+    found: list[list[Problem]] = []
+    checks = SchemaChecks()
+    checks.ask_all(Record(1, {}), Document("text", metadata, schema=schema), found.append)
+    checks.finish()
+    ((problems),) = found
+    assert {each.code for each in problems} <= {"schema_mismatch"}
+    return [(each.field, each.message) for each in problems]
 
 
 def checked(checks: SchemaChecks, *pairs: tuple[dict, dict | None]) -> list[Problem | None]:
@@ -34,9 +45,9 @@ def checked(checks: SchemaChecks, *pairs: tuple[dict, dict | None]) -> list[Prob
     [
         ({"year": 1999, "name": "Ada"}, PAPER, None),
         ({"name": "Ada"}, PAPER, "'metadata' lacks 'year', which its schema requires"),
-        ({"year": "mail@example.org"}, PAPER, "'metadata.year' is a text of 16 characters, but its schema says type"),
+        ({"year": "mail@example.org"}, PAPER, ''''metadata.year' is a text of 16 characters, but its schema says type: "integer".'''),
         ({"year": 1, "name": "ada"}, PAPER, "'metadata.name' is a text of 3 characters, but its schema says pattern"),
-        ({"year": 1, "more": 2}, PAPER, "its schema says additionalProperties: 'false'"),
+        ({"year": 1, "more": 2}, PAPER, "its schema has no such field and says additionalProperties: false"),
         ({"a": {"b": 1}}, {"$schema": LATEST, "properties": {"a": {"properties": {"b": False}}}},
          "'metadata.a.b' is 1, but its schema allows no value there"),
         ({"x_1": 1}, {"$schema": LATEST, "patternProperties": {"^x_": {"type": "string"}}}, "'metadata.x_1' is 1"),
@@ -47,6 +58,7 @@ def checked(checks: SchemaChecks, *pairs: tuple[dict, dict | None]) -> list[Prob
          "its 'schema' refers to 'https://example.org/schema', which is not in it, and nothing is fetched"),
         ({"a": 1}, {"$schema": LATEST, "$ref": "#"}, "refers to itself without end"),
         ({"a": 1}, {"$schema": LATEST, "type": "nothing"}, "is no JSON Schema"),
+        ({"a": 1}, {"$schema": LATEST, "type": "strng"}, "Did you mean 'string'? Correct the metadata"),
         ({"title": "any"}, {"title": ""}, None),
     ],
 )  # fmt: skip
@@ -55,8 +67,32 @@ def test_metadata_have_to_fit_the_json_schema_of_their_record(metadata, schema, 
     if said is None:
         assert found is None
     else:
-        assert (found.code, found.line, found.field) == ("schema_mismatch", 1, "metadata")
+        assert (found.code, found.line) == ("schema_mismatch", 1)
         assert found.message.startswith("Line 1: ") and said in found.message and "mail@" not in found.message
+
+
+def test_all_that_does_not_fit_is_told_by_its_field():
+    wanted = {"title": {"type": "string"}, "year": {"type": "integer"}, "by": {"items": {"required": ["a", "b"]}}}
+    schema = {"type": "object", "properties": wanted, "required": ["z"], "additionalProperties": False}
+    found = all_of({"title": 3, "year": "x", "more": 1, "ana.perez@empresa.mx": 2, "by": [{"a": 1}, {}]}, schema)
+    assert {field for field, _ in found} == {
+        "metadata.title", "metadata.year", "metadata.more", "metadata.[an e-mail address]", "metadata.z",
+        "metadata.by.0.b", "metadata.by.1.a", "metadata.by.1.b",
+    }  # fmt: skip
+    assert len(found) == 8 and "perez" not in str(found)
+    assert all(len(field) < 100 for field, _ in all_of({"x" * 10_000: 1}, schema))
+
+
+def test_what_does_not_fit_is_told_within_bounds():
+    names = [f"n{number}" for number in range(20_000)]
+    schema = {"$schema": LATEST, "required": names, "additionalProperties": False}
+    for metadata in ({}, dict.fromkeys(map(str.upper, names)), {**dict.fromkeys(names), "a": 1}):
+        found = all_of(metadata, schema)
+        assert found and len(found) <= MOST_COMPLAINTS and len(set(found)) == len(found)
+    assert (
+        len(all_of({"many": ["a"] * 50_000}, {"$schema": LATEST, "properties": {"many": {"items": {"type": "null"}}}}))
+        == 10
+    )
 
 
 @pytest.mark.parametrize(

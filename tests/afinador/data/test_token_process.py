@@ -77,6 +77,22 @@ def test_errors_come_through_as_they_are_and_the_process_stays(process, data, tm
     assert process._process.pid == before
 
 
+def test_what_does_not_fit_its_schema_is_left_out_of_a_preview_and_of_what_is_counted(process, folder, tmp_path):
+    schema = {"type": "object", "properties": {"year": {"type": "integer"}}}
+    records = [{"document": f"d{n}", "metadata": {"year": n if n % 3 else "x"}, "schema": schema} for n in range(1, 10)]
+    records[3]["schema"] = {"$schema": "https://example.org/mine"}  # a doubt, no fault
+    path = tmp_path / "papers.jsonl"
+    path.write_text("".join(json.dumps(each) + "\n" for each in records))
+    verdict = validate_dataset(path, path.name)
+    assert verdict.refused == 3
+    data = reading_of(path, verdict.to_json())
+    shown = process.preview(folder, data, LIMITS, records=3)
+    assert [each["line"] for each in shown["records"]] == [1, 2, 4] and shown["unusable_records"] == 1
+    shown = process.preview(folder, data, LIMITS, records=20)
+    assert [each["line"] for each in shown["records"]] == [1, 2, 4, 5, 7, 8] and shown["unusable_records"] == 3
+    assert process.check(folder, data, LIMITS)["tokens"]["records"] == 6
+
+
 def test_a_process_that_was_killed_is_started_again(process, folder, data):
     process.check(folder, data, LIMITS)
     before = process._process.pid

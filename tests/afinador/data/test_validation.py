@@ -99,6 +99,15 @@ def test_csv_with_further_columns_warns_that_they_are_not_used(verdict):
     assert report.is_valid and report.counts == {"ignored_fields": 1} and "'id'" in report.summary()
 
 
+def test_what_is_used_is_told_with_the_fields_that_records_need_not_have(verdict):
+    pairs = [{"prompt": f"p{at}", "chosen": f"a{at}", "rejected": "b", "score_chosen": at} for at in range(12)]
+    assert "Used: 'chosen', 'rejected', 'prompt'." in verdict("a.json", json.dumps(pairs)).summary()
+    text = "".join(json.dumps({**each, "tools": None}) + "\n" for each in pairs)
+    assert "Used: 'chosen', 'rejected', 'prompt'." in verdict("a.jsonl", text).summary()
+    alpaca = "".join(json.dumps({"instruction": f"i{at}", "output": f"o{at}", "id": at}) + "\n" for at in range(12))
+    assert "Used: 'instruction', 'output'." in verdict("b.jsonl", alpaca).summary()
+
+
 @pytest.mark.parametrize(
     ("field", "role", "text", "told"),
     [("messages", "role", "content", ["train"]), ("conversations", "from", "value", ["train", "reasoning_content"])],
@@ -332,6 +341,16 @@ def test_what_a_folder_or_an_archive_holds_besides_what_is_read_is_a_note(tmp_pa
         )
     report = validate_dataset(folder, "folder", DatasetReading(split="test"))
     assert "configs: 'train.jsonl'." in next(each.message for each in report.notes if each.code == "other_splits")
+    training = validate_dataset(folder, "folder")
+    compare_files(training, report, "folder", are_of_one=True)
+    assert [each.code for half in (training, report) for each in half.notes if each.code == "other_splits"] == []
+    (folder / "dev-0.jsonl").write_text(lines(2))
+    training, validation = (
+        validate_dataset(folder, "folder", DatasetReading(split=name)) for name in ("train", "test")
+    )
+    compare_files(training, validation, "folder", are_of_one=True)
+    for half in (training, validation):
+        assert "configs: 'dev-0.jsonl'. To" in str(half.notes) and "README.md" in str(half.notes)
     whole = validate_dataset(zipped(tmp_path / "b.zip", {"a.jsonl": lines(12)}), "b.zip")
     assert not {"other_splits", "files_not_read"} & {note.code for note in whole.notes}
 
