@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from afinador.data.preparation.rows import Means, Row, StepKind, Tally, Work
 from afinador.data.preparation.settings import Settings
+from afinador.data.quoting import some_of
 from afinador.data.records import Record
 from afinador.data.shapes import (
     SHAPES,
@@ -36,7 +37,9 @@ def _make(settings: Settings, means: Means) -> Work:
             try:
                 made = converted(row.record, shape, target, flatten=flatten)
             except InvalidRequestError as error:  # of this shape, which no declaration tells
-                raise DataError(f"{row.record.place}: {error.message} Correct it, or remove the record.") from error
+                raise DataError(
+                    f"{row.record.place}: {error.message} Correct it, or remove the record.", fault="no_way"
+                ) from error
             tally.changed += made.record is not row.record
             for name in made.otherwise:
                 tally.counts[f"{name}_otherwise"] = tally.counts.get(f"{name}_otherwise", 0) + 1
@@ -49,8 +52,9 @@ def _shape_of(record: Record) -> Shape:
     shape = shape_of(record.fields)
     if shape is None:
         raise DataError(
-            f"{record.place} has the fields {', '.join(record.fields)}, which are of no known shape; there are: "
-            f"{fields_allowed('jsonl')}.{near_miss(record.fields)} Rename the fields first."
+            f"{record.place} has the fields {some_of(record.fields)}, which are of no known shape; there are: "
+            f"{fields_allowed('jsonl')}.{near_miss(record.fields)} Rename the fields first.",
+            fault="unknown_fields",
         )
     return shape
 
