@@ -33,6 +33,10 @@ REPLY = {"role": "tool", "tool_call_id": "1", "content": "r"}
 TOOL = {"type": "function", "function": {"name": "go", "parameters": {}}}
 
 
+def test_the_readme_counts_the_shapes(root: Path) -> None:
+    assert f"; {len(SHAPES)} shapes of a record, " in (root / "README.md").read_text()
+
+
 def conversation(*messages, **fields):
     return to_example(Record(3, {"messages": list(messages), **fields}), "messages")
 
