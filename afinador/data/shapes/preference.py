@@ -116,7 +116,7 @@ def _pair(fields: Fields) -> AnswerPair:
 
 def _begins_with_prompt(answer: Any) -> bool:
     """Tell whether the first message is a sound one, and of somebody else than the assistant."""
-    first = answer[0] if isinstance(answer, list) and answer else None
+    first: Any = answer[0] if isinstance(answer, list) and answer else None
     return role_of(first) not in (None, "assistant") and isinstance(first.get("content"), str)
 
 
