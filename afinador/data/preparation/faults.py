@@ -119,7 +119,7 @@ def require_some_left(target: str, name: str, tallies: Iterable[Tally]) -> None:
     """
     for number, tally in enumerate(tallies, start=1):
         if tally.dropped and not tally.rows_out:
-            faults = [Problem(**fault) for fault in tally.dropped]
+            faults = [Problem.from_json(fault) for fault in tally.dropped]
             said = (
                 f"{name}: No record is left for {target}: step {number} ({tally.type}) has left out all that came to it, "
                 f"{counted(tally.rows_in, 'record')}."
