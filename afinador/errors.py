@@ -133,13 +133,25 @@ class DataError(AfinadorError):
 
     Attributes:
         problems: One sentence for each problem found, each naming line and field where there are such.
+        fault: Tells faults of different kinds apart, where what has raised it knows several.
+        is_unusable: The shape of a record refuses it, whatever was to become of it.
     """
 
     code = "invalid_data"
 
-    def __init__(self, message: str, *, problems: Iterable[str] = (), param: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        problems: Iterable[str] = (),
+        param: str | None = None,
+        fault: str | None = None,
+        is_unusable: bool = False,
+    ) -> None:
         super().__init__(message, param=param)
         self.problems = list(problems)
+        self.fault = fault
+        self.is_unusable = is_unusable
 
 
 class ModelError(AfinadorError):

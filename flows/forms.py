@@ -62,7 +62,9 @@ class JobForm(BaseModel):
     task: str = _optional("Default: by the base model's architecture.", enum=["causal_lm", "sequence_classification"])
     hyperparameters: Hyperparameters = _optional("What stays empty has its default.")
     config: dict[str, Any] = _optional("The advanced configuration: any hyperparameter, as JSON.")
-    validation_reading: dict[str, Any] = _optional('How the validation dataset is read, if otherwise: {"split": "test"}.')
+    validation_reading: dict[str, Any] = _optional(
+        'How the validation dataset is read, if otherwise: {"split": "test"}.'
+    )
     from_checkpoint: str = _optional("A checkpoint to begin with: its id, or its name ft:…:ckpt-step-N.")
     from_checkpoint_state: Literal["weights", "whole"] = _optional(
         "Its weights alone, or its training goes on exactly. Default: weights."

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from afinador.data.checks.conclusions import notes_about_two
 from afinador.data.checks.findings import Problems, firsts, with_count
-from afinador.data.checks.judging import some_of
+from afinador.data.quoting import some_of
 from afinador.data.records import Problem
 from afinador.data.verdicts import Report
 from afinador.figures import counted

@@ -16,6 +16,7 @@ from afinador.figures import counted
 from afinador.schemas.dataset_reports import DatasetReport
 
 UNUSABLE_TOKENIZER = "unusable_tokenizer"
+NOT_TOKENISED = "not_tokenised"
 SAMPLE_RECORDS = 20_000
 SAMPLE_BYTES = 16_000_000
 """Of a file with more than these, the tokenizer looks at every so-many-th record only, and the report says so."""
@@ -101,22 +102,11 @@ def merged(report: Mapping[str, Any], checked: Mapping[str, Any], base_model: st
     """Put what the tokenizer found beside what reading found."""
     errors, warnings = [*report["errors"], *checked["errors"]], [*report["warnings"], *checked["warnings"]]
     counts = {**report["counts"], **checked["counts"]}
-    said = str(report["summary"])
-    if checked["errors"] and not report["errors"]:
-        first = checked["errors"][0]
-        said = first["message"]
-        if first["line"] is not None:
-            number, records = checked["counts"][first["code"]], counted(report["records"], "record")
-            said = f"{number:,} of {records} cannot be used: {said}"
-    elif not errors:
-        firsts = {problem["code"]: problem["message"] for problem in reversed(checked["warnings"])}
-        said = " ".join([said, *reversed(firsts.values())])
     tokens = {"base_model": base_model, **checked["tokens"]}
     unusable = report.get("unusable_records")  # which verdicts of older versions lack
-    if (
-        unusable is not None
-    ):  # the tokenizer has looked at usable records alone, and says one thing of each that it cannot read
-        unusable += checked["counts"].get("not_tokenised", 0)
+    # The tokenizer has looked at usable records alone, and says one thing of each that it cannot read.
+    if unusable is not None:
+        unusable += checked["counts"].get(NOT_TOKENISED, 0)
     notes = [*report["notes"], *_notes_on(tokens, report["records"])]
     return {
         **report,
@@ -125,9 +115,30 @@ def merged(report: Mapping[str, Any], checked: Mapping[str, Any], base_model: st
         "errors": errors,
         "warnings": warnings,
         "counts": counts,
-        "summary": said,
+        "summary": _summary(report, checked, unusable),
         "tokens": tokens,
     }
+
+
+def _summary(report: Mapping[str, Any], checked: Mapping[str, Any], unusable: int | None) -> str:
+    """Say what both have found, and of how many records; ``unusable`` are those that either refuses."""
+    said, records = str(report["summary"]), counted(report["records"], "record")
+    unread = checked["counts"].get(NOT_TOKENISED, 0)
+    if not unread:
+        if report["errors"]:
+            return said
+        if checked["errors"]:
+            return str(checked["errors"][0]["message"])
+        firsts = {problem["code"]: problem["message"] for problem in reversed(checked["warnings"])}
+        return " ".join([said, *reversed(firsts.values())])
+    first = next(str(error["message"]) for error in checked["errors"] if error["code"] == NOT_TOKENISED)
+    if not report["errors"]:
+        return f"{unusable or unread:,} of {records} cannot be used: {first}"
+    more = f" And {unread - 1:,} more like it." if unread > 1 else ""
+    before = f"{report.get('unusable_records') or 0:,} of {records} cannot be used: "
+    if said.startswith(before):
+        return f"{unusable:,} of {records} cannot be used: {said.removeprefix(before)} {first}{more}"
+    return f"{said} {unread:,} of {records} cannot be used: {first}{more}"
 
 
 def _notes_on(tokens: Mapping[str, Any], records: int) -> list[dict[str, Any]]:

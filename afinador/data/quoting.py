@@ -7,14 +7,15 @@ they are cut, so that no half of it is left. Contents are told by their kind and
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from afinador.data.checks.personal_data import masked
 from afinador.figures import counted
 
-__all__ = ["cut", "described", "masked", "named", "shortened"]
+__all__ = ["cut", "described", "masked", "named", "shortened", "some_of"]
 
 CHARACTERS_OF_NAME = 24
+NAMES_SHOWN = 8
 # Numbers of more digits may be somebody's: of a telephone, a card, an account.
 CHARACTERS_OF_NUMBER = 6
 # The longest that is looked for (a token in three parts) has 6000 characters; it may begin where a text is cut.
@@ -55,6 +56,13 @@ def described(value: object) -> str:
 def named(value: object) -> str:
     """Return what should be a name, quoted if it is a text, else described."""
     return shortened(value, CHARACTERS_OF_NAME) if isinstance(value, str) else described(value)
+
+
+def some_of(names: Iterable[str]) -> str:
+    """Return the first of some names as a message shows them, and how many more there are."""
+    names = list(names)
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    return (", ".join(shortened(name) for name in names[:NAMES_SHOWN]) or "none") + more
 
 
 def _is_short(number: float) -> bool:

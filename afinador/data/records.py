@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -72,6 +73,11 @@ class Problem:
     def to_json(self) -> dict[str, Any]:
         """Return what is told of it as plain JSON values."""
         return {"code": self.code, "message": self.message, "line": self.line, "field": self.field}
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> Problem:
+        """Return what ``to_json`` has told of."""
+        return cls(**told)
 
     @property
     def stands_for_a_record(self) -> bool:

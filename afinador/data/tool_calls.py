@@ -26,42 +26,48 @@ def parsed_tools(value: Any) -> Any:
 
 
 def checked_tools(
-    record: Record, messages: Iterable[Any], parse: Callable[[Any], Any] = parsed_tools
+    record: Record,
+    given: Any,
+    messages: Iterable[Any],
+    *,
+    name: str = "tools",
+    parse: Callable[[Any], Any] = parsed_tools,
 ) -> Generator[Problem, None, tuple[dict[str, Any], ...] | None]:
-    """Yield all faults of the ``tools`` of a record; return those declared, None where there are none.
+    """Yield all faults of the tools of a record; return those declared, None where there are none.
 
     They must be a list of function declarations, or the JSON text of one, and among them each function that is called.
 
     Args:
         record: Whose tools they are.
+        given: The declarations, as they stand there.
         messages: In the chat format; they may have faults of their own.
+        name: The field that faults are told of.
         parse: Brings what the record has into a list of declarations.
     """
     try:
-        value = parse(record.fields.get("tools"))
+        value = parse(given)
     except BrokenJSONError as error:
         why = str(error).rstrip(".")
-        found = described(record.fields["tools"])
-        said = f"'tools' is {found} that is no JSON ({why}). Write a list of such as {_TOOL}."
-        yield record.problem("bad_tools", said, "tools")
+        said = f"{name!r} is {described(given)} that is no JSON ({why}). Write a list of such as {_TOOL}."
+        yield record.problem("bad_tools", said, name)
         return None
     if value is None:
         return None
     if not isinstance(value, list):
-        said = f"'tools' is {described(value)}, but must be a list of such as {_TOOL}. Correct it."
-        yield record.problem("bad_tools", said, "tools")
+        said = f"{name!r} is {described(value)}, but must be a list of such as {_TOOL}. Correct it."
+        yield record.problem("bad_tools", said, name)
         return None
     declared = set()
     for index, tool in enumerate(value):
-        declared.add((yield from _declared_name(record, tool, f"tools[{index}]")))
+        declared.add((yield from _declared_name(record, tool, f"{name}[{index}]")))
     if (strange := why_not_json(value)) is not None:
-        said = f"'tools' holds {strange}, but must be what JSON can hold. Write it as text."
-        yield record.problem("bad_tools", said, "tools")
+        said = f"{name!r} holds {strange}, but must be what JSON can hold. Write it as text."
+        yield record.problem("bad_tools", said, name)
     if declared and None not in declared:
-        for name in dict.fromkeys(_names_called(messages)):
-            if name not in declared:
-                said = f"{shortened(name)} is called, but not declared in 'tools'. Add it."
-                yield record.problem("undeclared_tool", said, "tools")
+        for called in dict.fromkeys(_names_called(messages)):
+            if called not in declared:
+                said = f"{shortened(called)} is called, but not declared in {name!r}. Add it."
+                yield record.problem("undeclared_tool", said, name)
     return tuple(value) or None
 
 

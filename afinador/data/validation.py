@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from afinador.data.checks.conclusions import doubts_about_all, notes_about_all
 from afinador.data.checks.findings import Findings
-from afinador.data.checks.judging import Judge, some_of
+from afinador.data.checks.judging import Judge
 from afinador.data.checks.line_blocks import BLOCK_BYTES, JsonLines, is_searched
 from afinador.data.checks.row_blocks import Rows
 from afinador.data.checks.workers import Divisible, judged, processes_for
@@ -23,7 +23,7 @@ from afinador.data.files.detection import encoding_of
 from afinador.data.files.formats import misfit_of
 from afinador.data.files.readers import detect_format, read_records
 from afinador.data.files.reading_position import bytes_read
-from afinador.data.quoting import shortened
+from afinador.data.quoting import shortened, some_of
 from afinador.data.records import Format, Problem, Record
 from afinador.data.shapes import (
     SHAPES,

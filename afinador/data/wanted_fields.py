@@ -58,9 +58,10 @@ def _beyond_template(value: Any, template: Any, place: str) -> Iterator[str]:
                 yield inner
             else:
                 yield from _beyond_template(item, template[name], inner)
-    elif isinstance(value, list) and isinstance(template, list) and template and isinstance(template[0], Mapping):
+    elif isinstance(value, list):
+        wanted = template[0] if isinstance(template, list) and template else ""
         for item in value:
-            yield from _beyond_template(item, template[0], f"{place}[]")
+            yield from _beyond_template(item, wanted, f"{place}[]")
 
 
 def _beyond_schema(value: Any, schema: Any, place: str) -> Iterator[str]:

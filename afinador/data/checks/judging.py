@@ -23,7 +23,7 @@ from afinador.data.checks.personal_data import personal_data
 from afinador.data.checks.tool_use import doubts_about_tools
 from afinador.data.checks.word_runs import has_enough_words
 from afinador.data.files.dialects import keeps_quotes
-from afinador.data.quoting import shortened
+from afinador.data.quoting import some_of
 from afinador.data.records import Problem, Record
 from afinador.data.schema_checks import DOUBTS, SchemaChecks
 from afinador.data.shapes import (
@@ -41,7 +41,6 @@ from afinador.data.shapes.document_metadata import metadata_and_schema
 from afinador.data.wanted_fields import doubt_of, unasked_fields
 
 LONG_RECORD_CHARACTERS = 100_000
-NAMES_SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -202,7 +201,7 @@ def _add_unfit(unfit: list[Problem], findings: Findings) -> None:
 
 
 def _of_no_shape(record: Record) -> Problem:
-    names = f"the fields {some_of(list(record.fields))}" if record.fields else "no fields"
+    names = f"the fields {some_of(record.fields)}" if record.fields else "no fields"
     texts = [name for name, value in record.fields.items() if isinstance(value, str)]
     said = f"{record.place} has {names}; allowed are {fields_allowed('jsonl')}.{near_miss(record.fields)}"
     return Problem(UNKNOWN_FIELDS, f"{said} Rename the fields, {mapping_for(texts, 'csv')}", record.line)
@@ -242,12 +241,6 @@ def _unread_keys(record: Record, shape: Shape | None) -> list[str]:
         if key not in known and value not in (None, "", [], {})
     )
     return list(dict.fromkeys(unknown))
-
-
-def some_of(names: list[str]) -> str:
-    """Return the first of some names as a message shows them, and how many more there are."""
-    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-    return (", ".join(shortened(name) for name in names[:NAMES_SHOWN]) or "none") + more
 
 
 _USED: dict[Shape | None, frozenset[str]] = {

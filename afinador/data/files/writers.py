@@ -26,6 +26,7 @@ from afinador.errors import DataError, StorageError
 EXTENSIONS: dict[Format, str] = {format: row.extensions[0] for format, row in FORMATS.items() if row.is_written}
 """Of the files that are written, by format."""
 
+NOTHING_LEFT = "nothing_left"
 NAMES_SHOWN = 20
 _NO_NAME = re.compile(r"[\x00\r\n]")
 """A header is one line, by which its delimiter is found."""
@@ -110,7 +111,7 @@ def _whole(path: Path, counted: _Counted[Any]) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         if not counted.count:
-            raise DataError(f"No record is left for {path.name}. Loosen the filters, or check the data set.")
+            raise nothing_left(path.name)
         temporary.replace(path)
     except OSError as error:
         raise StorageError(f"Cannot write {path}: {error.strerror}.") from error
@@ -119,6 +120,12 @@ def _whole(path: Path, counted: _Counted[Any]) -> Iterator[Path]:
         raise DataError(said) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def nothing_left(name: str) -> DataError:
+    """Return what is said where no record is left for a file."""
+    said = f"No record is left for {name}. Loosen the filters, or check the data set."
+    return DataError(said, fault=NOTHING_LEFT)
 
 
 def _write_json(records: Iterator[Record], stream: TextIO) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from afinador.data.preparation.rows import Means, Row, StepKind, Tally, Work
 from afinador.data.preparation.settings import Settings
+from afinador.data.quoting import some_of
 from afinador.data.records import Record
 from afinador.data.schema_checks import SchemaChecks
 from afinador.data.shapes import (
@@ -45,7 +46,9 @@ def _make(settings: Settings, means: Means) -> Work:
             try:
                 made = converted(row.record, shape, target, flatten=flatten)
             except InvalidRequestError as error:  # of this shape, which no declaration tells
-                raise DataError(f"{row.record.place}: {error.message} Correct it, or remove the record.") from error
+                raise DataError(
+                    f"{row.record.place}: {error.message} Correct it, or remove the record.", fault="no_way"
+                ) from error
             if shape == "document_metadata":
                 _require_fit(row.record, schemas)
             tally.changed += made.record is not row.record
@@ -59,10 +62,11 @@ def _make(settings: Settings, means: Means) -> Work:
 def _shape_of(record: Record) -> Shape:
     shape = shape_of(record.fields)
     if shape is None:
-        found = f"the fields {', '.join(record.fields)}, which are" if record.fields else "no fields, and so is"
+        found = f"the fields {some_of(record.fields)}, which are" if record.fields else "no fields, and so is"
         raise DataError(
             f"{record.place} has {found} of no known shape; there are: "
-            f"{fields_allowed('jsonl')}.{near_miss(record.fields)} Rename the fields first."
+            f"{fields_allowed('jsonl')}.{near_miss(record.fields)} Rename the fields first.",
+            fault="unknown_fields",
         )
     return shape
 
@@ -71,7 +75,7 @@ def _require_fit(record: Record, schemas: SchemaChecks) -> None:
     document = metadata_and_schema(record)
     problems = [each.message for each in schemas.faults_of(record, document)] if document is not None else []
     if problems:
-        raise DataError(problems[0], problems=problems)
+        raise DataError(problems[0], problems=problems, fault="schema_mismatch")
 
 
 KIND = StepKind(

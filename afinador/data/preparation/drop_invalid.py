@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from afinador.data.preparation.rows import Means, Row, StepKind, Tally, Work
 from afinador.data.preparation.settings import Settings
 from afinador.data.preparation.texts import texts_of
+from afinador.data.quoting import some_of
 from afinador.data.records import Problem, Record
 from afinador.data.schema_checks import DOUBTS, SchemaChecks
 from afinador.data.shapes import (
@@ -24,6 +25,7 @@ from afinador.data.shapes import (
     to_example,
 )
 from afinador.errors import DataError
+from afinador.figures import counted
 
 RECORDS_AT_ONCE = 100
 CHARACTERS_AT_ONCE = 1_000_000
@@ -85,9 +87,10 @@ def _shape_of(batch: list[Row], place: str) -> Shape:
     shape = commonest_shape((row.record for row in batch), "jsonl")
     if shape is None:
         fields = batch[0].record.fields
+        others = f", nor are those of {counted(len(batch) - 1, 'record')} behind it" if len(batch) > 1 else ""
         raise DataError(
-            f"{place}: {batch[0].record.place} has the fields {', '.join(fields)}, which are of no known shape, and so have those "
-            f"behind it; there are: {fields_allowed('jsonl')}.{near_miss(fields)} Rename the fields before this step."
+            f"{place}: {batch[0].record.place} has the fields {some_of(fields)}, which are of no known shape{others}; "
+            f"there are: {fields_allowed('jsonl')}.{near_miss(fields)} Rename the fields before this step."
         )
     return shape
 

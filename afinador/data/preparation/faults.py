@@ -1,18 +1,21 @@
 """All that keeps a data set from being prepared, once its first fault has been met.
 
-The data set is read once more, and each record taken through the leading steps by itself. What later steps would refuse is
-not looked for: what comes to them depends on the records before.
+The data set is read once more, and each record taken through the first steps by itself, past ``drop_invalid`` too. What later
+steps would refuse is not looked for: what comes to them depends on the records before.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 
 from afinador.data.checks.findings import Problems, firsts, with_count
+from afinador.data.files.plain_values import with_plain_values
 from afinador.data.preparation.drop_invalid import KIND as DROP_INVALID
 from afinador.data.preparation.drop_invalid import can_be_left_out
-from afinador.data.preparation.pipeline import Pipeline
+from afinador.data.preparation.pipeline import Pipeline, Step
+from afinador.data.preparation.rows import Row, Tally
 from afinador.data.preparation.sources import Source
 from afinador.data.records import Problem
 from afinador.errors import DataError
@@ -21,6 +24,59 @@ from afinador.figures import counted
 SECONDS = 60.0
 """Longer nobody is kept waiting for faults behind the first one: a record may take a regular expression a second."""
 KINDS_TOLD = 3
+
+
+@dataclass
+class _Search:
+    """What is found while a data set is gone through once more.
+
+    Attributes:
+        bad: Records with a fault.
+        records: Records that were read.
+        has_ended: Whether these are all.
+        refused_unusable: The first step to which records came that their own shape refuses.
+    """
+
+    problems: Problems = field(default_factory=Problems)
+    bad: int = 0
+    records: int = 0
+    has_ended: bool = True
+    refused_unusable: int | None = None
+
+    def read(self, source: Source, pipeline: Pipeline, watch: Callable[[], None] | None) -> Iterator[Row]:
+        """Yield what can be read, as long as there is time, and tell what cannot."""
+        ends_at = time.monotonic() + SECONDS
+        for found in source:
+            if watch is not None:
+                watch()
+            if time.monotonic() > ends_at:
+                self.has_ended = False
+                return
+            if not isinstance(found, Problem):
+                self.records += 1
+                yield Row(with_plain_values(found))
+                continue
+            self.records += found.stands_for_a_record
+            if not (pipeline.drops_unreadable and can_be_left_out(found)):
+                self.bad += found.stands_for_a_record
+                self.problems.add(found)
+
+    def through(self, number: int, step: Step, rows: Iterator[Row]) -> Iterator[Row]:
+        """Yield what comes of each row in a step, and tell which it refuses."""
+        if step.type == DROP_INVALID.name:  # which goes by the rows of a batch
+            yield from step.work(rows, Tally(step.type))
+            return
+        for row in rows:
+            try:
+                made = list(step.work(iter((row,)), Tally(step.type)))
+            except DataError as error:
+                self.bad += 1
+                code = f"step_{number}_{step.type}" + (f":{error.fault}" if error.fault else "")
+                self.problems.add(Problem(code, error.message, row.record.line))
+                if error.is_unusable:
+                    self.refused_unusable = min(number, self.refused_unusable or number)
+            else:
+                yield from made
 
 
 def require_faultless(source: Source, name: str, pipeline: Pipeline, watch: Callable[[], None] | None) -> None:
@@ -35,37 +91,62 @@ def require_faultless(source: Source, name: str, pipeline: Pipeline, watch: Call
     Raises:
         DataError: There are several; ``problems`` has the first ten of each kind.
     """
-    problems, bad, records, has_ended = _faults_of(source, pipeline, watch)
+    search = _searched(source, pipeline, watch)
+    problems = search.problems
     if sum(problems.counts.values()) < 2:
         return
-    kinds = sorted(firsts(problems.kept), key=lambda problem: problem.line or 0)
-    said = [f"{name}: {bad:,} of {'' if has_ended else 'the first '}{counted(records, 'record')} cannot be prepared:"]
-    said += [with_count(kind, problems.counts) for kind in kinds[:KINDS_TOLD]]
-    if len(kinds) > KINDS_TOLD:
-        said.append(f"And {counted(len(kinds) - KINDS_TOLD, 'other kind')} of fault.")
-    said.append(f"`afinador validate dataset {name} --html report.html` shows what is wrong with the data as a page.")
-    if any(map(can_be_left_out, problems.kept)):
+    kept = sorted(problems.kept, key=lambda problem: problem.line or 0)
+    among = f"{'' if search.has_ended else 'the first '}{counted(search.records, 'record')}"
+    said = [f"{name}: {search.bad:,} of {among} cannot be prepared:", *_told(kept, problems.counts, name)]
+    if any(map(can_be_left_out, kept)) or search.refused_unusable == 1:
         said.append(f"A first step {{type: {DROP_INVALID.name}}} leaves out what cannot be used, and counts it.")
-    raise DataError(" ".join(said), problems=[problem.message for problem in problems.kept])
+    elif search.refused_unusable and all(step.type != DROP_INVALID.name for step in pipeline.searchable):
+        before = f"A step {{type: {DROP_INVALID.name}}} before step {search.refused_unusable}"
+        said.append(f"{before} leaves out what cannot be used, and counts it.")
+    raise DataError(" ".join(said), problems=[problem.message for problem in kept])
 
 
-def _faults_of(source: Source, pipeline: Pipeline, watch: Callable[[], None] | None) -> tuple[Problems, int, int, bool]:
-    """Return the faults, of how many records among how many, and whether these are all."""
-    problems, bad, records = Problems(), 0, 0
+def require_some_left(target: str, name: str, tallies: Iterable[Tally]) -> None:
+    """Do nothing unless all records were left out for their faults.
+
+    Args:
+        target: The file that would be empty.
+        name: The data set's, for messages.
+        tallies: What each step did.
+
+    Raises:
+        DataError: They were; ``problems`` has the first ten of each kind.
+    """
+    for number, tally in enumerate(tallies, start=1):
+        if tally.dropped and not tally.rows_out:
+            faults = [Problem.from_json(fault) for fault in tally.dropped]
+            said = (
+                f"{name}: No record is left for {target}: step {number} ({tally.type}) has left out all that came to it, "
+                f"{counted(tally.rows_in, 'record')}."
+            )
+            told = " ".join([said, *_told(faults, tally.counts, name)])
+            raise DataError(told, problems=[fault.message for fault in faults])
+
+
+def _searched(source: Source, pipeline: Pipeline, watch: Callable[[], None] | None) -> _Search:
+    search = _Search()
     pipeline.begin()
-    ends_at = time.monotonic() + SECONDS
-    for found in source:
-        if watch is not None:
-            watch()
-        if time.monotonic() > ends_at:
-            return problems, bad, records, False
-        is_record = not isinstance(found, Problem) or found.stands_for_a_record
-        records += is_record
-        if not isinstance(found, Problem):
-            fault = pipeline.fault_of(found)
-        else:
-            fault = None if pipeline.drops_unreadable and can_be_left_out(found) else found
-        if fault is not None:
-            bad += is_record
-            problems.add(fault)
-    return problems, bad, records, True
+    rows = search.read(source, pipeline, watch)
+    for number, step in enumerate(pipeline.searchable, start=1):
+        rows = search.through(number, step, rows)
+    try:
+        for _ in rows:
+            pass
+    except DataError as error:  # which no record behind it can come past
+        search.has_ended = False
+        search.problems.add(Problem(error.code, error.message))
+    return search
+
+
+def _told(faults: list[Problem], counts: dict[str, int], name: str) -> Iterator[str]:
+    """Yield sentences on the first kinds of faults, and on where to see all."""
+    kinds = firsts(faults)
+    yield from (with_count(kind, counts) for kind in kinds[:KINDS_TOLD])
+    if len(kinds) > KINDS_TOLD:
+        yield f"And {counted(len(kinds) - KINDS_TOLD, 'other kind')} of fault."
+    yield f"`afinador validate dataset {name} --html report.html` shows what is wrong with the data as a page."

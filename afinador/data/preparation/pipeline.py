@@ -77,6 +77,7 @@ class Pipeline:
         tallies: What each step did in the run under way, or the last one.
         leading: The first steps, as they were written, as far as each looks at rows by themselves and needs nothing
             beside them.
+        searchable: The first steps, as far as each refuses a row for what is in it alone.
         spent: Seconds that regular expressions took in the run, by the step.
 
     Raises:
@@ -89,6 +90,7 @@ class Pipeline:
         self.tallies: list[Tally] = []
         self.documents: list[str] = []
         self.leading: list[Any] = []
+        self.searchable: list[Step] = []
         self.spent: dict[str, float] = {}
         means = replace(means or Means(), spent=self.spent)
         for number, step in enumerate(_listed(steps), start=1):
@@ -109,8 +111,11 @@ class Pipeline:
         if settings.has("documents"):
             self.documents.append(step["documents"])
         self._steps.append(Step(kind, work, self._part_for(settings)))
-        if len(self.leading) == number - 1 and _is_by_itself(STEPS[kind], settings):
+        is_by_itself = _is_by_itself(STEPS[kind], settings)
+        if len(self.leading) == number - 1 and is_by_itself:
             self.leading.append(dict(step))
+        if len(self.searchable) == number - 1 and (is_by_itself or kind == drop_invalid.KIND.name):
+            self.searchable.append(self._steps[-1])
         if kind == "split":
             self.parts = split.parts_of(settings)
 
@@ -172,16 +177,6 @@ class Pipeline:
     def drops_unreadable(self) -> bool:
         """Whether lines that cannot be read are left out, as far as they can be."""
         return bool(self._steps) and self._steps[0].type == drop_invalid.KIND.name
-
-    def fault_of(self, record: Record) -> Problem | None:
-        """Return why a record cannot be taken through the leading steps, None if it can."""
-        rows = [Row(with_plain_values(record))]
-        for number, step in enumerate(self._steps[: len(self.leading)], start=1):
-            try:
-                rows = list(step.work(iter(rows), Tally(step.type)))
-            except DataError as error:
-                return Problem(f"step_{number}_{step.type}", error.message, record.line)
-        return None
 
     def follow(self, rows: Iterator[Row]) -> Iterator[Row]:
         """Take what comes from the leading steps, all of it, through the others."""

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from afinador.data.files.compressed import is_compressed
 from afinador.data.files.detection import detect_format
 from afinador.data.files.readers import read_records
-from afinador.data.files.writers import EXTENSIONS, write_lines, write_records
-from afinador.data.preparation.faults import require_faultless
+from afinador.data.files.writers import EXTENSIONS, NOTHING_LEFT, nothing_left, write_lines, write_records
+from afinador.data.preparation.faults import require_faultless, require_some_left
 from afinador.data.preparation.passage import Passage, Progress
 from afinador.data.preparation.pipeline import Pipeline, required
 from afinador.data.preparation.rows import Means, Row, Tally
@@ -121,7 +121,9 @@ def run_to_file(
             else:
                 files = [_written(write_records((row.record for row in passage.rows()), target, format), target, None)]
     except (DataError, InvalidRequestError) as error:
-        if isinstance(error, DataError) and isinstance(found, Source):
+        if isinstance(error, DataError) and error.fault == NOTHING_LEFT:
+            require_some_left(target.name, name, pipeline.tallies)
+        elif isinstance(error, DataError) and isinstance(found, Source):
             require_faultless(found, name, pipeline, watch)
         error.begin_with(name)
         raise
@@ -201,7 +203,7 @@ def _write_parts(rows: Iterator[Row], parts: Iterable[str], target: Path, format
             spools[row.part or ""].add(row)
         filled = {part: spool for part, spool in spools.items() if len(spool)}
         if not filled:
-            raise DataError(f"No record is left for {target.name}. Loosen the filters, or check the data set.")
+            raise nothing_left(target.name)
         files = []
         for part, spool in filled.items():
             path = path_of_part(target, part)

@@ -91,7 +91,9 @@ def require_field(record: Record, field: str) -> None:
 
 
 def _no_field(record: Record, field: str) -> DataError:
-    return DataError(f"{record.place} has no field {shortened(field)}; {there_instead(record.fields, field)}")
+    return DataError(
+        f"{record.place} has no field {shortened(field)}; {there_instead(record.fields, field)}", fault="missing_field"
+    )
 
 
 def changed_row(row: Row, change: Callable[[str], str], field: str | None = None) -> Row:

@@ -8,6 +8,7 @@ from typing import Any
 from afinador.data.preparation.rows import Means, Row, StepKind, Tally, Work, with_fields
 from afinador.data.preparation.settings import Settings
 from afinador.data.preparation.texts import texts_of
+from afinador.data.quoting import some_of
 from afinador.data.records import Problem, Record
 from afinador.data.shapes import Example, fields_allowed, near_miss, shape_of, to_example
 from afinador.errors import DataError, InvalidRequestError
@@ -61,7 +62,7 @@ def _example(record: Record, task: str | None) -> Example:
     shape = shape_of(record.fields)
     if shape is None or (task == "sequence_classification" and shape != "text_label"):
         wanted = fields_allowed("jsonl") if shape is None else "'text' and 'label', which is what a classifier learns"
-        found = f"the fields {', '.join(record.fields)}" if record.fields else "no fields"
+        found = f"the fields {some_of(record.fields)}" if record.fields else "no fields"
         raise DataError(
             f"{record.place} has {found}; tokens are made of {wanted}."
             f"{near_miss(record.fields)} Rename the fields, or convert the records first."

@@ -102,7 +102,8 @@ def _written(record: Record, name: str, place: str) -> str:
     if value is None:
         raise DataError(
             f"{record.place}: {shortened(name)} is null, and the template of {place} puts it into a text. Write a value, or "
-            f"filter such records out first: has({name})."
+            f"filter such records out first: has({name}).",
+            fault="null_field",
         )
     return written(value)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from afinador.data.messages import Messages, checked_messages
@@ -27,6 +27,7 @@ class AnswerPair:
     Attributes:
         names: What the record calls the three.
         tools: Declarations of functions, as they stand there.
+        name_of_tools: What the record calls them.
     """
 
     prompt: Any
@@ -34,6 +35,7 @@ class AnswerPair:
     rejected: Any
     names: tuple[str, str, str]
     tools: Any = None
+    name_of_tools: str = "tools"
 
     def read(self, record: Record) -> Reading:
         """Yield all faults; return the pair in the form that checks take.
@@ -47,7 +49,7 @@ class AnswerPair:
         messages = [
             each for part in (self.prompt, self.chosen, self.rejected) if isinstance(part, list) for each in part
         ]
-        tools = yield from checked_tools(replace(record, fields={"tools": self.tools}), messages)
+        tools = yield from checked_tools(record, self.tools, messages, name=self.name_of_tools)
         chosen, rejected = answers
         if prompt is None or chosen is None or rejected is None:
             return None
@@ -69,11 +71,8 @@ class AnswerPair:
         return (yield from _but(_OF_AN_END, checked_messages(record, self.prompt, name)))
 
     def _answer(self, record: Record, answer: Any, name: str) -> Generator[Problem, None, Messages | None]:
-        if answer == []:
-            yield record.problem("bad_messages", f"{name!r} is empty. Write the answer, or remove the record.", name)
-            return None
-        if not isinstance(answer, list):
-            yield from faults_of_list(record, answer, name)
+        if not isinstance(answer, list) or not answer:
+            yield from faults_of_answer(record, answer, name)
             return None
         role = answer[0].get("role") if isinstance(answer[0], dict) else None
         is_asked = role in ("system", "developer", "user", "tool")
@@ -111,6 +110,14 @@ def faults_of_list(record: Record, value: Any, name: str) -> Iterator[Problem]:
     if not isinstance(value, list):
         said = f"{name!r} is {described(value)}, but must be a list of messages. Correct it, or remove the record."
         yield record.problem("wrong_type", said, name)
+
+
+def faults_of_answer(record: Record, answer: Any, name: str) -> Iterator[Problem]:
+    """Yield the fault of what should be the messages of an answer and is no list, or an empty one."""
+    yield from faults_of_list(record, answer, name)
+    if answer == []:
+        found = "has no answer behind the prompt" if record.fields[name] else "is empty"
+        yield record.problem("bad_messages", f"{name!r} {found}. Write the answer, or remove the record.", name)
 
 
 def without_nulls(messages: list[Any]) -> list[Any]:

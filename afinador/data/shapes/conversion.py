@@ -83,13 +83,14 @@ def converted(record: Record, shape: Shape, target: Shape, *, flatten: bool = Fa
     flatten = flatten and not source.is_pair
     example = to_example(record, shape)
     if isinstance(example, Problem):
-        raise DataError(example.message, problems=[example.message])
+        raise DataError(example.message, problems=[example.message], fault=example.code, is_unusable=True)
     others = {name: value for name, value in record.fields.items() if name not in (*source.fields, *source.optional)}
     own = {name: value for name, value in record.fields.items() if name not in others}
     taken = sorted(others.keys() & {*wanted.fields, *wanted.optional})
     if taken:
         raise DataError(
-            f"{record.place} has a field {shortened(taken[0])}, which means something else in {target}. Rename or remove it."
+            f"{record.place} has a field {shortened(taken[0])}, which means something else in {target}. Rename or remove it.",
+            fault="field_taken",
         )
     try:
         made = _made(_flattened(example) if flatten else _meaning(source, own), wanted, record)
@@ -100,7 +101,8 @@ def converted(record: Record, shape: Shape, target: Shape, *, flatten: bool = Fa
     if missing is not None:
         remedy = "" if flatten or source.is_pair or not _can_be_flattened(example, wanted, record) else _FLATTEN
         raise DataError(
-            f"{record.place}: {target} has no place for {missing}. Change or remove the record, or take another shape.{remedy}"
+            f"{record.place}: {target} has no place for {missing}. Change or remove the record, or take another shape.{remedy}",
+            fault="no_place",
         )
     otherwise = () if back is None else tuple(name for name in {**own, **back} if _differs(own, back, name))
     return Converted(replace(record, fields={**others, **made}), otherwise)
@@ -128,7 +130,8 @@ def _made(meaning: Fields, shape: RecordShape, record: Record) -> Fields:
     made = shape.from_messages(meaning)
     found = to_example(replace(record, fields=made), shape.name)
     if isinstance(found, Problem):
-        raise DataError(f"In the shape {shape.name}: {found.message}", problems=[found.message])
+        fault = f"{found.code}_in_{shape.name}"
+        raise DataError(f"In the shape {shape.name}: {found.message}", problems=[found.message], fault=fault)
     return made
 
 

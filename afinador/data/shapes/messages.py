@@ -19,7 +19,7 @@ def _read(record: Record) -> Reading:
         yield Problem("legacy_function_call", said, record.line, "functions")
     given = record.fields["messages"]
     messages = yield from checked_messages(record, given)
-    tools = yield from checked_tools(record, given if isinstance(given, list) else ())
+    tools = yield from checked_tools(record, record.fields.get("tools"), given if isinstance(given, list) else ())
     return Example(record.line, messages=messages, tools=tools)
 
 

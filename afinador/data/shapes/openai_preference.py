@@ -6,7 +6,6 @@ that begin with the assistant's. Pairs are checked and stored, as those of ``pre
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from afinador.data.messages import KEYS
@@ -36,15 +35,14 @@ def _read(record: Record) -> Reading:
             fault = next(reading)
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
-        if (fault.field or "").startswith("tools"):
-            fault = replace(fault, field=f"input.{fault.field}")
         if fault.field != "input.messages" or "messages" in given:
             yield fault
 
 
 def _pair(fields: Fields) -> AnswerPair:
     given, (better, worse) = fields["input"], (fields[name] for name in _OUTPUTS)
-    return AnswerPair(given.get("messages"), better, worse, ("input.messages", *_OUTPUTS), given.get("tools"))
+    names = ("input.messages", *_OUTPUTS)
+    return AnswerPair(given.get("messages"), better, worse, names, given.get("tools"), "input.tools")
 
 
 def _to_pair(fields: Fields) -> Fields:

@@ -10,12 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 from afinador.data.blanks import is_blank
-from afinador.data.messages import KEYS
+from afinador.data.messages import KEYS, role_of
 from afinador.data.records import Record
-from afinador.data.shapes.answer_pairs import SAME_ANSWERS, AnswerPair, faults_of_list, meaning_of, normal_pair
+from afinador.data.shapes.answer_pairs import SAME_ANSWERS, AnswerPair, faults_of_answer, meaning_of, normal_pair
 from afinador.data.shapes.example import Example
 from afinador.data.shapes.form import Fields, Reading, RecordShape, near_miss_of, unusable_texts
-from afinador.data.tool_calls import parsed_tools
+from afinador.data.tool_calls import checked_tools, parsed_tools
 
 _NAMES = ("prompt", "chosen", "rejected")
 _ANSWER_OF_TEXT = "\n\nAssistant:"
@@ -26,14 +26,16 @@ def _read(record: Record) -> Reading:
     fields = record.fields
     if not any(isinstance(fields.get(name), list) for name in _NAMES):
         return (yield from _read_texts(record))
-    if "prompt" not in fields and not _are_lists(fields):
+    if "prompt" not in fields and not all(isinstance(fields[name], list) and fields[name] for name in _NAMES[1:]):
         for name in _NAMES[1:]:
-            yield from faults_of_list(record, fields[name], name)
+            yield from faults_of_answer(record, fields[name], name)
+        yield from checked_tools(record, fields.get("tools"), ())
         return None
     try:
         pair = _pair(fields)
     except _UnclearPromptError as error:
         yield record.problem(error.code, str(error), "prompt")
+        yield from checked_tools(record, fields.get("tools"), (*fields["chosen"], *fields["rejected"]))
         return None
     return (yield from pair.read(record))
 
@@ -41,6 +43,7 @@ def _read(record: Record) -> Reading:
 def _read_texts(record: Record) -> Reading:
     has_prompt = "prompt" in record.fields
     yield from unusable_texts(record, *(_NAMES if has_prompt else _NAMES[1:]))
+    tools = yield from checked_tools(record, record.fields.get("tools"), ())
     chosen, rejected = record.fields["chosen"], record.fields["rejected"]
     if not isinstance(chosen, str) or not isinstance(rejected, str) or is_blank(chosen):
         return None
@@ -50,13 +53,15 @@ def _read_texts(record: Record) -> Reading:
     elif not has_prompt:
         length = _length_of_prompt(chosen, rejected)
         if chosen[:length].strip():
-            return Example(record.line, prompt=chosen[:length], completion=chosen[length:], rejected=rejected[length:])
+            return Example(
+                record.line, prompt=chosen[:length], completion=chosen[length:], rejected=rejected[length:], tools=tools
+            )
         said = (
             "there is no 'prompt', and 'chosen' and 'rejected' do not begin with the same words, so that nothing "
             f"says what they answer.{near_miss_of(fields_but(record), ['prompt'])} Add it, or remove the record."
         )
         yield record.problem("missing_field", said, "prompt")
-    return Example(record.line, prompt=record.fields.get("prompt"), completion=chosen, rejected=rejected)
+    return Example(record.line, prompt=record.fields.get("prompt"), completion=chosen, rejected=rejected, tools=tools)
 
 
 def fields_but(record: Record) -> list[str]:
@@ -83,10 +88,6 @@ class _UnclearPromptError(ValueError):
         self.code = code
 
 
-def _are_lists(fields: Fields) -> bool:
-    return isinstance(fields["chosen"], list) and isinstance(fields["rejected"], list)
-
-
 def _pair(fields: Fields) -> AnswerPair:
     """Return a pair in messages, what both answers begin with as the prompt where there is none.
 
@@ -96,7 +97,7 @@ def _pair(fields: Fields) -> AnswerPair:
     chosen: Any = fields.get("chosen")
     rejected: Any = fields.get("rejected")
     prompt = fields.get("prompt")
-    is_in_answers = isinstance(prompt, str) and _are_lists(fields) and not _begins_with_answer(chosen)
+    is_in_answers = isinstance(prompt, str) and _begins_with_prompt(chosen) and _begins_with_prompt(rejected)
     if "prompt" in fields and not is_in_answers:
         asked = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
         return AnswerPair(asked, chosen, rejected, _NAMES, fields.get("tools"))
@@ -105,7 +106,7 @@ def _pair(fields: Fields) -> AnswerPair:
     if isinstance(prompt, str) and prompt.strip() not in texts:
         said = "'prompt' is text that no message has with which both answers begin. Leave it out, or correct it."
         raise _UnclearPromptError("two_prompts", said)
-    if not same and chosen and rejected:
+    if not same:
         said = "there is no 'prompt', and 'chosen' and 'rejected' do not begin with the same message. Add it, or remove the record."
         raise _UnclearPromptError("missing_field", said)
     while same and same[-1].get("role") == "assistant":  # of equal conversations, the answers are told to be equal
@@ -113,8 +114,10 @@ def _pair(fields: Fields) -> AnswerPair:
     return AnswerPair(same, chosen[len(same) :], rejected[len(same) :], _NAMES, fields.get("tools"))
 
 
-def _begins_with_answer(answer: list[Any]) -> bool:
-    return bool(answer) and isinstance(answer[0], dict) and answer[0].get("role") == "assistant"
+def _begins_with_prompt(answer: Any) -> bool:
+    """Tell whether the first message is a sound one, and of somebody else than the assistant."""
+    first: Any = answer[0] if isinstance(answer, list) and answer else None
+    return role_of(first) not in (None, "assistant") and isinstance(first.get("content"), str)
 
 
 def _same_messages(chosen: list[Any], rejected: list[Any]) -> list[Any]:
@@ -134,7 +137,7 @@ def _to_pair(fields: Fields) -> Fields:
         raise ValueError("texts without a prompt of their own")
     asked, *answers = (fields[name] for name in _NAMES)
     chosen, rejected = ([{"role": "assistant", "content": text}] for text in answers)
-    return meaning_of([{"role": "user", "content": asked}], chosen, rejected, None)
+    return meaning_of([{"role": "user", "content": asked}], chosen, rejected, parsed_tools(fields.get("tools")))
 
 
 def _from_pair(pair: Fields) -> Fields:

@@ -44,7 +44,7 @@ def _read(record: Record) -> Reading:
         found = "empty" if turns == [] else described(turns)
         said = f"'conversations' is {found}, but must be a list of turns with 'from' and 'value'. Correct it, or remove the record."
         yield record.problem("bad_messages", said, "conversations")
-        yield from checked_tools(record, (), _declared_tools)
+        yield from checked_tools(record, record.fields.get("tools"), (), parse=_declared_tools)
         return None
     faulty = set()
     for index, turn in enumerate(turns):
@@ -55,7 +55,7 @@ def _read(record: Record) -> Reading:
     offset = len(given) - len(turns)
     told = {offset + index for index in faulty}
     messages = yield from checked_messages(record, given, "conversations", offset=offset, told=told)
-    tools = yield from checked_tools(record, given, _declared_tools)
+    tools = yield from checked_tools(record, record.fields.get("tools"), given, parse=_declared_tools)
     return Example(record.line, messages=messages, tools=tools)
 
 

@@ -115,7 +115,7 @@ def test_a_record_that_does_not_fit_is_named_with_its_file(afinador: Run, datase
         (
             '{"n": 1}',
             "[{type: convert, to: messages}]",
-            "orders.jsonl: Line 13 has the fields n, which are of no known",
+            "orders.jsonl: Line 13 has the fields 'n', which are of no known",
         ),
     ):
         good = dataset.read_text()

@@ -109,7 +109,7 @@ FAULTS: dict[Shape, list[tuple[str, Any, str, str | None]]] = {
     ],
     "preference": [
         ("prompt", 1, "wrong_type", None), ("chosen", " ", "empty_field", None), ("rejected", None, "null_field", None),
-        ("rejected", "a ", "same_answers", None),
+        ("rejected", "a ", "same_answers", None), ("tools", 5, "bad_tools", None),
     ],
     "openai_preference": [
         ("input.messages.0.role", "bot", "bad_role", None),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from afinador.data.records import Record
-from afinador.data.shapes import SHAPES, Shape, converted, convertible_to, to_example
+from afinador.data.shapes import SHAPES, Example, Shape, converted, convertible_to, to_example
 from afinador.errors import AfinadorError, DataError, InvalidRequestError
 
 CONVERSATIONS = ("messages", "sharegpt")
@@ -53,7 +53,7 @@ def test_what_goes_comes_back_and_what_cannot_is_refused_by_name(shape: Shape, t
         held += 1
         there = made.record
         assert there.fields["id"] == record.line and set(SHAPES[target]) <= there.fields.keys()
-        assert not isinstance(to_example(there, target), str)
+        assert isinstance(to_example(there, target), Example)
         back = converted(there, target, shape).record
         assert bool(made.otherwise) == ((shape, record.line) in OTHERWISE)
         assert (back.fields == record.fields) == (not made.otherwise)
@@ -86,6 +86,17 @@ def test_what_has_no_place_is_named(shape: Shape, target: Shape, fields: dict[st
     assert said in refusal.value.message and "\n" not in refusal.value.message
     if "flatten: true prompt and answer" in refusal.value.message:
         converted(Record(7, fields), shape, target, flatten=True)
+
+
+def test_tools_of_pairs_in_texts_go_and_come_back() -> None:
+    tools = [{"type": "function", "function": {"name": "go", "parameters": {}}}]
+    fields = {"prompt": "p", "chosen": "a", "rejected": "b", "tools": tools}
+    for given in (tools, json.dumps(tools)):
+        made = converted(Record(1, {**fields, "tools": given}), "preference", "openai_preference")
+        assert made.record.fields["input"]["tools"] == tools
+        back = converted(made.record, "openai_preference", "preference").record
+        assert back.fields["tools"] == tools and back.fields["prompt"] == [{"role": "user", "content": "p"}]
+        assert converted(back, "preference", "openai_preference").record.fields == made.record.fields
 
 
 def test_weights_of_turns_go_and_come_back() -> None:

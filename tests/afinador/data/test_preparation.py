@@ -443,7 +443,9 @@ def test_shapes_are_converted_on_the_way() -> None:
     made = run(ROWS[:1], *steps)
     assert [message["content"] for message in made[0]["messages"]] == list(ROWS[0].values())
     assert run(made, {"type": "convert", "to": "text_label"}) == ROWS[:1]
-    with pytest.raises(DataError, match=r"Line 1 has the fields txt, which are of no known shape.*Did you mean 'text'"):
+    with pytest.raises(
+        DataError, match=r"Line 1 has the fields 'txt', which are of no known shape.*Did you mean 'text'"
+    ):
         run([{"txt": "a"}], {"type": "convert", "to": "messages"})
 
 

@@ -146,7 +146,7 @@ def test_fields_are_renamed_before_records_are_held_against_a_shape(tmp_path: Pa
     prepared(tmp_path, content, rename, DROP)
     assert made(tmp_path) == [{"text": "a", "label": "b"}]
     with pytest.raises(
-        DataError, match=r"Step 1 \(drop_invalid\): Line 1 has the fields body, kind, which are of no known"
+        DataError, match=r"Step 1 \(drop_invalid\): Line 1 has the fields 'body', 'kind', which are of no known"
     ):
         prepared(tmp_path, content, DROP, rename)
 
@@ -178,5 +178,64 @@ def test_what_stands_for_more_than_a_record_is_never_left_out(
 
 
 def test_all_are_not_left_out(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"No record is left for made\.jsonl"):
-        prepared(tmp_path, "no json\n[]\n", DROP)
+    with pytest.raises(DataError) as refused:
+        prepared(tmp_path, "no json\n[]\n{\n", DROP)
+    said = refused.value.message
+    assert said.startswith(
+        "rows.jsonl: No record is left for made.jsonl: step 1 (drop_invalid) has left out all that came to it, 3 records. "
+        "Line 1 is no JSON: "
+    )
+    assert "And 1 more like it. Line 2 is a list" in said and "Loosen" not in said
+    assert len(refused.value.problems) == 3
+    with pytest.raises(DataError, match=r"Loosen the filters"):
+        prepared(tmp_path, "no json\n" + lines(good(1)), DROP, {"type": "filter", "condition": "label == 'even'"})
+
+
+def test_each_kind_of_what_a_step_refuses_is_told(tmp_path: Path) -> None:
+    weighted = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a", "weight": 1}]
+    rows = [
+        {"messages": weighted},
+        {"messages": []},
+        {"prompt": "p", "completion": " "},
+        {"body": "b"},
+        *[{"source": 1, "target": "t"}] * 2,
+    ]
+    convert = {"type": "convert", "to": "text_label"}
+    with pytest.raises(DataError) as refused:
+        prepared(tmp_path, lines(*rows), convert)
+    said = refused.value.message
+    assert "6 of 6 records cannot be prepared" in said and "And 2 other kinds of fault." in said
+    assert "like it" not in said, "of each of the three that are told there is one"
+    assert len(refused.value.problems) == 6
+    assert "A first step {type: drop_invalid} leaves out" in said
+    rename = {"type": "rename", "fields": {"body": "text"}}
+    with pytest.raises(DataError, match=r"A step \{type: drop_invalid\} before step 2 leaves out"):
+        prepared(tmp_path, lines(*[{"body": "", "label": "a"}] * 2), rename, {**convert, "to": "messages"})
+    with pytest.raises(DataError) as refused:  # what it has no place for, drop_invalid would keep
+        prepared(tmp_path, lines(*[{"messages": weighted}] * 2), convert)
+    assert "no place for" in refused.value.message and "drop_invalid" not in refused.value.message
+
+
+def test_faults_behind_drop_invalid_are_searched_for(tmp_path: Path) -> None:
+    lower = {"type": "transform", "operation": "lowercase", "field": "n"}
+    rows = [{**good(number), **({} if number % 20 == 1 else {"n": "N"})} for number in range(100)]
+    content = lines("no json", {"text": "", "label": "odd"}, *rows, {"text": "no label"})
+    with pytest.raises(DataError) as refused:
+        prepared(tmp_path, content, DROP, lower)
+    assert "5 of 103 records cannot be prepared: Line 4 has no field 'n'" in refused.value.message
+    assert len(refused.value.problems) == 5 and "drop_invalid" not in refused.value.message
+    with pytest.raises(DataError) as refused:  # it finds no shape among what the step before has let through
+        prepared(tmp_path, lines(*[{"a": "b"}] * 2, {"n": "N"}), lower, DROP)
+    assert "2 of the first 3 records cannot be prepared" in refused.value.message
+
+
+def test_names_of_fields_are_shown_masked_and_the_first_few(tmp_path: Path) -> None:
+    fields = {"ana.perez@empresa.mx": 1, **{f"field {number}": 1 for number in range(3000)}}
+    for step in (DROP, {"type": "convert", "to": "messages"}):
+        with pytest.raises(DataError) as refused:
+            prepared(tmp_path, lines(fields), step)
+        said = refused.value.message
+        assert "ana.perez" not in said and "'field 0'" in said and "and 2993 more" in said and len(said) < 2000
+        assert "behind it" not in said
+    with pytest.raises(DataError, match="nor are those of 1 record behind it"):
+        prepared(tmp_path, lines({"a": 1}, {"b": 1}), DROP)

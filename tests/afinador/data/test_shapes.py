@@ -33,6 +33,10 @@ REPLY = {"role": "tool", "tool_call_id": "1", "content": "r"}
 TOOL = {"type": "function", "function": {"name": "go", "parameters": {}}}
 
 
+def test_the_readme_counts_the_shapes(root: Path) -> None:
+    assert f"; {len(SHAPES)} shapes of a record, " in (root / "README.md").read_text()
+
+
 def conversation(*messages, **fields):
     return to_example(Record(3, {"messages": list(messages), **fields}), "messages")
 
@@ -235,6 +239,13 @@ def test_every_shape_has_an_example_that_is_recognised_and_usable(shape, root):
         ("preference", {"chosen": [USER, ANSWER], "rejected": [{**USER, "content": "other"}, ANSWER]}, "missing_field", "prompt"),
         ("preference", {"chosen": [USER, ANSWER], "rejected": [USER, ANSWER]}, "same_answers", "rejected"),
         ("preference", {"chosen": [USER, ANSWER], "rejected": [USER]}, "bad_messages", "rejected"),
+        ("preference", {"prompt": "p", "chosen": "a", "rejected": "b", "tools": 5}, "bad_tools", "tools"),
+        ("preference", {"prompt": "q", "chosen": [], "rejected": [OTHER]}, "bad_messages", "chosen"),
+        ("preference", {"prompt": "q", "chosen": [5], "rejected": [OTHER]}, "bad_message", "chosen[0]"),
+        ("preference", {"prompt": "q", "chosen": [{**ANSWER, "role": "bot"}], "rejected": [OTHER]}, "bad_role", "chosen[0].role"),
+        ("preference", {"prompt": "q", "chosen": [{"content": "a"}], "rejected": [OTHER]}, "bad_role", "chosen[0].role"),
+        ("preference", {"prompt": "q", "chosen": [USER, ANSWER], "rejected": [5]}, "bad_role", "chosen[0].role"),
+        ("preference", {"chosen": [], "rejected": [USER, OTHER]}, "bad_messages", "chosen"),
         ("openai_preference", {**PAIR, "input": "q"}, "wrong_type", "input"),
         ("openai_preference", {**PAIR, "input": {}}, "missing_field", "input.messages"),
         ("openai_preference", {**PAIR, "input": {"messages": [], "tools": []}}, "bad_messages", "input.messages"),
@@ -262,6 +273,22 @@ def test_faults_of_a_shape_are_named_with_their_field(shape, fields, code, field
     problem = to_example(Record(9, fields), shape)
     assert (problem.code, problem.line, problem.field) == (code, 9, field)
     assert problem.message.startswith("Line 9")
+
+
+def test_faults_of_pairs_are_said_of_what_is_there():
+    def said(shape, **fields):
+        return to_example(Record(1, fields), shape).message
+
+    behind = said("preference", chosen=[USER], rejected=[USER, OTHER])
+    assert behind == "Line 1: 'chosen' has no answer behind the prompt. Write the answer, or remove the record."
+    assert "'chosen' is empty" in said("preference", prompt=[USER], chosen=[], rejected=[OTHER])
+    told = [
+        said("openai_preference", **{**PAIR, "input": {"messages": [USER], "tools": tools}})
+        for tools in (5, "[", [{}], [TOOL | {"function": {"name": "stay", "parameters": 1}}], [float("nan")])
+    ]
+    assert all("'input.tools" in each and "'tools" not in each for each in told)
+    undeclared = {**PAIR, "input": {"messages": [USER], "tools": [TOOL | {"function": {"name": "stay"}}]}}
+    assert "not declared in 'input.tools'" in said("openai_preference", **{**undeclared, "preferred_output": [CALLING]})
 
 
 @pytest.mark.parametrize(

@@ -290,8 +290,29 @@ def test_errors_of_the_tokenizer_make_the_report_one_that_refuses():
     assert merged(read, checked, "tiny")["unusable_records"] is None, "as older versions judged"
     whole = merged({**read, "unusable_records": 1}, checked, "tiny")
     assert whole["unusable_records"] == 3
-    assert whole["errors"] == [fault] and whole["summary"].startswith("2 of 5 records cannot be used: Line 3")
+    assert whole["errors"] == [fault] and whole["summary"] == "3 of 5 records cannot be used: Line 3 is odd."
     assert whole["tokens"] == {"base_model": "tiny", "records": 3, "every": 1} and whole["notes"] == []
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (['{"prompt": "a", "completion": ""}'], "3 of 4 records cannot be used: Line 2: 'completion' is empty."),
+        ([], "2 of 3 records cannot be used: Line 2 is odd."),
+    ],
+)
+def test_the_summary_is_of_all_records_that_cannot_be_used(rows, said, tmp_path):
+    path = tmp_path / "rows.jsonl"
+    good = [json.dumps({"prompt": "q", "completion": word}) for word in ("a", "b", "c")]
+    path.write_text("\n".join([good[0], *rows, *good[1:]]))
+    report = validate_dataset(path, path.name).to_json()
+    faults = [
+        {"code": "not_tokenised", "message": f"Line {line} is odd.", "line": line, "field": None} for line in (2, 3)
+    ]
+    checked = {"errors": faults, "warnings": [], "counts": {"not_tokenised": 2}, "tokens": {"records": 1, "every": 1}}
+    whole = merged(report, checked, "tiny")
+    assert whole["summary"].startswith(said) and f"{whole['unusable_records']} of " in whole["summary"]
+    assert ("Line 2 is odd. And 1 more like it." in whole["summary"]) == bool(rows)
 
 
 REAL = [
