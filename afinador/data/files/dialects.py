@@ -202,14 +202,22 @@ def escape_of(lines: Sequence[str], delimiter: str, quote: str, columns: int) ->
 def is_unquoted(lines: Sequence[str], delimiter: str, columns: int) -> bool:
     """Tell whether quotes are characters like all others, of a table that is parted by tabs.
 
-    It is certain where each line has the right number of values if they are, and none of those in which a value begins with
-    a quote is a row if they stand around values.
+    It is certain where each line has the right number of values if they are, and those in which a value begins with a quote
+    are no rows if they stand around values: none of them by itself, nor, where quotes are doubled somewhere, as those
+    within others are, all together, a value going on over several.
+
+    Args:
+        lines: The first with a quote.
+        delimiter: Parts values.
+        columns: How many there are.
     """
     bare = [_values(line, delimiter, None) for line in lines]
     opened = [line for line, values in zip(lines, bare, strict=True) if any(each[:1] == '"' for each in values)]
     if delimiter != "\t" or columns < 2 or not opened or any(len(values) != columns for values in bare):
         return False
-    return not any(_is_row(line, delimiter, '"', columns) for line in opened)
+    if any(_is_row(line, delimiter, '"', columns) for line in opened):
+        return False
+    return not any('""' in line for line in lines) or not _are_rows_together(lines, columns)
 
 
 def keeps_quotes(value: str) -> bool:
@@ -222,6 +230,20 @@ def _are_rows(lines: Sequence[str], delimiter: str, quote: str, columns: int) ->
         return bool(lines) and all(len(_strict(line, delimiter, quote)) == columns for line in lines)
     except csv.Error:
         return False
+
+
+def _are_rows_together(lines: Sequence[str], columns: int) -> bool:
+    """Tell whether lines of a table parted by tabs are rows, of which the last may be cut by where the looking ends."""
+    reader = csv.reader([f"{line}\n" for line in lines], delimiter="\t", strict=True)
+    rows = 0
+    try:
+        for row in reader:
+            rows += 1
+            if len(row) != columns:
+                return False
+    except csv.Error:
+        return reader.line_num == len(lines) == LINES_LOOKED_AT and rows > 0
+    return True
 
 
 def _is_row(line: str, delimiter: str, quote: str, columns: int) -> bool:
