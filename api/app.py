@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -100,4 +101,7 @@ def create_app(
 def _connected_experiments(settings: Settings) -> Experiments:
     experiments = Experiments(settings)
     experiments.connect()
+    # With it MLflow was imported, and a look through all that takes 130 ms, in which nobody is answered.
+    gc.collect()
+    gc.freeze()
     return experiments
