@@ -63,7 +63,7 @@ def _document(start: int, held: list[bytes], codec: str) -> Iterator[Record | Pr
         try:
             text = raw.decode("utf-8" if codec == "utf-8-sig" else codec)
         except UnicodeDecodeError:
-            pass
+            pass  # which line it is, they tell below
         else:
             yield Record(start, {"text": _with_plain_ends(text)})
             return

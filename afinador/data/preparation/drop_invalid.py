@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from afinador.data.preparation.batches import batches
 from afinador.data.preparation.rows import Means, Row, StepKind, Tally, Work
 from afinador.data.preparation.settings import Settings
-from afinador.data.preparation.texts import texts_of
 from afinador.data.quoting import some_of
 from afinador.data.records import Problem, Record
 from afinador.data.schema_checks import DOUBTS, SchemaChecks
@@ -27,8 +27,6 @@ from afinador.data.shapes import (
 from afinador.errors import DataError
 from afinador.figures import counted
 
-RECORDS_AT_ONCE = 100
-CHARACTERS_AT_ONCE = 1_000_000
 UNREADABLE = frozenset({"json_syntax", "not_an_object", "column_count", "unmapped_column", "template_too_long"})
 """Codes of what was read in place of one record."""
 
@@ -55,7 +53,7 @@ def _make(settings: Settings, means: Means) -> Work:
     def work(rows: Iterator[Row], tally: Tally) -> Iterator[Row]:
         checks, shape = SchemaChecks(), declared
         try:
-            for batch in _batches(rows):
+            for batch in batches(rows):
                 shape = shape or _shape_of(batch, settings.place)
                 for row, problem in zip(
                     batch, _problems(batch, shape, checks, is_declared=declared is not None), strict=True
@@ -68,19 +66,6 @@ def _make(settings: Settings, means: Means) -> Work:
             checks.finish()
 
     return work
-
-
-def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
-    batch: list[Row] = []
-    characters = 0
-    for row in rows:
-        batch.append(row)
-        characters += sum(map(len, texts_of(row.record)))
-        if len(batch) >= RECORDS_AT_ONCE or characters >= CHARACTERS_AT_ONCE:
-            yield batch
-            batch, characters = [], 0
-    if batch:
-        yield batch
 
 
 def _shape_of(batch: list[Row], place: str) -> Shape:

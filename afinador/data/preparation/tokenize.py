@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from afinador.data.preparation.batches import batches
 from afinador.data.preparation.rows import Means, Row, StepKind, Tally, Work, with_fields
 from afinador.data.preparation.settings import Settings
-from afinador.data.preparation.texts import texts_of
 from afinador.data.quoting import some_of
 from afinador.data.records import Problem, Record
 from afinador.data.shapes import Example, fields_allowed, near_miss, shape_of, to_example
@@ -15,8 +15,6 @@ from afinador.errors import DataError, InvalidRequestError
 
 TASKS = ("causal_lm", "sequence_classification")
 LONGEST = 1_048_576
-RECORDS_AT_ONCE = 64
-CHARACTERS_AT_ONCE = 500_000
 
 
 def _make(settings: Settings, means: Means) -> Work:
@@ -33,7 +31,7 @@ def _make(settings: Settings, means: Means) -> Work:
 
     def work(rows: Iterator[Row], tally: Tally) -> Iterator[Row]:
         tally.counts = {"tokens": 0, "cut": 0}
-        for batch in _batches(rows):
+        for batch in batches(rows):
             examples = [_example(row.record, task) for row in batch]
             for row, made in zip(batch, tokenise(examples, task, max_length), strict=True):
                 for piece in made:
@@ -43,19 +41,6 @@ def _make(settings: Settings, means: Means) -> Work:
                     yield with_fields(row, _columns(piece))
 
     return work
-
-
-def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
-    batch: list[Row] = []
-    characters = 0
-    for row in rows:
-        batch.append(row)
-        characters += sum(map(len, texts_of(row.record)))
-        if len(batch) >= RECORDS_AT_ONCE or characters >= CHARACTERS_AT_ONCE:
-            yield batch
-            batch, characters = [], 0
-    if batch:
-        yield batch
 
 
 def _example(record: Record, task: str | None) -> Example:
