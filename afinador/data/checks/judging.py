@@ -150,7 +150,9 @@ class Judge:
             add(Problem("long_record", said, record.line))
         learnt = answers_of(record, self.shape) if self.shape not in (None, "text_label") else ()
         for problem in chain(
-            missing_answers(record, learnt), doubts_about_tools(record, example), _unasked_fields(record, example)
+            missing_answers(record, learnt),
+            doubts_about_tools(record, example, self.shape),
+            _unasked_fields(record, example),
         ):
             add(problem)
         self._doubt_texts(record, texts, findings, closely)

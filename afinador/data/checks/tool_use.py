@@ -8,30 +8,24 @@ from typing import Any
 from afinador.data.quoting import shortened
 from afinador.data.records import Problem, Record
 from afinador.data.schema_types import misspelt_object, unknown_type
-from afinador.data.shapes import Example
+from afinador.data.shapes import SHAPES, Example, Shape
 
 UNKNOWN_TYPE = "unknown_schema_type"
 
 
-def doubts_about_tools(record: Record, example: Example) -> Iterator[Problem]:
+def doubts_about_tools(record: Record, example: Example, shape: Shape | None) -> Iterator[Problem]:
     """Yield the warnings about the tools of a record, and about a schema that is hardly meant as it is."""
     left = _without_reply(example.messages or ())
     if left is not None:
         index, call_id = left
-        turns = record.fields.get("conversations")
-        # A conversation of turns may have its system text elsewhere.
-        place = (
-            f"messages[{index}]"
-            if turns is None
-            else f"conversations[{index - len(example.messages or ()) + len(turns)}]"
-        )
+        place = SHAPES[shape or "messages"].message_at(record.fields, index)
         said = (
             f"{record.place}: {place} calls a tool ({shortened(call_id)}), and no reply of a tool follows before the next "
             "turn: OpenAI's format asks for one to each call, unless the record ends with it. Add it, or end the record there."
         )
         yield Problem("unreplied_call", said, record.line, place)
     for index, tool in enumerate(example.tools or ()):
-        place = f"tools[{index}].function.parameters"
+        place = f"{SHAPES[shape or 'messages'].name_of_tools}[{index}].function.parameters"
         told = unknown_type(tool["function"].get("parameters") or {}, place)
         if told is not None:
             yield Problem(UNKNOWN_TYPE, f"{record.place}: {told} Correct it.", record.line, place)

@@ -47,7 +47,8 @@ def _make(settings: Settings, means: Means) -> Work:
                 made = converted(row.record, shape, target, flatten=flatten)
             except InvalidRequestError as error:  # of this shape, which no declaration tells
                 raise DataError(
-                    f"{row.record.place}: {error.message} Correct it, or remove the record.", fault="no_way"
+                    f"{row.record.place}: {error.message} Convert to another shape, or filter such records out first.",
+                    fault="no_way",
                 ) from error
             if shape == "document_metadata":
                 _require_fit(row.record, schemas)

@@ -26,6 +26,8 @@ class AnswerPair:
 
     Attributes:
         names: What the record calls the three.
+        length_within: How many messages of the prompt stand at the beginning of both answers, where the record has them
+            instead of a prompt of its own; the prompt's name is that of the better answer then.
         tools: Declarations of functions, as they stand there.
         name_of_tools: What the record calls them.
     """
@@ -36,6 +38,7 @@ class AnswerPair:
     names: tuple[str, str, str]
     tools: Any = None
     name_of_tools: str = "tools"
+    length_within: int = 0
 
     def read(self, record: Record) -> Reading:
         """Yield all faults; return the pair in the form that checks take.
@@ -77,17 +80,28 @@ class AnswerPair:
         role = answer[0].get("role") if isinstance(answer[0], dict) else None
         is_asked = role in ("system", "developer", "user", "tool")
         if is_asked:
+            field = f"{name}[{self.length_within}].role"
+            before = "is the same in both answers" if self.length_within else f"stands in {self.names[0]!r}"
             said = (
-                f"{name}[0].role is {named(role)}; an answer begins with the assistant's message, and what comes before it "
-                f"stands in {self.names[0]!r}. Correct it, or remove the record."
+                f"{field} is {named(role)}; an answer begins with the assistant's message, and what comes before it "
+                f"{before}. Correct it, or remove the record."
             )
-            yield record.problem("bad_role", said, f"{name}[0].role")
+            yield record.problem("bad_role", said, field)
             answer = [{**answer[0], "role": "assistant"}, *answer[1:]]  # what else is wrong with it
-        before = self.prompt if isinstance(self.prompt, list) else []
-        messages, length = [*before, *answer], len(before)
-        checked = checked_messages(record, messages, name, offset=length, told=range(length))
+        asked = self.prompt if isinstance(self.prompt, list) else []
+        messages, length = [*asked, *answer], len(asked)
+        offset = length - self.length_within
+        checked = checked_messages(record, messages, name, offset=offset, told=range(length))
         found = yield from _but(_OF_A_BEGINNING, checked)
         return None if is_asked else found
+
+
+def faults_of_whole(record: Record, messages: Any, name: str) -> Iterator[Problem]:
+    """Yield the faults of an answer that may begin with its prompt, of which nobody knows where it ends."""
+    if not isinstance(messages, list) or not messages:
+        yield from faults_of_answer(record, messages, name)
+    else:
+        yield from _but(_OF_A_BEGINNING, checked_messages(record, messages, name))
 
 
 def _but(

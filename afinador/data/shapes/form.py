@@ -37,6 +37,10 @@ NAMES_COMPARED = 100
 LONGEST_NAME = 100
 
 
+def _message_at(fields: Fields, index: int) -> str:
+    return f"messages[{index}]"
+
+
 @dataclass(frozen=True)
 class RecordShape:
     """One shape of a record. Iterating over it gives the names of the fields that a record must have.
@@ -56,6 +60,8 @@ class RecordShape:
         from_messages: The opposite, of one turn or more.
         normal: Writes a record in the one way that ``from_messages`` writes it.
         is_pair: It holds two answers: ``to_messages`` gives ``prompt``, ``chosen`` and ``rejected``, lists of messages.
+        name_of_tools: Where its records declare functions.
+        message_at: Gives what a record calls the message of its example at an index.
         instead: Of what is stored only: how to make records of it that are learnt.
     """
 
@@ -72,6 +78,8 @@ class RecordShape:
     from_messages: Callable[[Fields], Fields] | None = None
     normal: Callable[[Fields], Fields] = dict
     is_pair: bool = False
+    name_of_tools: str = "tools"
+    message_at: Callable[[Fields, int], str] = _message_at
     instead: str = ""
 
     def __iter__(self) -> Iterator[str]:

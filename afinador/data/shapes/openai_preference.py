@@ -16,6 +16,7 @@ from afinador.data.shapes.form import Fields, Reading, RecordShape
 from afinador.data.tool_calls import parsed_tools
 
 _OUTPUTS = ("preferred_output", "non_preferred_output")
+_NAME_OF_TOOLS = "input.tools"
 
 
 def _read(record: Record) -> Reading:
@@ -42,7 +43,7 @@ def _read(record: Record) -> Reading:
 def _pair(fields: Fields) -> AnswerPair:
     given, (better, worse) = fields["input"], (fields[name] for name in _OUTPUTS)
     names = ("input.messages", *_OUTPUTS)
-    return AnswerPair(given.get("messages"), better, worse, names, given.get("tools"), "input.tools")
+    return AnswerPair(given.get("messages"), better, worse, names, given.get("tools"), _NAME_OF_TOOLS)
 
 
 def _to_pair(fields: Fields) -> Fields:
@@ -54,6 +55,11 @@ def _from_pair(pair: Fields) -> Fields:
     tools = {"tools": pair["tools"]} if "tools" in pair else {}
     outputs = dict(zip(_OUTPUTS, (pair["chosen"], pair["rejected"]), strict=True))
     return {"input": {"messages": pair["prompt"], **tools}, **outputs}
+
+
+def _message_at(fields: Fields, index: int) -> str:
+    length = len(fields["input"]["messages"])
+    return f"input.messages[{index}]" if index < length else f"preferred_output[{index - length}]"
 
 
 def _normal(fields: Fields) -> Fields:
@@ -75,6 +81,8 @@ SHAPE = RecordShape(
     turn_keys=KEYS,
     asked=("input",),
     is_pair=True,
+    name_of_tools=_NAME_OF_TOOLS,
+    message_at=_message_at,
     to_messages=_to_pair,
     from_messages=_from_pair,
     normal=_normal,

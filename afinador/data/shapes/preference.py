@@ -7,12 +7,19 @@ comes later, and a job that names such a file is refused.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from afinador.data.blanks import is_blank
 from afinador.data.messages import KEYS, role_of
-from afinador.data.records import Record
-from afinador.data.shapes.answer_pairs import SAME_ANSWERS, AnswerPair, faults_of_answer, meaning_of, normal_pair
+from afinador.data.records import Problem, Record
+from afinador.data.shapes.answer_pairs import (
+    SAME_ANSWERS,
+    AnswerPair,
+    faults_of_whole,
+    meaning_of,
+    normal_pair,
+)
 from afinador.data.shapes.example import Example
 from afinador.data.shapes.form import Fields, Reading, RecordShape, near_miss_of, unusable_texts
 from afinador.data.tool_calls import checked_tools, parsed_tools
@@ -27,17 +34,24 @@ def _read(record: Record) -> Reading:
     if not any(isinstance(fields.get(name), list) for name in _NAMES):
         return (yield from _read_texts(record))
     if "prompt" not in fields and not all(isinstance(fields[name], list) and fields[name] for name in _NAMES[1:]):
-        for name in _NAMES[1:]:
-            yield from faults_of_answer(record, fields[name], name)
-        yield from checked_tools(record, fields.get("tools"), ())
+        yield from _faults_of_answers(record)
         return None
     try:
         pair = _pair(fields)
     except _UnclearPromptError as error:
-        yield record.problem(error.code, str(error), "prompt")
-        yield from checked_tools(record, fields.get("tools"), (*fields["chosen"], *fields["rejected"]))
+        yield record.problem(error.code, str(error), error.field)
+        yield from _faults_of_answers(record)
         return None
     return (yield from pair.read(record))
+
+
+def _faults_of_answers(record: Record) -> Iterator[Problem]:
+    """Yield what is wrong with two lists of messages, or what should be some, whatever they answer."""
+    fields = record.fields
+    for name in _NAMES[1:]:
+        yield from faults_of_whole(record, fields[name], name)
+    messages = [each for name in _NAMES[1:] if isinstance(fields[name], list) for each in fields[name]]
+    yield from checked_tools(record, fields.get("tools"), messages)
 
 
 def _read_texts(record: Record) -> Reading:
@@ -83,16 +97,18 @@ def _length_of_prompt(chosen: str, rejected: str) -> int:
 class _UnclearPromptError(ValueError):
     """What a pair in messages answers cannot be told; the sentence says why."""
 
-    def __init__(self, code: str, said: str) -> None:
+    def __init__(self, code: str, said: str, field: str = "prompt") -> None:
         super().__init__(said)
         self.code = code
+        self.field = field
 
 
 def _pair(fields: Fields) -> AnswerPair:
     """Return a pair in messages, what both answers begin with as the prompt where there is none.
 
     Raises:
-        _UnclearPromptError: There is neither a prompt nor a common beginning, or both, and they differ.
+        _UnclearPromptError: There is neither a prompt nor a common beginning, or both, and they differ, or both answers are
+            the same and nothing is before them.
     """
     chosen: Any = fields.get("chosen")
     rejected: Any = fields.get("rejected")
@@ -106,12 +122,17 @@ def _pair(fields: Fields) -> AnswerPair:
     if isinstance(prompt, str) and prompt.strip() not in texts:
         said = "'prompt' is text that no message has with which both answers begin. Leave it out, or correct it."
         raise _UnclearPromptError("two_prompts", said)
-    if not same:
-        said = "there is no 'prompt', and 'chosen' and 'rejected' do not begin with the same message. Add it, or remove the record."
-        raise _UnclearPromptError("missing_field", said)
     while same and same[-1].get("role") == "assistant":  # of equal conversations, the answers are told to be equal
         same.pop()
-    return AnswerPair(same, chosen[len(same) :], rejected[len(same) :], _NAMES, fields.get("tools"))
+    length = len(same)
+    if not same and chosen == rejected:
+        said = "'chosen' and 'rejected' are the same, and no question is before them. Correct one of them and add a 'prompt', or remove the record."
+        raise _UnclearPromptError(SAME_ANSWERS, said, "rejected")
+    if not same:
+        said = "there is no 'prompt', and 'chosen' and 'rejected' do not begin with the same question. Add it, or remove the record."
+        raise _UnclearPromptError("missing_field", said)
+    names = ("chosen", *_NAMES[1:])
+    return AnswerPair(same, chosen[length:], rejected[length:], names, fields.get("tools"), length_within=length)
 
 
 def _begins_with_prompt(answer: Any) -> bool:
@@ -145,6 +166,15 @@ def _from_pair(pair: Fields) -> Fields:
     return dict(pair) if None in texts.values() or "tools" in pair else texts
 
 
+def _message_at(fields: Fields, index: int) -> str:
+    prompt = fields.get("prompt")
+    if isinstance(prompt, str):
+        prompt = [] if _begins_with_prompt(fields["chosen"]) else [prompt]
+        return f"chosen[{index - len(prompt)}]"
+    length = len(prompt or ())
+    return f"prompt[{index}]" if index < length else f"chosen[{index - length}]"
+
+
 def _normal(fields: Fields) -> Fields:
     return normal_pair(_to_pair(fields))
 
@@ -168,6 +198,7 @@ SHAPE = RecordShape(
     turn_keys=KEYS,
     asked=("prompt",),
     is_pair=True,
+    message_at=_message_at,
     to_messages=_to_pair,
     from_messages=_from_pair,
     normal=_normal,

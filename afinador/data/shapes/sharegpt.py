@@ -106,7 +106,7 @@ def _to_messages(fields: Fields) -> Fields:
 def _messages_of(fields: Fields, faulty: Collection[int] = ()) -> list[dict[str, Any]]:
     """Return the turns as messages, behind the system text; of faulty ones what is known of them."""
     messages: list[dict[str, Any]] = []
-    if isinstance(fields.get("system"), str) and fields["system"].strip():
+    if _has_system_text(fields):
         messages.append({"role": "system", "content": fields["system"]})
     calls = 0
     for index, turn in enumerate(fields["conversations"]):
@@ -115,6 +115,10 @@ def _messages_of(fields: Fields, faulty: Collection[int] = ()) -> list[dict[str,
             _faulty_message(turn) if index in faulty else _message_of(turn, f"call_{calls}" if calls else "")
         )
     return messages
+
+
+def _has_system_text(fields: Fields) -> bool:
+    return isinstance(fields.get("system"), str) and bool(fields["system"].strip())
 
 
 def _message_of(turn: dict[str, Any], call_id: str) -> dict[str, Any]:
@@ -189,6 +193,10 @@ def _from_messages(fields: Fields) -> Fields:
     return {"conversations": turns, **({"tools": fields["tools"]} if fields.get("tools") else {})}
 
 
+def _message_at(fields: Fields, index: int) -> str:
+    return f"conversations[{index - _has_system_text(fields)}]"
+
+
 def _normal(fields: Fields) -> Fields:
     """Write a record as ``from_messages`` does: one name for each speaker, and the system text as the first turn.
 
@@ -210,6 +218,7 @@ SHAPE = RecordShape(
     read=_read,
     turn_keys=_OF_TURN,
     asked=("human", "user"),
+    message_at=_message_at,
     to_messages=_to_messages,
     from_messages=_from_messages,
     normal=_normal,

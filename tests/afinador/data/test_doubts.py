@@ -442,6 +442,43 @@ def test_turns_without_a_reply_are_told_by_their_own_place(verdict):
     assert report.is_valid and "Line 1: conversations[1] calls a tool" in report.summary()
 
 
+TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "objet"}}}
+
+
+@pytest.mark.parametrize(
+    ("record", "call"),
+    [
+        ({"prompt": [ASKED, called("a")], "chosen": [ANSWERED]}, "prompt[1]"),
+        ({"prompt": [ASKED], "chosen": [called("a"), ANSWERED]}, "chosen[0]"),
+        ({"prompt": "q", "chosen": [called("a"), ANSWERED]}, "chosen[0]"),
+        ({"chosen": [ASKED, called("a"), ANSWERED]}, "chosen[1]"),
+        ({"prompt": "q", "chosen": [ASKED, called("a"), ANSWERED]}, "chosen[1]"),
+    ],
+)
+def test_doubts_about_tools_of_pairs_are_told_by_their_own_place(verdict, record, call):
+    worse = [{"role": "assistant", "content": "b"}]
+    rejected = worse if "prompt" in record and record["chosen"][0] is not ASKED else [ASKED, *worse]
+    report = verdict([{**record, "rejected": rejected, "tools": [TOOL]}])
+    assert report.is_valid, report.summary()
+    assert f"Line 1: {call} calls a tool" in report.summary()
+    assert "'tools[0].function.parameters.type' is 'objet'" in report.summary()
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer", "call"),
+    [
+        ([ASKED, called("a")], [ANSWERED], "input.messages[1]"),
+        ([ASKED], [called("a"), ANSWERED], "preferred_output[0]"),
+    ],
+)
+def test_doubts_about_tools_of_openai_pairs_are_told_by_their_own_place(verdict, asked, answer, call):
+    worse = [{"role": "assistant", "content": "b"}]
+    given = {"messages": asked, "tools": [TOOL]}
+    report = verdict([{"input": given, "preferred_output": answer, "non_preferred_output": worse}])
+    assert f"Line 1: {call} calls a tool" in report.summary()
+    assert "'input.tools[0].function.parameters.type' is 'objet'" in report.summary()
+
+
 @pytest.mark.parametrize(
     ("schema", "told"),
     [

@@ -27,6 +27,8 @@ USER = {"role": "user", "content": "q"}
 ANSWER = {"role": "assistant", "content": "a"}
 OTHER = {"role": "assistant", "content": "b"}
 PAIR = {"input": {"messages": [USER]}, "preferred_output": [ANSWER], "non_preferred_output": [OTHER]}
+OTHER_USER = {"role": "user", "content": "r"}
+BLANK = {"role": "user", "content": " "}
 CALL = {"id": "1", "type": "function", "function": {"name": "go", "arguments": "{}"}}
 CALLING = {"role": "assistant", "content": None, "tool_calls": [CALL]}
 REPLY = {"role": "tool", "tool_call_id": "1", "content": "r"}
@@ -246,6 +248,12 @@ def test_every_shape_has_an_example_that_is_recognised_and_usable(shape, root):
         ("preference", {"prompt": "q", "chosen": [{"content": "a"}], "rejected": [OTHER]}, "bad_role", "chosen[0].role"),
         ("preference", {"prompt": "q", "chosen": [USER, ANSWER], "rejected": [5]}, "bad_role", "chosen[0].role"),
         ("preference", {"chosen": [], "rejected": [USER, OTHER]}, "bad_messages", "chosen"),
+        ("preference", {"chosen": [ANSWER], "rejected": [ANSWER]}, "same_answers", "rejected"),
+        ("preference", {"chosen": [ANSWER], "rejected": [OTHER]}, "missing_field", "prompt"),
+        ("preference", {"chosen": [BLANK, ANSWER], "rejected": [BLANK, OTHER]}, "empty_content", "chosen[0].content"),
+        ("preference", {"chosen": [USER, {**ANSWER, "content": " "}], "rejected": [USER, OTHER]}, "empty_content", "chosen[1].content"),
+        ("preference", {"chosen": [USER, ANSWER], "rejected": [USER, {**ANSWER, "content": " "}]}, "empty_content", "rejected[1].content"),
+        ("preference", {"chosen": [USER, OTHER_USER, ANSWER], "rejected": [USER, OTHER]}, "bad_role", "chosen[1].role"),
         ("openai_preference", {**PAIR, "input": "q"}, "wrong_type", "input"),
         ("openai_preference", {**PAIR, "input": {}}, "missing_field", "input.messages"),
         ("openai_preference", {**PAIR, "input": {"messages": [], "tools": []}}, "bad_messages", "input.messages"),
@@ -281,6 +289,8 @@ def test_faults_of_pairs_are_said_of_what_is_there():
 
     behind = said("preference", chosen=[USER], rejected=[USER, OTHER])
     assert behind == "Line 1: 'chosen' has no answer behind the prompt. Write the answer, or remove the record."
+    question_within = said("preference", chosen=[USER, OTHER_USER, ANSWER], rejected=[USER, OTHER])
+    assert "what comes before it is the same in both answers" in question_within
     assert "'chosen' is empty" in said("preference", prompt=[USER], chosen=[], rejected=[OTHER])
     told = [
         said("openai_preference", **{**PAIR, "input": {"messages": [USER], "tools": tools}})
