@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict
 from afinador.config.hyperparameters import Hyperparameters
 from afinador.config.spec import DataFile, FineTuningSpec, StartingPoint
 from afinador.errors import InvalidRequestError
+from afinador.schemas.dataset_formats import Format
+from afinador.schemas.datasets import DatasetReading
 from afinador.schemas.jobs import JobRequest, Task, TuningMethod
 from afinador.wording import shown
 
@@ -46,8 +48,34 @@ def other_classes(start: StartingPoint, now: Iterable[str], had: Iterable[str]) 
     )
 
 
+class FileReading(BaseModel):
+    """How a data set is read; the same bytes read otherwise are other records."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Format | None = None
+    declared: DatasetReading | None = None
+
+    @classmethod
+    def of(cls, file: DataFile | None) -> FileReading:
+        """Return that of a data set, if there is one."""
+        if file is None:
+            return cls()
+        is_declared = file.reading is not None and file.reading != DatasetReading()
+        return cls(format=file.format, declared=file.reading if is_declared else None)
+
+    def __str__(self) -> str:
+        """Return what a message calls it."""
+        declared = self.declared.model_dump(exclude_none=True, exclude={"format"}) if self.declared else {}
+        return ", ".join([str(self.format), *(f"{name} {shown(value)}" for name, value in declared.items())])
+
+
 class Recipe(BaseModel):
-    """What decides the bits of a training; kept with each of its checkpoints."""
+    """What decides the bits of a training; kept with each of its checkpoints.
+
+    Attributes:
+        training_reading: How the file was read; not among the fields that were set in what an older version has kept.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -55,8 +83,10 @@ class Recipe(BaseModel):
     base_model_sha256: str
     training_file: str
     training_file_sha256: str
+    training_reading: FileReading = FileReading()
     validation_file: str | None
     validation_file_sha256: str | None
+    validation_reading: FileReading = FileReading()
     tuning_method: TuningMethod
     task: Task
     seed: int
@@ -71,8 +101,10 @@ class Recipe(BaseModel):
             base_model_sha256=spec.base_model.sha256,
             training_file=spec.training_file.name,
             training_file_sha256=spec.training_file.sha256,
+            training_reading=FileReading.of(spec.training_file),
             validation_file=held_out and held_out.name,
             validation_file_sha256=held_out and held_out.sha256,
+            validation_reading=FileReading.of(held_out),
             tuning_method=spec.tuning_method,
             task=spec.task,
             seed=spec.seed,
@@ -130,6 +162,16 @@ class Start:
             had_name, had_sha256 = getattr(self.recipe, field), getattr(self.recipe, f"{field}_sha256")
             if sha256 != had_sha256:
                 self._refuse_file(field, name, sha256, had_name, had_sha256)
+            self._require_reading(field, file)
+
+    def _require_reading(self, field: str, file: DataFile | None) -> None:
+        name = f"{field.removesuffix('_file')}_reading"
+        had, now = getattr(self.recipe, name), FileReading.of(file)
+        if name in self.recipe.model_fields_set and now != had:
+            said = (
+                f"{field} has the same content as there, but is read as {now}, there as {had}. Declare the same reading"
+            )
+            raise self._misfit(said, field)
 
     @property
     def _goes_on(self) -> bool:

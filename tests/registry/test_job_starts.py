@@ -114,6 +114,12 @@ REFUSALS: list[tuple[str, dict[str, Any], str, str]] = [
     ),
     ("whole", {"training_file": "held"}, "training_file", "training_file is 'held.jsonl' (SHA-256"),
     ("whole", {"validation_file": "train"}, "validation_file", "there 'held.jsonl' (SHA-256"),
+    (
+        "whole",
+        {"validation_file": "held", "validation_reading": {"encoding": "latin-1"}},
+        "validation_file",
+        "is read as jsonl, encoding 'latin-1', there as jsonl. Declare the same reading",
+    ),
 ]
 
 
