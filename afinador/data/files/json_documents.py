@@ -135,7 +135,7 @@ class _Text:
                     raise _StopReading(problem) from error
             if len(self._buffer) - self._position > LONGEST_VALUE_CHARACTERS:
                 longest = LONGEST_VALUE_CHARACTERS // 2**20
-                message = f"{what.format(shortened(key))}line {self.line}, is no JSON, or longer than {longest} MiB, the most that is read. Correct it, or split it."
+                message = f"{what.format(shortened(key))}line {self.line}, is no JSON, or longer than {longest} Mi characters, the most that is read. Correct it, or split it."
                 raise _StopReading(Problem("json_syntax", message, self.line))
 
     def _line_of(self, position: int) -> int:
