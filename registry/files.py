@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import exists, or_, select, update
+from sqlalchemy import exists, inspect, or_, select, update
 from sqlalchemy.orm import Session, defer
 
 from afinador.data.files.loaders import require_allowed_loader
 from afinador.errors import InUseError, StorageError
 from afinador.schemas import files as wire
 from afinador.schemas.dataset_formats import HUB_SCHEME
+from afinador.schemas.dataset_reports import DatasetReport
 from afinador.schemas.datasets import DatasetReading
 from afinador.schemas.jobs import OPEN_STATUSES
 from registry import dataset_updates, token_caches
@@ -200,6 +201,7 @@ def to_wire(row: File) -> wire.File:
         purpose=row.purpose,
         status=row.status,
         status_details=row.status_details,
+        **_doubts(row),
         path=row.storage_key,
         type=row.type,
         version=row.version,
@@ -210,6 +212,17 @@ def to_wire(row: File) -> wire.File:
         source=source_of(row.source, row.revision),
         lineage=row.lineage,
     )
+
+
+def _doubts(row: File) -> dict[str, Any]:
+    """Return what the verdict doubts, where it was loaded; those of a list are not."""
+    if "report" in inspect(row).unloaded or row.report is None:
+        return {}
+    report = DatasetReport(file=row.filename, valid=row.status == "processed", **row.report)
+    return {
+        "warnings": report.found()["warning"],
+        "not_read": report.not_read(is_of_hub=row.source is not None) or None,
+    }
 
 
 def _delete_bytes(memory: Memory, key: str) -> None:
