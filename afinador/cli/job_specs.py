@@ -8,6 +8,7 @@ from typing import Any
 
 from afinador.cli import creation, render
 from afinador.cli.command import Command, Parser
+from afinador.cli.local_data_sets import local_data_sets
 from afinador.cli.service import add_list_options, ask, ask_list, connect
 from afinador.client import calls
 
@@ -19,7 +20,7 @@ def create_spec(arguments: argparse.Namespace) -> None:
         from afinador.cli.files import uploads_of
 
         with uploads_of(connection) as upload_once:
-            for field, path in creation.local_data_sets(request).items():
+            for field, path in local_data_sets(request).items():
                 request[field] = upload_once(path)["filename"]
             spec = connection.json(calls.create_job_spec(arguments.name, request, not arguments.no_retrain))
     if arguments.json:
