@@ -74,6 +74,8 @@ FAULTS: dict[Shape, list[tuple[str, Any, str, str | None]]] = {
         ("messages.0.content", GONE, "bad_content", None),
         ("messages.1.content", " ", "empty_content", None),
         ("messages.1.content", [{"type": "image_url"}, {"type": "text", "text": "t"}], "bad_content_part", "messages[1].content[0]"),
+        ("messages.0.name", 7, "bad_name", None),
+        ("messages.1.name", ["a"], "bad_name", None),
         ("messages.1.weight", 1, "bad_weight", None),
         ("messages.2.tool_calls.0.function.arguments", "{", "bad_tool_call", None),
         ("messages.2.tool_calls.0.type", "go", "bad_tool_call", None),
