@@ -193,6 +193,16 @@ def test_logged_loss_is_the_mean_per_token_since_the_last_row(run_dir: RunDir) -
     assert [(row["step"], row["train_loss"], row["trained_tokens"]) for row in rows] == [(1, 4.0, 20), (3, 3.0, 60)]
 
 
+def test_a_warm_up_that_outlasts_the_training_is_told_once(run_dir: RunDir) -> None:
+    for _ in range(2):
+        Progress(run_dir, attempt=1).start_training(5, settings(warmup_steps=100, learning_rate=5e-4))
+    [event] = run_dir.events_after(0)[0]
+    assert event["level"] == "warn" and "warmup_steps is 100, and there are 5 steps" in event["message"]
+    assert "It reaches 2e-05 of 0.0005." in event["message"]
+    Progress(run_dir, attempt=2).start_training(101, settings(warmup_steps=100))
+    assert len(run_dir.events_after(0)[0]) == 1
+
+
 def test_resources_of_the_process_tree_are_sampled(run_dir: RunDir) -> None:
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     row = ResourceSampler(run_dir).sample()
