@@ -30,8 +30,12 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 ROOT = Path(__file__).parent.parent
 
 
-ON_THE_STACK = ("tests/integration/", "tests/faults/")
-"""Folders whose tests share the whole stack."""
+SHARED = {
+    "tests/integration/": "the whole stack",
+    "tests/faults/": "the whole stack",
+    "tests/registry/runs/": "a Prefect server",
+}
+"""Folders whose tests share what takes long to start, and what that is."""
 
 
 OPERATOR = """
@@ -43,14 +47,14 @@ model_aliases: {house-model: tiny}
 
 
 class FilesTogether(LoadScopeScheduling):
-    """Gives each file of tests to one process, and all files whose tests share the whole stack to one.
+    """Gives each file of tests to one process, and all files that share what takes long to start to one, too.
 
     (xdist's own groups of marked tests do not work with pytest 9.2: they are written into a node's id too late.)
     """
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return "the whole stack" if file.startswith(ON_THE_STACK) else file
+        return next((shared for folder, shared in SHARED.items() if file.startswith(folder)), file)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> FilesTogether:

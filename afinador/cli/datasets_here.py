@@ -166,7 +166,7 @@ def previewed_here(path: Path, arguments: argparse.Namespace) -> DatasetPreview:
     found = validate_dataset(path, path.name, reading).to_json()
     if found["shape"] is None:
         raise DataError(f"{path.name}: {found['summary']}")
-    require_trainable(found["shape"], path.name, param="file")
+    require_trainable(found["shape"], path.name, task=limits["task"], param="file")
     with TokenProcess() as process:
         read_as = reading_of(path, found, reading.to_json() if reading else None, _asked_for(arguments))
         shown = process.preview(folder, read_as, limits, records=arguments.records)

@@ -111,7 +111,7 @@ def _hyperparameters(entry: dict[str, Any]) -> str:
     lines = [
         f"{name} {render.text(value)}"
         for name, value in values.items()
-        if name in render.ALWAYS_SHOWN or name not in limits or value != limits[name]["default"]
+        if name in (*render.ALWAYS_SHOWN, "lora_rank") or name not in limits or value != limits[name]["default"]
     ]
     return "\n".join([*lines, *(["All others are defaults; --json shows them."] if len(values) > len(lines) else [])])
 

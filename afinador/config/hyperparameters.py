@@ -176,7 +176,7 @@ def resolve_hyperparameters(
 
     Raises:
         UnknownFieldError: A key that the method does not know; names the nearest.
-        OutOfRangeError: A value outside its range.
+        OutOfRangeError: A value outside its range. Of several faults in a layer all are told, and the first is raised.
         InvalidRequestError: A value of the wrong type, or two keys that exclude each other.
     """
     limits = limits_of(tuning_method, operator)
@@ -221,23 +221,32 @@ def _take_layer(
     as_written = {ALIASES.get(name, name): name for name in layer}
     if MULTIPLIER in given:
         apply_multiplier(given, limits)
+    faults: list[InvalidRequestError] = []
     for key, value in given.items():
-        if key in KEYS_OF_OTHERS:
-            raise UnknownFieldError(
-                f"{key!r} belongs to {KEYS_OF_OTHERS[key]}, which this version does not train; leave it out.",
-                param=f"hyperparameters.{key}",
-            )
-        if key not in limits:
-            raise UnknownFieldError(
-                f"{key!r} is no hyperparameter of the method {tuning_method!r}."
-                f"{_belongs(key) or nearest(key, [*limits, *ALIASES, MULTIPLIER])}",
-                param=f"hyperparameters.{key}",
-            )
-        if value == "auto" and "auto" not in limits[key].get("allowed", ()):
-            values[key], sources[key] = limits[key]["default"], limits[key].get("source", "default")
-            continue
-        values[key] = checked_value(as_written.get(key, key), value, limits[key])
-        sources[key] = source
+        try:
+            _require_known(key, limits, tuning_method)
+            if value == "auto" and "auto" not in limits[key].get("allowed", ()):
+                values[key], sources[key] = limits[key]["default"], limits[key].get("source", "default")
+                continue
+            values[key] = checked_value(as_written.get(key, key), value, limits[key])
+            sources[key] = source
+        except InvalidRequestError as error:
+            faults.append(error)
+    if faults:
+        first = faults[0]
+        raise type(first)(" ".join(each.message for each in faults), param=first.param, code=first.code)
+
+
+def _require_known(key: str, limits: dict[str, dict[str, Any]], tuning_method: str) -> None:
+    """Refuse a key that is none of a method's."""
+    said = None
+    if key in KEYS_OF_OTHERS:
+        said = f"{key!r} belongs to {KEYS_OF_OTHERS[key]}, which this version does not train; leave it out."
+    elif key not in limits:
+        meant = _belongs(key) or nearest(key, [*limits, *ALIASES, MULTIPLIER])
+        said = f"{key!r} is no hyperparameter of the method {tuning_method!r}.{meant}"
+    if said is not None:
+        raise UnknownFieldError(said, param=f"hyperparameters.{key}")
 
 
 def _is_given(name: str, value: Any, limits: dict[str, dict[str, Any]]) -> bool:

@@ -123,11 +123,7 @@ def classes_of(training: LabelledFile, validation: LabelledFile | None = None) -
 
 def _trained_classes(file: LabelledFile) -> list[str]:
     if file.labels is None:
-        raise DataError(
-            f"{file.name} holds records of the shape {file.shape}; sequence_classification learns from the fields "
-            "'text' and 'label'. Rename the fields, or train with task causal_lm on a causal base model.",
-            param="training_file",
-        )
+        raise DataError(no_labels_in(file.name, file.shape), param="training_file")
     counts, records = file.labels.counts, file.labels.records
     found = in_order(counts)
     if len(found) == 1:
@@ -147,6 +143,14 @@ def _trained_classes(file: LabelledFile) -> list[str]:
             param="training_file",
         )
     return found
+
+
+def no_labels_in(name: str, shape: str | None) -> str:
+    """Return the sentence on a file of which no classifier can learn, for its records have another shape."""
+    return (
+        f"{name} holds records of the shape {shape}; sequence_classification learns from the fields 'text' and 'label'. "
+        "Rename the fields, or train with task causal_lm on a causal base model."
+    )
 
 
 def _require_known(file: LabelledFile, classes: Sequence[str]) -> None:

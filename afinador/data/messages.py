@@ -80,6 +80,10 @@ def _checked_message(record: Record, message: Any, field: str) -> Generator[Prob
     checked["content"] = yield from _checked_content(record, message, f"{field}.content", may_be_empty=may_be_empty)
     if "weight" in message:
         yield from weight_faults(record, message["weight"], None if role is None else role == "assistant", field)
+    name = message.get("name")
+    if name is not None and not isinstance(name, str):
+        said = f"{field}.name is {described(name)}, but must be text. Correct or remove it."
+        yield record.problem("bad_name", said, f"{field}.name")
     if role == "tool" and not isinstance(message.get("tool_call_id"), str):
         said = f"{field} is a tool's reply without 'tool_call_id'. Add it."
         yield record.problem("bad_tool_reply", said, f"{field}.tool_call_id")

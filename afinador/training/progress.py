@@ -81,6 +81,22 @@ class Progress:
         self._step_loss: float | None = None
         self.done_steps = 0
         self.enter("training", step=0, steps=steps, epoch=0.0, tokens=0, eta_seconds=None)
+        self._doubt_warmup(hyperparameters)
+
+    def _doubt_warmup(self, hyperparameters: Hyperparameters) -> None:
+        """Say so where training ends before the learning rate has risen."""
+        warmup_steps, rate = hyperparameters.warmup_steps, hyperparameters.learning_rate
+        if warmup_steps < self._steps:
+            return
+        self._run_dir.log_event(
+            "message",
+            "warn",
+            f"The learning rate is still rising when training ends: warmup_steps is {warmup_steps}, and there are {self._steps} "
+            f"steps in all. It reaches {rate * (self._steps - 1) / warmup_steps:.3g} of {rate:.3g}. Lower warmup_steps, or give "
+            "warmup_ratio (0.1 is usual), or train for more epochs.",
+            once="warm-up",
+            steps=self._steps,
+        )
 
     def document(self) -> dict[str, Any]:
         """Return all that a later attempt must know to go on counting where this one is."""

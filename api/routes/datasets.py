@@ -108,8 +108,8 @@ def preview_dataset(
     ):
         if file.report["shape"] is None:
             raise DataError(f"{file.name}: {file.report['summary']}", param="file")
-        require_trainable(file.report["shape"], file.name, param="file")
         limits = tokenizer.limits(asked.task, asked.max_length)
+        require_trainable(file.report["shape"], file.name, task=limits["task"], param="file")
         reading = reading_of(file.path, file.report, file.declared, asked.asked_for())
         shown = service.tokens.preview(tokenizer.path, reading, limits, records=asked.records)
     preview = DatasetPreview(file=file.name, base_model=asked.base_model, total_records=file.report["records"], **shown)

@@ -137,6 +137,15 @@ def test_files_and_base_models_of_others_are_not_found(member, new_member, base_
         assert answer.status_code == 404 and answer.json()["error"]["param"] == "base_model"
 
 
+def test_what_a_classifier_does_not_learn_from_has_no_preview_for_one(member, base_model):
+    member.upload()
+    body = {"file": "orders", "base_model": base_model, "task": "sequence_classification"}
+    answer = member.http.post("/v1/datasets/preview", json=body)
+    assert answer.status_code == 400, answer.text
+    said = "orders.jsonl holds records of the shape prompt_completion; sequence_classification learns from the fields 'text' and 'label'."
+    assert said in answer.json()["error"]["message"]
+
+
 def test_what_nobody_trains_on_yet_has_no_preview(member, base_model):
     pair = {"prompt": "hi", "chosen": "yo", "rejected": "no"}
     file = member.upload(json.dumps(pair) + "\n", "pairs.jsonl")

@@ -26,6 +26,7 @@ from registry.memory import Memory
 from registry.tables import BaseModel, File, Job, Organization
 
 GOOD_ROWS = [{"prompt": f"{number} + 1 =", "completion": f"{number + 1}"} for number in range(12)]
+CLASSES = [{"text": f"text {n}", "label": ("good", "bad")[n % 2]} for n in range(6)]
 
 
 @pytest.fixture

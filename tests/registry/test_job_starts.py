@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -12,10 +12,7 @@ from afinador.errors import AfinadorError, InvalidRequestError, NotFoundError
 from afinador.schemas.job_specs import JobSpecRequest
 from registry import checkpoints, events, job_specs, jobs, spec_jobs
 from registry.tables import Checkpoint, Job, Organization
-from tests.registry.test_job_creation import CLASSES
-
-if TYPE_CHECKING:
-    from tests.registry.conftest import Workshop
+from tests.registry.conftest import CLASSES, Workshop
 
 STATE = "training_state/state.json"
 

@@ -28,7 +28,9 @@ VALUES_SEARCHED = 10_000
 SYSTEM_ROLES = ("system", "developer")
 _SEED_OF_ANSWERS = 1
 _CONVERSATIONS = {"messages": "content", "conversations": "value"}
-_CONVERSATIONS |= dict.fromkeys(("prompt", "chosen", "rejected", "preferred_output", "non_preferred_output"), "content")
+_CONVERSATIONS |= dict.fromkeys(
+    ("prompt", "completion", "chosen", "rejected", "preferred_output", "non_preferred_output"), "content"
+)
 # A name that can be shown as it is: without digits, it is nobody's number.
 _EASY_NAME = re.compile(r"(?:[^\W\d]|[ -]){1,30}")
 _hash = xxhash.xxh3_64_intdigest
@@ -81,9 +83,10 @@ def answers_of(record: Record, shape: Shape) -> Iterator[tuple[str, str]]:
     """Yield the texts of a record that are learnt, of a conversation the last one, each behind its place."""
     for name in SHAPES[shape].fields:
         value = record.fields[name]
+        if name in SHAPES[shape].asked:
+            continue
         if isinstance(value, str):
-            if name not in SHAPES[shape].asked:
-                yield name, value
+            yield name, value
         elif name in _CONVERSATIONS:
             yield from list(_said(name, value))[-1:]
 

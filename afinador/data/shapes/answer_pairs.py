@@ -45,10 +45,14 @@ class AnswerPair:
 
         They are those of the chat format, and answers that do not begin with the assistant or are the same.
         """
-        prompt = yield from self._prompt(record)
+        prompt_name, *answer_names = self.names
+        prompt = yield from read_prompt(record, self.prompt, prompt_name)
         answers = []
-        for answer, name in ((self.chosen, self.names[1]), (self.rejected, self.names[2])):
-            answers.append((yield from self._answer(record, answer, name)))
+        for answer, name in zip((self.chosen, self.rejected), answer_names, strict=True):
+            reading = read_answer(
+                record, answer, name, self.prompt, prompt_name=prompt_name, length_within=self.length_within
+            )
+            answers.append((yield from reading))
         messages = [
             each for part in (self.prompt, self.chosen, self.rejected) if isinstance(part, list) for each in part
         ]
@@ -62,38 +66,51 @@ class AnswerPair:
             yield record.problem(SAME_ANSWERS, said, self.names[2])
         return Example(record.line, messages=(*prompt, *chosen), tools=tools, rejected=told[1])
 
-    def _prompt(self, record: Record) -> Generator[Problem, None, Messages | None]:
-        name = self.names[0]
-        if self.prompt == []:
-            said = f"{name!r} is empty. Write at least a question, or remove the record."
-            yield record.problem("bad_messages", said, name)
-            return None
-        if not isinstance(self.prompt, list):
-            yield from faults_of_list(record, self.prompt, name)
-            return None
-        return (yield from _but(_OF_AN_END, checked_messages(record, self.prompt, name)))
 
-    def _answer(self, record: Record, answer: Any, name: str) -> Generator[Problem, None, Messages | None]:
-        if not isinstance(answer, list) or not answer:
-            yield from faults_of_answer(record, answer, name)
-            return None
-        role = answer[0].get("role") if isinstance(answer[0], dict) else None
-        is_asked = role in ("system", "developer", "user", "tool")
-        if is_asked:
-            field = f"{name}[{self.length_within}].role"
-            before = "is the same in both answers" if self.length_within else f"stands in {self.names[0]!r}"
-            said = (
-                f"{field} is {named(role)}; an answer begins with the assistant's message, and what comes before it "
-                f"{before}. Correct it, or remove the record."
-            )
-            yield record.problem("bad_role", said, field)
-            answer = [{**answer[0], "role": "assistant"}, *answer[1:]]  # what else is wrong with it
-        asked = self.prompt if isinstance(self.prompt, list) else []
-        messages, length = [*asked, *answer], len(asked)
-        offset = length - self.length_within
-        checked = checked_messages(record, messages, name, offset=offset, told=range(length))
-        found = yield from _but(_OF_A_BEGINNING, checked)
-        return None if is_asked else found
+def read_prompt(record: Record, prompt: Any, name: str) -> Generator[Problem, None, Messages | None]:
+    """Yield all faults of what should be the messages that an answer is given to; return them where there is none."""
+    if prompt == []:
+        said = f"{name!r} is empty. Write at least a question, or remove the record."
+        yield record.problem("bad_messages", said, name)
+        return None
+    if not isinstance(prompt, list):
+        yield from faults_of_list(record, prompt, name)
+        return None
+    return (yield from _but(_OF_AN_END, checked_messages(record, prompt, name)))
+
+
+def read_answer(
+    record: Record, answer: Any, name: str, prompt: Any, *, prompt_name: str, length_within: int = 0
+) -> Generator[Problem, None, Messages | None]:
+    """Yield all faults of what should be an answer in messages; return them where there is none.
+
+    Args:
+        record: Whose answer it is.
+        answer: Behind the prompt.
+        name: What the record calls it.
+        prompt: What it answers.
+        prompt_name: What the record calls that.
+        length_within: How many messages of the prompt stand at the beginning of the field ``name``.
+    """
+    if not isinstance(answer, list) or not answer:
+        yield from faults_of_answer(record, answer, name)
+        return None
+    role = answer[0].get("role") if isinstance(answer[0], dict) else None
+    is_asked = role in ("system", "developer", "user", "tool")
+    if is_asked:
+        field = f"{name}[{length_within}].role"
+        before = "is the same in both answers" if length_within else f"stands in {prompt_name!r}"
+        said = (
+            f"{field} is {named(role)}; an answer begins with the assistant's message, and what comes before it "
+            f"{before}. Correct it, or remove the record."
+        )
+        yield record.problem("bad_role", said, field)
+        answer = [{**answer[0], "role": "assistant"}, *answer[1:]]  # what else is wrong with it
+    asked = prompt if isinstance(prompt, list) else []
+    messages, length = [*asked, *answer], len(asked)
+    checked = checked_messages(record, messages, name, offset=length - length_within, told=range(length))
+    found = yield from _but(_OF_A_BEGINNING, checked)
+    return None if is_asked else found
 
 
 def faults_of_whole(record: Record, messages: Any, name: str) -> Iterator[Problem]:

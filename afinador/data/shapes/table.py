@@ -10,6 +10,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
+from afinador.data.labels import no_labels_in
 from afinador.data.quoting import masked, shortened
 from afinador.data.records import Format, Problem, Record
 from afinador.data.shapes import (
@@ -28,6 +29,7 @@ from afinador.data.shapes import (
 from afinador.data.shapes.example import Example
 from afinador.data.shapes.form import Reading, RecordShape, Shape, near_miss_of
 from afinador.errors import DataError, InvalidRequestError, nearest
+from afinador.schemas.jobs import Task
 
 # Text alone is a part of others, so it comes last; a label is never left unused.
 SHAPES: dict[Shape, RecordShape] = {
@@ -226,19 +228,32 @@ def _other_shape(record: Record, shape: Shape) -> Iterator[Problem]:
         yield Problem("two_shapes", f"{record.place} has {both}. Keep only one of them.", record.line)
 
 
-def require_trainable(shape: Shape | str | None, name: str, *, param: str = "training_file") -> None:
+def require_trainable(
+    shape: Shape | str | None, name: str, *, task: Task | None = None, param: str = "training_file"
+) -> None:
     """Do nothing if records of a shape can be trained on.
 
+    Args:
+        shape: As a verdict names it.
+        name: Of the file.
+        task: For which one; None: for any.
+        param: The field that names the file.
+
     Raises:
-        DataError: They are preference pairs, which are only stored.
+        DataError: They are preference pairs, which are only stored; or the task does not learn from them.
     """
-    if shape in SHAPES and not SHAPES[shape].tasks:  # type: ignore[index]
+    if shape not in SHAPES:
+        return
+    found = SHAPES[shape]  # type: ignore[index]
+    if not found.tasks:
         raise DataError(
-            f"{name} holds records of the shape {shape}, {SHAPES[shape].named_fields}: "  # type: ignore[index]
+            f"{name} holds records of the shape {shape}, {found.named_fields}: "
             "they are checked and stored, but this version does not train on them; that comes later. "
-            f"To learn the better answers alone, {SHAPES[shape].instead}.",  # type: ignore[index]
+            f"To learn the better answers alone, {found.instead}.",
             param=param,
         )
+    if task == "sequence_classification" and task not in found.tasks:
+        raise DataError(no_labels_in(name, shape), param=param)
 
 
 def _missing_field(record: Record, shape: Shape, name: str) -> Problem:

@@ -171,16 +171,17 @@ class TokenCheck:
         self._whole.add(len(whole))
         if self._unknown_id is not None:
             self._unknown += whole.count(self._unknown_id)
-        found = {
-            (place, match[0]) for place, text in _texts_of(example) for match in self._special_pattern.finditer(text)
-        }
-        for token, place in {token: place for place, token in sorted(found, reverse=True)}.items():
-            self._special[token] += 1
+        found = dict.fromkeys(
+            (self._field(place), match[0])
+            for place, text in _texts_of(example)
+            for match in self._special_pattern.finditer(text)
+        )
+        self._special.update({token for _, token in found})
+        for field, token in found:
             what = "is read as that token" if token in self._read_as_token else "stays text, and is not that token"
-            said = f"Record at line {example.line} holds the special token {token!r} in its text; it {what}."
-            self._warn(
-                "special_token_in_text", f"{said} Remove it, if it is left over from another format.", example, place
-            )
+            said = f"Record at line {example.line} holds the special token {token!r} in {field}; it {what}."
+            remedy = "Remove it, if it is left over from another format."
+            self._found.add_warning(Problem("special_token_in_text", f"{said} {remedy}", example.line, field))
 
     def _keep(self, pieces: list[TokenisedExample], lost: list[int]) -> CutCounts:
         self._pieces += len(pieces)

@@ -181,6 +181,10 @@ def test_a_preview_is_marked_by_signs_or_listed_with_ids(
     page = tmp_path / "preview.html"
     ran = afinador("preview", "dataset", dataset, "--base-model", folder, "--html", page)
     assert ran.out == "" and 'class="t trained"' in page.read_text()
+    pairs = tmp_path / "pairs.jsonl"
+    pairs.write_text('{"prompt": "q", "completion": "a"}\n')
+    ran = afinador("preview", "dataset", pairs, "--base-model", folder, "--task", "sequence_classification")
+    assert ran.code == 1 and "sequence_classification learns from the fields 'text' and 'label'" in ran.err
     good = dataset.read_text()
     assert "Left out" not in afinador("preview", "dataset", dataset, "--base-model", folder).out
     dataset.write_text(f'{good}no json\n{{"prompt": ""}}\n')

@@ -200,6 +200,14 @@ def test_bad_requests_are_named(fields: dict[str, Any], error: type[Exception], 
     assert isinstance(caught.value, InvalidRequestError)
 
 
+def test_all_faults_of_hyperparameters_are_told_at_once() -> None:
+    with pytest.raises(OutOfRangeError) as caught:
+        resolve(hyperparameters={"epochs": 1000, "lora_rank": 4096, "lora_rnk": 3})
+    assert caught.value.param == "hyperparameters.epochs"
+    said = caught.value.message
+    assert "epochs is 1000" in said and "lora_rank is 4096" in said and "Did you mean 'lora_rank'" in said
+
+
 def test_missing_field_names_both_spellings() -> None:
     with pytest.raises(InvalidRequestError, match="'training_file' \\(or 'dataset'\\) is required"):
         parse_request({"model": "m"})

@@ -1,10 +1,13 @@
-"""Tokenizers that the tests make themselves, one of each border behaviour, and those of the shared data."""
+"""Verdicts on records, tokenizers that the tests make themselves, one of each border behaviour, and those of the shared data."""
 
+import json
 from pathlib import Path
 
 import pytest
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+from afinador.data.validation import validate_dataset
 
 SHARED_DATA = Path(__file__).parents[4] / "shared" / "data"
 ALPHABET = [chr(code) for code in range(33, 127)] + list("áéíñ¿¡\n")
@@ -34,6 +37,16 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"{SHARED_DATA} is absent: it holds the shared test data")
     return SHARED_DATA
+
+
+@pytest.fixture
+def verdict(tmp_path):
+    def judge(records, name="a.jsonl"):
+        path = tmp_path / name
+        path.write_text("".join(json.dumps(record) + "\n" for record in records))
+        return validate_dataset(path, name)
+
+    return judge
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ from afinador.data.records import Problem, Record
 from afinador.data.validation import validate_dataset
 from afinador.errors import DataError
 from afinador.schemas.datasets import DatasetReading
-from tests.afinador.data.test_formats import CONTENTS, ROWS, zstandard
+from tests.afinador.data.written_formats import CONTENTS, ROWS, zstandard
 
 FEWER = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 SOME = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

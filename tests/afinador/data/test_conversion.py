@@ -24,6 +24,11 @@ HELD = {
     ("alpaca", "text_label"): 2,
     ("alpaca", "source_target"): 2,
     **{(shape, target): 0 for shape in CONVERSATIONS for target in SHAPES if target not in CONVERSATIONS},
+    ("messages", "prompt_completion"): 2,  # as lists of messages, where all that is learnt is at the end
+    ("sharegpt", "prompt_completion"): 1,
+    ("prompt_completion", "alpaca"): 4,  # messages have no place in a text
+    ("prompt_completion", "text_label"): 4,
+    ("prompt_completion", "source_target"): 4,
 }
 
 
@@ -64,7 +69,9 @@ def test_what_goes_comes_back_and_what_cannot_is_refused_by_name(shape: Shape, t
 @pytest.mark.parametrize(
     ("shape", "target", "fields", "said"),
     [
-        ("messages", "prompt_completion", {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a", "weight": 1}]}, "no place for 'messages[1].weight' (1)"),
+        ("messages", "alpaca", {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a", "weight": 1}]}, "no place for 'messages[1].weight' (1)"),
+        ("messages", "prompt_completion", {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}] * 2}, "no place for messages[2], which stands between answers that are learnt: it holds one answer"),
+        ("messages", "prompt_completion", {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}, {"role": "user", "content": "q"}, {"role": "assistant", "content": "a", "weight": 0}, {"role": "assistant", "content": "a"}]}, "no place for messages[2]"),
         ("messages", "sharegpt", {"messages": [{"role": "developer", "content": "s"}, {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]}, "no place for the role 'developer' of messages[0]"),
         ("messages", "alpaca", {"messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]}, "no place for a conversation of the roles 'system', 'user', 'assistant': it holds one message of the user and one answer. Change or remove the record, or take another shape."),
         ("alpaca", "text_label", {"instruction": "i", "input": "x", "output": "o"}, "no place for an 'input' that is not empty beside its 'instruction'"),

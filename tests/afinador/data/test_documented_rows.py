@@ -19,7 +19,7 @@ from afinador.data.validation import validate_dataset
 from afinador.schemas.datasets import DatasetReading
 from tests.afinador.data import (
     test_any_bytes,
-    test_formats,
+    test_archives_and_folders,
     test_hostile_tables,
     test_json_texts,
     test_mapping,
@@ -94,14 +94,14 @@ LIMITS: dict[str, tuple[Callable[..., None], ...]] = {
         test_a_record_of_a_table_is_read_up_to_its_limit,
     ),
     "what is compressed, an archive, a batch of rows": (
-        test_formats.test_what_unpacks_to_too_much_is_refused_with_the_limit,
+        test_archives_and_folders.test_what_unpacks_to_too_much_is_refused_with_the_limit,
         test_hostile_tables.test_a_bomb_takes_neither_memory_nor_the_process,
     ),
     "what a loader gives": (test_any_bytes.test_whatever_a_loader_does_is_answered,),
     "files of a folder or an archive": (
-        test_formats.test_an_archive_is_refused_before_what_it_describes_takes_memory_or_disk,
-        test_formats.test_names_that_lead_out_of_an_archive_are_refused,
-        test_formats.test_links_in_an_archive_are_refused,
+        test_archives_and_folders.test_an_archive_is_refused_before_what_it_describes_takes_memory_or_disk,
+        test_archives_and_folders.test_names_that_lead_out_of_an_archive_are_refused,
+        test_archives_and_folders.test_links_in_an_archive_are_refused,
         test_a_folder_is_read_up_to_so_many_files,
     ),
     "templates of a mapping": (

@@ -172,9 +172,9 @@ def test_columns_labels_names_of_members_and_mappings_are_masked(tmp_path: Path)
         ({"type": "filter", "condition": "label > 3"}, lambda it: {"text": "a", "label": [it]}),
         ({"type": "filter", "condition": "missing > 3"}, lambda it: {"text": "a", it: it}),
         ({"type": "convert", "to": "text"}, lambda it: {"text": it, "label": it}),
-        ({"type": "convert", "to": "prompt_completion"}, lambda it: chat({"role": "user", "content": "a", "name": it}, ANSWER)),
+        ({"type": "convert", "to": "alpaca"}, lambda it: chat({"role": "user", "content": "a", "name": it}, ANSWER)),
         ({"type": "convert", "to": "prompt_completion"}, lambda it: chat({"role": it, "content": "a"}, ANSWER)),
-        ({"type": "convert", "to": "prompt_completion"}, lambda it: chat({"role": "user", "content": "a", it: it}, ANSWER)),
+        ({"type": "convert", "to": "alpaca"}, lambda it: chat({"role": "user", "content": "a", it: it}, ANSWER)),
     ],
 )  # fmt: skip
 def test_preparation_tells_no_private_thing(tmp_path: Path, step: dict[str, Any], record: Callable[[str], Any]) -> None:

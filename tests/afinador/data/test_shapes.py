@@ -1,4 +1,5 @@
-import json
+"""Each shape is told by its fields, becomes examples, and names its faults by line and field."""
+
 from datetime import date
 from pathlib import Path
 
@@ -6,41 +7,16 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from afinador.cli.dataset_reports import show_report
-from afinador.data.dataset_reports import dataset_report
 from afinador.data.files.readers import read_records
 from afinador.data.records import Problem, Record
-from afinador.data.shapes import (
-    SHAPES,
-    Example,
-    checked_shape,
-    commonest_shape,
-    require_trainable,
-    shape_of,
-    shape_of_columns,
-    to_example,
-)
+from afinador.data.shapes import SHAPES, Example, checked_shape, commonest_shape, shape_of, shape_of_columns, to_example
 from afinador.data.validation import load_examples, validate_dataset
-from afinador.errors import DataError, InvalidRequestError
-
-USER = {"role": "user", "content": "q"}
-ANSWER = {"role": "assistant", "content": "a"}
-OTHER = {"role": "assistant", "content": "b"}
-PAIR = {"input": {"messages": [USER]}, "preferred_output": [ANSWER], "non_preferred_output": [OTHER]}
-OTHER_USER = {"role": "user", "content": "r"}
-BLANK = {"role": "user", "content": " "}
-CALL = {"id": "1", "type": "function", "function": {"name": "go", "arguments": "{}"}}
-CALLING = {"role": "assistant", "content": None, "tool_calls": [CALL]}
-REPLY = {"role": "tool", "tool_call_id": "1", "content": "r"}
-TOOL = {"type": "function", "function": {"name": "go", "parameters": {}}}
+from afinador.errors import InvalidRequestError
+from tests.afinador.data.turns import ANSWER, BLANK, OTHER, OTHER_USER, PAIR, USER
 
 
 def test_the_readme_counts_the_shapes(root: Path) -> None:
     assert f"; {len(SHAPES)} shapes of a record, " in (root / "README.md").read_text()
-
-
-def conversation(*messages, **fields):
-    return to_example(Record(3, {"messages": list(messages), **fields}), "messages")
 
 
 @pytest.mark.parametrize(
@@ -100,70 +76,6 @@ def test_misspelt_field_is_named_with_the_right_one():
     assert "Did you mean 'label' by 'Lable'?" in problem.message
 
 
-def test_conversation_is_brought_into_one_form():
-    developer = {"content": [{"type": "text", "text": "Be "}, {"type": "text", "text": "brief"}], "role": "developer"}
-    example = conversation(developer, {**USER, "name": "Ana"}, CALLING, REPLY, {**ANSWER, "weight": 1}, tools=[TOOL])
-    assert example.messages == (
-        {"role": "system", "content": "Be brief"},
-        {**USER, "name": "Ana"},
-        {"role": "assistant", "content": "", "tool_calls": [CALL]},
-        REPLY,
-        {**ANSWER, "weight": 1},
-    )
-    assert example.tools == (TOOL,)
-
-
-@pytest.mark.parametrize(
-    "messages, code",
-    [
-        ([], "bad_messages"),
-        (["hi"], "bad_message"),
-        ([USER, {"role": "bot", "content": "a"}], "bad_role"),
-        ([USER, {"role": ["user"], "content": "a"}], "bad_role"),
-        ([USER, {"content": "a"}], "bad_role"),
-        ([{"role": "user"}, ANSWER], "bad_content"),
-        ([USER, {"role": "assistant", "content": None}], "bad_content"),
-        ([USER, {"role": "assistant", "content": 5}], "bad_content"),
-        ([USER, {"role": "assistant", "content": []}], "bad_content"),
-        ([USER, {"role": "assistant", "content": " "}], "empty_content"),
-        ([{"role": "user", "content": [{"type": "image_url", "image_url": "x"}]}, ANSWER], "bad_content_part"),
-        ([USER], "no_answer_at_end"),
-        ([USER, ANSWER, USER], "no_answer_at_end"),
-        ([ANSWER], "no_question"),
-        ([USER, {**ANSWER, "weight": 0}], "nothing_to_train"),
-        ([USER, {**ANSWER, "weight": 2}], "bad_weight"),
-        ([USER, {**ANSWER, "weight": True}], "bad_weight"),
-        ([{**USER, "weight": 1}, ANSWER], "bad_weight"),
-        ([{**USER, "tool_calls": [CALL]}, ANSWER], "bad_tool_call"),
-        ([USER, {**CALLING, "tool_calls": [{**CALL, "id": None}]}], "bad_tool_call"),
-        ([USER, {**CALLING, "tool_calls": [CALL, CALL]}], "bad_tool_call"),
-        ([USER, {**CALLING, "tool_calls": [{**CALL, "function": {"name": "go", "arguments": "{"}}]}], "bad_tool_call"),
-        ([USER, REPLY, ANSWER], "bad_tool_reply"),
-        ([USER, {**ANSWER, "function_call": {}}], "legacy_function_call"),
-    ],
-)
-def test_conversation_that_cannot_be_learnt_from_is_a_problem(messages, code):
-    problem = conversation(*messages)
-    assert isinstance(problem, Problem) and (problem.code, problem.line) == (code, 3)
-
-
-@pytest.mark.parametrize(
-    "tools, code",
-    [({}, "bad_tools"), (["go"], "bad_tools"), ([{"function": {"name": "go", "parameters": ""}}], "bad_tools"),
-     ([{"function": {"name": "stay"}}], "undeclared_tool")],
-)  # fmt: skip
-def test_tools_that_do_not_fit_are_a_problem(tools, code):
-    assert conversation(USER, CALLING, REPLY, ANSWER, tools=tools).code == code
-
-
-def test_tools_may_be_written_as_json_text():
-    assert conversation(USER, CALLING, REPLY, ANSWER, tools=json.dumps([TOOL])).tools == (TOOL,)
-    assert conversation(USER, ANSWER, tools=" ").tools is None
-    for broken in ("[", '"go"'):
-        problem = conversation(USER, ANSWER, tools=broken)
-        assert problem.code == "bad_tools" and '{"type": "function", "function": {"name":' in problem.message
-
-
 @pytest.mark.parametrize(
     ("shape", "fields", "remedy"),
     [
@@ -177,12 +89,6 @@ def test_tools_may_be_written_as_json_text():
 )
 def test_a_fault_says_what_to_do(shape, fields, remedy):
     assert remedy in to_example(Record(1, fields), shape).message
-
-
-def test_tool_arguments_given_as_an_object_become_text():
-    call = {**CALL, "function": {"name": "go", "arguments": {"to": "Perú"}}}
-    example = conversation(USER, {**CALLING, "tool_calls": [call]})
-    assert example.messages[1]["tool_calls"][0]["function"]["arguments"] == '{"to": "Perú"}'
 
 
 def test_one_label_makes_all_texts_without_one_faults(tmp_path: Path) -> None:
@@ -283,77 +189,6 @@ def test_faults_of_a_shape_are_named_with_their_field(shape, fields, code, field
     assert problem.message.startswith("Line 9")
 
 
-def test_faults_of_pairs_are_said_of_what_is_there():
-    def said(shape, **fields):
-        return to_example(Record(1, fields), shape).message
-
-    behind = said("preference", chosen=[USER], rejected=[USER, OTHER])
-    assert behind == "Line 1: 'chosen' has no answer behind the prompt. Write the answer, or remove the record."
-    question_within = said("preference", chosen=[USER, OTHER_USER, ANSWER], rejected=[USER, OTHER])
-    assert "what comes before it is the same in both answers" in question_within
-    assert "'chosen' is empty" in said("preference", prompt=[USER], chosen=[], rejected=[OTHER])
-    told = [
-        said("openai_preference", **{**PAIR, "input": {"messages": [USER], "tools": tools}})
-        for tools in (5, "[", [{}], [TOOL | {"function": {"name": "stay", "parameters": 1}}], [float("nan")])
-    ]
-    assert all("'input.tools" in each and "'tools" not in each for each in told)
-    undeclared = {**PAIR, "input": {"messages": [USER], "tools": [TOOL | {"function": {"name": "stay"}}]}}
-    assert "not declared in 'input.tools'" in said("openai_preference", **{**undeclared, "preferred_output": [CALLING]})
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"prompt": [USER], "chosen": [ANSWER], "rejected": [OTHER]},
-        {"prompt": USER["content"], "chosen": [ANSWER], "rejected": [OTHER]},
-        {"chosen": [USER, ANSWER], "rejected": [USER, OTHER]},
-        {"prompt": USER["content"], "chosen": [USER, ANSWER], "rejected": [USER, OTHER]},
-    ],
-)
-def test_pairs_in_messages_are_one_pair_however_the_prompt_is_given(fields):
-    example = to_example(Record(1, fields), "preference")
-    assert example == to_example(Record(1, PAIR), "openai_preference")
-    assert [message["role"] for message in example.messages] == ["user", "assistant"]
-
-
-def test_the_prompt_of_texts_that_begin_alike_is_what_they_share():
-    dialogue = "\n\nHuman: Sun?\n\nAssistant:"
-    example = to_example(Record(1, {"chosen": f"{dialogue} Yes, it is.", "rejected": f"{dialogue} Yes."}), "preference")
-    assert (example.prompt, example.completion, example.rejected) == (dialogue, " Yes, it is.", " Yes.")
-    example = to_example(Record(1, {"chosen": "The sky is blue.", "rejected": "The sky is black."}), "preference")
-    assert (example.prompt, example.completion, example.rejected) == ("The sky is", " blue.", " black.")
-    misspelt = to_example(Record(1, {"promt": "Sun?", "chosen": "Yes", "rejected": "No"}), "preference")
-    assert "Did you mean 'prompt' by 'promt'?" in misspelt.message
-
-
-def test_pairs_that_differ_in_their_worse_answer_alone_are_no_duplicates(tmp_path: Path) -> None:
-    rows = [{**PAIR, "non_preferred_output": [{**OTHER, "content": text}]} for text in ("x", "y", "x")]
-    path = tmp_path / "pairs.jsonl"
-    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-    report = validate_dataset(path, path.name)
-    assert report.counts["duplicate"] == 1 and report.errors == []
-
-
-def test_conversation_of_sharegpt_is_the_one_of_the_chat_format(root):
-    path = root / SHAPES["sharegpt"].example_file
-    called = [to_example(record, "sharegpt") for record in read_records(path, "jsonl")][2]
-    assert [message["role"] for message in called.messages] == ["user", "assistant", "tool", "assistant"]
-    assert called.messages[1]["tool_calls"][0]["function"] == {"name": "stock_of", "arguments": '{"article": "honey"}'}
-    assert called.tools[0]["function"]["name"] == "stock_of"
-
-
-def test_answers_of_sharegpt_have_weights_as_in_the_chat_format():
-    def said(turns):
-        return to_example(Record(3, {"system": "s", "conversations": turns}), "sharegpt").messages
-
-    asked, wrong = {"from": "human", "value": "q"}, {"from": "gpt", "value": "a", "weight": 0}
-    call = {"from": "function_call", "value": '{"name": "go"}', "weight": 0}
-    found = said([asked, wrong, asked, call, {"from": "observation", "value": "r"}, {**wrong, "weight": 1}])
-    assert [message.get("weight") for message in found] == [None, None, 0, None, 0, None, 1]
-    expected = conversation({"role": "system", "content": "s"}, USER, {**ANSWER, "weight": 0}, USER, ANSWER)
-    assert said([asked, wrong, asked, {"from": "gpt", "value": "a"}]) == expected.messages
-
-
 def test_input_of_an_instruction_follows_it():
     fields = {"instruction": "Add.", "input": "1 and 2", "output": "3"}
     assert to_example(Record(1, fields), "alpaca").prompt == "Add.\n\n1 and 2"
@@ -399,19 +234,3 @@ def test_declared_shape_is_the_one_that_is_read():
         InvalidRequestError, match=r"'mesages' is unknown; there are: messages, .*Did you mean 'messages'"
     ):
         checked_shape("mesages")
-
-
-def test_pairs_are_stored_and_not_trained_on():
-    require_trainable("raft", "a.jsonl")
-    with pytest.raises(DataError, match=r"pairs\.jsonl holds records of the shape preference.*comes later"):
-        require_trainable("preference", "pairs.jsonl")
-
-
-def test_verdict_on_pairs_says_that_they_are_stored_only(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = root / SHAPES["preference"].example_file
-    report = validate_dataset(path, path.name)
-    assert report.is_valid and "no training method takes it yet" in report.summary()
-    assert [note.code for note in report.notes if note.code == "stored_only"] == ["stored_only"]
-    show_report(dataset_report(path.name, report.to_json()))
-    said = capsys.readouterr().out
-    assert "is checked and stored; no training method takes it yet" in said and "can be trained on" not in said

@@ -196,7 +196,12 @@ def test_special_tokens_in_the_text_are_told_with_what_becomes_of_them(character
     checked = check_tokens(examples, characters, LONG)
     assert checked["tokens"]["special_tokens"] == {"<eos>": 1, "<|im_end|>": 1}
     assert codes(checked) == {"special_token_in_text": 2}
-    assert "stays text" in checked["warnings"][0]["message"]
+    assert "'<eos>' in prompt; it stays text" in checked["warnings"][0]["message"]
+    twice = (CHAT[0], {"role": "assistant", "content": "a<eos>b<eos>"}, {"role": "user", "content": "<eos>"}, CHAT[-1])
+    checked = check_tokens([Example(1, messages=twice)], characters, LONG)
+    assert checked["tokens"]["special_tokens"] == {"<eos>": 1}
+    told = [each["field"] for each in checked["warnings"] if each["code"] == "special_token_in_text"]
+    assert told == ["messages[1].content", "messages[2].content"]
     classified = check_tokens(examples[:1], characters, Limits("sequence_classification", 100))
     assert "is read as that token" in classified["warnings"][0]["message"]
 

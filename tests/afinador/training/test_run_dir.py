@@ -212,6 +212,16 @@ def test_how_far_a_measuring_is_stands_in_the_status_and_now_and_then_in_the_log
     assert "measuring" not in run_dir.status()
 
 
+def test_a_warm_up_that_outlasts_the_training_is_told_once(run_dir: RunDir) -> None:
+    for _ in range(2):
+        Progress(run_dir, attempt=1).start_training(5, settings(warmup_steps=100, learning_rate=5e-4))
+    [event] = run_dir.events_after(0)[0]
+    assert event["level"] == "warn" and "warmup_steps is 100, and there are 5 steps" in event["message"]
+    assert "It reaches 2e-05 of 0.0005." in event["message"]
+    Progress(run_dir, attempt=2).start_training(101, settings(warmup_steps=100))
+    assert len(run_dir.events_after(0)[0]) == 1
+
+
 def test_resources_of_the_process_tree_are_sampled(run_dir: RunDir) -> None:
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     row = ResourceSampler(run_dir).sample()

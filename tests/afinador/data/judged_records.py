@@ -1,0 +1,39 @@
+"""Records to be judged: plain ones to put others among, one in each shape, and words for long ones."""
+
+import json
+
+WORDS = [
+    "la",
+    "casa",
+    "del",
+    "pueblo",
+    "tiene",
+    "un",
+    "huerto",
+    "con",
+    "naranjos",
+    "que",
+    "florecen",
+    "en",
+    "abril",
+    "si",
+    "llueve",
+]
+
+
+def pairs(count, *further):
+    return [{"prompt": f"q{at}", "completion": f"a{at}"} for at in range(count)] + list(further)
+
+
+def in_shape(shape, asked, answer):
+    if shape == "messages":
+        return {"messages": [{"role": "user", "content": asked}, {"role": "assistant", "content": answer}]}
+    if shape == "calls":
+        call = {"id": "a", "type": "function", "function": {"name": "f", "arguments": json.dumps({"a": answer})}}
+        return {"messages": [{"role": "user", "content": asked}, {"role": "assistant", "tool_calls": [call]}]}
+    names = {
+        "prompt_completion": ("prompt", "completion"),
+        "text_label": ("text", "label"),
+        "alpaca": ("instruction", "output"),
+    }
+    return dict(zip(names[shape], (asked, answer), strict=True))
