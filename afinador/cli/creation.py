@@ -12,6 +12,7 @@ from afinador.cli.local_data_sets import DATA_SETS, local_data_sets, named_nearl
 from afinador.cli.reading import add_validation_reading_options, validation_reading_of
 from afinador.cli.service import ask, assignment, can_be_sent, connect, setting, typed
 from afinador.client import calls
+from afinador.config.counterparts import COUNTERPARTS
 from afinador.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def add_arguments(parser: Parser) -> None:
     add("--spec", metavar="NAME", help="begin with a saved job spec; --config and options win over it")
     add("--set", action="append", type=setting, metavar="KEY=VALUE", help="any key; the value is read as YAML")
     add("--watch", action="store_true", help="follow the job until it has ended")
+    parser.counterparts = COUNTERPARTS
     _add_hyperparameters(parser)
 
 
