@@ -26,6 +26,7 @@ from registry import (
     data_at_hand,
     dataset_updates,
     events,
+    file_references,
     files,
     hub,
     hub_datasets,
@@ -181,12 +182,17 @@ class Belongings:
             ],
             "job_bases.find": [lambda s, o: job_bases.find(s, memory, o, base.name)],
             "base_models.delete": [lambda s, o: base_models.delete(s, memory, o, base.name)],
-            "files.find": [
+            "file_references.find_data_set": [
+                lambda s, o: files.find_data_set(s, o, file.id),
+                lambda s, o: files.find_data_set(s, o, file.filename),
+                lambda s, o: files.find_data_set(s, o, "secret"),
+            ],
+            "file_references.find": [
                 lambda s, o: files.find(s, o, file.id),
                 lambda s, o: files.find(s, o, file.filename),
                 lambda s, o: files.find(s, o, "secret"),
             ],
-            "files.find_deleted": [lambda s, o: refused_if_none(files.find_deleted(s, o, deleted.filename))],
+            "file_references.find_deleted": [lambda s, o: refused_if_none(files.find_deleted(s, o, deleted.filename))],
             "hub_datasets.find_fetched": [
                 lambda s, o: refused_if_none(hub_datasets.find_fetched(s, o, "hf://acme/secret"))
             ],
@@ -256,7 +262,8 @@ class Belongings:
         self.listed: dict[str, list[Look]] = {
             "base_models.list_all": [base_models.list_all],
             "files.list_page": [lambda s, o: files.list_page(s, o)[0]],
-            "files.find_deleted": [lambda s, o: files.find_deleted(s, o, deleted.filename)],
+            "file_references.live": [lambda s, o: s.scalars(file_references.live(o)).all()],
+            "file_references.find_deleted": [lambda s, o: files.find_deleted(s, o, deleted.filename)],
             "dataset_updates.specs_naming": [lambda s, o: dataset_updates.specs_naming(s, o, "secret.jsonl")],
             "hub.list_page": [lambda s, o: hub.list_page(s, o, "adapter")[0]],
             "hub.newest_versions": [hub.newest_versions],
