@@ -104,7 +104,7 @@ UPLOAD_BODY = {
                         "purpose": {
                             "type": "string",
                             "enum": list(PURPOSES),
-                            "description": "OpenAI's word for what it is for; a data set to be trained on is for `fine-tune`.",
+                            "description": "OpenAI's word for what it is for; only what is for `fine-tune` is taken as a data set.",
                         },
                         "source": {
                             "type": "string",

@@ -111,6 +111,10 @@ def _reading() -> Lines:
     yield "file`. The service fetches it once, with `HF_TOKEN` for private ones, and keeps it as a file of the organization that"
     yield "names the commit; jobs that name it again take what is there, also without the Hub. `afinador create file hf://…` asks"
     yield "the Hub for a newer commit. Only data files are fetched; scripts are never run."
+    yield ""
+    yield "`afinador validate`, `preview` and `prepare dataset hf://…` have it fetched and kept by the service, too; of what cannot be"
+    yield "fetched nothing is left. `afinador train` has no service and fetches nothing: name a folder that `hf download --repo-type"
+    yield "dataset` has made."
     yield from ("", "## Custom loaders", "")
     yield "A function `read(path)` that yields dictionaries, in a module that the operator names below `loaders` in"
     yield "`AFINADOR_CONFIG` and installs where the service runs: `--loader acme.readers:read`. It runs with the rights of the"

@@ -55,7 +55,7 @@ def at_hand(memory: Memory, organization_id: str, reference: str, param: str) ->
 
     Raises:
         NotFoundError: The organisation has no such file, or its bytes are gone.
-        InvalidRequestError: It was no data set, and was never checked.
+        InvalidRequestError: It is no data set, see ``files.find_data_set``; or it could not be checked.
         StorageError: The storage does not answer.
     """
     row = _file(memory, organization_id, reference, param)
@@ -63,8 +63,9 @@ def at_hand(memory: Memory, organization_id: str, reference: str, param: str) ->
         file_checks.check(memory, row.id)
         row = _file(memory, organization_id, row.id, param)
     if row.report is None:
-        said = row.status_details or "It was written by a job."
-        raise InvalidRequestError(f"{row.filename!r} cannot be looked at as a data set. {said}", param=param)
+        raise InvalidRequestError(
+            f"{row.filename!r} cannot be looked at as a data set. {row.status_details}", param=param
+        )
     with file_checks.local_copy(memory, row) as path:
         yield DatasetAtHand(row.filename, path, row.report, row.reading)
 
@@ -95,7 +96,7 @@ def tokenizer_of(memory: Memory, organization_id: str, name: str) -> Iterator[To
 
 def _file(memory: Memory, organization_id: str, reference: str, param: str) -> File:
     with memory.database.reading() as session:
-        return files.find(session, organization_id, reference, param=param)
+        return files.find_data_set(session, organization_id, reference, param=param)
 
 
 def _fetched(memory: Memory, base: BaseModelReference, folder: Path) -> Path:

@@ -5,33 +5,34 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import Select, exists, or_, select, update
+from sqlalchemy import exists, inspect, or_, select, update
 from sqlalchemy.orm import Session, defer
 
 from afinador.data.files.loaders import require_allowed_loader
-from afinador.data.quoting import shortened
-from afinador.errors import InUseError, NotFoundError, StorageError, nearest
+from afinador.errors import InUseError, StorageError
 from afinador.schemas import files as wire
 from afinador.schemas.dataset_formats import HUB_SCHEME
+from afinador.schemas.dataset_reports import DatasetReport
 from afinador.schemas.datasets import DatasetReading
 from afinador.schemas.jobs import OPEN_STATUSES
 from registry import dataset_updates, token_caches
 from registry.database import after_commit, changes
 from registry.file_checks import check, unchecked
+from registry.file_references import find, find_data_set, find_deleted, live
 from registry.hub_datasets import find_fetched, only_config
 from registry.hub_sources import parse_dataset_source, source_of
 from registry.ids import new_id
 from registry.memory import Memory
-from registry.new_files import LONGEST_NAME, RESULT_PURPOSE, checked_name, insert, stored
+from registry.new_files import RESULT_PURPOSE, TRAINING_PURPOSE, checked_name, insert, stored
 from registry.pages import page
 from registry.tables import File, Job
 
 __all__ = [
-    "RESULT_PURPOSE", "check", "checked_name", "create", "create_from_hub", "delete", "find", "find_deleted", "list_page",
-    "require_fetched", "to_wire", "unchecked",
+    "RESULT_PURPOSE", "check", "checked_name", "create", "create_from_hub", "delete", "find", "find_data_set", "find_deleted",
+    "list_page", "require_fetched", "to_wire", "unchecked",
 ]  # fmt: skip
 
 _DATA_SETS = ("training_file", "dataset", "validation_file", "validation_dataset")
@@ -86,7 +87,12 @@ def create(
 
 
 def create_from_hub(
-    session: Session, memory: Memory, organization_id: str, source: str, reading: DatasetReading | None = None
+    session: Session,
+    memory: Memory,
+    organization_id: str,
+    source: str,
+    reading: DatasetReading | None = None,
+    purpose: str = TRAINING_PURPOSE,
 ) -> File:
     """Write the row of a data set of the Hugging Face Hub; its bytes are fetched by its check.
 
@@ -95,7 +101,7 @@ def create_from_hub(
     """
     require_allowed_loader(reading, memory.operator.get("loaders", []))
     wanted = parse_dataset_source(source)
-    file = File(organization_id=organization_id, filename=wanted.filename, purpose="fine-tune", source=str(wanted))
+    file = File(organization_id=organization_id, filename=wanted.filename, purpose=purpose, source=str(wanted))
     file.id = new_id("file-")
     file.storage_key = f"{organization_id}/files/{file.id}/{file.filename}"
     file.sha256, file.bytes = "", 0
@@ -128,62 +134,6 @@ def require_fetched(session: Session, memory: Memory, organization_id: str, requ
     ]
 
 
-def find(session: Session, organization_id: str, reference: str, *, param: str = "file") -> File:
-    """Return a file by id, by name, by name without extension, or by ``hf://…``: the newest that is not deleted.
-
-    Args:
-        session: The transaction to read in.
-        organization_id: Whose file it is.
-        reference: Id, name, or source on the Hugging Face Hub.
-        param: The field of the request that named it, for the error.
-
-    Raises:
-        NotFoundError: The organisation has no such file; names the nearest.
-    """
-    query = _live(organization_id)
-    if reference.startswith(HUB_SCHEME):
-        fetched = find_fetched(session, organization_id, reference, param=param)
-        if fetched is not None:
-            return fetched
-    by_id = session.scalars(query.where(File.id == reference)).first()
-    if by_id is not None:
-        return by_id
-    by_name = _newest_named(session, query, organization_id, reference)
-    if by_name is not None:
-        return by_name
-    names = session.scalars(_live(organization_id).with_only_columns(File.filename).distinct().limit(1000))
-    raise NotFoundError(
-        f"There is no file {shortened(reference)} in this organization.{nearest(reference, names)} Upload it first.",
-        param=param,
-        code="file_not_found",
-    )
-
-
-def find_deleted(session: Session, organization_id: str, reference: str) -> File | None:
-    """Return what a reference meant before its file was deleted: the newest version; None if it never meant any."""
-    query = select(File).where(File.organization_id == organization_id, File.deleted_at.is_not(None))
-    by_id = session.scalars(query.where(File.id == reference)).first()
-    return by_id or _newest_named(session, query, organization_id, reference)
-
-
-def _newest_named(session: Session, query: Select[Any], organization_id: str, reference: str) -> File | None:
-    if len(reference) > LONGEST_NAME:  # of which SQLite makes no pattern
-        return None
-    exact = session.scalars(query.where(File.filename == reference).order_by(File.version.desc())).first()
-    if exact is not None:
-        return exact
-    stem = reference.replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_")
-    # The names alone are in an index; the rows, which are large, are read of those that are meant.
-    names = select(File.filename).where(
-        File.organization_id == organization_id, File.filename.like(f"{stem}.%", escape="\\")
-    )
-    meant = [name for name in session.scalars(names.distinct()) if PurePosixPath(name).stem == reference]
-    # Ordered here: asked for the newest, SQLite goes through all files by their time instead.
-    columns = (File.created_at, File.version, File.id)
-    found = session.execute(query.with_only_columns(*columns).where(File.filename.in_(meant))).all()
-    return session.get(File, max(found).id) if found else None
-
-
 def list_page(
     session: Session,
     organization_id: str,
@@ -198,7 +148,7 @@ def list_page(
     Raises:
         InvalidRequestError: ``after`` is none of them, or ``limit`` is not from 1 to 10000.
     """
-    query = _live(organization_id).options(defer(File.report))  # ten times as large as all the rest of a row
+    query = live(organization_id).options(defer(File.report))  # ten times as large as all the rest of a row
     if purpose is not None:
         query = query.where(File.purpose == purpose)
     return page(
@@ -251,6 +201,7 @@ def to_wire(row: File) -> wire.File:
         purpose=row.purpose,
         status=row.status,
         status_details=row.status_details,
+        **_doubts(row),
         path=row.storage_key,
         type=row.type,
         version=row.version,
@@ -263,8 +214,15 @@ def to_wire(row: File) -> wire.File:
     )
 
 
-def _live(organization_id: str) -> Select[Any]:
-    return select(File).where(File.organization_id == organization_id, File.deleted_at.is_(None))
+def _doubts(row: File) -> dict[str, Any]:
+    """Return what the verdict doubts, where it was loaded; those of a list are not."""
+    if "report" in inspect(row).unloaded or row.report is None:
+        return {}
+    report = DatasetReport(file=row.filename, valid=row.status == "processed", **row.report)
+    return {
+        "warnings": report.found()["warning"],
+        "not_read": report.not_read(is_of_hub=row.source is not None) or None,
+    }
 
 
 def _delete_bytes(memory: Memory, key: str) -> None:

@@ -22,6 +22,7 @@ from registry.database import changes
 from registry.hf_downloads import token, translated
 from registry.hub_sources import DatasetSource, parse_dataset_source
 from registry.memory import Memory
+from registry.new_files import TRAINING_PURPOSE
 from registry.tables import File
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def find_fetched(session: Session, organization_id: str, source: str, *, param: 
     query = (
         select(File)
         .where(File.organization_id == organization_id, File.deleted_at.is_(None))
-        .where(File.source == str(wanted), File.status != "error")
+        .where(File.source == str(wanted), File.status != "error", File.purpose == TRAINING_PURPOSE)
     )
     plain = only_config(wanted) or None  # what is read in another way has to be named by its id
     return next((file for file in session.scalars(query.order_by(File.version.desc())) if file.reading == plain), None)

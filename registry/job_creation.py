@@ -177,17 +177,13 @@ def _check_extras(request: JobRequest) -> None:
 
 def _data_file(session: Session, organization: Organization, reference: str | None, param: str) -> File:
     assert reference is not None  # see parse_request and job_starts
-    found = files.find(session, organization.id, reference, param=param)
+    found = files.find_data_set(session, organization.id, reference, param=param)
     # Held until the job is written down: a verdict or a deletion comes before this, or sees the job.
     query = select(File).where(File.id == found.id).with_for_update(read=True)
     file = session.scalars(query.execution_options(populate_existing=True)).one()
     if file.status == "error":
         raise DataError(f"{file.filename} ({file.id}) cannot be used: {file.status_details}", param=param)
     require_trainable((file.report or {}).get("shape"), file.filename, param=param)
-    if file.purpose == files.RESULT_PURPOSE:
-        raise InvalidRequestError(
-            f"{file.filename} ({file.id}) is the result file of a job, not a data set.", param=param
-        )
     return file
 
 

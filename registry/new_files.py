@@ -15,6 +15,8 @@ from registry.memory import Memory
 from registry.tables import File, Organization
 
 LONGEST_NAME = 255
+TRAINING_PURPOSE = "fine-tune"
+"""Of data sets; what is uploaded for anything else is not trained on."""
 RESULT_PURPOSE = "fine-tune-results"
 
 
@@ -69,5 +71,5 @@ def insert(session: Session, file: File) -> None:
     file.version = (session.scalar(select(func.max(File.version)).where(*same_name)) or 0) + 1
     session.add(file)
     session.flush()
-    if file.version > 1 and file.purpose != RESULT_PURPOSE:
+    if file.version > 1 and file.purpose == TRAINING_PURPOSE:
         dataset_updates.note(session, file)

@@ -42,18 +42,14 @@ def create(session: Session, memory: Memory, organization_id: str, request: wire
 
     Raises:
         NotFoundError: The organisation has no such file or base model, or no file that a step names.
-        InvalidRequestError: A step is unknown or has a bad value, the output's name says no format, or the file is a
-            job's result.
+        InvalidRequestError: A step is unknown or has a bad value, the output's name says no format, or a file is no
+            data set; see ``files.find_data_set``.
         ModelError: The base model is not ready.
     """
-    file = files.find(session, organization_id, request.file, param="file")
-    if file.purpose == files.RESULT_PURPOSE:
-        raise InvalidRequestError(
-            f"{file.filename} ({file.id}) is the result file of a job, not a data set.", param="file"
-        )
+    file = files.find_data_set(session, organization_id, request.file, param="file")
     pipeline = Pipeline(request.steps, _announced_means(session, memory, organization_id, request.base_model))
     for reference in pipeline.documents:
-        files.find(session, organization_id, reference, param="steps")
+        files.find_data_set(session, organization_id, reference, param="steps")
     output = request.output or _default_output(file)
     format_of_name(output)
     if files.checked_name(output) != output:

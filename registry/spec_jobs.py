@@ -9,7 +9,7 @@ from sqlalchemy import Select, and_, select
 from sqlalchemy.orm import Session
 
 from afinador.config.resolve import asked_for, parse_request, slug
-from afinador.errors import AfinadorError, NotFoundError, ServiceUnavailableError, StorageError
+from afinador.errors import AfinadorError, InvalidRequestError, NotFoundError, ServiceUnavailableError, StorageError
 from afinador.schemas.jobs import JobRequest
 from registry import dataset_updates, events, files, jobs
 from registry.ids import new_id
@@ -123,9 +123,11 @@ def _newest(session: Session, organization_id: str, reference: str | None) -> Fi
     if reference is None:
         return None
     try:
-        return files.find(session, organization_id, reference)
+        return files.find_data_set(session, organization_id, reference)
     except NotFoundError:
         return files.find_deleted(session, organization_id, reference)
+    except InvalidRequestError:  # it is not for training, which the job that is made of the spec says
+        return files.find(session, organization_id, reference)
 
 
 def _of_spec(spec: JobSpec) -> Select[tuple[Job]]:

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from afinador.schemas.events import EventLevel
+from afinador.schemas.jobs import PHASES
 from afinador.training.checkpoints import FIGURES
 from registry import checkpoints, events, jobs
 from tasks import artifacts, trainer
@@ -108,15 +109,25 @@ class Follower:
             jobs.set_progress(session, self.attempt.job_id, self.attempt.number, self._progress(status))
 
     def _progress(self, status: dict[str, Any]) -> dict[str, Any]:
-        shown = ("state", "step", "steps", "epoch", "tokens", "eta_seconds", "phase_seconds", "seconds_per_epoch")
+        shown = ("state", "step", "steps", "epoch", "tokens", "eta_seconds", "seconds_per_epoch", "measuring")
         rows, self._resources_cursor = self.attempt.run.resources_after(self._resources_cursor)
         if rows:
             self._resources = {key: rows[-1][key] for key in _USED if key in rows[-1]}
         return {key: status.get(key) for key in shown} | {
+            "phase_seconds": self._phase_seconds(status),
             "resources": self._resources,
             "train_loss": status.get("train_loss", self.curves.last.get("train_loss")),
             "valid_loss": self.curves.last.get("valid_loss"),
         }
+
+    def _phase_seconds(self, status: dict[str, Any]) -> dict[str, float]:
+        """Return how long each phase took; of the one that goes on also since training has last written its status."""
+        seconds = dict(status.get("phase_seconds") or {})
+        phase = status.get("state")
+        if phase in PHASES and "heartbeat_at" in status and status.get("attempt") == self.attempt.number:
+            running = max(0.0, time.time() - status["heartbeat_at"])
+            seconds[phase] = round(seconds.get(phase, 0.0) + running, 3)
+        return seconds
 
     def _write_down(self, event_rows: list[dict[str, Any]], metric_rows: list[dict[str, Any]]) -> None:
         """Write both journals' rows down as one story, in the order in which they happened."""

@@ -200,7 +200,7 @@ def _means(work: Work) -> Iterator[Means]:
 
 def _documents(work: Work, reference: str) -> Iterator[Record]:
     with work.memory.database.reading() as session:
-        file = files.find(session, work.row.organization_id, reference, param="steps")
+        file = files.find_data_set(session, work.row.organization_id, reference, param="steps")
     return required(_source(_local(work, file), file), file.filename)
 
 

@@ -11,7 +11,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from afinador.config.spec import DataFile, FineTuningSpec
-from afinador.data.comparison import overlap_of
+from afinador.data.comparison import forget_what_the_other_reads, overlap_of
 from afinador.data.dataset_reports import dataset_report
 from afinador.data.extraction import extraction_of
 from afinador.data.labels import LabelledFile, classes_of
@@ -69,6 +69,8 @@ def validate_dataset(attempt: Attempt) -> None:
         files.append(LabelledFile(data_file.name, report.shape, report.labels))
     if spec.validation_file is not None:
         training, validation = reports
+        if spec.validation_file.file_id == spec.training_file.file_id:
+            forget_what_the_other_reads(training, validation)
         for sentence in overlap_of(training, validation, spec.training_file.name):
             attempt.say(f"{spec.validation_file.name}: {sentence}", level="warn", key=f"overlap:{sentence}")
     require_usable(attempt, spec, reports)
@@ -105,6 +107,15 @@ def require_usable(attempt: Attempt, spec: FineTuningSpec, reports: Sequence[Rep
         keep_page(attempt, {field: dataset_report(file.name, found) for (field, (file, _)), found in pages})
     for field, (file, report) in named.items():
         require_trainable(report.shape, file.name, param=field)
-        attempt.say(
-            f"{file.name}: {counted(report.records, 'record')}, all well formed.", key=f"validated:{file.sha256}"
-        )
+        _tell(attempt, field, file, report)
+
+
+def _tell(attempt: Attempt, field: str, file: DataFile, report: Report) -> None:
+    """Say that a file is good, how much in it is doubtful, and what of it is not read."""
+    told = dataset_report(file.name, report.to_json())
+    said = f"{file.name}: {counted(report.records, 'record')}, all well formed"
+    if number := told.found()["warning"]:
+        said += f"; {counted(number, 'warning')}, see: afinador validate dataset {file.file_id}"
+    attempt.say(f"{said}.", key=f"validated:{field}:{file.sha256}")
+    for sentence in told.not_read(is_of_hub=file.source is not None):
+        attempt.say(f"{file.name}: {sentence}", level="warn", key=f"not-read:{field}:{sentence}")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NoReturn
 
 from afinador.errors import InvalidRequestError, nearest
@@ -25,7 +26,13 @@ def squash(word: str) -> str:
 
 
 class Parser(argparse.ArgumentParser):
-    """Reads options with one dash or two, in every spelling; its errors are one sentence each."""
+    """Reads options with one dash or two, in every spelling; its errors are one sentence each.
+
+    Attributes:
+        counterparts: What options of other tools are called here, each in a sentence.
+    """
+
+    counterparts: Mapping[str, str] = MappingProxyType({})
 
     def error(self, message: str) -> NoReturn:
         """Raise instead of printing and leaving the process."""
@@ -62,10 +69,15 @@ class Parser(argparse.ArgumentParser):
                 continue
             name, equals, value = word.partition("=")
             if squash(name) not in options:
-                known = [spelling for spelling in options.values() if spelling.startswith("--")]
-                raise UsageError(f"{self.prog} has no option {name!r}.{nearest('--' + name.lstrip('-'), known)}")
+                raise UsageError(f"{self.prog} has no option {name!r}.{self._meant(name, options.values())}")
             found.append(f"{options[squash(name)]}{equals}{value}")
         return found
+
+    def _meant(self, name: str, options: Iterable[str]) -> str:
+        """Say, with a leading space, what an option that this command does not have is called here, or may have meant."""
+        said = next((said for known, said in self.counterparts.items() if squash(known) == squash(name)), None)
+        known = [spelling for spelling in options if spelling.startswith("--")]
+        return nearest("--" + name.lstrip("-"), known) if said is None else f" {said}"
 
 
 def no_arguments(_: Parser) -> None:

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from afinador.cli import render
 from afinador.cli.command import Command, Parser, UsageError
+from afinador.cli.local_data_sets import DATA_SETS, local_data_sets, named_nearly
 from afinador.cli.reading import add_validation_reading_options, validation_reading_of
 from afinador.cli.service import ask, assignment, can_be_sent, connect, setting, typed
 from afinador.client import calls
+from afinador.config.counterparts import COUNTERPARTS
 from afinador.errors import NotFoundError
 
 if TYPE_CHECKING:
     from afinador.client.connection import Connection
 
 _HYPERPARAMETER = "hyperparameters."
-_DATA_SETS = ("dataset", "validation_dataset")
 _OPTIONS = (
     "base_model", "dataset", "validation_dataset", "output_model", "name", "suffix", "seed", "tuning_method", "task",
     "from_checkpoint", "pool", "priority", "domain", "tags",
@@ -66,6 +67,7 @@ def add_arguments(parser: Parser) -> None:
     add("--spec", metavar="NAME", help="begin with a saved job spec; --config and options win over it")
     add("--set", action="append", type=setting, metavar="KEY=VALUE", help="any key; the value is read as YAML")
     add("--watch", action="store_true", help="follow the job until it has ended")
+    parser.counterparts = COUNTERPARTS
     _add_hyperparameters(parser)
 
 
@@ -124,9 +126,9 @@ def _created(connection: Connection, body: dict[str, Any], local: dict[str, Path
             return connection.json(calls.create_job({**body, **uploaded}))
     except NotFoundError as error:
         field = _OPENAI_NAMES.get(error.param or "")
-        if error.code != "file_not_found" or field not in _DATA_SETS:
+        if error.code != "file_not_found" or field not in DATA_SETS:
             raise
-        remedy = error.message.partition("in this organization.")[2]
+        remedy = named_nearly(Path(str(body[field]))) or error.message.partition("in this organization.")[2]
         option = field.replace("_", "-")
         raise NotFoundError(
             f"-{option} {body[field]!r} is neither a file on this disk (in {Path.cwd()}) nor one of the organization."
@@ -140,7 +142,7 @@ def _request(arguments: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     Weakest first: the saved spec, the configuration file, ``--set``, the options.
     """
     body = _from_spec(arguments.spec) if arguments.spec else {}
-    in_service = {field: body.pop(field, None) for field in _DATA_SETS}
+    in_service = {field: body.pop(field, None) for field in DATA_SETS}
     saved = dict(body.pop("hyperparameters", None) or {})
     if arguments.config:
         file = request_in_file(Path(arguments.config))
@@ -167,7 +169,7 @@ def _request(arguments: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
         body["validation_reading"] = declared
     if arguments.metadata:
         body["metadata"] = {**(body.get("metadata") or {}), **dict(arguments.metadata)}
-    said_here = [field for field in _DATA_SETS if field in body]
+    said_here = [field for field in DATA_SETS if field in body]
     body = {field: value for field, value in in_service.items() if value is not None} | body
     for field, option in (("base_model", "-basemodel"), ("dataset", "-dataset")):
         if not body.get(field) and not body.get("from_checkpoint"):
@@ -244,7 +246,7 @@ def request_in_file(path: Path) -> dict[str, Any]:
         )
     fields = {key for key in document if _is_field(key) and key != "seed"}  # which is a setting too, and says so
     body = {_OPENAI_NAMES.get(key, key): document[key] for key in document if key in fields}
-    for field in _DATA_SETS:
+    for field in DATA_SETS:
         if isinstance(body.get(field), str) and (path.parent / body[field]).is_file():
             body[field] = str(path.parent / body[field])
     advanced = {key: value for key, value in document.items() if key not in fields}
@@ -256,33 +258,6 @@ def request_in_file(path: Path) -> dict[str, Any]:
             raise UsageError(f"{path} gives {twice[0]!r} twice, the second time below {place!r}; keep one of them.")
         advanced |= nested
     return body | {"config": advanced} if advanced else body
-
-
-def local_data_sets(body: dict[str, Any]) -> dict[str, Path]:
-    """Return those data sets that are files on this disk; all others are for the service to find.
-
-    Raises:
-        NotFoundError: One is clearly a path, and nothing lies there.
-        UsageError: One is a folder.
-    """
-    local = {}
-    for field in _DATA_SETS:
-        if body.get(field) is None:
-            continue
-        reference, option = str(body[field]), f"-{field.replace('_', '-')}"
-        path = Path(reference).expanduser()
-        if reference.startswith("hf://"):
-            continue
-        if path.is_file():
-            local[field] = path
-        elif path.is_dir():
-            raise UsageError(
-                f"{option} {reference!r} is a folder; give one file in it, or make it a data set of the service with "
-                f"'afinador create file {reference}', and give the id of that."
-            )
-        elif "/" in reference:
-            raise NotFoundError(f"{option} {reference!r}: there is no such file. Check the path.")
-    return local
 
 
 COMMANDS = (

@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from afinador.schemas.dataset_reports import DatasetPreview, DatasetReport
 
 DEFAULT_LENGTH = 2048
+FILE_ID = "file-"
 
 
 def validate(arguments: argparse.Namespace) -> int:
     """Check a data set as the service would."""
     path = _named(arguments.path)
     held_out = _named(arguments.validation_dataset) if arguments.validation_dataset else None
+    _require_undeclared(arguments)
     has_part = held_out is None and _holds_a_part_out(arguments)
     if isinstance(path, Path) and not isinstance(held_out, str) and is_asked_here(arguments.base_model):
         report = validated_here(path, path if has_part else held_out, arguments)
@@ -60,6 +62,7 @@ def _holds_a_part_out(arguments: argparse.Namespace) -> bool:
 def preview(arguments: argparse.Namespace) -> int:
     """Show the first records as the model will see them; 1 where none of them can be trained on."""
     path = _named(arguments.path)
+    _require_undeclared(arguments)
     if isinstance(path, Path) and is_asked_here(arguments.base_model):
         shown = previewed_here(path, arguments)
     else:
@@ -76,8 +79,21 @@ def preview(arguments: argparse.Namespace) -> int:
 
 
 def _named(reference: str) -> Path | str:
-    """Return the local file or folder, or the name of a data set of the Hugging Face Hub, which the service fetches."""
-    return reference if reference.startswith(HUB_SCHEME) else existing(reference, may_be_folder=True)
+    """Return the local file or folder, or what the service is asked for: a file of its own, or of the Hugging Face Hub."""
+    is_there = reference.startswith(HUB_SCHEME) or _is_of_service(reference)
+    return reference if is_there else existing(reference, may_be_folder=True)
+
+
+def _is_of_service(reference: str) -> bool:
+    """Tell an id, as get file shows it; names mean files of this machine."""
+    return reference.startswith(FILE_ID) and not Path(reference).exists()
+
+
+def _require_undeclared(arguments: argparse.Namespace) -> None:
+    if _is_of_service(arguments.path) and declared_by(arguments) is not None:
+        raise UsageError(
+            f"How {arguments.path} is read was declared at its upload. Leave the options for that out, or name a local file."
+        )
 
 
 def existing(reference: str, *, may_be_folder: bool = False) -> Path:
@@ -143,7 +159,9 @@ def _write(target: str, page: str) -> None:
 
 def _add_validate(parser: Parser) -> None:
     parser.add_argument(
-        "path", metavar="PATH", help="a data set: a file, a folder, an archive, or hf://owner/name[:config][@revision]"
+        "path",
+        metavar="PATH",
+        help="a data set: a file, a folder, an archive, hf://owner/name[:config][@revision], or the id of a file of the service",
     )
     parser.add_argument(
         "--validation-dataset",
@@ -200,6 +218,7 @@ COMMANDS = (
             "afinador validate dataset train.jsonl",
             "afinador validate dataset train.jsonl --validation-dataset held.jsonl --base-model tiny --html report.html",
             "afinador validate dataset notes.tar.gz --split train --validation-split test",
+            "afinador validate dataset file-7f3a19c2",
         ),
         details="What says how the data set is read says it of the held-out one too, unless --validation-split or\n--validation-reading says otherwise. Errors forbid training, warnings should be looked at, notes may be. Exit code 1 when one of the files has\n"
         "errors. Without a base model, or with one in a folder, no service is "

@@ -14,6 +14,7 @@ from afinador.cli.reading import add_reading_options, reading_of
 from afinador.cli.service import add_list_options, ask, ask_list, connect
 from afinador.client import calls
 from afinador.errors import AfinadorError, NotFoundError, ServiceUnavailableError
+from afinador.figures import counted
 
 if TYPE_CHECKING:
     from afinador.client.connection import Connection
@@ -113,7 +114,17 @@ def create_file(arguments: argparse.Namespace) -> int:
         return 1
     if file["status"] == "uploaded":
         render.remark("It is still to be checked.")
+    for remark in _doubts(file):
+        render.remark(f"{file['filename']}: {remark}")
     return 0
+
+
+def _doubts(file: dict[str, Any]) -> list[str]:
+    """Return what people should know of a file that can be trained on."""
+    doubts = list(file.get("not_read") or [])
+    if number := file.get("warnings"):
+        doubts.append(f"{counted(number, 'warning')}, see: afinador validate dataset {file['id']}")
+    return doubts if file["status"] == "processed" else []
 
 
 def _add_upload(parser: Parser) -> None:
@@ -172,6 +183,7 @@ def get_file(arguments: argparse.Namespace) -> None:
     )
     facts = [(name.replace("_", " "), file.get(name)) for name in shown]
     facts += [("size", render.size(file["bytes"])), ("created", render.moment(file["created_at"]))]
+    facts += [("to know", doubt) for doubt in _doubts(file)]
     if made_of := file.get("lineage"):
         facts.append(("made of", f"{made_of['filename']} ({made_of['file_id']}) by {made_of['preparation']}"))
     render.result(render.fields(facts))

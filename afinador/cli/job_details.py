@@ -107,6 +107,7 @@ def _facts(
         ("newest event", news),
         ("error", (job.get("error") or {}).get("message")),
         ("progress", progress_of(job)),
+        ("measuring", render.measuring(progress) if is_going else None),
         ("last step's train loss", progress.get("train_loss")),
         ("validation loss", progress.get("valid_loss")),
         ("time left", render.duration(progress["eta_seconds"]) if is_going and progress.get("eta_seconds") else None),

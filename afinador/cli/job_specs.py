@@ -8,8 +8,10 @@ from typing import Any
 
 from afinador.cli import creation, render
 from afinador.cli.command import Command, Parser
+from afinador.cli.local_data_sets import local_data_sets
 from afinador.cli.service import add_list_options, ask, ask_list, connect
 from afinador.client import calls
+from afinador.config.counterparts import COUNTERPARTS
 
 
 def create_spec(arguments: argparse.Namespace) -> None:
@@ -19,7 +21,7 @@ def create_spec(arguments: argparse.Namespace) -> None:
         from afinador.cli.files import uploads_of
 
         with uploads_of(connection) as upload_once:
-            for field, path in creation.local_data_sets(request).items():
+            for field, path in local_data_sets(request).items():
                 request[field] = upload_once(path)["filename"]
             spec = connection.json(calls.create_job_spec(arguments.name, request, not arguments.no_retrain))
     if arguments.json:
@@ -33,6 +35,7 @@ def _add_create(parser: Parser) -> None:
     parser.add_argument("name", metavar="NAME", help="unique in the organisation")
     parser.add_argument("file", metavar="FILE", help="YAML or JSON: the request of a job")
     parser.add_argument("--no-retrain", action="store_true", help="start no job when its data get a new version")
+    parser.counterparts = COUNTERPARTS
 
 
 def list_specs(arguments: argparse.Namespace) -> None:

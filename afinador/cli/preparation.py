@@ -17,11 +17,13 @@ from afinador.cli.transfer import rows_bar
 from afinador.client import preparation_calls
 from afinador.errors import DataError, NotFoundError, ServiceUnavailableError
 from afinador.figures import counted
+from afinador.schemas.dataset_formats import HUB_SCHEME
 
 if TYPE_CHECKING:
     from afinador.client.preparations import Preparations
     from afinador.client.results import Preparation
     from afinador.data.preparation import Means
+    from afinador.schemas.datasets import DatasetReading
 
 
 def prepare(arguments: argparse.Namespace) -> int:
@@ -91,7 +93,9 @@ def _ask_service(steps: Any, arguments: argparse.Namespace) -> int:
     from afinador.client.files import Files
     from afinador.client.preparations import Preparations
 
-    if reading_of(arguments) is not None:
+    is_of_hub = arguments.path.startswith(HUB_SCHEME)
+    reading = reading_of(arguments)
+    if reading is not None and not is_of_hub:
         raise UsageError(
             f"There is no local file {arguments.path!r}, and how a file of the service is read was declared at its upload. "
             "Leave these options out, or name a local file."
@@ -101,7 +105,9 @@ def _ask_service(steps: Any, arguments: argparse.Namespace) -> int:
             f"There is no local file {arguments.path!r}, and the service makes a new file each time. Leave --overwrite out."
         )
     with connect() as connection:
-        made = _made_by_service(Preparations(connection), steps, arguments)
+        if is_of_hub:
+            render.remark(f"The service fetches {arguments.path} first.")
+        made = _made_by_service(Preparations(connection), steps, reading, arguments)
         files = [Files(connection).wait(file.id) for file in made.output_files]
     checked = {file.id: {"status": file.status, "status_details": file.status_details} for file in files}
     if arguments.json:
@@ -121,9 +127,13 @@ def _ask_service(steps: Any, arguments: argparse.Namespace) -> int:
     return 0 if made.status == "succeeded" and not refused else 1
 
 
-def _made_by_service(preparations: Preparations, steps: Any, arguments: argparse.Namespace) -> Preparation:
+def _made_by_service(
+    preparations: Preparations, steps: Any, reading: DatasetReading | None, arguments: argparse.Namespace
+) -> Preparation:
     try:
-        asked = preparations.create(arguments.path, steps, output=arguments.output, base_model=arguments.base_model)
+        asked = preparations.create(
+            arguments.path, steps, output=arguments.output, base_model=arguments.base_model, reading=reading
+        )
     except NotFoundError as error:
         if error.param == "file":
             raise NotFoundError(
@@ -205,7 +215,9 @@ def _details(step: dict[str, Any]) -> str:
 
 def _add_prepare(parser: Parser) -> None:
     parser.add_argument(
-        "path", metavar="PATH", help="a data set of this machine; else a file of the service, by id or name"
+        "path",
+        metavar="PATH",
+        help="a data set of this machine; else a file of the service, by id or name, or hf://owner/name[:config][@revision]",
     )
     parser.add_argument("--pipeline", metavar="FILE", required=True, help="the steps, as YAML or JSON")
     parser.add_argument(
@@ -232,6 +244,7 @@ COMMANDS = (
         examples=(
             "afinador prepare dataset letters.csv --pipeline steps.yaml --output letters.jsonl",
             "afinador prepare dataset file-7f3a19c2 --pipeline steps.yaml",
+            "afinador prepare dataset hf://acme/orders --pipeline steps.yaml",
         ),
         details="The steps and their keys: docs/preparation.md. A local data set needs no service. What was done is told step by step, and\n"
         "written beside the result as FILE.lineage.json; a data set that is split becomes NAME-train, NAME-validation and so on.",

@@ -97,6 +97,12 @@ def progress_of(job: dict[str, Any]) -> dict[str, Any]:
     return {} if job["status"] in ("validating_files", "queued") else job.get("progress") or {}
 
 
+def measuring(progress: dict[str, Any]) -> str:
+    """Return how far the measuring of a model is; nothing while none is measured."""
+    at = progress.get("measuring")
+    return f"{at['model']} model, {at['done']} of {at['total']} {at['what']}" if at else ""
+
+
 def status(job: dict[str, Any]) -> str:
     """Return a job's status, with its place in the line while it waits for its turn, and whether for a worker too."""
     position = job.get("queue_position")

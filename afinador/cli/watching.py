@@ -198,6 +198,7 @@ def _figures(job: dict[str, Any]) -> str:
         for label, key in (("loss", "train_loss"), ("validation", "valid_loss"))
         if isinstance(progress.get(key), int | float)
     ]
+    figures.append(render.measuring(progress) if job["status"] == "running" else "")
     figures.append(render.resources(progress.get("resources") or {}))
     if progress.get("eta_seconds") and job["status"] == "running":
         figures.append(f"{render.duration(progress['eta_seconds'])} left")

@@ -106,9 +106,7 @@ class Datasets(Noun):
     def _uploaded(self, dataset: Dataset | None, reading: DatasetReading | None) -> Iterator[str | None]:
         """Give the name of a file; one that has to be sent for it is deleted again."""
         if isinstance(dataset, str) and dataset.startswith(HUB_SCHEME):
-            fetched = self._files.create(dataset, reading=reading)
-            self._files.wait(fetched)
-            yield fetched.id
+            yield uploads.fetch(self._connection, dataset, reading)
             return
         if not isinstance(dataset, Path):
             yield dataset.id if isinstance(dataset, results.File) else dataset

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from afinador.config.counterparts import COUNTERPARTS
 from afinador.config.promotion import Condition
 from afinador.config.ranges import MULTIPLIER, apply_multiplier, checked_value
 from afinador.errors import AfinadorError, ConfigurationError, InvalidRequestError, UnknownFieldError, nearest
@@ -34,11 +35,6 @@ KEYS_OF_OTHERS = {
 
 LATER_FIELDS = {"processes": "one job on several GPUs", "merge": "publishing a merged model instead of an adapter"}
 """Fields of a job that this version does not offer, and what each is for."""
-
-COUNTERPARTS = {  # what keys of other tools are called here
-    "gradient_accumulation_steps": "Give batch_size and micro_batch_size: it is how often the second goes into the first.",
-    "num_train_epochs": "Here it is epochs.", "max_seq_length": "Here it is max_length.", "lora_r": "Here it is lora_rank.",
-}  # fmt: skip
 
 ALIASES = {"n_epochs": "epochs", "lr": "learning_rate"}
 

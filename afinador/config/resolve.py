@@ -8,6 +8,7 @@ from typing import Any, cast, get_args
 from pydantic import ValidationError
 
 from afinador.config.architectures import CAUSAL_ARCHITECTURES, tasks_of
+from afinador.config.counterparts import COUNTERPARTS
 from afinador.config.hyperparameters import (
     ALIASES,
     KEYS_OF_OTHERS,
@@ -78,6 +79,8 @@ def _meant(key: str, known: list[str]) -> str:
     place = "give it inside 'hyperparameters', or in 'config'"
     if key in settings:
         return f" It is a hyperparameter: {place}."
+    if key in COUNTERPARTS:
+        return f" {COUNTERPARTS[key]}"
     near = nearest(key, [*known, *settings])
     return f"{near} If that is a hyperparameter, {place}." if any(repr(name) in near for name in settings) else near
 

@@ -33,8 +33,7 @@ def compare_files(
     """
     overlap_of(training, validation, name)
     if are_of_one:
-        unread = [each for each in training.unread if each in set(validation.unread)]
-        training.unread, validation.unread = unread, unread
+        forget_what_the_other_reads(training, validation)
     if (
         task not in (None, "sequence_classification")
         or training.labels is None
@@ -52,6 +51,12 @@ def compare_files(
                 f"classifier can answer with it. {remedy}"
             )
             validation.add_error(Problem("unknown_label", said, field="label"))
+
+
+def forget_what_the_other_reads(training: Report, validation: Report) -> None:
+    """Of two parts of one folder, archive or data set, tell only those files as unread that neither reads."""
+    unread = [each for each in training.unread if each in set(validation.unread)]
+    training.unread, validation.unread = unread, unread
 
 
 def overlap_of(training: Report, validation: Report, name: str) -> list[str]:

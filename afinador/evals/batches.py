@@ -9,6 +9,13 @@ from afinador.data.tokens.tokenisation import TokenisedExample
 from afinador.models.classification import ClassScores
 from afinador.models.families import ScoredTargets, TokenScores
 
+Tell = Callable[[str, int, int], None]
+"""Told before each pass what is measured, ``examples`` or ``answers``, how many are done, and of how many; may raise to stop."""
+
+
+def tell_nobody(what: str, done: int, total: int) -> None:
+    """Do nothing."""
+
 
 def batches_by_tokens(lengths: list[int], tokens_per_pass: int) -> list[list[int]]:
     """Group indices, longest first, so that padded batches hold at most ``tokens_per_pass`` tokens.
@@ -30,7 +37,7 @@ def scored_batches(
     *,
     pad_id: int,
     tokens_per_pass: int,
-    between_batches: Callable[[], None] = lambda: None,
+    between_batches: Callable[[int], None] = lambda _: None,
 ) -> Iterator[tuple[list[int], ScoredTargets]]:
     """Score examples in batches, in evaluation mode, and leave the model in its former mode.
 
@@ -39,7 +46,7 @@ def scored_batches(
         examples: What is scored.
         pad_id: Token id that fills batches.
         tokens_per_pass: Padded tokens of a forward pass.
-        between_batches: Called before each pass; may raise to stop.
+        between_batches: Told before each pass how many examples are done; may raise to stop.
 
     Yields:
         The indices of a batch and its scores.
@@ -47,8 +54,10 @@ def scored_batches(
     device = next(scores.parameters()).device
     was_training = scores.training
     scores.eval()
+    done = 0
     for batch in batches_by_tokens([len(example.input_ids) for example in examples], tokens_per_pass):
-        between_batches()
+        between_batches(done)
+        done += len(batch)
         tensors = collate([examples[index] for index in batch], pad_id).to(device)
         yield batch, scores(tensors.input_ids, tensors.attention_mask, tensors.labels)
     scores.train(was_training)

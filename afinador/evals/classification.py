@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from afinador.data.tokens.tokenisation import TokenisedExample
-from afinador.evals.batches import scored_batches
+from afinador.evals.batches import Tell, scored_batches, tell_nobody
 from afinador.models.classification import ClassScores
 
 SAMPLES = 5
@@ -68,7 +68,7 @@ def measure_classes(
     *,
     pad_id: int,
     tokens_per_pass: int,
-    between_batches: Callable[[], None] = lambda: None,
+    between_batches: Callable[[int], None] = lambda _: None,
 ) -> Classification:
     """Classify texts; the arguments are those of ``afinador.evals.batches.scored_batches``."""
     loss_sum = torch.zeros((), device=next(scores.parameters()).device)
@@ -101,16 +101,14 @@ class HeldOutTexts:
     tokens_per_pass: int
 
 
-def classify(
-    model: nn.Module, held_out: HeldOutTexts, between_batches: Callable[[], None] = lambda: None
-) -> Classification:
+def classify(model: nn.Module, held_out: HeldOutTexts, tell: Tell = tell_nobody) -> Classification:
     """Measure one model on the held-out texts."""
     return measure_classes(
         ClassScores(model),
         held_out.examples,
         pad_id=held_out.pad_id,
         tokens_per_pass=held_out.tokens_per_pass,
-        between_batches=between_batches,
+        between_batches=lambda done: tell("examples", done, len(held_out.examples)),
     )
 
 

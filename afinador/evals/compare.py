@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from afinador.data.shapes import Example
 from afinador.data.tokens.batching import pad_id_of
 from afinador.data.tokens.templates import prompt_of
 from afinador.data.tokens.tokenisation import TokenisedExample, count_examples
+from afinador.evals.batches import Tell, tell_nobody
 from afinador.evals.generation import exact_match, generate_answers
 from afinador.evals.likelihood import measure_likelihood
 from afinador.models.families import TokenScores
@@ -74,7 +75,7 @@ def questions_of(examples: Iterable[Example], tokenizer: PreTrainedTokenizerBase
     return questions
 
 
-def assess(model: nn.Module, held_out: HeldOut, between_batches: Callable[[], None] = lambda: None) -> Assessment:
+def assess(model: nn.Module, held_out: HeldOut, tell: Tell = tell_nobody) -> Assessment:
     """Measure one model on the held-out examples.
 
     Returns:
@@ -86,7 +87,7 @@ def assess(model: nn.Module, held_out: HeldOut, between_batches: Callable[[], No
         held_out.examples,
         pad_id=pad_id_of(held_out.tokenizer),
         tokens_per_pass=held_out.tokens_per_pass,
-        between_batches=between_batches,
+        between_batches=lambda done: tell("examples", done, len(held_out.examples)),
     )
     answers = generate_answers(
         model,
@@ -94,7 +95,7 @@ def assess(model: nn.Module, held_out: HeldOut, between_batches: Callable[[], No
         [question.prompt_ids for question in held_out.questions],
         max_new_tokens=held_out.max_new_tokens,
         tokens_per_pass=held_out.tokens_per_pass,
-        between_batches=between_batches,
+        between_batches=lambda done: tell("answers", done, len(held_out.questions)),
     )
     expected = [question.expected for question in held_out.questions]
     figures = {

@@ -14,6 +14,8 @@ from afinador.schemas.jobs import Task, TrainedTask
 from afinador.schemas.prompts import require_known_places
 
 MOST_PREVIEWED = 100
+OTHER_SPLITS = "other_splits"
+FILES_NOT_READ = "files_not_read"
 
 
 class Documents(TypedDict, total=False):
@@ -141,6 +143,16 @@ class DatasetReport(Wire):
             "warning": _all_of(self.warnings, self.counts),
             "note": len(self.notes),
         }
+
+    def not_read(self, *, is_of_hub: bool) -> list[str]:
+        """Return what says which files of a folder or an archive were not read.
+
+        Args:
+            is_of_hub: It is a data set of the Hugging Face Hub. Of these the card alone is kept beside the data, and holds
+                no records.
+        """
+        codes = (OTHER_SPLITS,) if is_of_hub else (OTHER_SPLITS, FILES_NOT_READ)
+        return [note.message for note in self.notes if note.code in codes]
 
 
 def _all_of(faults: list[Fault], counts: dict[str, int]) -> int:

@@ -28,6 +28,8 @@ class File(Wire):
         version: 1 for the first file of this name in the organisation, then counted up.
         status: ``uploaded`` until it was checked, then ``processed`` or ``error``.
         status_details: Why the check refused it; left out of the answer otherwise.
+        warnings: How many its check has found; ``POST /datasets/validate`` tells them. Left out of lists.
+        not_read: Which files of a folder or an archive the check has not read, in sentences. Left out of lists.
         path: Key in the object storage.
         reading: What was declared of how it is to be read; left out of the answer where nothing was.
         source: ``hf://owner/name[:config]@commit`` of a data set of the Hugging Face Hub; its bytes are fetched in the
@@ -43,6 +45,8 @@ class File(Wire):
     purpose: str
     status: FileStatus
     status_details: str | None = None
+    warnings: int | None = None
+    not_read: list[str] | None = None
     expires_at: int | None = None
     path: str
     type: FileType = "dataset"

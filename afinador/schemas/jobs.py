@@ -220,7 +220,8 @@ class Job(Wire):
         dataset: The same as ``training_file``.
         error: None unless the job failed.
         progress: ``{"state", "step", "steps", "epoch", "tokens", "eta_seconds", "train_loss", "valid_loss"}`` of the
-            attempt that runs, or the last one that ran; None before the first. ``train_loss`` is that of the newest step
+            attempt that runs, or the last one that ran; None before the first. While a model is measured also ``measuring``:
+            ``{"model": "tuned"|"base", "what": "examples"|"answers", "done", "total"}``. ``train_loss`` is that of the newest step
             alone; curves and checkpoints have means since the row before.
         metrics: Final figures, base against tuned; empty until evaluated.
         spec: The whole resolved specification of the run, but for the folder of the base model, with the

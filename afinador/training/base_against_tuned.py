@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -13,6 +13,7 @@ from torch import nn
 
 from afinador.config.spec import FineTuningSpec
 from afinador.data.tokens.batching import pad_id_of
+from afinador.evals.batches import Tell
 from afinador.evals.classification import HeldOutTexts, classify, comparison_of_classes
 from afinador.evals.compare import HeldOut, assess, comparison, questions_of
 from afinador.figures import counted
@@ -21,6 +22,7 @@ from afinador.models.publishing import is_adapted
 from afinador.models.weights import described_weights
 from afinador.training.bases import base_has_head, load_base
 from afinador.training.data_sets import Data
+from afinador.training.progress import Progress
 from afinador.training.run_dir import RunDir
 from afinador.training.setup import MicroBatches, Subject
 from afinador.training.stopping import StopSign
@@ -34,6 +36,7 @@ def compare_with_base(
     data: Data | None,
     passes: MicroBatches,
     run_dir: RunDir,
+    progress: Progress,
     stop: StopSign,
 ) -> None:
     """Write ``evaluation.json`` and announce the figures.
@@ -47,14 +50,29 @@ def compare_with_base(
         data: The validation file; without one nothing is measured, and the document says so.
         passes: How many tokens a forward pass takes.
         run_dir: Where the document goes.
+        progress: Told between batches how far it is.
         stop: Looked at between batches.
     """
     if data is None:
         run_dir.write_document("evaluation.json", {"skipped": "The job has no validation file."})
         return
     compare = _compare_classes if subject.classes else _compare_answers
+    run_dir.log_event(
+        "message",
+        "info",
+        f"The tuned model and its base are measured on {counted(data.summary.examples, 'held-out example')}.",
+        once="evaluation begins",
+    )
+
+    def telling(model: str) -> Tell:
+        def tell(what: str, done: int, total: int) -> None:
+            stop.raise_if_asked()
+            progress.while_measuring(model, what, done, total)
+
+        return tell
+
     with _computing_as_trained(subject):
-        document = compare(spec, subject, data, passes, stop)
+        document = compare(spec, subject, data, passes, telling)
     weights = described_weights(subject.model, spec.hyperparameters.quantization_bits)
     document["measured_with"] = f"base weights in {weights.form}, computing in {subject.computing.precision}"
     run_dir.write_document("evaluation.json", document)
@@ -68,7 +86,7 @@ def compare_with_base(
 
 
 def _compare_answers(
-    spec: FineTuningSpec, subject: Subject, data: Data, passes: MicroBatches, stop: StopSign
+    spec: FineTuningSpec, subject: Subject, data: Data, passes: MicroBatches, telling: Callable[[str], Tell]
 ) -> dict[str, Any]:
     settings = spec.hyperparameters
     held_out = HeldOut(
@@ -79,9 +97,9 @@ def _compare_answers(
         max_new_tokens=max_new_tokens(spec, data),
         logits_at_labels_only=settings.logits_at_labels_only,
     )
-    tuned = assess(subject.model, held_out, stop.raise_if_asked)
+    tuned = assess(subject.model, held_out, telling("tuned"))
     with _base_of(subject, spec) as base_model:
-        base = assess(base_model, held_out, stop.raise_if_asked)
+        base = assess(base_model, held_out, telling("base"))
     return comparison(base, tuned, held_out.questions)
 
 
@@ -94,7 +112,7 @@ def max_new_tokens(spec: FineTuningSpec, data: Data) -> int:
 
 
 def _compare_classes(
-    spec: FineTuningSpec, subject: Subject, data: Data, passes: MicroBatches, stop: StopSign
+    spec: FineTuningSpec, subject: Subject, data: Data, passes: MicroBatches, telling: Callable[[str], Tell]
 ) -> dict[str, Any]:
     held_out = HeldOutTexts(
         texts=[example.prompt or "" for example in data.examples()],
@@ -103,9 +121,9 @@ def _compare_classes(
         pad_id=pad_id_of(subject.tokenizer),
         tokens_per_pass=passes.tokens,
     )
-    tuned = classify(subject.model, held_out, stop.raise_if_asked)
+    tuned = classify(subject.model, held_out, telling("tuned"))
     with _base_of(subject, spec) as base_model:
-        base = classify(base_model, held_out, stop.raise_if_asked)
+        base = classify(base_model, held_out, telling("base"))
     head = "own" if base_has_head(spec, subject.classes) else "untrained"
     return comparison_of_classes(base, tuned, held_out, base_head=head)
 

@@ -29,6 +29,7 @@ from afinador.data.validation import require_valid, validate_dataset
 from afinador.errors import InvalidRequestError, NotFoundError
 from afinador.models.headers import inspect_model_folder
 from afinador.models.layer_names import require_layers_in_folder
+from afinador.schemas.dataset_formats import HUB_SCHEME
 from afinador.schemas.datasets import DatasetReading, read_otherwise
 from afinador.schemas.jobs import JobRequest, TuningMethod
 from afinador.settings import read_settings
@@ -195,11 +196,23 @@ def _existing(folder: Path, named: str | None, field: str) -> Path:
             f"The field {field!r} is required; a checkpoint does not say where it lies.", param=field
         )
     path = (folder / Path(named).expanduser()).resolve()
+    if named.startswith(HUB_SCHEME) and not path.exists():
+        raise InvalidRequestError(_to_be_fetched(named, field), param=field)
     if not path.exists():
         raise NotFoundError(
             f"{field} is {named!r}, but there is no {path}; paths are relative to {folder.resolve()}.", param=field
         )
     return path
+
+
+def _to_be_fetched(source: str, field: str) -> str:
+    repository, _, revision = source.removeprefix(HUB_SCHEME).partition("@")
+    kind = " --repo-type dataset" if field in ("dataset", "validation_dataset") else ""
+    command = f"hf download{kind} {repository.partition(':')[0]}" + (f" --revision {revision}" if revision else "")
+    return (
+        f"{field} is {source!r}; training without a service fetches nothing from the Hugging Face Hub. Fetch it with "
+        f"'{command} --local-dir FOLDER' and name that folder, or train with the service (afinador create fine-tune-job)."
+    )
 
 
 def _data_files(folder: Path, request: JobRequest, declared: Any) -> tuple[DataFile, DataFile | None]:

@@ -152,7 +152,11 @@ class Milestones:
             self._held_out,
             pad_id=pad_id_of(self._subject.tokenizer),
             tokens_per_pass=self._passes.tokens,
-            between_batches=self._stop.raise_if_asked,
+            between_batches=self._before_pass,
         )
         self._is_measured = True
         return self._progress.after_validation(step, measured)
+
+    def _before_pass(self, done: int) -> None:
+        self._stop.raise_if_asked()
+        self._progress.while_measuring("tuned", "examples", done, len(self._held_out))

@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 STATUS_INTERVAL_SECONDS = 0.5
 """Least time between two writes of ``status.json`` within one state."""
+MEASURING_LOG_SECONDS = 10.0
+"""Least time between two log lines on how far a measuring is."""
 _KEPT = ("skipped_steps", "seconds_per_epoch", "checkpoint_seconds", "train_loss", "valid_loss", "done_steps")
 _KEPT_BEHIND = ("trained_tokens", "valid_figures", "validated_at", "step_loss")
 _WINDOWS = ("window", "epoch", "training")
@@ -49,7 +51,7 @@ class Progress:
         self._attempt = attempt
         self._callback = callback
         self._status: dict[str, Any] = {}
-        self._written_at = 0.0
+        self._written_at = self._said_at = 0.0
         self._phase_seconds: dict[str, float] = (run_dir.status() or {}).get("phase_seconds") or {}
         self._counted_at = time.monotonic()
 
@@ -57,6 +59,7 @@ class Progress:
         """Say that the run is in another state now."""
         self._count_phase()
         self._status.update(fields, state=state)
+        self._status.pop("measuring", None)
         self._write_status()
         logger.info("Now %s%s", state, f": {fields['reason']}." if "reason" in fields else ".")
 
@@ -190,6 +193,7 @@ class Progress:
 
     def after_validation(self, step: int, measured: Likelihood | Classification) -> bool:
         """Log the figures of the validation file after a step, and return whether its loss is the best so far."""
+        self._status.pop("measuring", None)
         figures = measured.figures()
         self.valid_loss, self._validated_at = figures.pop("loss"), step
         self._valid_figures = figures
@@ -205,6 +209,23 @@ class Progress:
             }
         )
         return self.early_stopping.take(step, self.valid_loss)
+
+    def while_measuring(self, model: str, what: str, done: int, total: int) -> None:
+        """Say how far the measuring of a model is, in status and log, not too often.
+
+        Args:
+            model: ``tuned`` or ``base``.
+            what: ``examples`` or ``answers``.
+            done: How many of them are done.
+            total: How many there are.
+        """
+        self._status["measuring"] = {"model": model, "what": what, "done": done, "total": total}
+        now = time.monotonic()
+        if now - self._written_at > STATUS_INTERVAL_SECONDS:
+            self._write_status()
+        if (done == 0 and self._status["state"] == "evaluating") or now - self._said_at > MEASURING_LOG_SECONDS:
+            self._said_at = now
+            logger.info("Measuring the %s model: %d of %d %s.", model, done, total, what)
 
     def _skip(self, step: Step) -> None:
         """Say that a step is left out, unless that has happened too often."""

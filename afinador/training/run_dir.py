@@ -120,7 +120,8 @@ class RunDir:
         Args:
             attempt: Number of the attempt that writes.
             state: starting, loading, training, saving, evaluating, done, failed or stopped.
-            **fields: step, steps, epoch, tokens, eta_seconds, train_loss, valid_loss.
+            **fields: step, steps, epoch, tokens, eta_seconds, train_loss, valid_loss; while a model is measured ``measuring``:
+                {model, what, done, total}.
         """
         self.write_document(
             "status.json",

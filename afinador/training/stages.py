@@ -75,7 +75,7 @@ def run_stages(spec: FineTuningSpec, run_dir: RunDir, progress: Progress, stop: 
         _train(spec, subject, data, held_out_pieces, passes, run_dir, progress, stop, state)
     progress.enter("evaluating")
     if run_dir.evaluation() is None:
-        compare_with_base(spec, subject, held_out, passes, run_dir, stop)
+        compare_with_base(spec, subject, held_out, passes, run_dir, progress, stop)
     _finish(spec, subject, data, run_dir, duration_seconds=time.monotonic() - started_at)
 
 

@@ -28,11 +28,14 @@ def create_file(organization: CurrentOrganization, upload: ReceivedUpload, servi
     """Upload a data set, up to 1 GB, or name one of the Hugging Face Hub. It is checked in the background: see ``status``.
 
     What name and content do not say, further fields declare: ``mapping`` by field the column it is taken from, and so on.
-    The ``openai`` client sends them with ``extra_body``. A new file under a known name is a new version, and starts the saved job specs that give the file by name.
+    The ``openai`` client sends them with ``extra_body``. A new file under a known name is a new version, and starts the saved
+    job specs that give the file by name if it is for ``fine-tune``.
     """
     with service.memory.database.session() as session:
         if upload.source is not None:
-            row = files.create_from_hub(session, service.memory, organization.id, upload.source, upload.reading)
+            row = files.create_from_hub(
+                session, service.memory, organization.id, upload.source, upload.reading, upload.purpose
+            )
         else:
             row = files.create(
                 session, service.memory, organization.id, upload.path, upload.filename, upload.purpose, upload.sha256,

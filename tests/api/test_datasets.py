@@ -74,6 +74,24 @@ def test_the_validation_file_may_be_read_otherwise(member, base_model):
             assert (answer.status_code, answer.json()["error"]["param"]) == (400, param), answer.text
 
 
+def test_what_was_uploaded_for_something_else_is_looked_at_by_no_route(member, base_model):
+    member.upload()
+    form = {"files": {"file": ("orders.jsonl", b'{"prompt": "a"}\n')}, "data": {"purpose": "assistants"}}
+    other = member.http.post("/v1/files", **form).json()
+    by_route = {
+        "datasets/validate": {},
+        "datasets/preview": {"base_model": base_model},
+        "datasets/prepare": {"steps": [{"type": "shuffle"}]},
+    }
+    for route, body in by_route.items():
+        answer = member.http.post(f"/v1/{route}", json={"file": other["id"], **body})
+        said = answer.json()["error"]
+        assert (answer.status_code, said["param"]) == (400, "file"), said
+        assert "uploaded with the purpose 'assistants'; a data set has the purpose 'fine-tune'" in said["message"]
+        assert member.http.post(f"/v1/{route}", json={"file": "orders", **body}).status_code in (200, 202)
+    assert member.http.get("/v1/files/orders").json()["id"] == other["id"]
+
+
 def test_a_preview_shows_tokens(member, base_model):
     member.upload()
     body = {"file": "orders.jsonl", "base_model": base_model, "records": 2}

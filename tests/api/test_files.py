@@ -52,6 +52,15 @@ def test_file_that_cannot_be_used_says_why(member):
     assert "label" in bad["status_details"]
 
 
+def test_one_file_is_told_with_its_warnings_and_a_list_is_not(member):
+    checked = member.upload('{"text": "hola", "label": "es"}\n{"text": "hi", "label": "en"}\n' * 2)
+    assert checked["warnings"] > 0 and "not_read" not in checked
+    report = member.http.post("/v1/datasets/validate", json={"file": checked["id"]}).json()
+    assert checked["warnings"] == sum(report["counts"].values())
+    assert "warnings" not in member.http.get("/v1/files").json()["data"][0]
+    assert member.upload("a,b\n", "empty.csv").get("warnings") == 0
+
+
 def test_content_comes_back_byte_by_byte(member):
     content = bytes(range(256)) * 5000
     created = upload(member, {"file": ("bytes.jsonl", content)}).json()

@@ -209,6 +209,29 @@ def test_result_file_of_a_job_is_no_data_set(ready: Workshop, acme: Organization
         ready.job(acme, training_file="curve.csv")
 
 
+@pytest.mark.parametrize("purpose", ["assistants", "batch", "vision", "user_data", "evals"])
+def test_a_file_that_was_uploaded_for_something_else_is_not_trained_on(
+    ready: Workshop, acme: Organization, purpose: str
+) -> None:
+    newer = ready.upload(acme, rows=[{"prompt": "a", "completion": "b"}] * 20, purpose=purpose)
+    notes = ready.upload(acme, "notes.jsonl", purpose=purpose)
+    for name in ("train.jsonl", "train"):
+        job = ready.job(acme, training_file=name, validation_file=name)
+        assert newer.id not in (job.training_file_id, job.validation_file_id)
+    for field, reference, file in (
+        ("training_file", newer.id, newer),
+        ("validation_file", newer.id, newer),
+        ("training_file", "notes", notes),
+    ):
+        with pytest.raises(InvalidRequestError) as refused:
+            ready.job(acme, **{field: reference})
+        assert refused.value.message == (
+            f"{file.filename} ({file.id}) was uploaded with the purpose {purpose!r}; a data set has the purpose "
+            "'fine-tune'. Upload it again with that purpose."
+        )
+        assert refused.value.param == field
+
+
 def test_config_and_its_sources_are_kept_with_the_job(ready: Workshop, acme: Organization) -> None:
     job = ready.job(acme, config={"optimizer": "sgd", "seed": 12}, hyperparameters={"epochs": 2})
     assert (job.seed, job.spec["hyperparameters"]["optimizer"]) == (12, "sgd")

@@ -14,7 +14,7 @@ from afinador.errors import ServiceUnavailableError
 from registry import dataset_updates, files
 from registry.memory import Memory
 from registry.tables import DatasetUpdate, File, Organization
-from tests.registry.saved_specs import OTHER_ROWS, all_jobs, delete_file, messages, retrain, save
+from tests.registry.saved_specs import OTHER_ROWS, all_jobs, delete_file, messages, retrain, save, start
 
 if TYPE_CHECKING:
     from tests.registry.conftest import Workshop
@@ -147,7 +147,7 @@ def told(memory: Memory) -> Iterator[list[dict[str, Any]]]:
     server.server_close()
 
 
-def test_only_a_new_version_of_what_people_upload_is_announced(
+def test_only_a_new_version_of_a_data_set_is_announced(
     ready: Workshop, acme: Organization, told: list[dict[str, Any]], memory: Memory
 ) -> None:
     save(ready, acme)
@@ -156,6 +156,8 @@ def test_only_a_new_version_of_what_people_upload_is_announced(
         ready.upload(acme, "step_metrics.csv", checked=False, purpose=files.RESULT_PURPOSE)
     second = ready.upload(acme, rows=OTHER_ROWS)
     ready.upload(acme, "other.jsonl", rows=OTHER_ROWS)
+    for purpose in ("assistants", "evals", "user_data"):
+        ready.upload(acme, rows=OTHER_ROWS, purpose=purpose)
     assert dataset_updates.send(memory) == 2
     assert dataset_updates.send(memory) == 0
     assert [event["payload"] for event in told] == [
@@ -164,6 +166,26 @@ def test_only_a_new_version_of_what_people_upload_is_announced(
     ]
     assert [event["event"] for event in told] == ["afinador.dataset.updated"] * 2
     assert [event["resource"]["afinador.retrains"] for event in told] == ["yes", "no"]
+
+
+def test_a_spec_is_retrained_on_versions_that_may_be_trained_on(ready: Workshop, acme: Organization) -> None:
+    save(ready, acme)
+    ready.upload(acme, rows=OTHER_ROWS, purpose="assistants")
+    second = ready.upload(acme, rows=OTHER_ROWS[:15])
+    ready.upload(acme, rows=OTHER_ROWS, purpose="user_data")
+    (started,) = retrain(ready, acme, version=second.version)
+    assert (started.job.training_file_id, started.job.job_spec) == (second.id, "nightly")
+
+
+def test_a_spec_whose_file_is_left_for_something_else_alone_fails_and_says_so(
+    ready: Workshop, acme: Organization
+) -> None:
+    first = ready.upload(acme, "own.jsonl")
+    spec = save(ready, acme, dataset="own.jsonl")
+    ready.upload(acme, "own.jsonl", rows=OTHER_ROWS, purpose="assistants")
+    delete_file(ready, acme, first.id)
+    failed = start(ready, acme, spec).job
+    assert failed.status == "failed" and "uploaded with the purpose 'assistants'" in (failed.error or {})["message"]
 
 
 def test_nothing_is_lost_while_prefect_is_away(

@@ -14,6 +14,7 @@ from afinador.config.spec import StartingPoint
 from afinador.data import dataset_reports
 from afinador.data.tokens.process import TokenProcess
 from afinador.errors import DataError, TrainingError
+from afinador.packing import pack_folder
 from afinador.storage import sha256_of
 from afinador.training.caching import cache_of
 from afinador.training.data_sets import load_both
@@ -45,6 +46,12 @@ def train_on(attempt: Attempt, memory: Memory, text: str) -> None:
     attempt.spec.training_file.sha256 = sha256_of(local)
 
 
+def said_in(memory: Memory, attempt: Attempt) -> list[str]:
+    with memory.database.reading() as session:
+        told = session.query(Event).filter_by(job_id=attempt.job_id).order_by(Event.created_at)
+        return [f"{event.level} {event.message}" for event in told]
+
+
 def test_the_second_job_on_the_same_data_asks_no_tokenizer(
     create: Create, memory: Memory, warm: TokenProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -66,6 +73,35 @@ def test_the_second_job_on_the_same_data_asks_no_tokenizer(
         session.query(Job).update({"status": "succeeded"})
         files.delete(session, memory, organization_id, str(file_id))
     assert list(cache.folder.iterdir()) == []
+
+
+def test_warnings_are_counted_in_an_event_and_what_is_not_read_is_told(
+    create: Create, memory: Memory, tmp_path: Path
+) -> None:
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    rows = "".join(f'{{"prompt": "{n} + 1 =", "completion": "{n + 1}"}}\n' for n in range(12))
+    for name, text in (("train.jsonl", rows * 2), ("test.jsonl", rows), ("README.md", "What it is")):
+        (folder / name).write_text(text)
+    archive = pack_folder(folder, tmp_path)
+    with memory.database.session() as session:
+        organization_id = session.query(File).one().organization_id
+        name, digest, size = archive.name, sha256_of(archive), archive.stat().st_size
+        file = files.create(session, memory, organization_id, archive, name, "fine-tune", digest, size)
+    files.check(memory, file.id)
+    attempts = [
+        claimed(create(training_file=file.id, **held)) for held in ({}, {"validation_reading": {"split": "test"}})
+    ]
+    for attempt in attempts:
+        validate_dataset.fn(attempt)
+    alone, held_out = ([each for each in said_in(memory, attempt) if "parts.tar: " in each] for attempt in attempts)
+    good = f"info parts.tar: 24 records, all well formed; 12 warnings, see: afinador validate dataset {file.id}."
+    card = "warn parts.tar: Not read, for their names are those of descriptions and programs: 'README.md'. If"
+    assert good in alone and good in held_out
+    assert any(each.startswith("info parts.tar: 12 records, all well formed; 12 warnings") for each in held_out)
+    assert any(each.startswith(card) for each in alone) and any(each.startswith(card) for each in held_out)
+    assert any("warn parts.tar: Not read, for they belong to other splits" in each for each in alone)
+    assert not any("other splits" in each for each in held_out), "the one is read for the other"
 
 
 def test_records_that_the_base_model_cannot_be_told_end_the_job_before_a_device_is_taken(

@@ -81,6 +81,25 @@ def test_the_reason_of_a_failure_is_told_once(memory: Memory, create: Create) ->
     assert said == ["The job failed: The loss is not a number."]
 
 
+def test_the_phase_that_goes_on_grows_while_training_says_nothing(memory: Memory, create: Create) -> None:
+    job = create()
+    attempt = claimed(job)
+    follower = Follower(attempt)
+    at = {"model": "tuned", "what": "answers", "done": 3, "total": 50}
+    attempt.run.write_status(
+        attempt=attempt.number, state="evaluating", measuring=at, phase_seconds={"training": 9.0, "evaluating": 1.0}
+    )
+    status = attempt.run.status()
+    follower.forward({**status, "heartbeat_at": time.time() - 40}, in_prefect=False)
+    with memory.database.reading() as session:
+        shown = to_wire(session.get_one(Job, job.id))
+    assert shown.progress is not None and shown.progress["measuring"] == at
+    assert shown.times.phase_seconds["training"] == 9.0 and 41 <= shown.times.phase_seconds["evaluating"] < 60
+    for changed in ({"attempt": attempt.number - 1}, {"state": "stopped"}):
+        told = follower._progress({**status, "heartbeat_at": time.time() - 40, **changed})
+        assert told["phase_seconds"] == {"training": 9.0, "evaluating": 1.0}
+
+
 def away(*_: Any) -> None:
     raise StorageError("The storage does not answer.")
 

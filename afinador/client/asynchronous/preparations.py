@@ -13,6 +13,8 @@ from afinador.client.asynchronous.files import AsyncFiles
 from afinador.client.asynchronous.nouns import AsyncListing, AsyncNoun
 from afinador.client.asynchronous.waiting import pause
 from afinador.errors import WaitTimeoutError
+from afinador.schemas.dataset_formats import HUB_SCHEME
+from afinador.schemas.datasets import DatasetReading
 
 Steps = Sequence[Mapping[str, Any]] | Mapping[str, Any]
 """The steps in their order, each with its ``type``; see docs/preparation.md. Or an object that holds them under ``steps``."""
@@ -27,27 +29,35 @@ class AsyncPreparations(AsyncNoun):
         steps: Steps,
         output: str | None = None,
         base_model: str | None = None,
+        reading: DatasetReading | None = None,
     ) -> results.Preparation:
         """Ask for a data set to be prepared; the steps are checked at once, the work goes on afterwards.
 
         Args:
-            file: An uploaded file, or its id or name; a ``pathlib.Path`` is a local file, uploaded if the service does not have it.
+            file: An uploaded file, or its id or name; a ``pathlib.Path`` is a local file, uploaded if the service does not have it,
+                and ``hf://owner/name[:config][@revision]`` a data set that the service fetches first.
             steps: What is to be done.
             output: Name of what is made; its extension says the format, and .gz or .zst behind that of a text compresses it.
                 ``NAME-prepared`` if omitted.
             base_model: Whose tokens steps count and make.
+            reading: How local data, or those of the Hugging Face Hub, are to be read, where their names and contents do
+                not say it.
 
         Raises:
-            InvalidRequestError: A step is unknown or has a bad value; names step, key, value and what is allowed.
+            InvalidRequestError: A step is unknown or has a bad value; names step, key, value and what is allowed. Or the
+                data set cannot be fetched.
             NotFoundError: There is no such file or base model.
         """
-        named = await self._there(file) if isinstance(file, Path) else file
+        named = file if isinstance(file, results.File) else await self._there(file, reading)
         call = preparation_calls.create_preparation(named, steps, output, base_model)
         return await self._ask(call, results.Preparation)
 
-    async def _there(self, path: Path) -> str:
-        same = await uploads.find_same(self._connection, path)
-        return str(same["id"]) if same else (await AsyncFiles(self._connection).create(path)).id
+    async def _there(self, file: Path | str, reading: DatasetReading | None) -> str:
+        if isinstance(file, str):
+            is_of_hub = file.startswith(HUB_SCHEME)
+            return await uploads.fetch(self._connection, file, reading) if is_of_hub else file
+        same = None if reading else await uploads.find_same(self._connection, file)
+        return str(same["id"]) if same else (await AsyncFiles(self._connection).create(file, reading=reading)).id
 
     def list(self) -> AsyncListing[results.Preparation]:
         """List the preparations, newest first."""

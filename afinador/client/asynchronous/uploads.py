@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from afinador.client import calls
-from afinador.client.asynchronous import paging, waiting
+from afinador.client.asynchronous import following, paging, waiting
 from afinador.client.asynchronous.connection import AsyncConnection
 from afinador.client.received import sha256_of
-from afinador.errors import AfinadorError, NotFoundError
+from afinador.errors import AfinadorError, InvalidRequestError, NotFoundError
+from afinador.schemas.datasets import DatasetReading
 
 PURPOSE = "fine-tune"
+FETCH_TIMEOUT_SECONDS = 3600.0
 NOT_YET_UPLOADED = "/not-yet-uploaded"
 """Stands for a data set that is still to come; no file has this name, for names of files hold no slash."""
 
@@ -64,6 +66,28 @@ async def find_same(connection: AsyncConnection, path: Path) -> dict[str, Any] |
         if _is_same(file, path.name, sha256):
             return file
     return None
+
+
+async def fetch(connection: AsyncConnection, source: str, reading: DatasetReading | None = None) -> str:
+    """Have the service fetch a data set of the Hugging Face Hub, and return the id of its file once it was checked.
+
+    The file is kept, also where it cannot be trained on; one that could not be fetched is deleted again.
+
+    Args:
+        connection: Where to ask.
+        source: ``hf://owner/name[:config][@revision]``.
+        reading: How it is to be read.
+
+    Raises:
+        InvalidRequestError: It cannot be fetched.
+    """
+    named = await connection.name_source(source, PURPOSE, reading)
+    call = calls.get_file(named["id"])
+    file = await following.await_settled(connection, call, "uploaded", timeout_seconds=FETCH_TIMEOUT_SECONDS)
+    if file["status"] == "error" and not file["bytes"]:
+        await withdraw(connection, [file["id"]])
+        raise InvalidRequestError(file["status_details"], param="file")
+    return str(file["id"])
 
 
 async def withdraw(connection: AsyncConnection, file_ids: Iterable[str]) -> None:

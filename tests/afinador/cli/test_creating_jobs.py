@@ -190,6 +190,19 @@ def test_a_data_set_that_is_nowhere_is_said_to_be_neither_here_nor_there(online:
     assert "'ordrs.jsonl' is neither a file on this disk" in ran.err and "Did you mean 'orders.jsonl'?" in ran.err
 
 
+def test_a_data_set_here_that_is_named_without_its_extension_is_told(
+    online: Run, dataset: Path, elsewhere: Path
+) -> None:
+    (elsewhere / "data").mkdir()
+    for name in ("qa_data.csv", "qa_data.jsonl.gz", "qa_data.py", "qa_data.v2.csv", "qa_data2.csv", "data/qa_data.csv"):
+        (elsewhere / name).write_text("text,label\na,b\n")
+    ran = online("create", "job", "-basemodel", "tiny", "-dataset", "qa_data")
+    assert ran.code == 3 and "nor one of the organization. 'qa_data.csv' and 'qa_data.jsonl.gz' lie here: " in ran.err
+    ran = online("create", "job", "-basemodel", "tiny", "-dataset", dataset, "-validation-dataset", "data/qa_data")
+    assert ran.code == 3 and "there is no such file. 'data/qa_data.csv' lies here: name it whole" in ran.err
+    assert json.loads(online("list", "file", "--json").out)["data"] == []
+
+
 def test_of_a_saved_spec_that_cannot_be_run_only_what_it_says_itself_is_shown(
     online: Run, service: Any, dataset: Path, elsewhere: Path
 ) -> None:

@@ -32,6 +32,28 @@ def test_a_file_that_cannot_be_trained_on_is_exit_code_1(online: Run, dataset: P
     assert "cannot be trained on: " in ran.err and "ine 1" in ran.err
 
 
+def test_what_is_doubtful_about_a_file_is_told_with_the_command_that_shows_it(
+    online: Run, dataset: Path, elsewhere: Path
+) -> None:
+    dataset.write_text(dataset.read_text() * 2)
+    ran = online("create", "file", dataset)
+    file_id = ran.out.strip()
+    said = f"12 warnings, see: afinador validate dataset {file_id}"
+    assert f"orders.jsonl: {said}" in ran.err
+    assert said in online("get", "file", file_id).out
+    shown = online("validate", "dataset", file_id)
+    assert shown.code == 0 and "warning duplicate ×12" in shown.out, shown
+    ran = online("validate", "dataset", file_id, "--encoding", "latin-1")
+    assert ran.code == 2 and "was declared at its upload" in ran.err
+    folder = elsewhere / "parts"
+    folder.mkdir()
+    for split in ("train", "test"):
+        (folder / f"{split}.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
+    ran = online("create", "file", folder)
+    assert "parts.tar: Not read, for they belong to other splits or configs: 'test.jsonl'. To read one" in ran.err
+    assert "other splits" in online("get", "file", ran.out.strip()).out
+
+
 def test_base_models_come_and_go(online: Run, service: Any, elsewhere: Path) -> None:
     folder = service.models / service.organization
     (elsewhere / "link").symlink_to(folder)

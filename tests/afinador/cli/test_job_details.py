@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from afinador.cli import render
+from afinador.cli import render, watching
 from afinador.cli.job_details import _times
 
 
@@ -19,6 +19,15 @@ def test_waits_phases_and_epochs_are_told_apart() -> None:
         "phases": "loading 4 s, training 2 min 10 s",
         "epochs": "1 min 05 s, 1 min 05 s",
     }
+
+
+def test_how_far_a_measuring_is_is_told_while_one_goes_on() -> None:
+    at = {"model": "tuned", "what": "answers", "done": 3, "total": 50}
+    assert render.measuring({"measuring": at}) == "tuned model, 3 of 50 answers"
+    assert render.measuring({"measuring": None}) == render.measuring({}) == ""
+    job = {"status": "running", "progress": {"state": "evaluating", "step": 9, "steps": 9, "measuring": at}}
+    assert watching._figures(job) == "step 9/9, tuned model, 3 of 50 answers"
+    assert watching._figures({**job, "status": "succeeded"}) == "step 9/9"
 
 
 def test_a_status_tells_place_and_want_of_a_worker() -> None:

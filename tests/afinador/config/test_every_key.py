@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ import pytest
 import yaml
 
 from afinador.cli.service import setting
+from afinador.config.counterparts import COUNTERPARTS
 from afinador.config.documents import read_document
-from afinador.config.hyperparameters import METHODS_TODAY, limits_of
+from afinador.config.hyperparameters import METHODS_TODAY, Hyperparameters, limits_of
 from afinador.config.operator import read_operator_config
 from afinador.config.resolve import parse_request, resolve_request
 from afinador.errors import ConfigurationError, InvalidRequestError, UnknownFieldError
+from afinador.schemas.jobs import JobRequest
 
 BODY = {"model": "m", "training_file": "t", "validation_file": "v"}
 TRAINING = "tests/afinador/training"
@@ -171,12 +174,27 @@ def test_what_is_still_to_come_is_refused_wherever_it_stands_and_documented_so(
 
 @pytest.mark.parametrize(
     ("key", "ours"),
-    [("gradient_accumulation_steps", "batch_size and micro_batch_size"), ("num_train_epochs", "Here it is epochs")],
+    [
+        ("gradient_accumulation_steps", "batch_size and micro_batch_size"),
+        ("num_train_epochs", "Here it is epochs"),
+        ("r", "Here it is lora_rank"),
+        ("bf16", "Here it is precision"),
+        ("schedule", "afinador create job-spec NAME FILE"),
+        ("cron", "docs/schedules.md"),
+    ],
 )
 def test_keys_of_other_tools_say_what_they_are_called_here(key: str, ours: str) -> None:
     for fields in ({"config": {key: 8}}, {"hyperparameters": {key: 8}}):
         with pytest.raises(UnknownFieldError, match=f"{key}' is no hyperparameter .*{ours}"):
             resolve(**fields)
+    with pytest.raises(UnknownFieldError, match=f"{key}' is no field of a fine-tuning job. .*{ours}"):
+        resolve(**{key: 8})
+
+
+@pytest.mark.parametrize("said", COUNTERPARTS.values(), ids=list(COUNTERPARTS))
+def test_what_keys_of_other_tools_are_called_here_is_a_key_here(said: str) -> None:
+    named = set(re.findall(r"[a-z]+(?:_[a-z]+)+", said)) | set(re.findall(r"Here it is (\w+)", said))
+    assert named <= {*Hyperparameters.model_fields, *JobRequest.model_fields}
 
 
 def test_seed_may_stand_in_the_config_too() -> None:

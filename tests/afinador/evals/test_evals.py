@@ -114,7 +114,7 @@ def test_prompt_longer_than_the_context_loses_its_start(
 
 
 def test_stop_between_batches_gets_through(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
-    def stop() -> None:
+    def stop(done: int) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -205,6 +205,26 @@ def test_job_file_without_a_hub_has_no_champion(job_file: Callable[..., Path], v
         spec_from_file(path)
 
 
+@pytest.mark.parametrize(
+    ("field", "source", "command"),
+    [
+        (
+            "dataset",
+            "hf://acme/sums:en@v1",
+            "hf download --repo-type dataset acme/sums --revision v1 --local-dir FOLDER",
+        ),
+        ("validation_dataset", "hf://acme/sums", "hf download --repo-type dataset acme/sums --local-dir FOLDER"),
+        ("base_model", "hf://acme/tiny@v1", "hf download acme/tiny --revision v1 --local-dir FOLDER"),
+    ],
+)
+def test_job_file_fetches_nothing_and_says_how_to(
+    job_file: Callable[..., Path], field: str, source: str, command: str
+) -> None:
+    with pytest.raises(InvalidRequestError, match="training without a service fetches nothing") as refused:
+        spec_from_file(job_file(**{field: source}))
+    assert f"'{command}'" in refused.value.message and refused.value.param == field
+
+
 def test_key_given_twice_in_a_job_file_is_named_with_its_line(job_file: Callable[..., Path]) -> None:
     path = job_file(config={"epochs": 2})
     path.write_text(path.read_text() + "dataset: other.jsonl\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from argparse import Namespace
@@ -191,6 +192,24 @@ def test_logged_loss_is_the_mean_per_token_since_the_last_row(run_dir: RunDir) -
         progress.after_step(Step(number, loss_sum, tokens, 20, 1e-3, 1.0))
     rows, _ = run_dir.metrics_after(0)
     assert [(row["step"], row["train_loss"], row["trained_tokens"]) for row in rows] == [(1, 4.0, 20), (3, 3.0, 60)]
+
+
+def test_how_far_a_measuring_is_stands_in_the_status_and_now_and_then_in_the_log(
+    run_dir: RunDir, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    progress = Progress(run_dir, attempt=1)
+    progress.enter("evaluating")
+    for done in range(4):
+        progress._written_at = 0.0
+        progress.while_measuring("tuned", "examples", done, 4)
+        assert run_dir.status()["measuring"] == {"model": "tuned", "what": "examples", "done": done, "total": 4}
+    progress._said_at = 0.0
+    progress.while_measuring("base", "answers", 1, 3)
+    said = [record.getMessage() for record in caplog.records if "Measuring" in record.getMessage()]
+    assert said == ["Measuring the tuned model: 0 of 4 examples.", "Measuring the base model: 1 of 3 answers."]
+    progress.enter("done")
+    assert "measuring" not in run_dir.status()
 
 
 def test_a_warm_up_that_outlasts_the_training_is_told_once(run_dir: RunDir) -> None:

@@ -112,6 +112,7 @@ def test_run_directory_tells_the_whole_story(make_spec: MakeSpec, tmp_path: Path
         "message",
         "epoch",
         "epoch",
+        "message",
         "evaluation",
     ]
     assert types.index("checkpoint") > types.index("message") and types[-1] == "evaluation"
