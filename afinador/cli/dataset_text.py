@@ -113,10 +113,11 @@ def _summary(preview: DatasetPreview) -> str:
 
 
 def _record(record: PreviewedRecord, *, with_ids: bool, is_coloured: bool) -> str:
+    place = visible(record.place[:1].lower() + record.place[1:])
     if record.problem is not None:
-        return f"line {record.line}: {visible(record.problem)}"
+        return f"{place}: {visible(record.problem)}"
     states = ", ".join(f"{number:,} {state}" for state, number in record.counts.items() if number)
-    lines = [f"line {record.line}: {counted(sum(record.counts.values()), 'token')}: {states}"]
+    lines = [f"{place}: {counted(sum(record.counts.values()), 'token')}: {states}"]
     if record.learns_class is not None:
         lines[0] += f"; learnt is the class {visible(record.learns_class)!r}"
     lines += [f"warning: {visible(doubt)}" for doubt in record.doubts]

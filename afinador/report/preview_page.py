@@ -61,7 +61,8 @@ def _legend() -> Markup:
 
 
 def _record(record: PreviewedRecord) -> Markup:
-    heading = element("h2", f"Record at line {record.line:,}")
+    is_line = record.place.startswith("Line ")
+    heading = element("h2", f"Record at line {record.line:,}" if is_line else visible(record.place))
     if record.problem is not None:
         return element("section", heading, element("div", visible(record.problem), class_="callout"))
     states = ", ".join(f"{number:,} {state}" for state, number in record.counts.items() if number)

@@ -179,6 +179,7 @@ class PreviewedRecord(Wire):
 
     Attributes:
         line: As in the file.
+        place: The same in words, of a folder or an archive with its file: ``Record 3 (notes/a.jsonl, line 3)``.
         pieces: Its tokens; a long text is several examples.
         learns_class: What is learnt of a text to be classified.
         counts: Tokens by state, also of those that are not shown.
@@ -190,6 +191,7 @@ class PreviewedRecord(Wire):
     """
 
     line: int
+    place: str
     pieces: list[list[PreviewedToken]] = Field(default_factory=list)
     learns_class: str | None = None
     counts: dict[str, int] = Field(default_factory=dict)

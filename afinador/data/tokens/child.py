@@ -167,8 +167,11 @@ def _previewed(tokenizers: Tokenizers, *, limits: dict[str, Any], records: int, 
 
     tokenizer = tokenizers.get(where["tokenizer"], ends_answers=limits["task"] == "causal_lm")
     passed: Counter[str] = Counter()
-    shown = preview(usable_examples(passed=passed, **where), tokenizer, Limits(**limits), records, where["shape"])
-    return {**shown, "unusable_records": passed.total()}
+    places: dict[int, str] = {}
+    examples = usable_examples(passed=passed, places=places, **where)
+    shown = preview(examples, tokenizer, Limits(**limits), records, where["shape"])
+    placed = [{**record, "place": places[record["line"]]} for record in shown["records"]]
+    return {**shown, "records": placed, "unusable_records": passed.total()}
 
 
 def usable_examples(
@@ -180,11 +183,12 @@ def usable_examples(
     extraction: dict[str, Any] | None = None,
     every: int = 1,
     passed: Counter[str] | None = None,
+    places: dict[int, str] | None = None,
     **_: Any,
 ) -> Iterator[Example]:
     """Yield every so-many-th usable record of a file; those that are not were told without a tokenizer.
 
-    They are counted in ``passed``, by what is wrong with them.
+    They are counted in ``passed``, by what is wrong with them. In ``places`` it is put down where each is that was yielded.
     """
     from afinador.data.tokens.prompting import asked_by
 
@@ -201,6 +205,8 @@ def usable_examples(
                     continue
                 example = _fitting(found, example, schemas)
             if isinstance(example, Example):
+                if places is not None and isinstance(found, Record):
+                    places[example.line] = found.place
                 yield from asked_by([example], wanted)
             elif passed is not None and example.stands_for_a_record:
                 passed[example.code] += 1

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import psutil
@@ -91,6 +92,17 @@ def test_what_does_not_fit_its_schema_is_left_out_of_a_preview_and_of_what_is_co
     shown = process.preview(folder, data, LIMITS, records=20)
     assert [each["line"] for each in shown["records"]] == [1, 2, 4, 5, 7, 8] and shown["unusable_records"] == 3
     assert process.check(folder, data, LIMITS)["tokens"]["records"] == 6
+
+
+def test_a_preview_says_where_a_record_of_an_archive_is(process, folder, tmp_path):
+    path = tmp_path / "letters.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(2):
+            archive.writestr(f"letters/{number}.json", json.dumps({"prompt": f"q{number}", "completion": "a"}))
+    data = reading_of(path, validate_dataset(path, path.name).to_json())
+    shown = process.preview(folder, data, LIMITS, records=2)["records"]
+    assert [each["place"].endswith(f"{number}.json, record 1)") for number, each in enumerate(shown)] == [True, True]
+    assert shown[1]["place"].startswith("Record 2 (")
 
 
 def test_a_process_that_was_killed_is_started_again(process, folder, data):

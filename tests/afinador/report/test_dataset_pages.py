@@ -42,9 +42,9 @@ def preview(text: str = HOSTILE) -> DatasetPreview:
     tokens = [{"id": 5, "text": text, "state": state} for state in ("trained", "masked", "cut")]
     counts = {"trained": 1, "masked": 1, "cut": 1}
     records = [
-        {"line": 1, "pieces": [tokens], "counts": counts, "learns_class": HOSTILE},
-        {"line": 2, "pieces": [tokens, tokens], "counts": counts, "tokens_hidden": 7},
-        {"line": 3, "problem": HOSTILE},
+        {"line": 1, "place": "Line 1", "pieces": [tokens], "counts": counts, "learns_class": HOSTILE},
+        {"line": 2, "place": "Line 2", "pieces": [tokens, tokens], "counts": counts, "tokens_hidden": 7},
+        {"line": 3, "place": "Line 3", "problem": HOSTILE},
     ]
     return DatasetPreview(
         file=HOSTILE, base_model=HOSTILE, task="causal_lm", template="plain", max_length=9, usable_length=9,
@@ -116,7 +116,7 @@ def test_preview_sums_up_and_folds_long_parts_that_are_not_learnt() -> None:
 
     pieces = [part("masked", LONGEST_RUN + 1) + part("trained", LONGEST_RUN + 1) + part("cut", 1)]
     counts = {"trained": LONGEST_RUN + 1, "masked": LONGEST_RUN + 1, "cut": 1}
-    record = PreviewedRecord.model_validate({"line": 1, "pieces": pieces, "counts": counts})
+    record = PreviewedRecord.model_validate({"line": 1, "place": "Line 1", "pieces": pieces, "counts": counts})
     page = preview_page(preview().model_copy(update={"records": [record], "total_records": 1109}))
     Checked(page)
     assert (
