@@ -27,7 +27,8 @@ def _read(record: Record) -> Reading:
     texts = [name for name in _NAMES if isinstance(record.fields[name], str)]
     blank = list(unusable_texts(record, *texts))
     yield from blank
-    asked, answered = _in_messages({**record.fields, **{each.field: "-" for each in blank}})  # what else is wrong
+    instead = {each.field: "-" for each in blank if each.field}  # what else is wrong
+    asked, answered = _in_messages({**record.fields, **instead})
     prompt = yield from read_prompt(record, asked, "prompt")
     yield from _learnt_prompts(record, asked)
     completion = yield from read_answer(record, answered, "completion", asked, prompt_name="prompt")
