@@ -52,7 +52,7 @@ def start(
         organization: Whose spec it is.
         spec: The spec.
         cause: Why the job is made, a sentence for its events.
-        once: Make no job either when one of the spec for the same files has ever begun.
+        once: Make no job either when one of the spec for the same bytes, read in the same way, has ever begun.
 
     Raises:
         StorageError: The storage does not answer; a later call may go well.
@@ -64,7 +64,7 @@ def start(
     training_file = _newest(session, organization.id, spec.request["training_file"])
     validation_file = _newest(session, organization.id, spec.request.get("validation_file"))
     data = (training_file.id if training_file else None, validation_file.id if validation_file else None)
-    existing = _of_data(session, spec, data, once)
+    existing = _of_data(session, spec, data) if not once else _of_content(session, spec, training_file, validation_file)
     if existing is not None and not _never_began(existing):
         return Started(existing, is_new=False)
     try:
@@ -134,14 +134,31 @@ def _of_spec(spec: JobSpec) -> Select[tuple[Job]]:
     return select(Job).where(Job.organization_id == spec.organization_id, Job.job_spec_id == spec.id)
 
 
-def _of_data(session: Session, spec: JobSpec, data: DataIds, once: bool) -> Job | None:
+def _of_data(session: Session, spec: JobSpec, data: DataIds) -> Job | None:
+    """Return the job of a spec for the same files that waits."""
     training_file_id, validation_file_id = data
-    query = _of_spec(spec).where(Job.training_file_id == training_file_id)
+    query = _of_spec(spec).where(Job.training_file_id == training_file_id, Job.status.in_(WAITING_STATUSES))
     query = query.where(Job.validation_file_id.is_not_distinct_from(validation_file_id))
-    if not once:
-        query = query.where(Job.status.in_(WAITING_STATUSES))
+    return session.scalars(query.order_by(Job.created_at.desc())).first()
+
+
+def _of_content(session: Session, spec: JobSpec, training: File | None, validation: File | None) -> Job | None:
+    """Return a job of a spec for the same content, whatever the versions are; one that has begun, if there is any."""
+    query = _of_spec(spec)
+    for column, file in ((Job.training_file_id, training), (Job.validation_file_id, validation)):
+        query = query.where(column.is_(None) if file is None else column.in_(_same_content(session, file)))
     never_began = and_(Job.status == "failed", Job.attempt == 0)
     return session.scalars(query.order_by(never_began, Job.created_at.desc())).first()
+
+
+def _same_content(session: Session, file: File) -> list[str]:
+    """Return the ids of a file and of all others with its bytes that are read in the same way and were not deleted."""
+    found = [file.id]
+    if file.sha256:  # else it is of the Hugging Face Hub, and not yet here
+        same = select(File).where(File.organization_id == file.organization_id, File.sha256 == file.sha256)
+        others = session.scalars(same.where(File.filename == file.filename, File.deleted_at.is_(None)))
+        found += [other.id for other in others if other.reading == file.reading]
+    return found
 
 
 def _never_began(job: Job) -> bool:

@@ -55,6 +55,22 @@ def test_telling_of_a_version_a_hundred_times_makes_one_job(ready: Workshop, acm
     assert len({each.job.id for each in told}) == 1 == len(all_jobs(ready, acme))
 
 
+def test_the_same_bytes_again_are_no_news_unless_they_are_read_otherwise(
+    ready: Workshop, acme: Organization, claim: Any
+) -> None:
+    save(ready, acme)
+    ready.upload(acme, rows=OTHER_ROWS)
+    (first,) = retrain(ready, acme)
+    claim(first.job.id)
+    again = ready.upload(acme, rows=OTHER_ROWS)
+    (told,) = retrain(ready, acme, version=again.version)
+    assert (told.job.id, told.is_new) == (first.job.id, False)
+    with ready.memory.database.session() as session:
+        session.get_one(File, again.id).reading = {"encoding": "utf-8"}
+    (told,) = retrain(ready, acme, version=again.version)
+    assert told.is_new and told.job.training_file_id == again.id
+
+
 def test_a_deleted_file_is_told_once_by_a_trigger(ready: Workshop, acme: Organization) -> None:
     save(ready, acme)
     delete_file(ready, acme, "train.jsonl")
