@@ -101,6 +101,7 @@ def _judged(
         is_declared=bool(reading and reading.shape),
         is_of_large_file=report.bytes >= LARGE_FILE_BYTES,
         is_csv=report.format == "csv",
+        encoding=reading.encoding if reading else None,
     )
     divisible = _divisible(path, report.format, judge, reading)
     whole = None
