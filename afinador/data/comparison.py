@@ -33,8 +33,7 @@ def compare_files(
     """
     overlap_of(training, validation, name)
     if are_of_one:
-        unread = [each for each in training.unread if each in set(validation.unread)]
-        training.unread, validation.unread = unread, unread
+        training.unread = validation.unread = training.unread.beside(validation.unread)
     if (
         task not in (None, "sequence_classification")
         or training.labels is None
