@@ -188,12 +188,12 @@ def _remedy_of_misread(encoding: Encoding | None) -> str:
     return "Export it again, as UTF-8."
 
 
-def missing_answers(record: Record, texts: Iterable[tuple[str, str]]) -> Iterator[Problem]:
-    """Yield a warning for each text that is learnt and is what programs write where a value is missing."""
+def missing_values(record: Record, texts: Iterable[tuple[str, str]]) -> Iterator[Problem]:
+    """Yield a warning for each text that is what programs write where a value is missing."""
     for field, text in texts:
         if is_missing(text):
             said = (
                 f"{record.place}: {field} is {text!r}, as programs write where a value is missing. Remove the record, unless "
-                "it is meant to be learnt."
+                "it is meant."
             )
             yield Problem("missing_value", said, record.line, field)

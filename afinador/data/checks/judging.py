@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 
 from afinador.data.blanks import is_blank
-from afinador.data.checks.characters import missing_answers, strange_characters
+from afinador.data.checks.characters import missing_values, strange_characters
 from afinador.data.checks.contents import (
     all_texts_of,
-    answers_of,
     characters_of,
     compared_of,
     parts_of,
     texts_of,
+    whole_texts_of,
     with_name,
 )
 from afinador.data.checks.findings import UNKNOWN_FIELDS, Findings
@@ -151,9 +151,9 @@ class Judge:
         if self.shape != "text" and characters > LONG_RECORD_CHARACTERS:
             said = f"{record.place} has {characters} characters. What is longer than max_length tokens will be cut. Split it, if all of it is to be learnt."
             add(Problem("long_record", said, record.line))
-        learnt = answers_of(record, self.shape) if self.shape not in (None, "text_label") else ()
+        written = whole_texts_of(record, self.shape) if self.shape is not None else ()
         for problem in chain(
-            missing_answers(record, learnt),
+            islice(missing_values(record, written), MOST_FAULTS),
             islice(doubts_about_tools(record, example, self.shape), MOST_FAULTS),
             _unasked_fields(record, example),
         ):

@@ -5,7 +5,9 @@ import time
 
 import pytest
 
+from afinador.data import validation
 from afinador.data.blanks import count_words
+from afinador.data.checks import row_blocks
 from afinador.data.checks.characters import strange_characters
 from afinador.data.checks.near_duplicates import NearDuplicates, signatures_of
 from afinador.data.checks.personal_data import personal_data
@@ -324,6 +326,38 @@ def test_words_for_missing_values_are_told(verdict, word):
     labelled = [{"text": f"t{n}", "label": ["a", "b", word][n % 3]} for n in range(12)]
     assert verdict(labelled).counts == {"missing_value": 1}
     assert verdict([{"text": f"t{n}", "label": [word, "NA"][n % 2]} for n in range(12)]).is_valid
+    asked = [chat[1] | {"content": "a"}, {"role": "user", "content": word}, chat[1] | {"content": "a"}]
+    told = verdict([{"messages": [{"role": "user", "content": f"q{n}"}, *asked]} for n in range(12)])
+    assert told.counts["missing_value"] == 12 and told.warnings[0].field == "messages[2].content"
+    assert verdict([*({"text": f"text {n}"} for n in range(12)), {"text": word}]).counts["missing_value"] == 1
+
+
+@pytest.mark.parametrize("rows", [6, 3000])
+@pytest.mark.parametrize("with_arrays", [True, False])
+def test_words_for_missing_values_of_a_table_are_told_of_texts_and_labels(tmp_path, monkeypatch, rows, with_arrays):
+    if not with_arrays:
+        monkeypatch.setattr(row_blocks, "_row_arrays", lambda: None)
+    monkeypatch.setattr(validation, "LARGE_FILE_BYTES", 0)
+    monkeypatch.setattr(row_blocks, "is_searched", lambda _: False)
+    words = ["null", "#NV", "#\u00bfNOMBRE?", "NaN"]
+    path = tmp_path / "nan.csv"
+    for columns, codes in (("text,label", 5), ("prompt,completion", 4)):
+        table = [columns, *(f"text {at},label {at}" for at in range(rows)), *(f"{word},a" for word in words)]
+        table += ["text x,NaN", "text y,None"] if codes == 5 else []
+        path.write_text("\n".join(table) + "\n", encoding="utf-8")
+        report = validate_dataset(path, path.name)
+        told = [each for each in report.warnings if each.code == "missing_value"]
+        assert len(told) == report.counts["missing_value"] == codes
+        first = columns.partition(",")[0]
+        assert [(each.line, each.field) for each in told if each.line] == [(rows + 2 + at, first) for at in range(4)]
+        assert codes == 4 or "'NaN', 'None', in 2 records" in str(told)
+
+
+def test_what_a_tool_answers_may_be_nothing(verdict):
+    assert (
+        "missing_value"
+        not in verdict([{"messages": [ASKED, called("a"), {**replied("a"), "content": "null"}, ANSWERED]}]).counts
+    )
 
 
 @pytest.mark.parametrize(
@@ -463,12 +497,12 @@ def test_equal_records_are_not_told_twice(verdict):
 def test_records_that_differ_in_capitals_and_spaces_alone_are_told(verdict):
     rows = [{"prompt": f"how about {at}", "completion": f"a{at}"} for at in range(20)]
     report = verdict(
-        [*rows, {"prompt": "How  about 3", "completion": "a3"}, rows[3], {"prompt": "NA", "completion": "x"}]
+        [*rows, {"prompt": "How  about 3", "completion": "a3"}, rows[3], {"prompt": "OK", "completion": "x"}]
     )
     assert report.counts == {"near_duplicate": 1, "duplicate": 1}
     assert "Line 21 is line 4 with other capitals or spaces" in report.summary()
     other = verdict(
-        [{"prompt": " how about 5", "completion": "A5"}, {"prompt": "na", "completion": "x"}], "valid.jsonl"
+        [{"prompt": " how about 5", "completion": "A5"}, {"prompt": "ok", "completion": "x"}], "valid.jsonl"
     )
     compare_files(report, other, "train.jsonl")
     assert other.counts == {"few_records": 1, "near_overlap": 1}
