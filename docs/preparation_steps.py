@@ -90,7 +90,8 @@ def _refused() -> Iterator[str]:
     yield "A record that a step cannot take, or a line that cannot be read, ends the preparation; nothing is written. The data set is looked through to"
     yield "its end then, for lines that cannot be read and for what the first steps (those that several processes could share, and `drop_invalid`) would refuse: the refusal"
     yield "tells how many records are bad, with the first ten of each kind. `afinador validate dataset` shows all that forbids training. To go on without"
-    yield "such records says the step `drop_invalid`."
+    yield "such records says the step `drop_invalid`. Where no record is left, the refusal names the step that left out the last ones and tells, as of what"
+    yield "was made, what each step did."
 
 
 def _grammar() -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,6 +56,7 @@ def _prepare_here(path: Path, steps: Any, arguments: argparse.Namespace) -> int:
             )
         except DataError as error:
             _show_problems(error.problems)
+            _show_steps(error.steps, render.remark)
             raise
     told = prepared.to_json()
     if arguments.json:
@@ -114,6 +115,7 @@ def _ask_service(steps: Any, arguments: argparse.Namespace) -> int:
     else:
         error = made.error or {}
         _show_problems(error.get("problems", []))
+        _show_steps(made.steps, render.remark)
         render.remark(error.get("message") or f"The preparation was {made.status}.")
     refused = [file for file in files if file.status == "error"]
     for file in refused:
@@ -179,17 +181,16 @@ def _show(told: dict[str, Any], is_json: bool) -> None:
     _show_steps(told["steps"])
 
 
-def _show_steps(steps: list[dict[str, Any]]) -> None:
+def _show_steps(steps: Sequence[Mapping[str, Any]], show: Callable[[str], None] = render.result) -> None:
     rows = [
         (number, step["type"], step["rows_in"], step["rows_out"], step["changed"], _details(step))
         for number, step in enumerate(steps, start=1)
     ]
     if rows:
-        render.result(render.table(("STEP", "TYPE", "ROWS IN", "ROWS OUT", "CHANGED", "DETAILS"), rows))
-
+        show(render.table(("STEP", "TYPE", "ROWS IN", "ROWS OUT", "CHANGED", "DETAILS"), rows))
     for number, step in enumerate(steps, start=1):
         for problem in step.get("dropped", []):
-            render.result(f"Left out by step {number}: {problem['message']}")
+            show(f"Left out by step {number}: {problem['message']}")
 
 
 def _show_problems(problems: list[str]) -> None:
@@ -198,7 +199,7 @@ def _show_problems(problems: list[str]) -> None:
         render.remark(problem)
 
 
-def _details(step: dict[str, Any]) -> str:
+def _details(step: Mapping[str, Any]) -> str:
     counted = {**step.get("parts", {}), **step.get("counts", {})}
     return ", ".join(f"{name} {count}" for name, count in counted.items())
 

@@ -55,6 +55,15 @@ def test_a_local_data_set_needs_no_service(afinador: Run, dataset: Path, pipelin
     assert told["files"][0]["path"].startswith(str(dataset.parent))
 
 
+def test_steps_that_leave_nothing_are_shown_all_the_same(afinador: Run, dataset: Path, tmp_path: Path) -> None:
+    steps = tmp_path / "steps.yaml"
+    steps.write_text("- {type: shuffle}\n- {type: filter, condition: length > 100000}\n")
+    ran = afinador("prepare", "dataset", dataset, "--pipeline", steps, "--output", tmp_path / "made.csv")
+    assert ran.code == 1 and not ran.out and "step 2 (filter) has left out all that came to it, 12 records" in ran.err
+    table = [line.split()[:4] for line in ran.err.splitlines()]
+    assert ["1", "shuffle", "12", "12"] in table and ["2", "filter", "12", "0"] in table
+
+
 def test_a_name_that_says_so_is_written_compressed(
     afinador: Run, dataset: Path, pipeline: Path, tmp_path: Path
 ) -> None:
