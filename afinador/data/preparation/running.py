@@ -28,6 +28,7 @@ from afinador.data.preparation.targets import (
     require_free,
     targets_of,
 )
+from afinador.data.quoting import shortened
 from afinador.data.records import Format, Problem, Record
 from afinador.errors import DataError, InvalidRequestError
 from afinador.packing import pack_folder
@@ -185,6 +186,11 @@ def lines_to_read(source: Path, reading: DatasetReading | None = None) -> int | 
 
 def _documents(source: Path, name: str) -> Iterator[Record]:
     path = source.parent / Path(name).expanduser()
+    if not path.exists():
+        raise DataError(
+            f"'documents' names the data set {shortened(name, 200)}, and there is none at {shortened(str(path.absolute()), 400)}: paths are "
+            f"taken from the folder of {shortened(source.name)}. Write the path from there, or an absolute one."
+        )
     return required(read_records(path, detect_format(path, path.name)), path.name)
 
 
