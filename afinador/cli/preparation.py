@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from afinador.cli import render
 from afinador.cli.command import Command, Parser, UsageError
+from afinador.cli.datasets import named_path
 from afinador.cli.datasets_here import require_folder_if_path
 from afinador.cli.reading import add_reading_options, allowed_reading_of, reading_of
 from afinador.cli.service import add_list_options, ask, ask_list, connect
@@ -29,7 +30,7 @@ def prepare(arguments: argparse.Namespace) -> int:
     from afinador.config.documents import read_file
 
     steps = read_file(Path(arguments.pipeline).expanduser())
-    path = Path(arguments.path).expanduser()
+    path = named_path(Path(arguments.path).expanduser())
     if path.is_dir() and not arguments.output:
         raise UsageError(f"{arguments.path!r} is a folder; say with --output which file to make of it.")
     return _prepare_here(path, steps, arguments) if path.exists() else _ask_service(steps, arguments)
