@@ -32,8 +32,9 @@ The HTTP status of each is decided in one table in ``api/problems.py``, the exit
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 
 class AfinadorError(Exception):
@@ -135,6 +136,7 @@ class DataError(AfinadorError):
         problems: One sentence for each problem found, each naming line and field where there are such.
         fault: Tells faults of different kinds apart, where what has raised it knows several.
         is_unusable: The shape of a record refuses it, whatever was to become of it.
+        steps: Of a preparation that leaves no record what each step did, as its result tells it.
     """
 
     code = "invalid_data"
@@ -147,9 +149,11 @@ class DataError(AfinadorError):
         param: str | None = None,
         fault: str | None = None,
         is_unusable: bool = False,
+        steps: Iterable[Mapping[str, Any]] = (),
     ) -> None:
         super().__init__(message, param=param)
         self.problems = list(problems)
+        self.steps = list(steps)
         self.fault = fault
         self.is_unusable = is_unusable
 

@@ -70,7 +70,7 @@ def _shapes(shapes: Any) -> Lines:
 
 
 def _faults() -> Lines:
-    from afinador.data.checks import contents, findings
+    from afinador.data.checks import characters, contents, findings
     from afinador.data.shapes import table as shapes_table
 
     yield from ("## What a report tells", "")
@@ -80,6 +80,10 @@ def _faults() -> Lines:
     yield f"may have {shapes_table.MOST_FAULTS:,} that count; the first {findings.PROBLEMS_KEPT_PER_CODE} of each code are told. How many records cannot be used is"
     yield "`unusable_records`. The texts of these are searched for control and misread characters, personal data and secrets as all"
     yield f"others are, of each the first {contents.VALUES_SEARCHED:,} values. Training and preparation stop at the first fault."
+    yield ""
+    yield "Doubts are told of each field: each kind of personal data and secrets in it, that it was misread, and each strange"
+    yield f"character where it stands first, at most {characters.CHARACTERS_TOLD} different ones; of a record each call without a reply, and each type of"
+    yield f"its tools that there is none of. {shapes_table.MOST_FAULTS:,} of a record count, of its texts and of its tools."
     yield ""
 
 

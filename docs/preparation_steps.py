@@ -28,9 +28,13 @@ afinador cancel preparation preparation_7f3a19c2                                
 
 CONVERSATIONS = {"messages", "sharegpt"}
 _ONE_TURN = " (only one message of the user and one answer: no system text, no more turns, no tools)"
+OF_CONVERSATIONS = {
+    "messages": " (only records without names, the role developer and calls of tools: a turn has no place for the ids of these)"
+}
 WHERE = {"messages": _ONE_TURN, "sharegpt": _ONE_TURN, "alpaca": " (only records whose `input` is empty or missing)"}
 FLATTENED = {
-    "messages": "such messages with a weight, a name or tools, which are lost",
+    "messages": "calls of tools (one a message, without text beside it), whose ids are lost, in sharegpt; such messages with a name, further keys "
+    "and, but for sharegpt, a weight or tools, which are lost; the role developer becomes system",
     "sharegpt": "turns with further keys, and where the shape has none with a weight, which are lost",
     "alpaca": "records with an `input`, which is joined with the instruction",
 }
@@ -80,7 +84,7 @@ def preparation() -> Iterator[str]:
         more = [other for other in flat if other not in exact]
         whole = [other for other in exact if {name, other} <= CONVERSATIONS]
         rest = [other for other in exact if other not in whole]
-        told = [", ".join(whole)] if whole else []
+        told = [", ".join(whole) + OF_CONVERSATIONS.get(name, "")] if whole else []
         if rest:
             told.append(", ".join(rest) + WHERE.get(name, ""))
         yield f"| {name} | {'; '.join(told) or '—'} | {', '.join(more) or FLATTENED.get(name, '—')} |"
@@ -90,7 +94,8 @@ def _refused() -> Iterator[str]:
     yield "A record that a step cannot take, or a line that cannot be read, ends the preparation; nothing is written. The data set is looked through to"
     yield "its end then, for lines that cannot be read and for what the first steps (those that several processes could share, and `drop_invalid`) would refuse: the refusal"
     yield "tells how many records are bad, with the first ten of each kind. `afinador validate dataset` shows all that forbids training. To go on without"
-    yield "such records says the step `drop_invalid`."
+    yield "such records says the step `drop_invalid`. Where no record is left, the refusal names the step that left out the last ones and tells, as of what"
+    yield "was made, what each step did."
 
 
 def _grammar() -> Iterator[str]:

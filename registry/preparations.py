@@ -226,12 +226,17 @@ def _end_with(session: Session, row: Preparation, prepared: Prepared, made: Mapp
         )
 
 
-def finish(session: Session, preparation_id: str, status: End, error: Mapping[str, Any] | None = None) -> bool:
-    """End a preparation without a result; False when it has ended before."""
+def finish(
+    session: Session,
+    preparation_id: str,
+    status: End,
+    error: Mapping[str, Any] | None = None,
+    report: Mapping[str, Any] | None = None,
+) -> bool:
+    """End a preparation without a result, but perhaps with what its steps did; False when it has ended before."""
     is_open = (Preparation.id == preparation_id, Preparation.status.in_(("queued", "running")))
-    return changes(
-        session, update(Preparation).where(*is_open).values(status=status, finished_at=time.time(), error=error)
-    )
+    ended = {"status": status, "finished_at": time.time(), "error": error, "report": report}
+    return changes(session, update(Preparation).where(*is_open).values(**ended))
 
 
 def requeue(session: Session, preparation_id: str) -> bool:

@@ -161,9 +161,13 @@ def failed(work: Work, error: AfinadorError) -> str:
     if isinstance(error, DataError) and len(error.problems) > 1:
         told["problems"] = error.problems
     with work.memory.database.session() as session:
-        preparations.finish(session, work.row.id, "failed", told)
+        preparations.finish(session, work.row.id, "failed", told, _report_of(error))
     shutil.rmtree(work.folder, ignore_errors=True)
     return error.message
+
+
+def _report_of(error: AfinadorError) -> dict[str, Any] | None:
+    return {"steps": error.steps} if isinstance(error, DataError) and error.steps else None
 
 
 def given_up(work: Work) -> None:

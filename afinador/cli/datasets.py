@@ -96,6 +96,11 @@ def _require_undeclared(arguments: argparse.Namespace) -> None:
         )
 
 
+def named_path(path: Path) -> Path:
+    """Return a path that ends with a name, as messages and results have it: of ``.`` and ``..`` the absolute one."""
+    return path if path.name not in ("", "..") else path.resolve()
+
+
 def existing(reference: str, *, may_be_folder: bool = False) -> Path:
     """Return the local file, or folder, that was named.
 
@@ -112,7 +117,7 @@ def existing(reference: str, *, may_be_folder: bool = False) -> Path:
         raise UsageError(
             f"{reference!r} is no regular file, and a data set is read more than once. Write it to a file first."
         )
-    return path
+    return named_path(path)
 
 
 def _validated_there(path: Path | str, held_out: Path | str | None, arguments: argparse.Namespace) -> DatasetReport:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from afinador.cli import render
 from afinador.cli.command import Command, Parser, UsageError
+from afinador.cli.datasets import named_path
 from afinador.cli.datasets_here import require_folder_if_path
 from afinador.cli.reading import add_reading_options, allowed_reading_of, reading_of
 from afinador.cli.service import add_list_options, ask, ask_list, connect
@@ -31,7 +32,7 @@ def prepare(arguments: argparse.Namespace) -> int:
     from afinador.config.documents import read_file
 
     steps = read_file(Path(arguments.pipeline).expanduser())
-    path = Path(arguments.path).expanduser()
+    path = named_path(Path(arguments.path).expanduser())
     if path.is_dir() and not arguments.output:
         raise UsageError(f"{arguments.path!r} is a folder; say with --output which file to make of it.")
     return _prepare_here(path, steps, arguments) if path.exists() else _ask_service(steps, arguments)
@@ -58,6 +59,7 @@ def _prepare_here(path: Path, steps: Any, arguments: argparse.Namespace) -> int:
             )
         except DataError as error:
             _show_problems(error.problems)
+            _show_steps(error.steps, render.remark)
             raise
     told = prepared.to_json()
     if arguments.json:
@@ -120,6 +122,7 @@ def _ask_service(steps: Any, arguments: argparse.Namespace) -> int:
     else:
         error = made.error or {}
         _show_problems(error.get("problems", []))
+        _show_steps(made.steps, render.remark)
         render.remark(error.get("message") or f"The preparation was {made.status}.")
     refused = [file for file in files if file.status == "error"]
     for file in refused:
@@ -189,17 +192,16 @@ def _show(told: dict[str, Any], is_json: bool) -> None:
     _show_steps(told["steps"])
 
 
-def _show_steps(steps: list[dict[str, Any]]) -> None:
+def _show_steps(steps: Sequence[Mapping[str, Any]], show: Callable[[str], None] = render.result) -> None:
     rows = [
         (number, step["type"], step["rows_in"], step["rows_out"], step["changed"], _details(step))
         for number, step in enumerate(steps, start=1)
     ]
     if rows:
-        render.result(render.table(("STEP", "TYPE", "ROWS IN", "ROWS OUT", "CHANGED", "DETAILS"), rows))
-
+        show(render.table(("STEP", "TYPE", "ROWS IN", "ROWS OUT", "CHANGED", "DETAILS"), rows))
     for number, step in enumerate(steps, start=1):
         for problem in step.get("dropped", []):
-            render.result(f"Left out by step {number}: {problem['message']}")
+            show(f"Left out by step {number}: {problem['message']}")
 
 
 def _show_problems(problems: list[str]) -> None:
@@ -208,7 +210,7 @@ def _show_problems(problems: list[str]) -> None:
         render.remark(problem)
 
 
-def _details(step: dict[str, Any]) -> str:
+def _details(step: Mapping[str, Any]) -> str:
     counted = {**step.get("parts", {}), **step.get("counts", {})}
     return ", ".join(f"{name} {count}" for name, count in counted.items())
 

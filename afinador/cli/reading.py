@@ -26,7 +26,7 @@ _OPTIONS = {
     "shape": ("SHAPE", "what the records are, see docs/formats.md"),
     "mapping": ("FILE", "YAML or JSON, a file or the text itself: by field the column it is taken from, or a template"),
     "config": ("NAME", "of a repository of data files"),
-    "split": ("NAME", "of a folder, an archive or a data set of the Hugging Face Hub (default: train)"),
+    "split": ("NAME", "of a folder, an archive or a data set of the Hugging Face Hub (default: train; all: every one)"),
     "loader": ("MODULE:FUNCTION", "of a module that the operator has allowed"),
 }
 _EXAMPLE = "'{prompt: question, completion: answer}'"

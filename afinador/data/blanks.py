@@ -17,11 +17,12 @@ BLANKS = INVISIBLE | {chr(code) for code in range(0x3001) if chr(code).isspace()
 
 MISSING = frozenset(
     {
-        "NaN", "nan", "NA", "NULL", "null", "None", "<NA>", "NaT", "undefined", "N/A",
+        "NaN", "nan", "NA", "NULL", "null", "None", "<NA>", "NaT", "undefined", "N/A", "n/a", "\\N",
         "#N/A", "#REF!", "#VALUE!", "#NAME?", "#NULL!", "#NUM!", "#DIV/0!",
+        "#NV", "#BEZUG!", "#WERT!", "#N/D", "#\u00a1REF!", "#\u00a1VALOR!", "#\u00bfNOMBRE?",
     }
 )  # fmt: skip
-"""What spreadsheets and programs write where there is no value."""
+"""What programs, data bases and spreadsheets (English, German, Spanish) write where there is no value."""
 
 LONGEST_MISSING = max(map(len, MISSING))
 _SEEN = re.compile(f"[^\\s{''.join(INVISIBLE)}]")

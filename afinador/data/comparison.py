@@ -55,8 +55,7 @@ def compare_files(
 
 def forget_what_the_other_reads(training: Report, validation: Report) -> None:
     """Of two parts of one folder, archive or data set, tell only those files as unread that neither reads."""
-    unread = [each for each in training.unread if each in set(validation.unread)]
-    training.unread, validation.unread = unread, unread
+    training.unread = validation.unread = training.unread.beside(validation.unread)
 
 
 def overlap_of(training: Report, validation: Report, name: str) -> list[str]:

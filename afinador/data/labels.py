@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
+from afinador.data.blanks import is_missing
 from afinador.data.quoting import shortened
 from afinador.errors import DataError
 from afinador.figures import counted
@@ -32,7 +33,8 @@ class LabelCounts:
     """How often each class occurs in a file.
 
     Attributes:
-        counts: By class, in the order of their first occurrence; at most ``MAX_CLASSES`` + 1 of them.
+        counts: By class, in the order of their first occurrence; at most ``MAX_CLASSES`` + 1 of them, but for
+            words that stand for a missing value.
         records: Labelled records.
     """
 
@@ -44,14 +46,14 @@ class LabelCounts:
         """Count the label of one record."""
         self.records += 1
         name = class_of(label)
-        if name in self.counts or len(self.counts) <= MAX_CLASSES:
+        if name in self.counts or len(self.counts) <= MAX_CLASSES or is_missing(name):
             self.counts[name] += 1
 
     def add_all(self, later: LabelCounts) -> None:
         """Add the counts of a later part of the file."""
         self.records += later.records
         for name, count in later.counts.items():
-            if name in self.counts or len(self.counts) <= MAX_CLASSES:
+            if name in self.counts or len(self.counts) <= MAX_CLASSES or is_missing(name):
                 self.counts[name] += count
 
     @property

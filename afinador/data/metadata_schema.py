@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, Literal
 
 from afinador.data.quoting import cut, described, shortened
-from afinador.data.schema_types import unknown_type
+from afinador.data.schema_types import unknown_types
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -149,7 +149,7 @@ def _validator(schema: bytes) -> Validator:
     try:
         known.check_schema(parsed)
     except SchemaError as error:
-        why = unknown_type(parsed, "schema") or shortened(error.message, 120)
+        why = next(unknown_types(parsed, "schema"), None) or shortened(error.message, 120)
         said = f"its 'schema' is no JSON Schema of the draft {declared}: {why.rstrip('.')}"
         raise _UnusableError(_unusable(said)) from error
     # The stock keywords forget which property it was that a schema "false" forbids.

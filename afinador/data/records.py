@@ -14,6 +14,7 @@ __all__ = ["WHOLE_FILE_CODES", "Encoding", "Format", "FurtherProblem", "Problem"
 WHOLE_FILE_CODES = frozenset(
     {
         "unknown_columns",
+        "unknown_column",
         "duplicate_column",
         "json_structure",
         "records_elsewhere",

@@ -24,8 +24,8 @@ _LISTS = ("prefixItems", "items", "anyOf", "oneOf", "allOf")
 _NAMED = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
 
 
-def unknown_type(schema: Mapping[str, Any], place: str) -> str | None:
-    """Return what a person should be told of the first type that is none, None if all are.
+def unknown_types(schema: Mapping[str, Any], place: str) -> Iterator[str]:
+    """Yield what a person should be told of each type that is none.
 
     Args:
         schema: A JSON Schema.
@@ -33,8 +33,7 @@ def unknown_type(schema: Mapping[str, Any], place: str) -> str | None:
     """
     for path, type in _types_in(schema, place):
         if type not in TYPES:
-            return f"{shortened(f'{path}.type', 120)} is {shortened(type)}, but must be one of: {', '.join(TYPES)}.{nearest(type, TYPES)}"
-    return None
+            yield f"{shortened(f'{path}.type', 120)} is {shortened(type)}, but must be one of: {', '.join(TYPES)}.{nearest(type, TYPES)}"
 
 
 def misspelt_object(schema: Mapping[str, Any]) -> str | None:

@@ -23,6 +23,7 @@ from afinador.data.files.detection import encoding_of
 from afinador.data.files.formats import misfit_of
 from afinador.data.files.readers import detect_format, read_records
 from afinador.data.files.reading_position import bytes_read
+from afinador.data.files.unread import Unread
 from afinador.data.quoting import shortened, some_of
 from afinador.data.records import Format, Problem, Record
 from afinador.data.shapes import (
@@ -101,6 +102,7 @@ def _judged(
         is_declared=bool(reading and reading.shape),
         is_of_large_file=report.bytes >= LARGE_FILE_BYTES,
         is_csv=report.format == "csv",
+        encoding=reading.encoding if reading else None,
     )
     divisible = _divisible(path, report.format, judge, reading)
     whole = None
@@ -236,7 +238,7 @@ def load_examples(path: Path, format: Format, reading: DatasetReading | None = N
 
 
 def _with_shape(
-    path: Path, format: Format, reading: DatasetReading | None, unread: list[str] | None = None
+    path: Path, format: Format, reading: DatasetReading | None, unread: Unread | None = None
 ) -> tuple[Shape | None, Iterator[Record | Problem]]:
     """Return the shape of a file, declared or told by its header or by its first records, and all that is in it.
 

@@ -9,7 +9,7 @@ from typing import Any
 from afinador.data.checks.findings import LONGEST_TYPE, MOST_TYPES, Problems, firsts, with_count
 from afinador.data.checks.lengths import distribution
 from afinador.data.checks.repetitions import Repetitions
-from afinador.data.files.unread import notes_on_unread
+from afinador.data.files.unread import Unread
 from afinador.data.labels import LabelCounts
 from afinador.data.records import Format, Problem
 from afinador.data.shapes import Shape
@@ -35,7 +35,7 @@ class Report:
         types: How many documents there are of each type, "" being those without one.
         lengths: How many usable records have each length in characters.
         repetitions: What the records of another file can be compared with.
-        unread: Of a folder or an archive the names of the files that were not read; notes tell them.
+        unread: What of a folder or an archive was not read; a warning or notes tell it.
     """
 
     format: Format | None = None
@@ -48,7 +48,7 @@ class Report:
     types: Counter[str] = field(default_factory=Counter)
     lengths: Counter[int] = field(default_factory=Counter)
     repetitions: Repetitions = field(default_factory=Repetitions, repr=False)
-    unread: list[str] = field(default_factory=list, repr=False)
+    unread: Unread = field(default_factory=Unread, repr=False)
     _errors: Problems = field(default_factory=Problems, repr=False)
     _warnings: Problems = field(default_factory=Problems, repr=False)
     _notes: Problems = field(default_factory=Problems, repr=False)
@@ -61,17 +61,19 @@ class Report:
     @property
     def warnings(self) -> list[Problem]:
         """What a person should look at; at most ten of each code."""
-        return self._warnings.kept
+        doubt = self.unread.doubt
+        return [doubt, *self._warnings.kept] if doubt else self._warnings.kept
 
     @property
     def notes(self) -> list[Problem]:
         """What a person may like to know; nothing needs to be done about it."""
-        return [*self._notes.kept, *notes_on_unread(self.unread)]
+        return [*self._notes.kept, *self.unread.notes()]
 
     @property
     def counts(self) -> dict[str, int]:
         """How many faults and doubts there are of each code; a record may have several of one."""
-        return {**self._errors.counts, **self._warnings.counts}
+        unread = {doubt.code: 1} if (doubt := self.unread.doubt) else {}
+        return {**self._errors.counts, **unread, **self._warnings.counts}
 
     @property
     def is_valid(self) -> bool:

@@ -145,14 +145,15 @@ class DatasetReport(Wire):
         }
 
     def not_read(self, *, is_of_hub: bool) -> list[str]:
-        """Return what says which files of a folder or an archive were not read.
+        """Return what says which files of a folder or an archive were not read although nobody has chosen others.
 
         Args:
             is_of_hub: It is a data set of the Hugging Face Hub. Of these the card alone is kept beside the data, and holds
                 no records.
         """
-        codes = (OTHER_SPLITS,) if is_of_hub else (OTHER_SPLITS, FILES_NOT_READ)
-        return [note.message for note in self.notes if note.code in codes]
+        told = [doubt for doubt in self.warnings if doubt.code == OTHER_SPLITS]
+        told += [note for note in self.notes if note.code == FILES_NOT_READ and not is_of_hub]
+        return [each.message for each in told]
 
 
 def _all_of(faults: list[Fault], counts: dict[str, int]) -> int:

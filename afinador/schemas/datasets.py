@@ -45,7 +45,8 @@ class DatasetReading(BaseModel):
             named is left out. A list or an object is taken as it is, with each text in it as a template:
             ``"messages": [{"role": "user", "content": "{question}"}, …]``.
         config: Of a repository of data files, one that its README.md declares.
-        split: Of a folder, an archive or a data set of the Hugging Face Hub; the one called train by default.
+        split: Of a folder, an archive or a data set of the Hugging Face Hub; the one called train by default. ``all`` is all of
+            them, in the order of their names, unless one is called so.
         loader: ``module:function`` of a module that the operator has allowed; the function is given the path, and
             yields dictionaries.
     """

@@ -143,6 +143,26 @@ def test_a_preparation_fails_with_its_reason_and_stops_when_it_is_another_run_s(
     assert [said.partition(" has ")[0] for said in told.error["problems"]] == [f"Line {n}" for n in range(1, 11)]
 
 
+def test_a_preparation_that_leaves_nothing_tells_what_its_steps_did(memory: Memory, create: Callable[..., Job]) -> None:
+    job = create()
+    row = asked(memory, job, {"type": "shuffle"}, {"type": "filter", "condition": "length > 100000"})
+    work = preparation.claim(row.id, "run-a")
+    assert work is not None
+    with pytest.raises(DataError) as refused:
+        preparation.take_steps.fn(work, *preparation.fetch.fn(work))
+    preparation.failed(work, refused.value)
+    with memory.database.reading() as session:
+        told = preparations.to_wire(session, preparations.find(session, job.organization_id, row.id))
+    assert (
+        told.error is not None
+        and "step 2 (filter) has left out all that came to it, 24 records" in told.error["message"]
+    )
+    assert [(step["type"], step["rows_in"], step["rows_out"]) for step in told.steps] == [
+        ("shuffle", 24, 24),
+        ("filter", 24, 0),
+    ]
+
+
 def test_what_cannot_be_used_is_left_out_and_told(memory: Memory, create: Callable[..., Job], tmp_path: Path) -> None:
     job = create()
     bad = tmp_path / "bad.jsonl"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from afinador.data.blanks import is_missing
-from afinador.data.records import Problem, Record
+from afinador.data.records import Encoding, Problem, Record
 
 # White space, the next-line character and the line and paragraph separators are text; the rest of the control
 # characters is not. The overrides of writing direction show a text that is not the one that is learnt.
@@ -22,13 +22,28 @@ _BYTES_OF_STRANGE = (
     (b"\xc2", re.compile(rb"\xc2[\x80-\x84\x86-\x9f]")),
     (b"\xe2", re.compile(rb"\xe2(?:\x80[\xaa-\xae]|\x81[\xa6-\xa9])")),
     (b"\xef", re.compile(rb"\xef[\xb7\xbb\xbf][\x90-\xbf]")),
-    (b"\x83", re.compile(rb"(?<=\xc3)\x83\xc2[\xa0-\xbf]")),
-    (b"\x82", re.compile(rb"(?<=\xc3)\x82\xc2[\xa0-\xbf]|(?<=\xc3\xa2\xe2)\x82\xac")),
+    (b"\x83", re.compile(rb"(?<=\xc3)\x83\xc2[\x80-\xbf]")),
+    (b"\x82", re.compile(rb"(?<=\xc3)\x82\xc2[\x80-\xbf]|(?<=\xc3\xa2\xe2)\x82\xac")),
 )
 
 _FEW = 2000
-# What letters and signs of Western languages look like in UTF-8 that was read as Latin-1 or Windows-1252.
-_MISREAD = re.compile("\u00c3[\u00a0-\u00bf]|\u00c2[\u00a0-\u00bf]|\u00e2\u20ac[\u0080-\uffff]")
+CHARACTERS_TOLD = 10
+"""So many different ones of each field are told."""
+
+# What UTF-8 looks like that was read as Latin-1 or Windows-1252: its first characters, from which a search goes to the
+# next, and what follows. Letters and signs beyond the Western ones may stand beside each other as they do there, unless one
+# is a control character; and on a capital letter with an accent a quotation mark of Windows-1252 may follow.
+_FIRST = "[\u00c2-\u00f4]"
+_FOLLOWS = "[\u0080-\u00bf]"
+_FOLLOWS_IN_WINDOWS_1252 = f"[\u0080-\u00bf{bytes(range(0x80, 0xC0)).decode('cp1252', errors='ignore')}]"
+_CONTROL_FOLLOWS = "[\u0080-\u0084\u0086-\u009f]"
+_MISREAD_ANYWHERE = (
+    rf"{_FIRST}(?:(?<=[\u00c2\u00c3]){_FOLLOWS}|(?<=\u00e2)\u20ac{_FOLLOWS_IN_WINDOWS_1252}"
+    rf"|(?<=[\u00e0-\u00ef])(?!(?<=\u00e0)[\u0080-\u009f]|(?<=\u00ed)[\u00a0-\u00bf])(?={_FOLLOWS}?{_CONTROL_FOLLOWS}){_FOLLOWS}{{2}}"
+    rf"|(?<=[\u00f0-\u00f4])(?!(?<=\u00f0)[\u0080-\u008f]|(?<=\u00f4)[\u0090-\u00bf])(?={_FOLLOWS}{{0,2}}{_CONTROL_FOLLOWS}){_FOLLOWS}{{3}})"
+)
+_MISREAD_WHOLE = rf"{_MISREAD_ANYWHERE[:-1]}|(?<=[\u00c4-\u00df]){_CONTROL_FOLLOWS})"
+_MAY_BE_MISREAD = re.compile(rf"[\u00c2\u00c3]{_FOLLOWS}|\u00e2\u20ac{_FOLLOWS_IN_WINDOWS_1252}")
 
 _CONTROL_BYTES = [bytes([code]) for code in (*range(0x09), *range(0x0E, 0x20), 0x7F)]
 
@@ -67,21 +82,55 @@ def _holds(raw: bytes, first: bytes, pattern: re.Pattern[bytes]) -> bool:
     return at >= 0 and pattern.search(raw, at) is not None
 
 
-def strange_characters(record: Record, texts: Sequence[tuple[str, str]]) -> Iterator[Problem]:
-    """Yield one warning for a record, at its first such character, and one at the first that was read in a wrong encoding."""
+def strange_characters(
+    record: Record, texts: Sequence[tuple[str, str]], encoding: Encoding | None = None
+) -> Iterator[Problem]:
+    """Yield a warning for each such character of each field, where it stands first, and for each field that was misread.
+
+    Args:
+        record: Whose texts they are.
+        texts: Each behind its place.
+        encoding: The declared one of the file.
+    """
     together = "\n".join([text for _, text in texts])
     if not _may_hold_strange(together) and not _may_be_misread(together):
         return
-    yield from _misread(record, texts)
     for field, text in texts:
-        found = _STRANGE.search(text)
-        if found is None:
+        if not (_may_hold_strange(text) or _may_be_misread(text)):
             continue
-        character = found[0]
-        code = "invalid_character" if re.match(f"[{_BROKEN}]", character) else "control_character"
-        said = f"{record.place}: {field} holds {_name_of(character)}, at position {found.start() + 1}. {_remedy_of(character)}"
-        yield Problem(code, said, record.line, field)
-        return
+        pattern = _MISREAD_WHOLE if _is_utf8_in_latin_1(text) else _MISREAD_ANYWHERE
+        misread = re.search(pattern, text)
+        if misread is not None:
+            said = (
+                f"{record.place}: {field} holds {misread[0]!r} where {_meant_by(misread[0])!r} was meant, at position {misread.start() + 1}: it "
+                f"was UTF-8 and has been read in another encoding. {_remedy_of_misread(encoding)}"
+            )
+            yield Problem("misread_encoding", said, record.line, field)
+        for character, position in _first_places(text, pattern if misread else None):
+            code = "invalid_character" if re.match(f"[{_BROKEN}]", character) else "control_character"
+            said = f"{record.place}: {field} holds {_name_of(character)}, at position {position + 1}."
+            yield Problem(code, f"{said} {_remedy_of(character, encoding)}", record.line, field)
+
+
+def _first_places(text: str, misread: str | None) -> Iterator[tuple[str, int]]:
+    """Yield the strange characters that are different, and where each stands first.
+
+    What was passed over is not looked at again, so that a text takes its length.
+
+    Args:
+        text: Where they are looked for.
+        misread: A pattern of what is none of them, if there is any.
+    """
+    strange = _CONTROL + _DIRECTION + _BROKEN
+    plain = rf"[^{strange}\u00c2-\u00f4]++|{misread}|{_FIRST}" if misread else f"[^{strange}]++"
+    told, position = "", 0
+    while len(told) < CHARACTERS_TOLD:
+        passed = f"{plain}|[{told}]++" if told else plain
+        found = re.compile(f"(?:{passed})*+(.)", re.DOTALL).match(text, position)
+        if found is None:
+            return
+        yield found[1], found.start(1)
+        told, position = told + found[1], found.end()
 
 
 def _may_hold_strange(text: str) -> bool:
@@ -91,7 +140,30 @@ def _may_hold_strange(text: str) -> bool:
 
 
 def _may_be_misread(text: str) -> bool:
-    return not text.isascii() and _MISREAD.search(text) is not None
+    return not text.isascii() and _MAY_BE_MISREAD.search(text) is not None
+
+
+def _is_utf8_in_latin_1(text: str) -> bool:
+    try:
+        text.encode("latin-1").decode()
+    except UnicodeError:
+        return False
+    return True
+
+
+def _meant_by(misread: str) -> str:
+    """Return what was meant by the characters that UTF-8 was read as."""
+    meant = b"".join(_byte_of(each) for each in misread).decode()
+    # A control character was misread in its turn, of Windows-1252.
+    return (_in_windows_1252(meant) if meant < "\u00a0" else "") or meant
+
+
+def _byte_of(character: str) -> bytes:
+    return character.encode("latin-1" if character <= "\u00ff" else "cp1252")
+
+
+def _in_windows_1252(character: str) -> str:
+    return character.encode("latin-1").decode("cp1252", errors="ignore")
 
 
 def _name_of(character: str) -> str:
@@ -101,38 +173,27 @@ def _name_of(character: str) -> str:
     return _NAMES.get(character) or f"the character {number}, which is none of a text"
 
 
-def _remedy_of(character: str) -> str:
-    if "\x80" <= character <= "\x9f":
-        meant = bytes([ord(character)]).decode("cp1252", errors="ignore")
-        if meant:
-            return (
-                f"In Windows-1252 its byte is {meant!r}, so that the text was most likely read as Latin-1 by mistake: declare "
-                "encoding windows-1252 instead of latin-1, or export it again, as UTF-8."
-            )
+def _remedy_of(character: str, encoding: Encoding | None) -> str:
+    if "\x80" <= character <= "\x9f" and (meant := _in_windows_1252(character)):
+        said = f"In Windows-1252 its byte is {meant!r}, so that the text was most likely read as Latin-1 by mistake"
+        if encoding == "latin-1":
+            return f"{said}: declare encoding windows-1252 instead of latin-1, or export it again, as UTF-8."
+        return f"{said} before it was saved. Export it again, as UTF-8."
     return "Remove it, unless it is meant to be learnt."
 
 
-def _misread(record: Record, texts: Sequence[tuple[str, str]]) -> Iterator[Problem]:
-    for field, text in texts:
-        for found in _MISREAD.finditer(text):
-            try:
-                meant = found[0].encode("cp1252").decode()
-            except UnicodeError:
-                continue
-            said = (
-                f"{record.place}: {field} holds {found[0]!r} where {meant!r} was meant, at position {found.start() + 1}: it "
-                "was UTF-8 and has been read in another encoding. Export it again, as UTF-8."
-            )
-            yield Problem("misread_encoding", said, record.line, field)
-            return
+def _remedy_of_misread(encoding: Encoding | None) -> str:
+    if encoding in ("latin-1", "windows-1252"):
+        return f"Declare encoding utf-8 instead of {encoding}, or export it again, as UTF-8."
+    return "Export it again, as UTF-8."
 
 
-def missing_answers(record: Record, texts: Iterable[tuple[str, str]]) -> Iterator[Problem]:
-    """Yield a warning for each text that is learnt and is what programs write where a value is missing."""
+def missing_values(record: Record, texts: Iterable[tuple[str, str]]) -> Iterator[Problem]:
+    """Yield a warning for each text that is what programs write where a value is missing."""
     for field, text in texts:
         if is_missing(text):
             said = (
                 f"{record.place}: {field} is {text!r}, as programs write where a value is missing. Remove the record, unless "
-                "it is meant to be learnt."
+                "it is meant."
             )
             yield Problem("missing_value", said, record.line, field)

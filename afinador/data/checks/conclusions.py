@@ -148,13 +148,13 @@ def _doubts_about_labels(labels: LabelCounts, types: set[str]) -> Iterator[Probl
     if len(counts) == 1 and labels.records > 1:
         said = f"All records have the same label ({shortened(min(counts))}): there is nothing to tell apart. Add records with other labels."
         yield Problem(ONE_LABEL, said, field="label")
-    if not labels.are_classes:
-        return
     missing = [label for label in counts if label in MISSING]
     if 0 < len(missing) < len(counts):  # all of them are words of their own
         records = sum(counts[label] for label in missing)
         said = f"Labels that programs write where a value is missing: {_some_of(missing)}, in {counted(records, 'record')}."
         yield Problem("missing_value", f"{said} Remove these records, unless it is a class.", field="label")
+    if not labels.are_classes:
+        return
     yield from _alike(counts)
     once = [label for label, count in counts.items() if count == 1]
     if once:

@@ -25,6 +25,8 @@ of a large file in a part alone. Of a question of one word capitals may be the w
 VALUES_SEARCHED = 10_000
 """So many values of a record that cannot be used are searched for texts: any list may stand where a conversation should."""
 
+_NEVER_SAID = ("label", "metadata", "type", "schema", "tools")
+_TOOLS = ("tool", "function", "observation")
 SYSTEM_ROLES = ("system", "developer")
 _SEED_OF_ANSWERS = 1
 _CONVERSATIONS = {"messages": "content", "conversations": "value"}
@@ -79,16 +81,21 @@ def with_name(place: str, text: str) -> str:
     return f"{place.rpartition('.')[2]}: {text}" if is_named else text
 
 
-def answers_of(record: Record, shape: Shape) -> Iterator[tuple[str, str]]:
-    """Yield the texts of a record that are learnt, of a conversation the last one, each behind its place."""
-    for name in SHAPES[shape].fields:
-        value = record.fields[name]
-        if name in SHAPES[shape].asked:
-            continue
+def whole_texts_of(record: Record, shape: Shape) -> Iterator[tuple[str, str]]:
+    """Yield the texts of a record that are asked or learnt as they are, each behind its place.
+
+    Labels are looked at together, and a tool may well answer that there is nothing.
+    """
+    for name in (*SHAPES[shape].fields, *SHAPES[shape].optional):
+        value = record.fields.get(name)
         if isinstance(value, str):
-            yield name, value
-        elif name in _CONVERSATIONS:
-            yield from list(_said(name, value))[-1:]
+            if name not in _NEVER_SAID:
+                yield name, value
+        elif name in _CONVERSATIONS and isinstance(value, list):
+            said = _CONVERSATIONS[name]
+            for index, turn in enumerate(value):
+                if turn.get("role", turn.get("from")) not in _TOOLS and isinstance(turn.get(said), str):
+                    yield f"{name}[{index}].{said}", turn[said]
 
 
 def _said(name: str, turns: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:

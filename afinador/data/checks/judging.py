@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, islice
 
 from afinador.data.blanks import is_blank
-from afinador.data.checks.characters import missing_answers, strange_characters
+from afinador.data.checks.characters import missing_values, strange_characters
 from afinador.data.checks.contents import (
     all_texts_of,
-    answers_of,
     characters_of,
     compared_of,
     parts_of,
     texts_of,
+    whole_texts_of,
     with_name,
 )
 from afinador.data.checks.findings import UNKNOWN_FIELDS, Findings
@@ -24,9 +24,10 @@ from afinador.data.checks.tool_use import doubts_about_tools
 from afinador.data.checks.word_runs import has_enough_words
 from afinador.data.files.dialects import keeps_quotes
 from afinador.data.quoting import some_of
-from afinador.data.records import Problem, Record
+from afinador.data.records import Encoding, Problem, Record
 from afinador.data.schema_checks import DOUBTS, SchemaChecks
 from afinador.data.shapes import (
+    MOST_FAULTS,
     OPTIONAL_FIELDS,
     SHAPES,
     Example,
@@ -53,6 +54,7 @@ class Judge:
         is_declared: A person has said the shape; that a record also has the fields of another one is no fault then.
         is_of_large_file: Whether the import of NumPy is worth its time.
         is_csv: Records are rows of a CSV, whose quotes may be out of their place.
+        encoding: The declared one.
         schemas: Holds metadata against their schemas.
     """
 
@@ -61,6 +63,7 @@ class Judge:
     is_declared: bool = False
     is_of_large_file: bool = False
     is_csv: bool = False
+    encoding: Encoding | None = None
     schemas: SchemaChecks = field(default_factory=SchemaChecks, compare=False)
 
     def judge(self, found: Record | Problem, findings: Findings, *, closely: bool) -> None:
@@ -148,10 +151,10 @@ class Judge:
         if self.shape != "text" and characters > LONG_RECORD_CHARACTERS:
             said = f"{record.place} has {characters} characters. What is longer than max_length tokens will be cut. Split it, if all of it is to be learnt."
             add(Problem("long_record", said, record.line))
-        learnt = answers_of(record, self.shape) if self.shape not in (None, "text_label") else ()
+        written = whole_texts_of(record, self.shape) if self.shape is not None else ()
         for problem in chain(
-            missing_answers(record, learnt),
-            doubts_about_tools(record, example, self.shape),
+            islice(missing_values(record, written), MOST_FAULTS),
+            islice(doubts_about_tools(record, example, self.shape), MOST_FAULTS),
             _unasked_fields(record, example),
         ):
             add(problem)
@@ -172,11 +175,11 @@ class Judge:
 
     def _doubt_texts(self, record: Record, texts: list[tuple[str, str]], findings: Findings, closely: bool) -> None:
         told = chain(
-            strange_characters(record, texts),
+            strange_characters(record, texts, self.encoding),
             _quotes_in_values(record, texts) if self.is_csv else (),
             personal_data(record, [(place, with_name(place, text)) for place, text in texts]) if closely else (),
         )
-        for problem in told:
+        for problem in islice(told, MOST_FAULTS):
             findings.warnings.add(problem)
 
     def _remember(self, record: Record, example: Example, findings: Findings, closely: bool) -> None:

@@ -216,24 +216,20 @@ def _kinds_for(text: str) -> tuple[_Kind, ...]:
 
 
 def personal_data(record: Record, texts: Sequence[tuple[str, str]]) -> Iterator[Problem]:
-    """Yield a warning for each kind in a record, at the first field that holds it."""
+    """Yield a warning for each kind in each field of a record."""
     fields = [field for field, _ in texts]
     searched = [text[:CHARACTERS_SEARCHED] for _, text in texts]
     # No pattern goes beyond the end of a line, so that one search sees all fields.
     together = "\n".join(searched)
-    told: set[str] = set()
+    told: set[tuple[str, str]] = set()
     for kind in _kinds_for(together):
-        held = (
-            [field for field, text in zip(fields, searched, strict=True) if kind.is_in(text)]
-            if kind.is_in(together)
-            else []
-        )
-        if not held:
+        if not kind.is_in(together):
             continue
-        if kind.code not in told:
-            said = f"{record.place}: {held[0]} seems to hold {kind.name}. A model may repeat it to others: remove or replace it."
-            yield Problem(kind.code, said, record.line, held[0])
-        told.add(kind.code)
+        for field in [field for field, text in zip(fields, searched, strict=True) if kind.is_in(text)]:
+            if (kind.code, field) not in told:
+                said = f"{record.place}: {field} seems to hold {kind.name}. A model may repeat it to others: remove or replace it."
+                yield Problem(kind.code, said, record.line, field)
+            told.add((kind.code, field))
         # What is one thing is not told as another, such as a password before an @ as an address.
         searched = [kind.masked_in(text) for text in searched]
         together = "\n".join(searched)

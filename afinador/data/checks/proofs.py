@@ -109,7 +109,7 @@ def _chat(fields: dict[str, Any]) -> Proven | None:
         or set(map(type, texts)) != {str}
         or not all(texts)
         or (not BLANKS.isdisjoint(map(_FIRST, texts)) and any(map(may_be_blank, texts)))
-        or is_missing(texts[-1])
+        or any(map(is_missing, texts))
     ):
         return None
     return Proven(parts, sum(map(len, texts)), [])
@@ -117,21 +117,21 @@ def _chat(fields: dict[str, Any]) -> Proven | None:
 
 def _prompt_completion(fields: dict[str, Any]) -> Proven | None:
     prompt, completion = fields["prompt"], fields["completion"]
-    if not _is_text(prompt) or not _is_text(completion) or is_missing(completion):
+    if not _is_text(prompt) or not _is_text(completion) or is_missing(prompt) or is_missing(completion):
         return None
     return Proven([prompt, completion], len(prompt) + len(completion), [])
 
 
 def _text_label(fields: dict[str, Any]) -> Proven | None:
     text, label = fields["text"], fields["label"]
-    if not _is_text(text) or not (_is_text(label) or type(label) is int):
+    if not _is_text(text) or is_missing(text) or not (_is_text(label) or type(label) is int):
         return None
     return Proven([text, str(label)], len(text) + len(str(label)), [], label)
 
 
 def _text(fields: dict[str, Any]) -> Proven | None:
     text = fields["text"]
-    return Proven([text], len(text), []) if _is_text(text) else None
+    return Proven([text], len(text), []) if _is_text(text) and not is_missing(text) else None
 
 
 def _is_text(value: Any) -> bool:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy
 from numpy.typing import NDArray
 
-from afinador.data.blanks import BLANKS, LONGEST_MISSING, MISSING, may_be_blank
+from afinador.data.blanks import BLANKS, MISSING, may_be_blank
 from afinador.data.checks.characters import has_strange_bytes
 from afinador.data.checks.contents import FOLDED_CHARACTERS, digests_of_long_pair, digests_of_pair, if_short
 from afinador.data.checks.findings import Findings
@@ -30,6 +30,7 @@ _SECONDS = ((0xE0, 0xA0, 0xBF), (0xED, 0x80, 0x9F), (0xF0, 0x90, 0xBF), (0xF4, 0
 """First bytes of characters whose second bytes are of a narrower range than 0x80 to 0xBF, and that range."""
 
 _MISSING = frozenset(word.encode() for word in MISSING)
+_LONGEST_MISSING_BYTES = max(map(len, _MISSING))
 _MAY_BEGIN_BLANK = numpy.zeros(256, bool)
 _MAY_BEGIN_BLANK[[blank.encode()[0] for blank in BLANKS]] = True
 
@@ -194,13 +195,14 @@ class RowArrays(PlainRows):
         """Return how many rows there are before the first that is not plain."""
         is_long = asked.characters + answers.characters > LONG_RECORD_CHARACTERS
         may_be_odd = is_long | block.may_be_blank(asked) | block.may_be_blank(answers)
+        may_be_odd |= asked.ends - asked.starts <= _LONGEST_MISSING_BYTES
         if not self.is_labelled:
-            may_be_odd |= answers.ends - answers.starts <= LONGEST_MISSING
+            may_be_odd |= answers.ends - answers.starts <= _LONGEST_MISSING_BYTES
         for row in numpy.flatnonzero(may_be_odd).tolist():
             question, answer = texts[row]
             if is_long[row] or may_be_blank(question.decode()) or may_be_blank(answer.decode()):
                 return row
-            if not self.is_labelled and answer in _MISSING:
+            if question in _MISSING or (not self.is_labelled and answer in _MISSING):
                 return row
         return len(texts)
 

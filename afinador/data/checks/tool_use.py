@@ -7,7 +7,7 @@ from typing import Any
 
 from afinador.data.quoting import shortened
 from afinador.data.records import Problem, Record
-from afinador.data.schema_types import misspelt_object, unknown_type
+from afinador.data.schema_types import misspelt_object, unknown_types
 from afinador.data.shapes import SHAPES, Example, Shape
 
 UNKNOWN_TYPE = "unknown_schema_type"
@@ -15,9 +15,7 @@ UNKNOWN_TYPE = "unknown_schema_type"
 
 def doubts_about_tools(record: Record, example: Example, shape: Shape | None) -> Iterator[Problem]:
     """Yield the warnings about the tools of a record, and about a schema that is hardly meant as it is."""
-    left = _without_reply(example.messages or ())
-    if left is not None:
-        index, call_id = left
+    for index, call_id in _without_reply(example.messages or ()):
         place = SHAPES[shape or "messages"].message_at(record.fields, index)
         said = (
             f"{record.place}: {place} calls a tool ({shortened(call_id)}), and no reply of a tool follows before the next "
@@ -26,10 +24,8 @@ def doubts_about_tools(record: Record, example: Example, shape: Shape | None) ->
         yield Problem("unreplied_call", said, record.line, place)
     for index, tool in enumerate(example.tools or ()):
         place = f"{SHAPES[shape or 'messages'].name_of_tools}[{index}].function.parameters"
-        told = unknown_type(tool["function"].get("parameters") or {}, place)
-        if told is not None:
+        for told in unknown_types(tool["function"].get("parameters") or {}, place):
             yield Problem(UNKNOWN_TYPE, f"{record.place}: {told} Correct it.", record.line, place)
-            break
     schema = example.document.schema if example.document is not None else None
     if schema is not None and (type := misspelt_object(schema)) is not None:
         said = (
@@ -39,15 +35,12 @@ def doubts_about_tools(record: Record, example: Example, shape: Shape | None) ->
         yield Problem(UNKNOWN_TYPE, said, record.line, "schema")
 
 
-def _without_reply(messages: tuple[dict[str, Any], ...]) -> tuple[int, str] | None:
-    """Return message and id of the first call without a reply before the next turn; the last message needs none."""
+def _without_reply(messages: tuple[dict[str, Any], ...]) -> Iterator[tuple[int, str]]:
+    """Yield message and id of each call without a reply before the next turn; those of the last message need none."""
     waiting: dict[str, int] = {}
     for index, message in enumerate(messages):
         if message["role"] == "tool":
             waiting.pop(message["tool_call_id"], None)
             continue
-        if waiting:
-            call_id, called = next(iter(waiting.items()))
-            return called, call_id
+        yield from ((called, call_id) for call_id, called in waiting.items())
         waiting = {call["id"]: index for call in message.get("tool_calls", ())}
-    return None

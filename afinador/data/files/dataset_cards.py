@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from afinador.config.documents import load_yaml
-from afinador.data.files.splits import choose_split
+from afinador.data.files.splits import chosen_splits
 from afinador.errors import DataError, nearest
 
 CARD = "README.md"
@@ -83,18 +83,20 @@ class DataCard:
         return wanted
 
     def files(self, names: Sequence[str], config: str | None, split: str | None) -> list[str]:
-        """Return those of the files that make up a split.
+        """Return those of the files that make up a split, or all.
 
         Raises:
             DataError: There is no such config or split, or none of its files.
         """
         splits = self.configs[str(self.config_name(config))]
-        chosen = choose_split(list(splits), split)
-        files = [name for name in names if any(_is_matched(name, pattern) for pattern in splits[chosen])]
+        chosen = chosen_splits(list(splits), split)
+        patterns = [pattern for each in chosen for pattern in splits[each]]
+        files = [name for name in names if any(_is_matched(name, pattern) for pattern in patterns)]
         if not files:
+            said = f"the split {chosen[0]!r} is" if len(chosen) == 1 else f"the splits {', '.join(chosen)} are"
             raise DataError(
-                f"The README.md of the data set says that the split {chosen!r} is in {', '.join(splits[chosen])}; no such "
-                "file is there. Add it, or correct the README.md."
+                f"The README.md of the data set says that {said} in {', '.join(patterns)}; no such file is there. Add it, or "
+                "correct the README.md."
             )
         return files
 

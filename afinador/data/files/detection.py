@@ -229,6 +229,14 @@ def _require_beginning(head: bytes, format: Format, name: str, *, is_declared: b
     raise DataError(f"{name!r} {said}, but is {found}. Give it the extension of its format, or make it again.")
 
 
+def _extension_of_table_or_archive(head: bytes) -> str | None:
+    """Return the extension of what is read, but not as a text; None of what is not."""
+    if head[_TAR] == b"ustar":
+        return ".tar"
+    formats = (format for format, beginnings in _BEGINNINGS.items() if head.startswith(beginnings))
+    return next((FORMATS[format].extensions[0] for format in formats), None)
+
+
 def _known_beginning(head: bytes) -> str | None:
     if _PICKLE.match(head):
         return "a Python pickle, which is never opened"
@@ -243,6 +251,9 @@ def _refuse_binary(head: bytes, text: str, name: str) -> None:
         raise DataError(
             f"{name!r} is a spreadsheet. Save it as CSV, in UTF-8, with the names of the columns in its first line."
         )
+    if (extension := _extension_of_table_or_archive(head)) is not None:
+        or_else = "; of an Office document save the data as CSV" if extension == ".zip" else ""
+        raise DataError(f"{name!r} is {found}. Give it the extension {extension}{or_else}.")
     if found is not None:
         raise DataError(f"{name!r} is {found}. Upload the data itself as {ALLOWED}, in UTF-8.")
     # NUL bytes that only fill the end are a damaged text file, whose bad line the reader can name.

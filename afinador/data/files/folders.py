@@ -23,8 +23,9 @@ from afinador.data.files.formats import FORMATS_BY_EXTENSION, extension_of
 from afinador.data.files.json_documents import LONGEST_VALUE_CHARACTERS
 from afinador.data.files.json_values import BrokenJSONError, Decoder
 from afinador.data.files.saved_datasets import is_saved_dataset, shards_of
-from afinador.data.files.splits import SPLIT, choose_split
+from afinador.data.files.splits import ALL, SPLIT, chosen_splits
 from afinador.data.files.tables import Labels, read_arrow, read_parquet
+from afinador.data.files.unread import Unread
 from afinador.data.quoting import masked, shortened
 from afinador.data.records import Encoding, Problem, Record
 from afinador.errors import DataError
@@ -51,7 +52,7 @@ class Member:
     """A file of a data set that has several.
 
     Attributes:
-        name: Relative to the folder, with forward slashes.
+        name: As it is told, relative to the folder or archive that a person named, with forward slashes.
         labels: Names of ClassLabels that the folder tells.
     """
 
@@ -61,7 +62,7 @@ class Member:
 
 
 def read_folder(
-    path: Path, reading: DatasetReading | None, read_member: ReadMember, unread: list[str] | None = None
+    path: Path, reading: DatasetReading | None, read_member: ReadMember, unread: Unread | None = None
 ) -> Iterator[Record | Problem]:
     """Yield the records of one split, numbered through, each with the file it is of.
 
@@ -69,7 +70,7 @@ def read_folder(
         path: A folder, or an archive (zip, tar, compressed tar).
         reading: What is declared; its ``config``, ``split`` and ``encoding`` are used here.
         read_member: Reads a file that is no table, as it is declared.
-        unread: Gets the names of the files that are not read.
+        unread: Gets what is not read.
 
     Raises:
         DataError: The archive is damaged, hostile or too large; there is no such split, or nothing to read.
@@ -80,7 +81,10 @@ def read_folder(
         members = members_of(folder, reading)
         if unread is not None:
             taken, root = {member.name for member in members}, _inner(folder)
-            unread += [name for name in _names_below(root) if name not in taken]
+            names = (_way_to(root, folder) + name for name in _names_below(root))
+            unread.names = [name for name in names if name not in taken]
+            unread.read = len(members)
+            unread.is_chosen = reading is not None and (reading.split or reading.config) is not None
         for member in members:
             for found in _read(member, read_member, encoding):
                 number += 1
@@ -95,15 +99,16 @@ def members_of(folder: Path, reading: DatasetReading | None = None) -> list[Memb
     """
     config, split = (reading.config, reading.split) if reading else (None, None)
     root = _inner(folder)
+    way = _way_to(root, folder)
     if is_saved_dataset(root):
-        return [Member(path, path.relative_to(root).as_posix(), labels) for path, labels in shards_of(root, split)]
+        return [Member(path, path.relative_to(folder).as_posix(), labels) for path, labels in shards_of(root, split)]
     names = _names_below(root)
     card = DataCard.read(root / CARD)
     if card.configs:
-        return [Member(root / name, name, card.labels(config)) for name in card.files(names, config, split)]
+        return [Member(root / name, way + name, card.labels(config)) for name in card.files(names, config, split)]
     if config not in (None, "default"):
         raise _no_configs(config)
-    return [Member(root / name, name, card.labels(config)) for name in _of_split(names, split)]
+    return [Member(root / name, way + name, card.labels(config)) for name in _of_split(names, split, way)]
 
 
 def data_files(names: Sequence[str], card: DataCard, config: str | None) -> list[str]:
@@ -138,6 +143,11 @@ def _inner(folder: Path) -> Path:
         if len(inside) != 1 or not inside[0].is_dir():
             return folder
         folder = inside[0]
+
+
+def _way_to(root: Path, folder: Path) -> str:
+    """Return what leads from a folder to one in it, before the names of its files."""
+    return "" if root == folder else f"{root.relative_to(folder).as_posix()}/"
 
 
 def _is_hidden(name: str) -> bool:
@@ -188,13 +198,23 @@ def content_of(path: Path) -> tuple[str, int]:
     return hashlib.sha256(lines.encode()).hexdigest(), sum((path / name).stat().st_size for name in names)
 
 
-def _of_split(names: list[str], split: str | None) -> list[str]:
-    """Return the files of a split by their names; all of them where no name holds the word for one."""
+def _of_split(names: list[str], split: str | None, way: str) -> list[str]:
+    """Return the files of a split by their names; all of them where no name holds the word for one, or all are wanted.
+
+    Args:
+        names: Of the files.
+        split: The one that is wanted.
+        way: What leads to the files, which says nothing of their splits.
+    """
     names = [name for name in names if not _SIDE_FILE.fullmatch(name)]
     foreign = [name for name in names if FORMATS_BY_EXTENSION.get(extension_of(name)) in (None, "folder")]
     if not names or foreign:
-        found = f"{shortened(foreign[0])}, which is none of the formats that are read" if foreign else "no data files"
+        found = (
+            f"{shortened(way + foreign[0])}, which is none of the formats that are read" if foreign else "no data files"
+        )
         raise DataError(f"The folder holds {found}. Leave Parquet, Arrow, JSON, JSON Lines, CSV or text in it alone.")
+    if split == ALL:
+        return names
     splits: dict[str | None, list[str]] = {}
     for name in names:
         splits.setdefault(_split_in(name), []).append(name)
@@ -204,11 +224,12 @@ def _of_split(names: list[str], split: str | None) -> list[str]:
         return names
     if None in splits:
         raise DataError(
-            f"The folder holds {shortened(splits[None][0])}, which belongs to no split, beside files that do, such as "
-            f"{shortened(next(files[0] for each, files in splits.items() if each))}. Give all files names with train, "
-            "validation or test, or none."
+            f"The folder holds {shortened(way + splits[None][0])}, which belongs to no split, beside files that do, such as "
+            f"{shortened(way + next(files[0] for each, files in splits.items() if each))}. Declare "
+            f"--split {ALL} (reading.split) to read all of them, or give all files names with train, validation or test, or none."
         )
-    return splits[choose_split([each for each in splits if each is not None], split)]
+    (chosen,) = chosen_splits([each for each in splits if each is not None], split)
+    return splits[chosen]
 
 
 def _split_in(name: str) -> str | None:

@@ -70,7 +70,7 @@ FORMATS: dict[Format, FormatRow] = {
         "Folder or archive",
         (".zip", ".tar", ".tar.gz", ".tgz", ".tar.zst"),
         "What `datasets.save_to_disk` wrote; or a repository of data files (`configs` in its README.md, or names with "
-        "`train`), of which one split is read; or JSON documents, each an object, an array or lines. A report names the files that are not read.",
+        "`train`), of which one split is read, or with `split: all` all; or JSON documents, each an object, an array or lines. A report names the files that are not read; a warning those of other splits, where none is declared.",
     ),
     "custom": FormatRow("Custom", (), "What the function yields that `loader` names, of a module that the operator allowed."),
 }  # fmt: skip

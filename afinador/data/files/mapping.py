@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from afinador.data.files.compressed import BYTES_WITHOUT_RATIO, MAX_RATIO
@@ -14,6 +14,8 @@ from afinador.data.records import FurtherProblem, Problem, Record
 MOST_CHARACTERS = 16 * 2**20
 """So many may be made of one record by templates; all records of a file become as many times longer as packed bytes may."""
 
+RECORDS_THAT_TELL_COLUMNS = 100
+
 _PARTS = re.compile(PLACE)
 _SHORTER = "Name each column once, or shorten the templates."
 
@@ -22,13 +24,62 @@ def mapped(found: Iterator[Record | Problem], mapping: Mapping[str, Any]) -> Ite
     """Yield records that have the fields of a mapping and no others, and the problems as they are.
 
     A record that lacks columns of the mapping, or has nothing where a template needs something, becomes the problems that
-    say so. So does one of which templates make too much; where they make too much of the whole file, its reading ends.
+    say so. So does one of which templates make too much; where they make too much of the whole file, its reading ends. So
+    it does where no record has a column, or none of the first ``RECORDS_THAT_TELL_COLUMNS``, which is told once.
 
     Args:
         found: What was read.
         mapping: By field a column, a path into one (``a.b``, ``a.0``), or a template (``Question: {question}``); or a list
             or an object, in which every text is a template.
     """
+    each = _each_mapped(found, mapping)
+    held: list[_Unmapped] = []
+    for one in each:
+        if isinstance(one, _Unmapped):
+            held.append(one)
+            if nowhere := _columns_of_none(held):
+                if len(held) == RECORDS_THAT_TELL_COLUMNS:
+                    break
+                continue
+        elif isinstance(one, Problem):
+            yield one
+            continue
+        yield from _as_problems(held)
+        if isinstance(one, Record):
+            yield one
+        for later in each:
+            yield from _as_problems([later]) if isinstance(later, _Unmapped) else (later,)
+        return
+    if len(held) < 2:
+        yield from _as_problems(held)
+        return
+    for gap in nowhere:
+        yield _missing_everywhere(gap, held)
+
+
+class _Unmapped(NamedTuple):
+    """A record that a mapping makes nothing of.
+
+    Attributes:
+        problems: All reasons.
+        columns: Columns that it has not, each with what it has instead.
+    """
+
+    place: str
+    problems: list[Problem]
+    columns: dict[_Column, str]
+
+
+class _Column(NamedTuple):
+    """A column that a mapping takes a field from."""
+
+    name: str
+    field: str
+
+
+def _each_mapped(
+    found: Iterator[Record | Problem], mapping: Mapping[str, Any]
+) -> Iterator[Record | Problem | _Unmapped]:
     read = made = 0
     for record in found:
         if isinstance(record, Problem):
@@ -39,16 +90,34 @@ def mapped(found: Iterator[Record | Problem], mapping: Mapping[str, Any]) -> Ite
         result = filling.mapped()
         if isinstance(result, Record):
             made += filling.characters
-            yield result
-        else:
-            yield result[0]
-            yield from (FurtherProblem(**vars(problem)) for problem in result[1:])
+        yield result
         if made > max(BYTES_WITHOUT_RATIO, MAX_RATIO * read):
             yield Problem(
                 "unreadable_file",
                 f"The mapping makes more than {MAX_RATIO} times as much text as the file has. {_SHORTER}",
             )
             return
+
+
+def _columns_of_none(records: Sequence[_Unmapped]) -> list[_Column]:
+    """Return the columns that none of some records has."""
+    return [column for column in records[0].columns if all(column in each.columns for each in records)]
+
+
+def _as_problems(records: Iterable[_Unmapped]) -> Iterator[Problem]:
+    for record in records:
+        yield record.problems[0]
+        yield from (FurtherProblem(**vars(problem)) for problem in record.problems[1:])
+
+
+def _missing_everywhere(column: _Column, records: Sequence[_Unmapped]) -> Problem:
+    among = f"the first {len(records)} records" if len(records) == RECORDS_THAT_TELL_COLUMNS else "the records"
+    said = f"None of {among} has a column {shortened(column.name)}, from which the mapping takes {column.field!r}."
+    return Problem(
+        "unknown_column",
+        f"{said} {records[0].place}: {records[0].columns[column]} Correct the mapping.",
+        field=column.field,
+    )
 
 
 class _Filling:
@@ -59,20 +128,26 @@ class _Filling:
         self.characters = 0
         self._gaps: dict[_Gap, None] = {}
 
-    def mapped(self) -> Record | list[Problem]:
-        """Return the record that the mapping makes, or all reasons why there is none."""
+    def mapped(self) -> Record | _Unmapped:
+        """Return the record that the mapping makes, or why there is none."""
         record = self._record
         fields: dict[str, Any] = {}
         problems: list[Problem] = []
+        columns: dict[_Column, str] = {}
         for field, source in self._mapping.items():
             try:
                 fields[field] = self._taken(source) if isinstance(source, str) else self._built(source)
             except _TooLongError:
                 said = f"the mapping makes more than {MOST_CHARACTERS >> 20} Mi characters of it. {_SHORTER}"
-                return [record.problem("template_too_long", said, field)]
-            problems += [_missing(record, field, gap) for gap in self._gaps]
+                return _Unmapped(record.place, [record.problem("template_too_long", said, field)], {})
+            for gap in self._gaps:
+                problems.append(_missing(record, field, gap))
+                if not gap.is_null:
+                    columns[_Column(gap.column, field)] = there_instead(record.fields, gap.column)
             self._gaps.clear()
-        return problems or Record(record.line, fields, record.unit, record.origin)
+        if problems:
+            return _Unmapped(record.place, problems, columns)
+        return Record(record.line, fields, record.unit, record.origin)
 
     def _taken(self, source: str) -> Any:
         value = self._value_at(source)

@@ -22,6 +22,7 @@ from afinador.data.records import Encoding, Format, Problem, Record
 from afinador.errors import DataError
 
 if TYPE_CHECKING:
+    from afinador.data.files.unread import Unread
     from afinador.schemas.datasets import DatasetReading
 
 __all__ = ["Format", "Record", "detect_format", "read_records"]
@@ -31,7 +32,7 @@ _DECODER = Decoder()
 
 
 def read_records(
-    path: Path, format: Format, reading: DatasetReading | None = None, *, unread: list[str] | None = None
+    path: Path, format: Format, reading: DatasetReading | None = None, *, unread: Unread | None = None
 ) -> Iterator[Record | Problem]:
     """Yield what is in a file or folder, in order: a record, or the problem that stands in its place.
 
@@ -42,14 +43,14 @@ def read_records(
         path: Where it lies.
         format: As ``detect_format`` has found it.
         reading: What is declared of it.
-        unread: Gets the names of the files of a folder or an archive that are not read.
+        unread: Gets what of a folder or an archive is not read.
     """
     found = _read(path, format, reading, unread)
     return mapped(found, reading.mapping) if reading is not None and reading.mapping else found
 
 
 def _read(
-    path: Path, format: Format, reading: DatasetReading | None, unread: list[str] | None = None
+    path: Path, format: Format, reading: DatasetReading | None, unread: Unread | None = None
 ) -> Iterator[Record | Problem]:
     encoding = reading.encoding if reading else None
     readers: dict[Format, Callable[[], Iterator[Record | Problem]]] = {
@@ -68,7 +69,7 @@ def _read(
         yield Problem("unreadable_file", error.message)
 
 
-def _read_folder(path: Path, reading: DatasetReading | None, unread: list[str] | None) -> Iterator[Record | Problem]:
+def _read_folder(path: Path, reading: DatasetReading | None, unread: Unread | None) -> Iterator[Record | Problem]:
     from afinador.data.files.folders import read_folder  # YAML and pydantic: only folders need them
 
     of_each = reading.of_member() if reading else None

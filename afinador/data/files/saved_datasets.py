@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from afinador.data.files.splits import choose_split
+from afinador.data.files.splits import chosen_splits
 from afinador.data.files.tables import Labels, label_names, read_arrow
 from afinador.data.quoting import shortened
 from afinador.data.records import Record
@@ -46,7 +46,7 @@ def is_saved_dataset(folder: Path) -> bool:
 
 
 def shards_of(folder: Path, split: str | None = None) -> list[tuple[Path, Labels]]:
-    """Return the Arrow files of a split, in order, each with the names of its labels.
+    """Return the Arrow files of a split, or of all, in order, each with the names of its labels.
 
     Raises:
         DataError: There is no such split, a file is missing or leads out of the folder, or rows were chosen by indices.
@@ -55,7 +55,11 @@ def shards_of(folder: Path, split: str | None = None) -> list[tuple[Path, Labels
         splits = _document(folder / SPLITS_FILE).get("splits")
         if not isinstance(splits, list) or not all(isinstance(each, str) for each in splits):
             raise _damaged(SPLITS_FILE)
-        folder = _inside(folder, choose_split(splits, split))
+        return [shard for each in chosen_splits(splits, split) for shard in _shards_in(_inside(folder, each))]
+    return _shards_in(folder)
+
+
+def _shards_in(folder: Path) -> list[tuple[Path, Labels]]:
     state = _document(folder / STATE_FILE)
     if state.get("_indices_data_files"):
         raise DataError("The saved data set chooses rows by indices. Save it with flatten_indices() before.")

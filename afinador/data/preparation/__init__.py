@@ -20,13 +20,12 @@ from typing import Any
 
 from afinador.data.preparation.passage import Progress
 from afinador.data.preparation.pipeline import STEPS, Pipeline
-from afinador.data.preparation.rows import Means, StepKind, Tally
+from afinador.data.preparation.rows import Means, StepKind, Tally, reported
 from afinador.data.preparation.running import (
     Prepared,
     Written,
     lines_to_read,
     prepare_file,
-    reported,
     run_to_file,
 )
 from afinador.data.preparation.sources import Source

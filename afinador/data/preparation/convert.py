@@ -86,7 +86,7 @@ KIND = StepKind(
     keys={
         "to": "the shape: " + ", ".join(f"`{name}`" for name in _TARGETS),
         "from": "their shape; found by their fields if omitted",
-        "flatten": "`true`: take prompt and answer as training takes them (instruction and input joined), though they cannot be brought back",
+        "flatten": "`true`: take prompt and answer as training takes them (instruction and input joined; of messages without ids of calls, names and what else the shape has no place for), though they cannot be brought back",
     },
     make=_make,
     is_by_row=True,

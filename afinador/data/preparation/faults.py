@@ -15,7 +15,7 @@ from afinador.data.files.plain_values import with_plain_values
 from afinador.data.preparation.drop_invalid import KIND as DROP_INVALID
 from afinador.data.preparation.drop_invalid import can_be_left_out
 from afinador.data.preparation.pipeline import Pipeline, Step
-from afinador.data.preparation.rows import Row, Tally
+from afinador.data.preparation.rows import Row, Tally, reported
 from afinador.data.preparation.sources import Source
 from afinador.data.records import Problem
 from afinador.errors import DataError
@@ -106,26 +106,31 @@ def require_faultless(source: Source, name: str, pipeline: Pipeline, watch: Call
     raise DataError(" ".join(said), problems=[problem.message for problem in kept])
 
 
-def require_some_left(target: str, name: str, tallies: Iterable[Tally]) -> None:
-    """Do nothing unless all records were left out for their faults.
+def nothing_left_of(target: str, name: str, tallies: Iterable[Tally]) -> DataError:
+    """Return what is said where no record is left: the step that let none through, and what each one did.
 
     Args:
         target: The file that would be empty.
         name: The data set's, for messages.
         tallies: What each step did.
 
-    Raises:
-        DataError: They were; ``problems`` has the first ten of each kind.
+    Returns:
+        An error whose ``problems`` has the first ten of each kind where records were left out for their faults.
     """
-    for number, tally in enumerate(tallies, start=1):
-        if tally.dropped and not tally.rows_out:
-            faults = [Problem.from_json(fault) for fault in tally.dropped]
-            said = (
-                f"{name}: No record is left for {target}: step {number} ({tally.type}) has left out all that came to it, "
-                f"{counted(tally.rows_in, 'record')}."
-            )
-            told = " ".join([said, *_told(faults, tally.counts, name)])
-            raise DataError(told, problems=[fault.message for fault in faults])
+    tallies = list(tallies)
+    steps = reported(tallies)
+    emptying = [
+        (number, tally) for number, tally in enumerate(tallies, start=1) if tally.rows_in and not tally.rows_out
+    ]
+    if not emptying:
+        return DataError(f"{name}: No record is left for {target}: there were none. Check the data set.", steps=steps)
+    number, tally = emptying[-1]
+    said = f"{name}: No record is left for {target}: step {number} ({tally.type}) has left out all that came to it, {counted(tally.rows_in, 'record')}."
+    if not tally.dropped:
+        return DataError(f"{said} Loosen it, or check the data set.", steps=steps)
+    faults = [Problem.from_json(fault) for fault in tally.dropped]
+    told = " ".join([said, *_told(faults, tally.counts, name)])
+    return DataError(told, problems=[fault.message for fault in faults], steps=steps)
 
 
 def _searched(source: Source, pipeline: Pipeline, watch: Callable[[], None] | None) -> _Search:

@@ -121,7 +121,7 @@ KIND = StepKind(
         "answer": "the field of the answer; `answer` if omitted",
         "distractors": "how many, 1 to 50; 3 if omitted",
         "without_oracle": "the share of records without the document that answers, 0 to 1, which have no field `oracle`, to the nearest record; 0.2 if omitted",
-        "documents": "another data set, a path or a file of the service, whose documents may be distractors too",
+        "documents": "another data set, whose documents may be distractors too: in the service a file, by id or name; here a path, from the folder of the data set that is prepared (wherever the pipeline file is, and the command is run), or an absolute one",
         "documents_field": "its field; `text` if omitted",
         "seed": "of the draw of records without oracle; 0 if omitted",
     },

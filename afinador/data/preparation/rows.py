@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from afinador.data.checks.findings import PROBLEMS_KEPT_PER_CODE
@@ -63,6 +63,14 @@ class Tally:
         self.changed += other.changed
         for name, count in other.counts.items():
             self.counts[name] = self.counts.get(name, 0) + count
+
+
+def reported(tallies: Iterable[Tally]) -> list[dict[str, Any]]:
+    """Return what steps did as plain JSON values; ``parts``, ``counts`` and ``dropped`` only of the steps that have them."""
+    return [
+        {name: value for name, value in asdict(tally).items() if value or name not in ("parts", "counts", "dropped")}
+        for tally in tallies
+    ]
 
 
 Tokenise = Callable[[Sequence[Example], str | None, int], list[list[dict[str, Any]]]]

@@ -14,10 +14,10 @@ from afinador.data.files.compressed import is_compressed
 from afinador.data.files.detection import detect_format
 from afinador.data.files.readers import read_records
 from afinador.data.files.writers import EXTENSIONS, NOTHING_LEFT, nothing_left, write_lines, write_records
-from afinador.data.preparation.faults import require_faultless, require_some_left
+from afinador.data.preparation.faults import nothing_left_of, require_faultless
 from afinador.data.preparation.passage import Passage, Progress
 from afinador.data.preparation.pipeline import Pipeline, required
-from afinador.data.preparation.rows import Means, Row, Tally
+from afinador.data.preparation.rows import Means, Row, Tally, reported
 from afinador.data.preparation.sources import Source
 from afinador.data.preparation.spool import Spool
 from afinador.data.preparation.targets import (
@@ -28,6 +28,7 @@ from afinador.data.preparation.targets import (
     require_free,
     targets_of,
 )
+from afinador.data.quoting import shortened
 from afinador.data.records import Format, Problem, Record
 from afinador.errors import DataError, InvalidRequestError
 from afinador.packing import pack_folder
@@ -76,14 +77,6 @@ class Prepared:
         return {"source": self.source, "records": self.read, "files": files, "steps": reported(self.steps)}
 
 
-def reported(tallies: Iterable[Tally]) -> list[dict[str, Any]]:
-    """Return what steps did as plain JSON values; ``parts``, ``counts`` and ``dropped`` only of the steps that have them."""
-    return [
-        {name: value for name, value in asdict(tally).items() if value or name not in ("parts", "counts", "dropped")}
-        for tally in tallies
-    ]
-
-
 def run_to_file(
     found: Iterable[Record | Problem],
     name: str,
@@ -122,8 +115,8 @@ def run_to_file(
                 files = [_written(write_records((row.record for row in passage.rows()), target, format), target, None)]
     except (DataError, InvalidRequestError) as error:
         if isinstance(error, DataError) and error.fault == NOTHING_LEFT:
-            require_some_left(target.name, name, pipeline.tallies)
-        elif isinstance(error, DataError) and isinstance(found, Source):
+            raise nothing_left_of(target.name, name, pipeline.tallies) from error
+        if isinstance(error, DataError) and isinstance(found, Source):
             require_faultless(found, name, pipeline, watch)
         error.begin_with(name)
         raise
@@ -193,6 +186,11 @@ def lines_to_read(source: Path, reading: DatasetReading | None = None) -> int | 
 
 def _documents(source: Path, name: str) -> Iterator[Record]:
     path = source.parent / Path(name).expanduser()
+    if not path.exists():
+        raise DataError(
+            f"'documents' names the data set {shortened(name, 200)}, and there is none at {shortened(str(path.absolute()), 400)}: paths are "
+            f"taken from the folder of {shortened(source.name)}. Write the path from there, or an absolute one."
+        )
     return required(read_records(path, detect_format(path, path.name)), path.name)
 
 

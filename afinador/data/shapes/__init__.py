@@ -10,6 +10,7 @@ from afinador.data.shapes.conversion import Converted, converted, convertible_to
 from afinador.data.shapes.example import Example
 from afinador.data.shapes.form import RecordShape, Shape
 from afinador.data.shapes.table import (
+    MOST_FAULTS,
     OPTIONAL_FIELDS,
     SHAPES,
     checked_shape,
@@ -28,6 +29,7 @@ from afinador.data.shapes.table import (
 from afinador.data.shapes.text_label import label_text
 
 __all__ = [
+    "MOST_FAULTS",
     "OPTIONAL_FIELDS",
     "SHAPES",
     "Converted",

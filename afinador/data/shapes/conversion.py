@@ -19,7 +19,11 @@ from afinador.data.shapes.form import Fields, RecordShape, Shape, one_turn
 from afinador.data.shapes.table import SHAPES, to_example
 from afinador.errors import DataError, InvalidRequestError
 
-_FLATTEN = " With flatten: true prompt and answer are taken as training takes them (instruction and input are joined), for good."
+_FLATTEN = " With flatten: true instruction and input are joined as training takes them, for good."
+_FLATTEN_MESSAGES = (
+    " With flatten: true what it has no place for is lost, for good: ids of calls, names, weights and further keys of messages; "
+    "the role developer becomes system."
+)
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,7 @@ def converted(record: Record, shape: Shape, target: Shape, *, flatten: bool = Fa
     except ValueError as error:
         missing = str(error)
     if missing is not None:
-        remedy = "" if flatten or source.is_pair or not _can_be_flattened(example, wanted, record) else _FLATTEN
+        remedy = "" if flatten or source.is_pair else _remedy_by_flattening(example, wanted, record)
         raise DataError(
             f"{record.place}: {target} has no place for {missing}. Change or remove the record, or take another shape.{remedy}",
             fault="no_place",
@@ -108,12 +112,13 @@ def converted(record: Record, shape: Shape, target: Shape, *, flatten: bool = Fa
     return Converted(replace(record, fields={**others, **made}), otherwise)
 
 
-def _can_be_flattened(example: Example, wanted: RecordShape, record: Record) -> bool:
+def _remedy_by_flattening(example: Example, wanted: RecordShape, record: Record) -> str:
+    """Say what ``flatten`` would do; nothing where it could not be done either."""
     try:
         _made(_flattened(example), wanted, record)
     except (ValueError, DataError):
-        return False
-    return True
+        return ""
+    return _FLATTEN if example.messages is None else _FLATTEN_MESSAGES
 
 
 def _differs(own: Fields, back: Fields, name: str) -> bool:

@@ -7,6 +7,7 @@ comes later, and a job that names such a file is refused.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -72,10 +73,22 @@ def _read_texts(record: Record) -> Reading:
             )
         said = (
             "there is no 'prompt', and 'chosen' and 'rejected' do not begin with the same words, so that nothing "
-            f"says what they answer.{near_miss_of(fields_but(record), ['prompt'])} Add it, or remove the record."
+            f"says what they answer.{near_miss_of(fields_but(record), ['prompt'])} {_remedy_of_missing_prompt(record)}"
         )
         yield record.problem("missing_field", said, "prompt")
     return Example(record.line, prompt=record.fields.get("prompt"), completion=chosen, rejected=rejected, tools=tools)
+
+
+def _remedy_of_missing_prompt(record: Record) -> str:
+    """Say how a prompt comes by; of the instructions of LLaMA-Factory's pairs, and their inputs if there are any."""
+    if not isinstance(record.fields.get("instruction"), str):
+        return "Add it, or remove the record."
+    given = record.fields.get("input")
+    prompt = "{instruction}\n{input}" if isinstance(given, str) and not is_blank(given) else "instruction"
+    mapping = json.dumps({"prompt": prompt, "chosen": "chosen", "rejected": "rejected"})
+    return (
+        f"If the instruction is the prompt, name it by a mapping (option --mapping, or reading.mapping): '{mapping}'."
+    )
 
 
 def fields_but(record: Record) -> list[str]:

@@ -147,6 +147,11 @@ def near_miss(found: Iterable[str], known: Iterable[str] = _KNOWN_FIELDS) -> str
 def mapping_for(columns: Iterable[str], format: Format) -> str:
     """Say how columns of other names are mapped to the fields of a shape, by an example made of them where one can be."""
     columns = list(islice(columns, MOST_COLUMNS_TRIED))
+    if {"question", "document", "answer"} <= set(columns):
+        return (
+            "make records of the shape raft of them by a preparation with the step {type: raft} (afinador prepare dataset), or "
+            "name the column of each field by a mapping (option --mapping, or reading.mapping)."
+        )
     easy = [name for name in columns if _EASY_NAME.fullmatch(name) and masked(name) == name]
     guess = _mapping_of(easy, shapes_of_format(format))
     example = f" such as {guess}" if guess else ""

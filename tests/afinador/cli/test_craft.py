@@ -38,6 +38,18 @@ def test_a_data_set_is_judged_without_a_service(afinador: Run, dataset: Path) ->
     assert (report["format"], report["records"], report["errors"]) == ("jsonl", 12, [])
 
 
+def test_the_folder_that_one_is_in_is_told_by_its_name(
+    afinador: Run, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "letters"
+    (folder / "in").mkdir(parents=True)
+    (folder / "train.jsonl").write_bytes(dataset.read_bytes())
+    for at, reference in ((folder, "."), (folder / "in", "..")):
+        monkeypatch.chdir(at)
+        ran = afinador("validate", "dataset", reference)
+        assert ran.code == 0 and ran.out.startswith("letters can be trained on"), ran.err
+
+
 def test_how_a_data_set_is_read_is_declared_by_options(
     afinador: Run, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -55,6 +55,33 @@ def test_a_local_data_set_needs_no_service(afinador: Run, dataset: Path, pipelin
     assert told["files"][0]["path"].startswith(str(dataset.parent))
 
 
+def test_steps_that_leave_nothing_are_shown_all_the_same(afinador: Run, dataset: Path, tmp_path: Path) -> None:
+    steps = tmp_path / "steps.yaml"
+    steps.write_text("- {type: shuffle}\n- {type: filter, condition: length > 100000}\n")
+    ran = afinador("prepare", "dataset", dataset, "--pipeline", steps, "--output", tmp_path / "made.csv")
+    assert ran.code == 1 and not ran.out and "step 2 (filter) has left out all that came to it, 12 records" in ran.err
+    table = [line.split()[:4] for line in ran.err.splitlines()]
+    assert ["1", "shuffle", "12", "12"] in table and ["2", "filter", "12", "0"] in table
+
+
+def test_another_data_set_is_looked_for_beside_the_one_that_is_prepared(
+    afinador: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, steps = tmp_path / "data", tmp_path / "steps"
+    data.mkdir()
+    steps.mkdir()
+    (data / "asked.jsonl").write_text('{"question": "q", "document": "d", "answer": "a"}\n' * 3)
+    (data / "pool.jsonl").write_text("".join(f'{{"text": "other document {at}"}}\n' for at in range(9)))
+    monkeypatch.chdir(tmp_path)
+    words = ("prepare", "dataset", "data/asked.jsonl", "--pipeline", "steps/p.yaml", "--output", "made.jsonl")
+    for written, is_found in (("pool.jsonl", True), (str(data / "pool.jsonl"), True), ("data/pool.jsonl", False)):
+        (steps / "p.yaml").write_text(f"- {{type: raft, documents: {written}}}")
+        ran = afinador(*words, "--overwrite")
+        assert ran.code == (0 if is_found else 1), ran.err
+    assert f"'documents' names the data set 'data/pool.jsonl', and there is none at '{data}/data/pool.jsonl'" in ran.err
+    assert "paths are taken from the folder of 'asked.jsonl'" in ran.err
+
+
 def test_a_name_that_says_so_is_written_compressed(
     afinador: Run, dataset: Path, pipeline: Path, tmp_path: Path
 ) -> None:

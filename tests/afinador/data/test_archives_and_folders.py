@@ -31,12 +31,12 @@ def test_documents_of_an_archive_say_where_they_are_of(tmp_path: Path) -> None:
                             "all/c.json": b"[{]", "__MACOSX/x": b"?", "all/d.json.gz": gzip.compress(b'[{"text": "d"}]')}))  # fmt: skip
     found = read(path)
     assert [(each.place, each.fields) for each in found if isinstance(each, Record)] == [
-        ("Record 1 (a.json, record 1)", {"text": "a"}),
-        ("Record 2 (b.jsonl, line 1)", {"text": "b"}),
-        ("Record 5 (d.json.gz, record 1)", {"text": "d"}),
+        ("Record 1 (all/a.json, record 1)", {"text": "a"}),
+        ("Record 2 (all/b.jsonl, line 1)", {"text": "b"}),
+        ("Record 5 (all/d.json.gz, record 1)", {"text": "d"}),
     ]
     assert [each.message.partition(" is ")[0] for each in found if isinstance(each, Problem)] == [
-        "b.jsonl: Line 2", "c.json: Record 1 of the array, line 1,"
+        "all/b.jsonl: Line 2", "all/c.json: Record 1 of the array, line 1,"
     ]  # fmt: skip
 
 
@@ -161,6 +161,9 @@ def test_split_is_told_by_names_and_no_other_is_taken_unasked(tmp_path: Path) ->
     )
     (tmp_path / "other.json").write_text("{}")
     assert "'other.json', which belongs to no split" in problem(tmp_path).message
+    assert "Declare --split all (reading.split) to read all of them" in problem(tmp_path).message
+    every = rows(tmp_path, DatasetReading(split="all"))
+    assert [row.get("text") for row in every] == [None, "train-0.jsonl", "train-1.jsonl", "validation.jsonl"]
     (tmp_path / "other.json").rename(tmp_path / "scan.pdf")
     assert "'scan.pdf', which is none of the formats" in problem(tmp_path).message
 
@@ -185,4 +188,8 @@ def test_repository_is_read_as_its_card_says(tmp_path: Path) -> None:
     assert rows(tmp_path) == [{"label": "yes"}, {"label": "no"}]
     assert rows(tmp_path, DatasetReading(config="es")) == [{"text": "hola"}]
     assert rows(tmp_path, DatasetReading(split="test")) == [{"text": "held out"}]
+    assert rows(tmp_path, DatasetReading(split="all")) == [{"label": "yes"}, {"label": "no"}, {"text": "held out"}]
+    card["configs"][0]["data_files"].append({"split": "all", "path": ["t1.csv"]})
+    (tmp_path / "README.md").write_text(f"---\n{json.dumps(card)}\n---\n# Text")
+    assert rows(tmp_path, DatasetReading(split="all")) == [{"text": "held out"}]
     assert "config is 'fr'; the data set has: default, es" in problem(tmp_path, DatasetReading(config="fr")).message

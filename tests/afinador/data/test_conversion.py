@@ -91,7 +91,7 @@ def test_what_has_no_place_is_named(shape: Shape, target: Shape, fields: dict[st
     with pytest.raises(AfinadorError) as refusal:
         converted(Record(7, fields), shape, target)
     assert said in refusal.value.message and "\n" not in refusal.value.message
-    if "flatten: true prompt and answer" in refusal.value.message:
+    if "With flatten: true " in refusal.value.message:
         converted(Record(7, fields), shape, target, flatten=True)
 
 
@@ -147,6 +147,20 @@ def test_what_would_come_back_written_otherwise_is_told(
     made = converted(Record(1, fields), shape, target)
     assert made.otherwise == otherwise
     assert (converted(made.record, target, shape).record.fields == fields) is (not otherwise)
+
+
+def test_what_is_lost_where_a_record_is_flattened_is_told() -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    record = Record(1, {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "tool_calls": [call]}]})
+    with pytest.raises(DataError) as refused:
+        converted(record, "messages", "sharegpt")
+    assert "'messages[1].tool_calls[0].id'" in refused.value.message
+    assert "With flatten: true what it has no place for is lost, for good: ids of calls" in refused.value.message
+    assert "instruction" not in refused.value.message
+    made = converted(record, "messages", "sharegpt", flatten=True).record
+    assert made.fields["conversations"][1] == {"from": "function_call", "value": '{"name": "f", "arguments": {}}'}
+    with pytest.raises(DataError, match="With flatten: true instruction and input are joined"):
+        converted(Record(1, {"instruction": "i", "input": "x", "output": "o"}), "alpaca", "messages")
 
 
 def test_flattened_records_are_what_training_takes(root: Path) -> None:

@@ -86,7 +86,7 @@ def test_mapping_makes_conversations_of_columns(tmp_path: Path) -> None:
         (3, "messages[0].content"), (3, "messages[2].content"),
     ]  # fmt: skip
     gap = read(path, DatasetReading(mapping={"messages": [{"role": "user", "content": "{asked}"}]}))[0]
-    assert isinstance(gap, Problem) and "no column 'asked', from which the mapping takes 'messages'" in gap.message
+    assert isinstance(gap, Problem) and "has a column 'asked', from which the mapping takes 'messages'" in gap.message
     for wrong in ({"a": [[[[[[[[[["x"]]]]]]]]]]}, {"a": ["x"] * 300}, {"a": ["x" * 10_001]}):
         with pytest.raises(InvalidRequestError, match="mapping"):
             parse_reading({"mapping": wrong})

@@ -1,11 +1,16 @@
 """Texts that are told though they can be used: strange characters, wrong encodings, words for what is missing."""
 
 import json
+import time
 
 import pytest
 
+from afinador.data import validation
 from afinador.data.blanks import count_words
+from afinador.data.checks import row_blocks
+from afinador.data.checks.characters import strange_characters
 from afinador.data.extraction import Document, Extraction
+from afinador.data.records import Record
 from afinador.data.validation import validate_dataset
 from afinador.schemas.datasets import DatasetReading
 from tests.afinador.data.judged_records import in_shape, pairs
@@ -39,13 +44,14 @@ def test_a_doubt_names_the_place_in_the_record_as_it_was_written(verdict, record
 def test_latin_1_that_is_windows_1252_is_told_to_be_declared_so(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("text,label\n“uno” – 5 €,sí\n", encoding="cp1252")
-    (warning,) = [
-        each
-        for each in validate_dataset(path, path.name, DatasetReading(encoding="latin-1")).warnings
-        if each.code == "control_character"
-    ]
-    assert warning.field == "text" and "U+0093" in warning.message and "Remove" not in warning.message
-    assert "is '“'" in warning.message and "declare encoding windows-1252 instead of latin-1" in warning.message
+    report = validate_dataset(path, path.name, DatasetReading(encoding="latin-1"))
+    told = [each for each in report.warnings if each.code == "control_character"]
+    assert report.counts["control_character"] == 4 and {each.field for each in told} == {"text"}
+    for warning, (number, meant) in zip(
+        told, (("U+0093", "“"), ("U+0094", "”"), ("U+0096", "–"), ("U+0080", "€")), strict=True
+    ):
+        assert number in warning.message and f"is '{meant}'" in warning.message and "Remove" not in warning.message
+        assert "declare encoding windows-1252 instead of latin-1" in warning.message
     right = validate_dataset(path, path.name, DatasetReading(encoding="windows-1252"))
     assert right.is_valid and "control_character" not in right.counts
 
@@ -87,6 +93,80 @@ def test_utf_8_that_was_read_otherwise_is_told(tmp_path, text, escaped):
         assert report.counts == {"misread_encoding": 12} and report.warnings[0].field == "completion"
 
 
+@pytest.mark.parametrize("escaped", [True, False])
+@pytest.mark.parametrize(
+    "text",
+    ["a\u00f1o", "A\u00d1O", "\u00c5", "it\u2019s", "\u041f\u0440\u0438\u0432\u0435\u0442", "\u3042", "\U0001f600"],
+)
+def test_utf_8_that_was_read_as_latin_1_is_no_control_character(tmp_path, text, escaped):
+    misread = text.encode().decode("latin-1")
+    line = json.dumps({"prompt": "p", "completion": misread}, ensure_ascii=escaped)
+    path = tmp_path / "a.jsonl"
+    path.write_text(line + "\n", encoding="utf-8")
+    report = validate_dataset(path, path.name)
+    (warning,) = [each for each in report.warnings if each.code != "few_records"]
+    assert (warning.code, warning.field) == ("misread_encoding", "completion")
+    assert "was meant" in warning.message and warning.message.endswith("Export it again, as UTF-8.")
+    assert any(repr(each) in warning.message for each in text)
+
+
+def test_utf_8_that_is_declared_to_be_latin_1_is_told_to_be_declared_so(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("text,label\nAÑO,sí\n", encoding="utf-8")
+    report = validate_dataset(path, path.name, DatasetReading(encoding="latin-1"))
+    assert "control_character" not in report.counts and report.counts["misread_encoding"] == 2
+    assert "Declare encoding utf-8 instead of latin-1" in report.warnings[0].message
+
+
+def test_quotation_marks_behind_a_letter_with_an_accent_are_not_taken_for_one(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("text,label\n“CAFÉ”,a\n", encoding="cp1252")
+    report = validate_dataset(path, path.name, DatasetReading(encoding="latin-1"))
+    assert report.counts["control_character"] == 2 and "misread_encoding" not in report.counts
+
+
+def test_a_control_character_of_latin_1_gives_no_advice_on_what_nobody_declared(verdict):
+    (warning, _) = verdict(pairs(11, {"prompt": "p", "completion": "a\x93b\x91\x91"})).warnings
+    assert "its byte is '“'" in warning.message and "declare" not in warning.message.lower()
+
+
+def test_each_strange_character_of_each_field_is_told_once(verdict):
+    many = "".join(map(chr, range(1, 9))) * 3 + "\x0e\x0f\x10\x11"
+    report = verdict(
+        [
+            {"prompt": "a\x00b\x1b\x00\ufffd", "completion": "\ufffd\x00 CAF\u00c3\u0089 \x00\u00e2\u20ac\ufffd"},
+            {"prompt": "caf\u00c3\u00a9 caf\u00c3\u00a9", "completion": many},
+        ]
+    )
+    assert report.counts["control_character"] == 3 + 10 and report.counts["invalid_character"] == 2
+    told = [(each.line, each.field, each.message.partition(" holds ")[2].partition(".")[0]) for each in report.warnings]
+    assert [each for each in told if each[:2] == (1, "prompt")] == [
+        (1, "prompt", "a NUL character (U+0000), at position 2"),
+        (1, "prompt", "a terminal escape (U+001B), at position 4"),
+        (1, "prompt", "the replacement character (U+FFFD), which stands where a conversion failed, at position 6"),
+    ]
+    assert (1, "completion", "a NUL character (U+0000), at position 2") in told
+    assert report.counts["misread_encoding"] == 2
+    assert [each.field for each in report.warnings if each.code == "misread_encoding"] == ["completion", "prompt"]
+
+
+@pytest.mark.parametrize("text", ["\x00" * 10**6, "\x00\x01\x02" * 300_000, "\u00c3\u0091" * 10**6, "\u00c3\u0091\x00" * 500_000,
+                                  "\u00e2" * 10**6 + "\x00", "\u00f0\u0090\u0090" * 300_000 + "\x00"])  # fmt: skip
+def test_strange_characters_are_found_in_the_time_of_the_text(text):
+    def seconds(times):
+        record = Record(1, {})
+        started = time.process_time()
+        assert list(strange_characters(record, [("text", text * times)]))
+        return time.process_time() - started
+
+    assert seconds(4) < 6 * seconds(1) + 0.2
+
+
+def test_a_record_of_very_many_doubts_counts_so_many_of_them(verdict):
+    report = verdict([{"document": "d", "metadata": {"notes": ["a@correo.gob.mx \x00"] * 3000}}])
+    assert report.counts["control_character"] + report.counts.get("personal_email", 0) == 1000
+
+
 @pytest.mark.parametrize("word", ["NaN", "None", "NULL", "#N/A", "#REF!"])
 def test_words_for_missing_values_are_told(verdict, word):
     assert verdict(pairs(20, {"prompt": "p", "completion": word})).counts == {"missing_value": 1}
@@ -96,6 +176,31 @@ def test_words_for_missing_values_are_told(verdict, word):
     labelled = [{"text": f"t{n}", "label": ["a", "b", word][n % 3]} for n in range(12)]
     assert verdict(labelled).counts == {"missing_value": 1}
     assert verdict([{"text": f"t{n}", "label": [word, "NA"][n % 2]} for n in range(12)]).is_valid
+    asked = [chat[1] | {"content": "a"}, {"role": "user", "content": word}, chat[1] | {"content": "a"}]
+    told = verdict([{"messages": [{"role": "user", "content": f"q{n}"}, *asked]} for n in range(12)])
+    assert told.counts["missing_value"] == 12 and told.warnings[0].field == "messages[2].content"
+    assert verdict([*({"text": f"text {n}"} for n in range(12)), {"text": word}]).counts["missing_value"] == 1
+
+
+@pytest.mark.parametrize("rows", [6, 3000])
+@pytest.mark.parametrize("with_arrays", [True, False])
+def test_words_for_missing_values_of_a_table_are_told_of_texts_and_labels(tmp_path, monkeypatch, rows, with_arrays):
+    if not with_arrays:
+        monkeypatch.setattr(row_blocks, "_row_arrays", lambda: None)
+    monkeypatch.setattr(validation, "LARGE_FILE_BYTES", 0)
+    monkeypatch.setattr(row_blocks, "is_searched", lambda _: False)
+    words = ["null", "#NV", "#\u00bfNOMBRE?", "NaN"]
+    path = tmp_path / "nan.csv"
+    for columns, codes in (("text,label", 5), ("prompt,completion", 4)):
+        table = [columns, *(f"text {at},label {at}" for at in range(rows)), *(f"{word},a" for word in words)]
+        table += ["text x,NaN", "text y,None"] if codes == 5 else []
+        path.write_text("\n".join(table) + "\n", encoding="utf-8")
+        report = validate_dataset(path, path.name)
+        told = [each for each in report.warnings if each.code == "missing_value"]
+        assert len(told) == report.counts["missing_value"] == codes
+        first = columns.partition(",")[0]
+        assert [(each.line, each.field) for each in told if each.line] == [(rows + 2 + at, first) for at in range(4)]
+        assert codes == 4 or "'NaN', 'None', in 2 records" in str(told)
 
 
 @pytest.mark.parametrize(

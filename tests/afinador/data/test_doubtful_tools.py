@@ -31,6 +31,27 @@ def test_calls_that_nobody_replies_to_are_told(verdict, messages, told):
     assert told is None or any(told in warning.message for warning in report.warnings)
 
 
+def test_all_calls_without_a_reply_are_told_and_all_types_that_are_none(verdict):
+    parameters = {"type": "objet", "properties": {"a": {"type": "strng"}}}
+    tool = {"type": "function", "function": {"name": "g", "parameters": parameters}}
+    report = verdict(
+        [{"messages": [ASKED, called("a", "b"), ASKED, called("c"), ANSWERED], "tools": [TOOL, tool, TOOL]}]
+    )
+    told = [each.message.partition(" calls a tool ")[::2] for each in report.warnings if each.code == "unreplied_call"]
+    assert [(place, rest[:5]) for place, rest in told] == [
+        ("Line 1: messages[1]", "('a')"),
+        ("Line 1: messages[1]", "('b')"),
+        ("Line 1: messages[3]", "('c')"),
+    ]
+    types = [each.message for each in report.warnings if each.code == "unknown_schema_type"]
+    assert [message.partition("' is ")[0] for message in types] == [
+        "Line 1: 'tools[0].function.parameters.type",
+        "Line 1: 'tools[1].function.parameters.type",
+        "Line 1: 'tools[1].function.parameters.properties.a.type",
+        "Line 1: 'tools[2].function.parameters.type",
+    ]
+
+
 def test_turns_without_a_reply_are_told_by_their_own_place(verdict):
     turns = [
         {"from": "human", "value": "q"},
@@ -107,3 +128,10 @@ def test_a_schema_of_metadata_with_a_misspelt_type_is_told(verdict):
     assert "Did you mean 'integer'?" in report.summary()
     wanted = {"type": "", "properties": {"rooms": ""}}
     assert "unknown_schema_type" not in verdict([{"document": "d", "metadata": {"type": "a"}, "schema": wanted}]).counts
+
+
+def test_what_a_tool_answers_may_be_nothing(verdict):
+    assert (
+        "missing_value"
+        not in verdict([{"messages": [ASKED, called("a"), {**replied("a"), "content": "null"}, ANSWERED]}]).counts
+    )

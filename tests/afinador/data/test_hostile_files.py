@@ -157,6 +157,9 @@ def test_json_test_suite_never_breaks_a_reader(shared_data: Path, tmp_path: Path
 # What takes long if somebody goes back to the beginning, or looks for an end, for each of its parts.
 GROWING: dict[str, Callable[[int], bytes]] = {
     "escapes.jsonl": lambda n: b'{"a": "' + b"\\u0022" * (50 * n) + b'"}',
+    "nuls.jsonl": lambda n: b'{"text": "' + b"\\u0000\\u0001" * (30 * n) + b'"}',
+    "misread.jsonl": lambda n: b'{"text": "' + b"\\u00c3\\u0091" * (30 * n) + b'\\u0000"}',
+    "addresses.jsonl": lambda n: b'{"document": "d", "metadata": [' + b'"a@b.mx \\u0000",' * n + b'""]}',
     "array.json": lambda n: b"[" + b'{"text": "a"},' * n + b"]",
     "open_text.json": lambda n: b'[{"a": "' + b"x" * (100 * n),
     "open_arrays.json": lambda n: b'{"a": ' + b'{"b": [' * (5 * n),

@@ -64,7 +64,7 @@ def test_null_is_a_gap_of_a_template_and_no_text(tmp_path: Path) -> None:
 
 def test_all_columns_that_a_record_lacks_are_told_and_it_stays_one_record(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
-    path.write_text('{"q": null, "a": "b"}\n{"q": "c", "a": "d"}\n')
+    path.write_text('{"q": null, "a": "b"}\n{"q": "c", "a": "d"}\n{"q": "e", "quest": "f", "anwser": "g"}\n')
     mapping = {"prompt": "{q} {quest} {quest}", "completion": "anwser"}
     report = validate_dataset(path, path.name, DatasetReading(mapping=mapping))
     assert [(each.line, each.field, each.message.split(",")[0]) for each in report.errors] == [
@@ -74,9 +74,35 @@ def test_all_columns_that_a_record_lacks_are_told_and_it_stays_one_record(tmp_pa
         (2, "prompt", "Line 2 has no column 'quest'"),
         (2, "completion", "Line 2 has no column 'anwser'"),
     ]
-    assert (report.records, report.refused, report.counts["unmapped_column"]) == (2, 2, 5)
+    assert (report.records, report.refused, report.counts["unmapped_column"]) == (3, 2, 5)
     with pytest.raises(DataError, match="'q' is null"):
         list(load_examples(path, "jsonl", DatasetReading(mapping=mapping)))
+
+
+@pytest.mark.parametrize("rows", [2, 99, 100, 250])
+@pytest.mark.parametrize("extension", [".jsonl", ".csv"])
+def test_a_column_that_no_record_has_is_told_once(tmp_path: Path, rows: int, extension: str) -> None:
+    path = tmp_path / f"a{extension}"
+    lines = ["question,answer", *(f"q{at},a{at}" for at in range(rows))]
+    if extension == ".jsonl":
+        lines = ["no json", *(json.dumps({"question": f"q{at}", "answer": f"a{at}"}) for at in range(rows))]
+    path.write_text("\n".join(lines) + "\n")
+    mapping = {"prompt": "Q: {qestion}", "completion": "anser"}
+    report = validate_dataset(path, path.name, DatasetReading(mapping=mapping))
+    told = [each for each in report.errors if each.code == "unknown_column"]
+    assert [each.field for each in told] == ["prompt", "completion"] and report.counts["unknown_column"] == 2
+    among = "the first 100 records" if rows >= 100 else "the records"
+    assert told[1].message == (
+        f"None of {among} has a column 'anser', from which the mapping takes 'completion'. Line 2: it has: 'question', "
+        "'answer'. Did you mean 'answer'? Correct the mapping."
+    )
+    assert ("json_syntax" in report.counts) is (extension == ".jsonl")
+    with path.open("a") as file:  # the first of all that has them
+        file.write('{"qestion": "q", "anser": "a"}\n' if extension == ".jsonl" else "")
+    if extension == ".jsonl" and rows < 100:
+        report = validate_dataset(path, path.name, DatasetReading(mapping=mapping))
+        assert report.counts == {"json_syntax": 1, "unmapped_column": 2 * rows, "few_records": 1}
+        assert (report.records, report.refused) == (rows + 2, rows + 1)
 
 
 DEEP = {
@@ -123,3 +149,26 @@ def test_places_that_lead_nowhere_are_told_alike(place: str, said: str) -> None:
     with pytest.raises(DataError) as refused:
         prepared(f"{{{place}}}")
     assert "Line 3" in refused.value.message and said in refused.value.message
+
+
+def test_columns_of_questions_with_their_documents_are_for_the_step_raft(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"question": "q", "document": "d", "answer": "a"}\n' * 2)
+    (error,) = validate_dataset(path, path.name).errors
+    assert "make records of the shape raft of them by a preparation with the step {type: raft}" in error.message
+    assert 'metadata": ' not in error.message
+
+
+@pytest.mark.parametrize(
+    ("given", "prompt"), [(None, "instruction"), ("", "instruction"), ("x", "{instruction}\\n{input}")]
+)
+def test_pairs_of_llama_factory_are_told_their_mapping_and_are_read_by_it(
+    tmp_path: Path, given: str | None, prompt: str
+) -> None:
+    path = tmp_path / "a.jsonl"
+    pair = {"instruction": "What?", "input": given, "chosen": "This.", "rejected": "That."}
+    path.write_text(json.dumps({name: value for name, value in pair.items() if value is not None}) + "\n")
+    (error,) = validate_dataset(path, path.name).errors
+    mapping = f'{{"prompt": "{prompt}", "chosen": "chosen", "rejected": "rejected"}}'
+    assert error.message.endswith(f"name it by a mapping (option --mapping, or reading.mapping): '{mapping}'.")
+    assert validate_dataset(path, path.name, DatasetReading(mapping=json.loads(mapping))).is_valid

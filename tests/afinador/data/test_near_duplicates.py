@@ -97,12 +97,12 @@ def test_equal_records_are_not_told_twice(verdict):
 def test_records_that_differ_in_capitals_and_spaces_alone_are_told(verdict):
     rows = [{"prompt": f"how about {at}", "completion": f"a{at}"} for at in range(20)]
     report = verdict(
-        [*rows, {"prompt": "How  about 3", "completion": "a3"}, rows[3], {"prompt": "NA", "completion": "x"}]
+        [*rows, {"prompt": "How  about 3", "completion": "a3"}, rows[3], {"prompt": "OK", "completion": "x"}]
     )
     assert report.counts == {"near_duplicate": 1, "duplicate": 1}
     assert "Line 21 is line 4 with other capitals or spaces" in report.summary()
     other = verdict(
-        [{"prompt": " how about 5", "completion": "A5"}, {"prompt": "na", "completion": "x"}], "valid.jsonl"
+        [{"prompt": " how about 5", "completion": "A5"}, {"prompt": "ok", "completion": "x"}], "valid.jsonl"
     )
     compare_files(report, other, "train.jsonl")
     assert other.counts == {"few_records": 1, "near_overlap": 1}

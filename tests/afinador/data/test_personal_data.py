@@ -105,3 +105,18 @@ def test_what_only_looks_a_little_like_it_is_left_alone(text):
     "password a b c d " * 60_000, "api_key " * 125_000, "x" * 60 + "://a" * 250_000, "bearer " * 140_000, "AC" * 10 + "0a" * 500_000])  # fmt: skip
 def test_search_takes_no_longer_than_the_text(text):
     kinds_in(text)  # the time limit of the tests is the test: anything quadratic takes hours
+
+
+def test_personal_data_are_told_of_each_field(verdict):
+    report = verdict(
+        [
+            {"prompt": "ana@correo.gob.mx and b@correo.gob.mx", "completion": "ana@correo.gob.mx, password=Sunshine42"},
+            {"prompt": "p", "completion": "password=Sunshine42 pwd: Girasol99#"},
+        ]
+    )
+    told = [(each.line, each.field) for each in report.warnings if each.code == "personal_email"]
+    assert told == [(1, "prompt"), (1, "completion")]
+    assert [(each.line, each.field) for each in report.warnings if each.code == "secret_password"] == [
+        (1, "completion"),
+        (2, "completion"),
+    ]

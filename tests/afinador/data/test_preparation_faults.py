@@ -187,8 +187,22 @@ def test_all_are_not_left_out(tmp_path: Path) -> None:
     )
     assert "And 1 more like it. Line 2 is a list" in said and "Loosen" not in said
     assert len(refused.value.problems) == 3
-    with pytest.raises(DataError, match=r"Loosen the filters"):
-        prepared(tmp_path, "no json\n" + lines(good(1)), DROP, {"type": "filter", "condition": "label == 'even'"})
+    assert refused.value.steps[0]["rows_in"] == 3 and len(refused.value.steps[0]["dropped"]) == 3
+
+
+def test_the_step_that_leaves_nothing_is_named_with_what_each_has_done(tmp_path: Path) -> None:
+    even, odd = ({"type": "filter", "condition": f"label == '{label}'"} for label in ("even", "odd"))
+    rows = "no json\n" + lines(*map(good, range(6)))
+    with pytest.raises(DataError) as refused:
+        prepared(tmp_path, rows, DROP, even, {"type": "shuffle", "seed": 1}, odd, {"type": "split", "validation": 0.5})
+    assert refused.value.message == (
+        "rows.jsonl: No record is left for made.jsonl: step 4 (filter) has left out all that came to it, 3 records. Loosen "
+        "it, or check the data set."
+    )
+    done = [(step["type"], step["rows_in"], step["rows_out"]) for step in refused.value.steps]
+    assert done == [("drop_invalid", 7, 6), ("filter", 6, 3), ("shuffle", 3, 3), ("filter", 3, 0), ("split", 0, 0)]
+    with pytest.raises(DataError, match=r"No record is left for made.jsonl: there were none\. Check the data set"):
+        prepared(tmp_path, "[]", even, name="rows.json")
 
 
 def test_each_kind_of_what_a_step_refuses_is_told(tmp_path: Path) -> None:
