@@ -194,6 +194,6 @@ def missing_values(record: Record, texts: Iterable[tuple[str, str]]) -> Iterator
         if is_missing(text):
             said = (
                 f"{record.place}: {field} is {text!r}, as programs write where a value is missing. Remove the record, unless "
-                "it is meant."
+                "it is meant to be learnt."
             )
             yield Problem("missing_value", said, record.line, field)

@@ -25,8 +25,8 @@ of a large file in a part alone. Of a question of one word capitals may be the w
 VALUES_SEARCHED = 10_000
 """So many values of a record that cannot be used are searched for texts: any list may stand where a conversation should."""
 
-_NEVER_SAID = ("label", "metadata", "type", "schema", "tools")
-_TOOLS = ("tool", "function", "observation")
+_NOT_TEXTS = ("label", "metadata")
+_ANSWERING = ("assistant", "gpt", "chatgpt", "model", "bard")
 SYSTEM_ROLES = ("system", "developer")
 _SEED_OF_ANSWERS = 1
 _CONVERSATIONS = {"messages": "content", "conversations": "value"}
@@ -81,20 +81,19 @@ def with_name(place: str, text: str) -> str:
     return f"{place.rpartition('.')[2]}: {text}" if is_named else text
 
 
-def whole_texts_of(record: Record, shape: Shape) -> Iterator[tuple[str, str]]:
-    """Yield the texts of a record that are asked or learnt as they are, each behind its place.
-
-    Labels are looked at together, and a tool may well answer that there is nothing.
-    """
-    for name in (*SHAPES[shape].fields, *SHAPES[shape].optional):
+def learnt_texts_of(record: Record, shape: Shape) -> Iterator[tuple[str, str]]:
+    """Yield the texts of a record that are learnt as they are, each behind its place; labels are looked at together."""
+    known = SHAPES[shape]
+    for name in known.fields:
         value = record.fields.get(name)
+        if name in known.asked or name in _NOT_TEXTS:
+            continue
         if isinstance(value, str):
-            if name not in _NEVER_SAID:
-                yield name, value
+            yield name, value
         elif name in _CONVERSATIONS and isinstance(value, list):
             said = _CONVERSATIONS[name]
             for index, turn in enumerate(value):
-                if turn.get("role", turn.get("from")) not in _TOOLS and isinstance(turn.get(said), str):
+                if turn.get("role", turn.get("from")) in _ANSWERING and isinstance(turn.get(said), str):
                     yield f"{name}[{index}].{said}", turn[said]
 
 

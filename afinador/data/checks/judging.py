@@ -12,9 +12,9 @@ from afinador.data.checks.contents import (
     all_texts_of,
     characters_of,
     compared_of,
+    learnt_texts_of,
     parts_of,
     texts_of,
-    whole_texts_of,
     with_name,
 )
 from afinador.data.checks.findings import UNKNOWN_FIELDS, Findings
@@ -151,9 +151,9 @@ class Judge:
         if self.shape != "text" and characters > LONG_RECORD_CHARACTERS:
             said = f"{record.place} has {characters} characters. What is longer than max_length tokens will be cut. Split it, if all of it is to be learnt."
             add(Problem("long_record", said, record.line))
-        written = whole_texts_of(record, self.shape) if self.shape is not None else ()
+        learnt = learnt_texts_of(record, self.shape) if self.shape is not None else ()
         for problem in chain(
-            islice(missing_values(record, written), MOST_FAULTS),
+            islice(missing_values(record, learnt), MOST_FAULTS),
             islice(doubts_about_tools(record, example, self.shape), MOST_FAULTS),
             _unasked_fields(record, example),
         ):

@@ -67,7 +67,7 @@ class PlainRows:
                 break
             if (text[0] in BLANKS and may_be_blank(text)) or (answer[0] in BLANKS and may_be_blank(answer)):
                 break
-            if is_missing(text) or (not self.is_labelled and is_missing(answer)):
+            if not self.is_labelled and is_missing(answer):
                 break
             if self.columns > 2:
                 raw[position:end].decode()

@@ -117,14 +117,14 @@ def _chat(fields: dict[str, Any]) -> Proven | None:
 
 def _prompt_completion(fields: dict[str, Any]) -> Proven | None:
     prompt, completion = fields["prompt"], fields["completion"]
-    if not _is_text(prompt) or not _is_text(completion) or is_missing(prompt) or is_missing(completion):
+    if not _is_text(prompt) or not _is_text(completion) or is_missing(completion):
         return None
     return Proven([prompt, completion], len(prompt) + len(completion), [])
 
 
 def _text_label(fields: dict[str, Any]) -> Proven | None:
     text, label = fields["text"], fields["label"]
-    if not _is_text(text) or is_missing(text) or not (_is_text(label) or type(label) is int):
+    if not _is_text(text) or not (_is_text(label) or type(label) is int):
         return None
     return Proven([text, str(label)], len(text) + len(str(label)), [], label)
 

@@ -195,14 +195,13 @@ class RowArrays(PlainRows):
         """Return how many rows there are before the first that is not plain."""
         is_long = asked.characters + answers.characters > LONG_RECORD_CHARACTERS
         may_be_odd = is_long | block.may_be_blank(asked) | block.may_be_blank(answers)
-        may_be_odd |= asked.ends - asked.starts <= _LONGEST_MISSING_BYTES
         if not self.is_labelled:
             may_be_odd |= answers.ends - answers.starts <= _LONGEST_MISSING_BYTES
         for row in numpy.flatnonzero(may_be_odd).tolist():
             question, answer = texts[row]
             if is_long[row] or may_be_blank(question.decode()) or may_be_blank(answer.decode()):
                 return row
-            if question in _MISSING or (not self.is_labelled and answer in _MISSING):
+            if not self.is_labelled and answer in _MISSING:
                 return row
         return len(texts)
 

@@ -188,6 +188,6 @@ def _proven(
         return None
     if keeps_quotes(first) or keeps_quotes(second):
         return None
-    if is_missing(first) or (not is_labelled and is_missing(second)):
+    if not is_labelled and is_missing(second):
         return None
     return Proven([first, second], size, ignored, second if is_labelled else None)

@@ -61,4 +61,4 @@ def test_every_character_is_judged_as_a_search_for_it_would() -> None:
         assert characters._may_hold_strange(character) == (characters._STRANGE.search(character) is not None)
     for character in map(chr, range(0x80, 0x3100)):
         for text in (f"Ã{character}", f"Â{character}", f"â€{character}"):
-            assert characters._may_be_misread(text) == (characters._MISREAD.search(text) is not None)
+            assert characters._may_be_misread(text) == (characters._MAY_BE_MISREAD.search(text) is not None)
