@@ -28,6 +28,7 @@ afinador cancel preparation preparation_7f3a19c2                                
 
 CONVERSATIONS = {"messages", "sharegpt"}
 _ONE_TURN = " (only one message of the user and one answer: no system text, no more turns, no tools)"
+_ANSWERS_AT_END = " (only answers at the end, no tools)"
 OF_CONVERSATIONS = {
     "messages": " (only records without names, the role developer and calls of tools: a turn has no place for the ids of these)"
 }
@@ -77,7 +78,8 @@ def preparation() -> Iterator[str]:
     yield 'name. What comes back with the same meaning and written otherwise is converted, and counted: labels that are no text become text (`1` `"1"`,'
     yield '`true` `"true"`); of ShareGPT speakers become `human` and `gpt`, a `system` the first turn, calls JSON without needless spaces, `tools` a list of'
     yield 'OpenAI\'s objects (`{"type": "function", "function": …}`) where they were a JSON text (in messages, too) or bare functions; an `input` that is missing becomes `""`;'
-    yield "what is null in messages is left out."
+    yield "what is null in messages is left out. A conversation of which answers are learnt at its end alone (those before have the weight 0) becomes"
+    yield "`prompt_completion`: two texts where it is one question and one answer, else two lists of messages, which the shapes of texts have no place for."
     yield from ("", "| shape | can become | with `flatten: true` also |", "|---|---|---|")
     for name in SHAPES:
         exact, flat = convertible_to(name), convertible_to(name, flatten=True)
@@ -85,6 +87,9 @@ def preparation() -> Iterator[str]:
         whole = [other for other in exact if {name, other} <= CONVERSATIONS]
         rest = [other for other in exact if other not in whole]
         told = [", ".join(whole) + OF_CONVERSATIONS.get(name, "")] if whole else []
+        if name in CONVERSATIONS:
+            rest.remove("prompt_completion")
+            told.append(f"prompt_completion{_ANSWERS_AT_END}")
         if rest:
             told.append(", ".join(rest) + WHERE.get(name, ""))
         yield f"| {name} | {'; '.join(told) or '—'} | {', '.join(more) or FLATTENED.get(name, '—')} |"
