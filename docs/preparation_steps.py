@@ -73,7 +73,18 @@ def preparation() -> Iterator[str]:
         yield from (f"| `{key}` | {meaning.replace('|', chr(92) + '|')} |" for key, meaning in kind.keys.items())
         yield ""
     yield from ("## Conditions", "", *_grammar(), "")
-    yield from ("## Conversions of shapes", "")
+    yield from ("## Conversions of shapes", "", *_conversions())
+
+
+def _refused() -> Iterator[str]:
+    yield "A record that a step cannot take, or a line that cannot be read, ends the preparation; nothing is written. The data set is looked through to"
+    yield "its end then, for lines that cannot be read and for what the first steps (those that several processes could share, and `drop_invalid`) would refuse: the refusal"
+    yield "tells how many records are bad, with the first ten of each kind. `afinador validate dataset` shows all that forbids training. To go on without"
+    yield "such records says the step `drop_invalid`. Where no record is left, the refusal names the step that left out the last ones and tells, as of what"
+    yield "was made, what each step did."
+
+
+def _conversions() -> Iterator[str]:
     yield "Without `flatten` a record is converted only if it comes back with the same meaning; what has no place in the other shape is refused by its"
     yield 'name. What comes back with the same meaning and written otherwise is converted, and counted: labels that are no text become text (`1` `"1"`,'
     yield '`true` `"true"`); of ShareGPT speakers become `human` and `gpt`, a `system` the first turn, calls JSON without needless spaces, `tools` a list of'
@@ -93,14 +104,6 @@ def preparation() -> Iterator[str]:
         if rest:
             told.append(", ".join(rest) + WHERE.get(name, ""))
         yield f"| {name} | {'; '.join(told) or '—'} | {', '.join(more) or FLATTENED.get(name, '—')} |"
-
-
-def _refused() -> Iterator[str]:
-    yield "A record that a step cannot take, or a line that cannot be read, ends the preparation; nothing is written. The data set is looked through to"
-    yield "its end then, for lines that cannot be read and for what the first steps (those that several processes could share, and `drop_invalid`) would refuse: the refusal"
-    yield "tells how many records are bad, with the first ten of each kind. `afinador validate dataset` shows all that forbids training. To go on without"
-    yield "such records says the step `drop_invalid`. Where no record is left, the refusal names the step that left out the last ones and tells, as of what"
-    yield "was made, what each step did."
 
 
 def _grammar() -> Iterator[str]:
