@@ -50,7 +50,8 @@ def test_what_is_doubtful_about_a_file_is_told_with_the_command_that_shows_it(
     for split in ("train", "test"):
         (folder / f"{split}.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
     ran = online("create", "file", folder)
-    assert "parts.tar: Not read, for they belong to other splits or configs: 'test.jsonl'. To read one" in ran.err
+    said = "1 of 2 data files are not read, for they belong to other splits or configs: 'test.jsonl'."
+    assert f"parts.tar: {said} To read all splits declare --split all" in ran.err
     assert "other splits" in online("get", "file", ran.out.strip()).out
 
 
