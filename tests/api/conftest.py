@@ -26,6 +26,7 @@ from registry import hub_publishing, jobs
 from registry.database import upgrade
 from registry.experiments import Experiments
 from registry.memory import Memory
+from tests.api.made_entities import Made, one_of_each
 
 OPERATOR_KEY = "af-operator-of-these-tests"
 NOBODY_HOME = "http://127.0.0.1:9/api"
@@ -209,3 +210,17 @@ def base_model(member: Member, running: Running, root: Path) -> str:
     assert answer.status_code == 200, answer.text
     member.wait("/v1/models/real", lambda model: model["status"] == "ready")
     return "real"
+
+
+@pytest.fixture(scope="module")
+def made(
+    running: Running,
+    new_member: Callable[[], Member],
+    publish: Publish,
+    public_base_model: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Made]:
+    """One of each of the specification's entities."""
+    folder = tmp_path_factory.mktemp("entities")
+    with one_of_each(running, new_member(), publish, public_base_model, folder) as made:
+        yield made

@@ -60,3 +60,9 @@ def job(online: Callable[..., Ran], dataset: Path) -> dict[str, Any]:
     while online("get", "file", "orders").out.find("processed") < 0:
         time.sleep(0.05)
     return dict(json.loads(ran.out))
+
+
+@pytest.fixture
+def folder(root: Path) -> Path:
+    """The base model of the examples."""
+    return root / "examples" / "base_model" / "model"

@@ -24,11 +24,6 @@ from afinador.schemas.datasets import DatasetReading, parse_reading
 Run = Callable[..., Any]
 
 
-@pytest.fixture
-def folder(root: Path) -> Path:
-    return root / "examples" / "base_model" / "model"
-
-
 def test_a_report_with_lengths_needs_no_service(afinador: Run, dataset: Path, folder: Path, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     ran = afinador("validate", "dataset", dataset, "-basemodel", folder, "--max-length", 12, "--html", page)
@@ -169,36 +164,6 @@ def test_labels_are_told_the_most_frequent_first_and_few_of_them() -> None:
     assert "more" not in counts_text("type", {"thesis": 1})
 
 
-def test_a_preview_is_marked_by_signs_or_listed_with_ids(
-    afinador: Run, dataset: Path, folder: Path, tmp_path: Path
-) -> None:
-    ran = afinador("preview", "dataset", dataset, "--base-model", folder, "--records", 1)
-    assert ran.code == 0 and "Human: Question 0?\nAssistant:{+ Answer 0.</s>+}" in ran.out
-    assert "line 2" not in ran.out
-    assert "Shown: 1 of 12 records, " in ran.out
-    listed = afinador("preview", "dataset", dataset, "--base-model", folder, "--records", 1, "--ids").out
-    assert "trained  '</s>'" in listed and " masked   '" in listed
-    page = tmp_path / "preview.html"
-    ran = afinador("preview", "dataset", dataset, "--base-model", folder, "--html", page)
-    assert ran.out == "" and 'class="t trained"' in page.read_text()
-    pairs = tmp_path / "pairs.jsonl"
-    pairs.write_text('{"prompt": "q", "completion": "a"}\n')
-    ran = afinador("preview", "dataset", pairs, "--base-model", folder, "--task", "sequence_classification")
-    assert ran.code == 1 and "sequence_classification learns from the fields 'text' and 'label'" in ran.err
-    good = dataset.read_text()
-    assert "Left out" not in afinador("preview", "dataset", dataset, "--base-model", folder).out
-    dataset.write_text(f'{good}no json\n{{"prompt": ""}}\n')
-    ran = afinador("preview", "dataset", dataset, "--base-model", folder, "--records", 20)
-    assert ran.code == 0 and ran.out.endswith(
-        "\n\nLeft out: 2 records up to here that cannot be used; validate dataset says why.\n"
-    )
-    dataset.write_text("no json\n")
-    ran = afinador("preview", "dataset", dataset, "--base-model", folder)
-    assert ran.code == 1 and "Line 1 is no JSON" in ran.err
-    ran = afinador("preview", "dataset", dataset, "--base-model", folder, "--task", "seq2seq_lm")
-    assert ran.code == 1 and "causal_lm" in ran.err
-
-
 def test_a_mapping_may_be_written_as_yaml(afinador: Run, tmp_path: Path) -> None:
     path = tmp_path / "tickets.csv"
     path.write_text("text,category\n" + "".join(f"question {n},{'ab'[n % 2]}\n" for n in range(20)))
@@ -308,23 +273,3 @@ def test_the_service_says_the_same_and_keeps_no_file(
     ran = online("validate", *words, folder)  # sent, and there is no such base model there
     assert ran.code == 3 and "base model" in ran.err
     assert json.loads(online("list", "file", "--json").out)["data"] == []
-
-
-@pytest.mark.parametrize(
-    ("template", "code", "said"),
-    [
-        ("{% for m in messages %}{{ m.content }", 1, "chat template of the base model cannot be used"),
-        ("{{ raise_exception('no') }}", 1, "refuses this conversation"),
-        ("{% for m in messages %}{{ m.content | upper }}</s>{% endfor %}", 0, "warning: Record at line 1: the user's"),
-    ],
-)
-def test_a_preview_fails_where_no_record_can_be_trained_on_and_tells_what_the_template_leaves_out(
-    afinador: Run, folder: Path, tmp_path: Path, template: str, code: int, said: str
-) -> None:
-    (tmp_path / "a.jsonl").write_text('{"prompt": "Where is it?", "completion": "Here."}\n')
-    base = shutil.copytree(folder, tmp_path / "base")
-    (base / "chat_template.jinja").write_text(template)
-    ran = afinador("preview", "dataset", tmp_path / "a.jsonl", "--base-model", base)
-    assert ran.code == code and said in ran.out + ran.err
-    judged = afinador("validate", "dataset", tmp_path / "a.jsonl", "--base-model", base)
-    assert judged.code == code and said.removeprefix("warning: ") in judged.out

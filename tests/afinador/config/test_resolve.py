@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from afinador.config.architectures import check_parameter_count
-from afinador.config.documents import read_document
 from afinador.config.hyperparameters import METHODS_TODAY, Hyperparameters, limits_of, resolve_hyperparameters
-from afinador.config.operator import read_operator_config
 from afinador.config.resolve import (
     parse_request,
     require_fitting_task,
@@ -20,10 +16,8 @@ from afinador.config.resolve import (
     resolve_task,
 )
 from afinador.errors import (
-    ConfigurationError,
     InvalidRequestError,
     ModelTooLargeError,
-    NotFoundError,
     OutOfRangeError,
     UnknownFieldError,
     UnsupportedModelError,
@@ -213,67 +207,6 @@ def test_missing_field_names_both_spellings() -> None:
         parse_request({"model": "m"})
 
 
-def test_operator_may_widen_and_narrow_ranges() -> None:
-    limits = {"limits": {"epochs": {"maximum": 50}}, "methods": {"lora": {"limits": {"lora_rank": {"maximum": 32}}}}}
-    assert resolve(operator=limits, hyperparameters={"epochs": 50})[1].epochs == 50
-    with pytest.raises(OutOfRangeError, match="4 to 32"):
-        resolve(operator=limits, hyperparameters={"lora_rank": 64})
-
-
-def test_operator_mistakes_are_named() -> None:
-    with pytest.raises(ConfigurationError, match="'epochs'"):
-        limits_of("lora", {"defaults": {"epoch": 3}})
-    with pytest.raises(ConfigurationError, match="1 to 10"):
-        limits_of("lora", {"defaults": {"epochs": 30}})
-
-
-def test_operator_file_is_read(tmp_path: Path) -> None:
-    path = tmp_path / "operator.yaml"
-    path.write_text("defaults: {epochs: 5}\n")
-    assert read_operator_config(path) == {"defaults": {"epochs": 5}}
-    assert read_operator_config(None) == {}
-    path.write_text("default: {epochs: 5}\n")
-    with pytest.raises(ConfigurationError, match="'defaults'"):
-        read_operator_config(path)
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        (b"[1, 2]", "it holds an array"),
-        (b"12", "it holds a number"),
-        (b"", "it holds null"),
-        (b"a: [", "neither good YAML nor JSON"),
-        (b"\x00", "it is no UTF-8 text"),
-        (b"a: !!int x", "neither good YAML nor JSON: a value is not what its tag or form says"),
-        (b"a: !!bool maybe", "neither good YAML nor JSON: a value is not"),
-        (b"a: !!timestamp now", "neither good YAML nor JSON: a value is not"),
-        (b"a: " + b"1" * 5000, "neither good YAML nor JSON: a value is not"),
-        (b"[" * 5000, "neither good YAML nor JSON: it is nested too deeply"),
-        (b"\xff", "it is no UTF-8 text"),
-    ],
-)
-def test_documents_must_be_objects(tmp_path: Path, content: bytes, said: str) -> None:
-    path = tmp_path / "job.yaml"
-    path.write_bytes(content)
-    with pytest.raises(InvalidRequestError, match=said) as refusal:
-        read_document(path)
-    assert refusal.value.message.count("job.yaml") == 1 and "Errno" not in refusal.value.message
-
-
-def test_a_document_that_is_not_there_is_not_found(tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError, match=r"Cannot read .*job\.yaml: No such file or directory\. Check the path\."):
-        read_document(tmp_path / "job.yaml")
-    with pytest.raises(InvalidRequestError, match=r"Cannot read .*: Is a directory"):
-        read_document(tmp_path)
-
-
-def test_json_documents_are_read(tmp_path: Path) -> None:
-    path = tmp_path / "job.json"
-    path.write_text(json.dumps({"warmup_steps": 100}))
-    assert read_document(path) == {"warmup_steps": 100}
-
-
 def test_task_comes_from_the_architecture() -> None:
     assert resolve_task(parse_request(BODY), "LlamaForCausalLM") == "causal_lm"
     for architecture in ("BertModel", "BertForMaskedLM", "RobertaForMaskedLM", "DistilBertForSequenceClassification"):
@@ -316,28 +249,6 @@ def test_specification_stored_by_an_older_version_is_read() -> None:
     newer = {"optimizer", "attention", "engine", "packing", "deterministic", "max_skipped_steps", "promote_if"}
     stored = {key: value for key, value in values.model_dump().items() if key not in newer}
     assert Hyperparameters.model_validate(stored) == values
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("{{ name }}: 1", "The key 'mapping' in line 1 is no text"),
-        ("a: 1\n? [b]\n: 2", "The key 'sequence' in line 2 is no text"),
-        ("on: 3", "The key 'on' in line 1 is no text; if it is meant as one, put it between quotes"),
-        ("1: 3", "The key '1' in line 1 is no text"),
-    ],
-)
-def test_keys_of_a_file_are_texts(text: str, said: str, tmp_path: Path) -> None:
-    path = tmp_path / "job.yaml"
-    path.write_text(text)
-    with pytest.raises(InvalidRequestError, match=said):
-        read_document(path)
-
-
-def test_dates_in_a_file_are_texts_as_json_would_have_them(tmp_path: Path) -> None:
-    path = tmp_path / "job.yaml"
-    path.write_text("name: 2026-11-21")
-    assert read_document(path) == {"name": "2026-11-21"}
 
 
 @pytest.mark.parametrize(("task", "metric"), [("causal_lm", "macro_f1"), ("sequence_classification", "exact_match")])

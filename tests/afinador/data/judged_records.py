@@ -25,6 +25,14 @@ def pairs(count, *further):
     return [{"prompt": f"q{at}", "completion": f"a{at}"} for at in range(count)] + list(further)
 
 
+def labelled_lines(count, **changed):
+    """So many good records as JSON Lines; ``line_3="..."`` puts something else on that line."""
+    rows = [json.dumps({"text": f"text {at}", "label": f"label {at % 3}"}) for at in range(count)]
+    for name, row in changed.items():
+        rows[int(name.removeprefix("line_")) - 1] = row
+    return "\n".join(rows) + "\n"
+
+
 def in_shape(shape, asked, answer):
     if shape == "messages":
         return {"messages": [{"role": "user", "content": asked}, {"role": "assistant", "content": answer}]}

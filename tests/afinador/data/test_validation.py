@@ -1,9 +1,7 @@
 import json
 import subprocess
 import sys
-import zipfile
 
-import datasets
 import pytest
 
 from afinador.data.comparison import compare_files
@@ -11,6 +9,7 @@ from afinador.data.shapes import Example
 from afinador.data.validation import load_examples, require_valid, validate_dataset
 from afinador.errors import DataError
 from afinador.schemas.datasets import DatasetReading
+from tests.afinador.data.judged_records import labelled_lines
 
 
 @pytest.fixture
@@ -23,24 +22,18 @@ def verdict(tmp_path):
     return judge
 
 
-def lines(count, **changed):
-    """So many good records as JSON Lines; ``line_3="..."`` puts something else on that line."""
-    rows = [json.dumps({"text": f"text {at}", "label": f"label {at % 3}"}) for at in range(count)]
-    for name, row in changed.items():
-        rows[int(name.removeprefix("line_")) - 1] = row
-    return "\n".join(rows) + "\n"
-
-
 def test_good_file_has_no_problems(verdict):
-    report = verdict("a.jsonl", lines(12))
+    report = verdict("a.jsonl", labelled_lines(12))
     assert (report.format, report.shape, report.records) == ("jsonl", "text_label", 12)
     assert report.is_valid and report.warnings == [] and report.counts == {}
-    assert report.bytes == len(lines(12))
+    assert report.bytes == len(labelled_lines(12))
     require_valid(report, "a.jsonl")
 
 
 def test_lines_without_label_are_counted_and_the_first_is_named(verdict):
-    report = verdict("a.jsonl", lines(120, line_17='{"text": "t"}', line_20='{"text": "t"}', line_90='{"text": "t"}'))
+    report = verdict(
+        "a.jsonl", labelled_lines(120, line_17='{"text": "t"}', line_20='{"text": "t"}', line_90='{"text": "t"}')
+    )
     assert report.counts == {"missing_field": 3}
     said = report.summary()
     assert said.startswith("3 of 120 records cannot be used: Line 17 has no 'label'") and "And 2 more" in said
@@ -50,12 +43,12 @@ def test_lines_without_label_are_counted_and_the_first_is_named(verdict):
 
 
 def test_first_record_without_label_does_not_decide_the_shape(verdict):
-    report = verdict("a.jsonl", lines(20, line_1='{"text": "t"}'))
+    report = verdict("a.jsonl", labelled_lines(20, line_1='{"text": "t"}'))
     assert report.shape == "text_label" and [error.line for error in report.errors] == [1]
 
 
 def test_all_faults_are_counted_and_ten_of_each_kept(verdict):
-    report = verdict("a.jsonl", lines(60) + '{"text": "t"}\n' * 25 + "{broken\n" * 15)
+    report = verdict("a.jsonl", labelled_lines(60) + '{"text": "t"}\n' * 25 + "{broken\n" * 15)
     assert report.counts == {"missing_field": 25, "json_syntax": 15}
     assert len(report.errors) == 20 and report.records == 100
     assert "40 of 100" in report.summary()
@@ -142,7 +135,7 @@ def test_missing_file_is_an_error(tmp_path):
 
 
 def test_broken_lines_before_them_do_not_make_records_bad(verdict):
-    report = verdict("a.jsonl", "{bad\n" * 101 + lines(12))
+    report = verdict("a.jsonl", "{bad\n" * 101 + labelled_lines(12))
     assert (report.shape, report.counts) == ("text_label", {"json_syntax": 101})
 
 
@@ -158,8 +151,8 @@ def test_other_fields_are_told_once_with_a_mapping_that_fits(verdict):
     ("name", "content", "said"),
     [
         ("a.jsonl", '{\n  "text": "a"\n}\n{\n  "text": "b"\n}\n', "JSON Lines has one object a line"),
-        ("a.jsonl", lines(2).replace("}\n", "},\n"), "has a comma behind its JSON object. Remove it"),
-        ("a.jsonl", lines(2) + '{"text": "cut', "a text opens and is never closed: it is cut off"),
+        ("a.jsonl", labelled_lines(2).replace("}\n", "},\n"), "has a comma behind its JSON object. Remove it"),
+        ("a.jsonl", labelled_lines(2) + '{"text": "cut', "a text opens and is never closed: it is cut off"),
         (
             "a.csv",
             'text,label\n"he said \\"hi\\" to",a\n"C:\\","b"\n',
@@ -200,7 +193,7 @@ def test_folder_is_an_error(tmp_path):
 
 
 def test_few_records_and_duplicates_are_warnings(verdict):
-    few = verdict("a.jsonl", lines(3))
+    few = verdict("a.jsonl", labelled_lines(3))
     assert few.is_valid and few.counts == {"few_records": 1}
     assert verdict("a.txt", "A short text.").counts == {"few_records": 1}
     for name, content in (("a.txt", "One long text. " * 2000), ("a.jsonl", '{"text": "' + "long " * 9000 + '"}\n')):
@@ -215,7 +208,7 @@ def test_few_records_and_duplicates_are_warnings(verdict):
             "Documents are parted by blank lines; if each line is a record, declare it: --text-unit lines, or reading.text_unit."
         )
     )
-    repeated = verdict("a.jsonl", lines(12, line_9=json.dumps({"text": "text 1", "label": "label 1"})))
+    repeated = verdict("a.jsonl", labelled_lines(12, line_9=json.dumps({"text": "text 1", "label": "label 1"})))
     assert repeated.is_valid and repeated.counts == {"duplicate": 1}
     assert "Line 9 repeats line 2" in repeated.warnings[0].message
     listed = [{"prompt": str(number % 11), "completion": "b"} for number in range(12)]
@@ -253,12 +246,12 @@ def test_doubtful_data_is_usable_with_a_warning(verdict, records, code):
 
 
 def test_mixed_shapes_are_refused(verdict):
-    report = verdict("a.jsonl", lines(12, line_7='{"prompt": "p", "completion": "c"}'))
+    report = verdict("a.jsonl", labelled_lines(12, line_7='{"prompt": "p", "completion": "c"}'))
     assert [error.line for error in report.errors] == [7]
 
 
 def test_report_is_json_and_its_messages_are_sentences(verdict):
-    report = verdict("a.jsonl", lines(12, line_2='{"text": null, "label": "\u00f1"}', line_3="[]"))
+    report = verdict("a.jsonl", labelled_lines(12, line_2='{"text": null, "label": "\u00f1"}', line_3="[]"))
     told = json.loads(json.dumps(report.to_json()))
     assert told["records"] == 12 and told["counts"] == {"null_field": 1, "not_an_object": 1}
     assert all(error["message"].endswith(".") for error in told["errors"])
@@ -267,7 +260,7 @@ def test_report_is_json_and_its_messages_are_sentences(verdict):
 
 def test_load_examples_returns_what_was_validated(tmp_path):
     path = tmp_path / "a.jsonl"
-    path.write_text(lines(12))
+    path.write_text(labelled_lines(12))
     examples = list(load_examples(path, "jsonl"))
     assert len(examples) == 12 and examples[3] == Example(4, prompt="text 3", completion="label 0")
 
@@ -275,7 +268,7 @@ def test_load_examples_returns_what_was_validated(tmp_path):
 @pytest.mark.parametrize(
     "name, content, said",
     [
-        ("a.jsonl", lines(12, line_5="{}"), "Line 5"),
+        ("a.jsonl", labelled_lines(12, line_5="{}"), "Line 5"),
         ("a.csv", "a,b\n1,2\n", "'a'"),
         ("b.csv", "text,label\n", "no rec"),
     ],
@@ -306,104 +299,9 @@ def test_a_shape_that_is_none_names_the_nearest(tmp_path):
 
 
 def test_more_than_a_gigabyte_is_worth_a_note(verdict, monkeypatch):
-    content = lines(120)
+    content = labelled_lines(120)
     monkeypatch.setattr("afinador.data.checks.conclusions.LARGE_BYTES", len(content))
     assert verdict("a.jsonl", content).notes == []
     monkeypatch.setattr("afinador.data.checks.conclusions.LARGE_BYTES", len(content) - 1)
     (note,) = verdict("a.jsonl", content).notes
     assert note.code == "large_file" and "takes minutes before training begins" in note.message
-
-
-def zipped(path, files):
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, text in files.items():
-            archive.writestr(name, text)
-    return path
-
-
-def test_what_a_folder_or_an_archive_holds_besides_what_is_read_is_told(tmp_path):
-    files = {"train.jsonl": lines(12), "test-0.jsonl": lines(3), "README.md": "# Notes", "licence.txt": "MIT"}
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    for name, text in files.items():
-        (folder / name).write_text(text)
-    for path in (zipped(tmp_path / "a.zip", files), folder):
-        report = validate_dataset(path, path.name)
-        assert report.is_valid and report.records == 12 and report.counts["other_splits"] == 1
-        (warning,) = [each for each in report.warnings if each.code == "other_splits"]
-        said = "1 of 2 data files are not read, for they belong to other splits or configs: 'test-0.jsonl'. To read all"
-        assert warning.message.startswith(said) and said in report.summary()
-        assert "declare --split all (reading.split)" in warning.message
-        (note,) = [each for each in report.notes if each.code in ("other_splits", "files_not_read")]
-        assert (
-            "programs: 'README.md', 'licence.txt'. If 'README.md' holds records, give it another name." in note.message
-        )
-        for chosen in ("train", "all"):
-            declared = validate_dataset(path, path.name, DatasetReading(split=chosen))
-            assert declared.records == (12 if chosen == "train" else 15) and "other_splits" not in declared.counts
-            assert ("other_splits" in {each.code for each in declared.notes}) is (chosen == "train")
-    report = validate_dataset(folder, "folder", DatasetReading(split="test"))
-    assert "configs: 'train.jsonl'." in next(each.message for each in report.notes if each.code == "other_splits")
-    training = validate_dataset(folder, "folder")
-    compare_files(training, report, "folder", are_of_one=True)
-    for half in (training, report):
-        assert not [each for each in [*half.notes, *half.warnings] if each.code == "other_splits"]
-    (folder / "dev-0.jsonl").write_text(lines(2))
-    training, validation = (
-        validate_dataset(folder, "folder", DatasetReading(split=name)) for name in ("train", "test")
-    )
-    compare_files(training, validation, "folder", are_of_one=True)
-    for half in (training, validation):
-        assert "1 of 3 data files are not read" in str(half.notes) and "configs: 'dev-0.jsonl'. To" in str(half.notes)
-        assert "README.md" in str(half.notes)
-    whole = validate_dataset(zipped(tmp_path / "b.zip", {"a.jsonl": lines(12)}), "b.zip")
-    assert not {"other_splits", "files_not_read"} & {each.code for each in [*whole.notes, *whole.warnings]}
-
-
-def test_documents_whose_names_look_like_splits_are_told_with_their_folder_and_read_on_demand(tmp_path):
-    record = json.dumps({"document": "d", "metadata": {"title": "t"}})
-    names = [f"letters/{kind}-{at}.json" for kind in ("training-manual", "test-report") for at in range(6)]
-    path = zipped(tmp_path / "y2.zip", dict.fromkeys(names, record))
-    report = validate_dataset(path, path.name)
-    assert report.records == 6
-    assert "6 of 12 data files are not read" in report.summary() and "'letters/test-report-0.json'" in report.summary()
-    assert "Record 2 (letters/training-manual-1.json, record 1)" in str(report.warnings)
-    assert validate_dataset(path, path.name, DatasetReading(split="all")).records == 12
-    mixed = zipped(tmp_path / "y1.zip", dict.fromkeys(["0.json", "1.json", "test-0.json"], record))
-    assert "--split all (reading.split)" in validate_dataset(mixed, mixed.name).summary()
-    assert validate_dataset(mixed, mixed.name, DatasetReading(split="all")).records == 3
-
-
-def test_a_split_that_is_held_out_of_all_splits_is_told_as_overlap(tmp_path):
-    path = zipped(tmp_path / "a.zip", {"train.jsonl": lines(12), "test.jsonl": lines(3)})
-    training, held_out = (validate_dataset(path, path.name, DatasetReading(split=name)) for name in ("all", "test"))
-    compare_files(training, held_out, "a.zip", are_of_one=True)
-    assert held_out.counts["overlap"] == 3
-
-
-def test_what_datasets_has_saved_beside_the_split_that_is_read_is_told(tmp_path):
-    rows = datasets.Dataset.from_dict({"text": [f"a {n}" for n in range(12)], "label": ["x", "y"] * 6})
-    other = datasets.Dataset.from_dict({"text": [f"b {n}" for n in range(4)], "label": ["x", "y"] * 2})
-    datasets.DatasetDict(train=rows, test=other).save_to_disk(tmp_path / "saved")
-    path = tmp_path / "saved"
-    (warning,) = [each for each in validate_dataset(path, "saved").warnings if each.code == "other_splits"]
-    assert "1 of 2 data files are not read" in warning.message
-    assert "configs: 'test/data-00000-of-00001.arrow'. To read" in warning.message
-    every = list(load_examples(path, "folder", DatasetReading(split="all")))
-    assert [every[0].prompt, every[4].prompt, len(every)] == ["b 0", "a 0", 16]
-    datasets.DatasetDict(train=rows, all=other).save_to_disk(tmp_path / "named")
-    assert validate_dataset(tmp_path / "named", "named", DatasetReading(split="all")).records == 4
-
-
-def test_repeats_in_a_folder_or_an_archive_are_told_by_file_and_line(tmp_path):
-    row = json.dumps({"text": "the same", "label": "label 1"})
-    files = {"a.jsonl": lines(12, line_3=row), "b.jsonl": "\n" + row + "\n"}
-    files["b.jsonl"] += json.dumps({"text": "the same", "label": "label 2"})
-    path = zipped(tmp_path / "a.zip", files)
-    told = {each.code: each.message for each in validate_dataset(path, path.name).warnings}
-    assert told["duplicate"].startswith("Record 13 (b.jsonl, line 2) repeats record 3 (a.jsonl, line 3).")
-    assert "(records 3 (a.jsonl, line 3) and 14 (b.jsonl, line 3))" in told["different_answers"]
-    held_out = tmp_path / "valid.jsonl"
-    held_out.write_text(row + "\n")
-    compare_files(validate_dataset(path, "a.zip"), found := validate_dataset(held_out, "valid.jsonl"), "a.zip")
-    assert "Line 1 is also record 3 (a.jsonl, line 3) of a.zip:" in found.summary()

@@ -85,20 +85,11 @@ def prefect(served: Memory) -> Iterator[Prefect]:
 
 
 @pytest.fixture
-def read(memory: Memory) -> Callable[[str], Job]:
-    def read(job_id: str) -> Job:
-        with memory.database.reading() as session:
-            return session.get_one(Job, job_id)
-
-    return read
-
-
-@pytest.fixture
-def submitted(served: Memory, ready: Any, acme: Organization, read: Callable[[str], Job]) -> Job:
+def submitted(served: Memory, ready: Any, acme: Organization, stored: Callable[[str], Job]) -> Job:
     """A queued job with a run that waits in Prefect."""
     job = ready.job(acme)
     assert runs.submit(served, job.id)
-    return read(job.id)
+    return stored(job.id)
 
 
 @pytest.fixture

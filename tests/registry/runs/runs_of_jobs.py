@@ -88,12 +88,12 @@ def messages(memory: Memory, job: Job) -> list[str]:
     return [row.message for row in rows]
 
 
-def stop_paused(served: Memory, prefect: Prefect, submitted: Job, read: Any) -> None:
+def stop_paused(served: Memory, prefect: Prefect, submitted: Job, stored: Any) -> None:
     """Let a job run, pause and suspend itself; its process has gone."""
     claim_by_a_dead_process(served, submitted)
     ask(served, jobs.request_pause, submitted)
-    stop(served, read(submitted.id))
+    stop(served, stored(submitted.id))
     suspend_as_the_flow(prefect, submitted)
     for _ in range(2):
         runs.settle(served, since=time.time() + 1)
-    assert (read(submitted.id).status, read(submitted.id).request_state) == ("paused", None)
+    assert (stored(submitted.id).status, stored(submitted.id).request_state) == ("paused", None)

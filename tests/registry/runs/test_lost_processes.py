@@ -16,12 +16,12 @@ from tests.registry.runs.runs_of_jobs import asked, claim, claim_by_a_dead_proce
 
 
 def test_a_job_whose_flow_died_is_executed_again_by_the_same_run(
-    served: Memory, prefect: Prefect, submitted: Job, read: Any
+    served: Memory, prefect: Prefect, submitted: Job, stored: Any
 ) -> None:
     claim_by_a_dead_process(served, submitted)
     prefect.set_state(submitted.flow_run_id, "RUNNING", "Running", "")
     runs.settle(served)
-    again = read(submitted.id)
+    again = stored(submitted.id)
     assert (again.status, again.attempt, again.flow_run_id) == ("queued", 1, submitted.flow_run_id)
     assert state_of(prefect, submitted).name == "AwaitingRetry"
 
@@ -40,12 +40,12 @@ def names_of_states(prefect: Prefect, job: Job) -> list[str]:
 
 
 def test_a_worker_is_heard_out_before_a_run_is_executed_again(
-    served: Memory, prefect: Prefect, submitted: Job, read: Any, cpu_worker: None, monkeypatch: pytest.MonkeyPatch
+    served: Memory, prefect: Prefect, submitted: Job, stored: Any, cpu_worker: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     claim_by_a_dead_process(served, submitted)
     prefect.set_state(submitted.flow_run_id, "RUNNING", "Running", "")
     runs.settle(served)
-    assert (read(submitted.id).status, state_of(prefect, submitted).name) == ("queued", "Running")
+    assert (stored(submitted.id).status, state_of(prefect, submitted).name) == ("queued", "Running")
     prefect.set_state(submitted.flow_run_id, "CRASHED", "Crashed", "Process exited with status code: -9.")
     runs.settle(served)
     assert state_of(prefect, submitted).name == "Crashed"
@@ -71,24 +71,24 @@ def test_a_late_second_report_of_a_death_starts_no_second_attempt(
 
 
 def test_a_job_that_died_too_often_fails_and_frees_its_pool(
-    served: Memory, prefect: Prefect, submitted: Job, read: Any
+    served: Memory, prefect: Prefect, submitted: Job, stored: Any
 ) -> None:
     for _ in range(submitted.spec["hyperparameters"]["max_attempts"]):
         claim_by_a_dead_process(served, submitted)
         prefect.set_state(submitted.flow_run_id, "RUNNING", "Running", "")
         runs.settle(served)
-    assert read(submitted.id).status == "failed"
+    assert stored(submitted.id).status == "failed"
     runs.settle(served, since=time.time() + 1)
     assert state_of(prefect, submitted).type == "FAILED"
 
 
 def test_a_job_whose_flow_lives_is_left_alone(
-    served: Memory, prefect: Prefect, submitted: Job, read: Any, sleeper: Any
+    served: Memory, prefect: Prefect, submitted: Job, stored: Any, sleeper: Any
 ) -> None:
     claim(served, submitted, sleeper.pid)
     prefect.set_state(submitted.flow_run_id, "RUNNING", "Running", "")
     runs.settle(served, since=time.time() + 1)
-    assert (read(submitted.id).status, read(submitted.id).request_state) == ("running", None)
+    assert (stored(submitted.id).status, stored(submitted.id).request_state) == ("running", None)
     assert state_of(prefect, submitted).name == "Running"
 
 
@@ -103,20 +103,20 @@ def test_a_pending_run_counts_as_stuck_only_when_nobody_can_be_at_it(
 
 
 def test_a_flow_that_cannot_start_fails_its_job_with_the_reason(
-    served: Memory, prefect: Prefect, submitted: Job, read: Any
+    served: Memory, prefect: Prefect, submitted: Job, stored: Any
 ) -> None:
     for _ in range(3):
-        assert read(submitted.id).status == "queued"
+        assert stored(submitted.id).status == "queued"
         prefect.set_state(submitted.flow_run_id, "CRASHED", "Crashed", "No module named 'flows'")
         runs.settle(served)
-    job = read(submitted.id)
+    job = stored(submitted.id)
     assert job.status == "failed"
     assert job.error is not None and job.error["code"] == "run_not_started"
     assert "No module named 'flows'" in job.error["message"]
 
 
 def test_a_retry_of_a_succeeded_job_changes_nothing(
-    served: Memory, prefect: Prefect, submitted: Job, read: Any, sleeper: Any
+    served: Memory, prefect: Prefect, submitted: Job, stored: Any, sleeper: Any
 ) -> None:
     done = claim(served, submitted, sleeper.pid)
     with served.database.session() as session:
@@ -125,7 +125,7 @@ def test_a_retry_of_a_succeeded_job_changes_nothing(
     runs.settle(served)
     prefect.set_state(submitted.flow_run_id, "SCHEDULED", "AwaitingRetry", "")
     runs.settle(served)
-    assert (read(submitted.id).status, read(submitted.id).attempt) == ("succeeded", 1)
+    assert (stored(submitted.id).status, stored(submitted.id).attempt) == ("succeeded", 1)
 
 
 def test_a_submission_whose_process_died_is_executed_again(served: Memory, prefect: Prefect) -> None:

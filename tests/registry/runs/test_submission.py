@@ -24,22 +24,22 @@ def test_a_submitted_job_has_a_run_that_says_what_it_is(prefect: Prefect, submit
     assert submitted.flow_run_url == f"{prefect.url.removesuffix('/api')}/runs/flow-run/{submitted.flow_run_id}"
 
 
-def test_a_job_is_submitted_once(served: Memory, prefect: Prefect, submitted: Job, read: Any) -> None:
+def test_a_job_is_submitted_once(served: Memory, prefect: Prefect, submitted: Job, stored: Any) -> None:
     assert runs.submit(served, submitted.id)
     assert runs.submit_waiting(served) == 0
-    assert read(submitted.id).flow_run_id == submitted.flow_run_id
+    assert stored(submitted.id).flow_run_id == submitted.flow_run_id
 
 
 def test_a_job_goes_to_the_gpu_pool_when_a_worker_there_is_online(
-    served: Memory, prefect: Prefect, ready: Any, acme: Organization, read: Any
+    served: Memory, prefect: Prefect, ready: Any, acme: Organization, stored: Any
 ) -> None:
     heartbeat = {"name": "gpu on test", "heartbeat_interval_seconds": 30}
     asked("POST", f"{prefect.url}/work_pools/gpu/workers/heartbeat", json=heartbeat)
     try:
         anywhere, on_cpu = ready.job(acme), ready.job(acme, pool="cpu")
         assert runs.submit_waiting(served) == 2
-        assert run_of(prefect, read(anywhere.id))["work_pool_name"] == "gpu"
-        assert run_of(prefect, read(on_cpu.id))["work_pool_name"] == "cpu"
+        assert run_of(prefect, stored(anywhere.id))["work_pool_name"] == "gpu"
+        assert run_of(prefect, stored(on_cpu.id))["work_pool_name"] == "cpu"
     finally:
         asked("DELETE", f"{prefect.url}/work_pools/gpu/workers/gpu on test")
 
@@ -66,7 +66,7 @@ def one_slot(prefect: Prefect) -> Iterator[None]:
 
 
 def test_jobs_in_line_have_no_run_yet_and_are_told_their_position_and_that_they_are_next(
-    served: Memory, one_slot: None, submitted: Job, ready: Any, acme: Organization, read: Any
+    served: Memory, one_slot: None, submitted: Job, ready: Any, acme: Organization, stored: Any
 ) -> None:
     second, third = ready.job(acme, pool="cpu"), ready.job(acme, pool="cpu")
     for _ in range(2):
@@ -79,36 +79,36 @@ def test_jobs_in_line_have_no_run_yet_and_are_told_their_position_and_that_they_
     assert any("work pool 'cpu'" in message for message in messages(served, third)), "and that nobody works there"
     ask(served, jobs.request_cancel, submitted)
     assert runs.submit_waiting(served) == 1
-    assert read(second.id).flow_run_id is not None and read(third.id).flow_run_id is None
+    assert stored(second.id).flow_run_id is not None and stored(third.id).flow_run_id is None
     assert messages(served, third).count(said) == 1, "that it is the next now"
 
 
 def test_a_resumed_job_waits_for_its_turn_and_its_run_stays_suspended(
-    served: Memory, one_slot: None, prefect: Prefect, submitted: Job, ready: Any, acme: Organization, read: Any
+    served: Memory, one_slot: None, prefect: Prefect, submitted: Job, ready: Any, acme: Organization, stored: Any
 ) -> None:
-    stop_paused(served, prefect, submitted, read)
+    stop_paused(served, prefect, submitted, stored)
     other = ready.job(acme, pool="cpu")
     assert runs.submit(served, other.id)
     ask(served, jobs.request_resume, submitted)
     runs.follow_up(served, submitted)
     for _ in range(2):
         runs.settle(served)
-    assert (read(submitted.id).status, state_of(prefect, submitted).name) == ("queued", "Suspended")
+    assert (stored(submitted.id).status, state_of(prefect, submitted).name) == ("queued", "Suspended")
     ask(served, jobs.request_cancel, other)
     runs.submit_waiting(served)
     runs.settle(served)
-    assert (read(submitted.id).status, state_of(prefect, submitted).name) == ("queued", "Resuming")
+    assert (stored(submitted.id).status, state_of(prefect, submitted).name) == ("queued", "Resuming")
 
 
 def test_a_run_that_is_resumed_in_prefect_waits_for_no_turn(
-    served: Memory, one_slot: None, prefect: Prefect, submitted: Job, ready: Any, acme: Organization, read: Any
+    served: Memory, one_slot: None, prefect: Prefect, submitted: Job, ready: Any, acme: Organization, stored: Any
 ) -> None:
-    stop_paused(served, prefect, submitted, read)
+    stop_paused(served, prefect, submitted, stored)
     assert runs.submit(served, ready.job(acme, pool="cpu").id)
     ask(served, jobs.request_resume, submitted)
     asked("POST", f"{prefect.url}/flow_runs/{submitted.flow_run_id}/resume", json={})
     runs.settle(served)
-    assert read(submitted.id).turn_at is not None, "it would count twice: as waiting, and as a run that may start"
+    assert stored(submitted.id).turn_at is not None, "it would count twice: as waiting, and as a run that may start"
 
 
 def test_limits_and_priorities_of_organizations_reach_their_queues_in_all_pools(
@@ -135,24 +135,24 @@ def test_limits_and_priorities_of_organizations_reach_their_queues_in_all_pools(
 
 
 def test_a_job_waits_while_prefect_is_away_and_says_so_once(
-    memory: Memory, ready: Any, acme: Organization, read: Any
+    memory: Memory, ready: Any, acme: Organization, stored: Any
 ) -> None:
     memory.settings = memory.settings.model_copy(update={"prefect_api_url": "http://127.0.0.1:9/api"})
     job = ready.job(acme)
     assert not runs.submit(memory, job.id)
     assert not runs.submit(memory, job.id)
-    assert read(job.id).status == "queued"
+    assert stored(job.id).status == "queued"
     said = [message for message in messages(memory, job) if "Waiting for Prefect at http://127.0.0.1:9/api" in message]
     assert len(said) == 1
 
 
 def test_a_deleted_run_is_replaced_under_a_new_submission_number(
-    served: Memory, prefect: Prefect, submitted: Job, read: Any
+    served: Memory, prefect: Prefect, submitted: Job, stored: Any
 ) -> None:
     asked("DELETE", f"{prefect.url}/flow_runs/{submitted.flow_run_id}")
     runs.settle(served)
     assert runs.submit_waiting(served) == 1
-    again = read(submitted.id)
+    again = stored(submitted.id)
     assert again.submission == submitted.submission + 1
     assert again.flow_run_id not in (None, submitted.flow_run_id)
     assert state_of(prefect, again).type == "SCHEDULED"

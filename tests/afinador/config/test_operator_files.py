@@ -1,0 +1,104 @@
+"""Files of the operator: what may stand in them, and how they are read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from afinador.config.documents import read_document
+from afinador.config.hyperparameters import limits_of
+from afinador.config.operator import read_operator_config
+from afinador.config.resolve import parse_request, resolve_request
+from afinador.errors import (
+    ConfigurationError,
+    InvalidRequestError,
+    NotFoundError,
+    OutOfRangeError,
+)
+
+
+def test_operator_may_widen_and_narrow_ranges() -> None:
+    limits = {"limits": {"epochs": {"maximum": 50}}, "methods": {"lora": {"limits": {"lora_rank": {"maximum": 32}}}}}
+    body = {"model": "base", "training_file": "data"}
+    asked = parse_request(body | {"hyperparameters": {"epochs": 50}})
+    assert resolve_request(asked, limits)[1].epochs == 50
+    with pytest.raises(OutOfRangeError, match="4 to 32"):
+        resolve_request(parse_request(body | {"hyperparameters": {"lora_rank": 64}}), limits)
+
+
+def test_operator_mistakes_are_named() -> None:
+    with pytest.raises(ConfigurationError, match="'epochs'"):
+        limits_of("lora", {"defaults": {"epoch": 3}})
+    with pytest.raises(ConfigurationError, match="1 to 10"):
+        limits_of("lora", {"defaults": {"epochs": 30}})
+
+
+def test_operator_file_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "operator.yaml"
+    path.write_text("defaults: {epochs: 5}\n")
+    assert read_operator_config(path) == {"defaults": {"epochs": 5}}
+    assert read_operator_config(None) == {}
+    path.write_text("default: {epochs: 5}\n")
+    with pytest.raises(ConfigurationError, match="'defaults'"):
+        read_operator_config(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"[1, 2]", "it holds an array"),
+        (b"12", "it holds a number"),
+        (b"", "it holds null"),
+        (b"a: [", "neither good YAML nor JSON"),
+        (b"\x00", "it is no UTF-8 text"),
+        (b"a: !!int x", "neither good YAML nor JSON: a value is not what its tag or form says"),
+        (b"a: !!bool maybe", "neither good YAML nor JSON: a value is not"),
+        (b"a: !!timestamp now", "neither good YAML nor JSON: a value is not"),
+        (b"a: " + b"1" * 5000, "neither good YAML nor JSON: a value is not"),
+        (b"[" * 5000, "neither good YAML nor JSON: it is nested too deeply"),
+        (b"\xff", "it is no UTF-8 text"),
+    ],
+)
+def test_documents_must_be_objects(tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "job.yaml"
+    path.write_bytes(content)
+    with pytest.raises(InvalidRequestError, match=said) as refusal:
+        read_document(path)
+    assert refusal.value.message.count("job.yaml") == 1 and "Errno" not in refusal.value.message
+
+
+def test_a_document_that_is_not_there_is_not_found(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match=r"Cannot read .*job\.yaml: No such file or directory\. Check the path\."):
+        read_document(tmp_path / "job.yaml")
+    with pytest.raises(InvalidRequestError, match=r"Cannot read .*: Is a directory"):
+        read_document(tmp_path)
+
+
+def test_json_documents_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "job.json"
+    path.write_text(json.dumps({"warmup_steps": 100}))
+    assert read_document(path) == {"warmup_steps": 100}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{{ name }}: 1", "The key 'mapping' in line 1 is no text"),
+        ("a: 1\n? [b]\n: 2", "The key 'sequence' in line 2 is no text"),
+        ("on: 3", "The key 'on' in line 1 is no text; if it is meant as one, put it between quotes"),
+        ("1: 3", "The key '1' in line 1 is no text"),
+    ],
+)
+def test_keys_of_a_file_are_texts(text: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "job.yaml"
+    path.write_text(text)
+    with pytest.raises(InvalidRequestError, match=said):
+        read_document(path)
+
+
+def test_dates_in_a_file_are_texts_as_json_would_have_them(tmp_path: Path) -> None:
+    path = tmp_path / "job.yaml"
+    path.write_text("name: 2026-11-21")
+    assert read_document(path) == {"name": "2026-11-21"}
