@@ -16,14 +16,14 @@ _BROKEN = "\ufffd\ufeff\ufffe\uffff\ufdd0-\ufdef\ud800-\udfff"
 _STRANGE = re.compile(f"[{_CONTROL}{_DIRECTION}{_BROKEN}]")
 
 # What the bytes of JSON in UTF-8 hold wherever the decoded text could hold one of these: an escape, or a byte that is
-# rare enough to be looked for alone before what follows it.
+# rare enough to be looked for alone, what may follow that one, and both with what else they stand beside.
 _ESCAPE_OF_STRANGE = re.compile(rb"\\(?:[bf]|u(?:00[01789]|00[cC][23]\\u00|00[eE]2\\u20[aA][cC]|20[26]|[fF][dDeEfF]))")
 _BYTES_OF_STRANGE = (
-    (b"\xc2", re.compile(rb"\xc2[\x80-\x84\x86-\x9f]")),
-    (b"\xe2", re.compile(rb"\xe2(?:\x80[\xaa-\xae]|\x81[\xa6-\xa9])")),
-    (b"\xef", re.compile(rb"\xef[\xb7\xbb\xbf][\x90-\xbf]")),
-    (b"\x83", re.compile(rb"(?<=\xc3)\x83\xc2[\x80-\xbf]")),
-    (b"\x82", re.compile(rb"(?<=\xc3)\x82\xc2[\x80-\xbf]|(?<=\xc3\xa2\xe2)\x82\xac")),
+    (b"\xc2", bytes(range(0x80, 0xA0)), re.compile(rb"\xc2[\x80-\x84\x86-\x9f]")),
+    (b"\xe2", b"\x80\x81", re.compile(rb"\xe2(?:\x80[\xaa-\xae]|\x81[\xa6-\xa9])")),
+    (b"\xef", b"\xb7\xbb\xbf", re.compile(rb"\xef[\xb7\xbb\xbf][\x90-\xbf]")),
+    (b"\x83", b"\xc2", re.compile(rb"(?<=\xc3)\x83\xc2[\x80-\xbf]")),
+    (b"\x82", b"\xc2\xac", re.compile(rb"(?<=\xc3)\x82\xc2[\x80-\xbf]|(?<=\xc3\xa2\xe2)\x82\xac")),
 )
 
 _FEW = 2000
@@ -67,16 +67,16 @@ def may_be_strange_text(raw: bytes) -> bool:
 
 def has_strange_bytes(raw: bytes) -> bool:
     """Tell the same of all characters beyond ASCII."""
-    return not raw.isascii() and any(_holds(raw, first, pattern) for first, pattern in _BYTES_OF_STRANGE)
+    return not raw.isascii() and any(_holds(raw, *strange) for strange in _BYTES_OF_STRANGE)
 
 
-def _holds(raw: bytes, first: bytes, pattern: re.Pattern[bytes]) -> bool:
-    """Tell whether a pattern that begins with a byte is found: from one to the next of these, where they are few."""
+def _holds(raw: bytes, first: bytes, seconds: bytes, pattern: re.Pattern[bytes]) -> bool:
+    """Tell whether a pattern that begins with two bytes is found: from one to the next of the first, where they are few."""
     at = raw.find(first)
     for _ in range(_FEW):
         if at < 0:
             return False
-        if pattern.match(raw, at):
+        if raw[at + 1 : at + 2] in seconds and pattern.match(raw, at):
             return True
         at = raw.find(first, at + 1)
     return at >= 0 and pattern.search(raw, at) is not None

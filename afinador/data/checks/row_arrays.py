@@ -80,7 +80,7 @@ class _Block:
         Raises:
             UnicodeDecodeError: The bytes are not UTF-8.
         """
-        followers = _followers(self.raw, self.data)
+        followers = _Followers.of(self.raw, self.data)
         ends, before = self._ends_of_quoted() or self._ends_of_all()
         rows = len(ends) // columns
         shape = rows, columns
@@ -94,10 +94,7 @@ class _Block:
         quotes = numpy.diff(before, prepend=0)
         is_quoted = quotes > 0
         starts, ends, doubled = starts + is_quoted, ends - is_quoted, (quotes - 2 * is_quoted) // 2
-        # Of an empty value what stands behind it is taken, which is no letter.
-        borders = numpy.stack((starts, ends), axis=1).ravel()
-        counted = numpy.add.reduceat(followers, borders, dtype=numpy.int32)[::2] if rows else doubled
-        characters = ends - starts - doubled - counted
+        characters = ends - starts - doubled - (followers.before(ends) - followers.before(starts))
         return _Values(*(each.reshape(rows, columns) for each in (starts, ends, doubled, characters)))
 
     def lines_of(self, ends: Places, first: int) -> list[int]:
@@ -107,10 +104,10 @@ class _Block:
             ends: Where the last values of the rows end.
             first: The line of the first.
         """
-        line_ends = numpy.flatnonzero(self.data == _LINE_FEED)
-        if len(line_ends) == len(ends):  # none stands in a value
+        is_line_end = self.data == _LINE_FEED
+        if numpy.count_nonzero(is_line_end) == len(ends):  # none stands in a value
             return list(range(first, first + len(ends) + 1))
-        return [first, *(numpy.searchsorted(line_ends, ends) + first + 1).tolist()]
+        return [first, *(numpy.searchsorted(numpy.flatnonzero(is_line_end), ends) + first + 1).tolist()]
 
     def may_be_blank(self, column: _Values) -> NDArray[numpy.bool_]:
         """Tell of each value of a column whether it can have no character that is seen; False is certain, True is not."""
@@ -234,30 +231,66 @@ class RowArrays(PlainRows):
                 found.labels.add(label.decode())
 
 
-def _followers(raw: bytes, data: Bytes) -> Bytes:
-    """Return 1 for each byte that goes on with a character, 0 for those that begin one.
+class _Followers(NamedTuple):
+    """Which bytes go on with a character that others begin, one bit each.
+
+    Attributes:
+        bits: Those of 64 bytes in each, of the first the lowest.
+        counts: How many are before each of these.
+    """
+
+    bits: NDArray[numpy.uint64]
+    counts: NDArray[numpy.int32]
+
+    @classmethod
+    def of(cls, raw: bytes, data: Bytes) -> _Followers:
+        """Look at bytes.
+
+        Raises:
+            UnicodeDecodeError: They are not UTF-8.
+        """
+        words = len(data) // 64 + 1
+        packed = numpy.zeros(words * 8, numpy.uint8)
+        if not raw.isascii():
+            bits = numpy.packbits(_checked_followers(raw, data), bitorder="little")
+            packed[: len(bits)] = bits
+        bits = packed.view("<u8")
+        counts = numpy.zeros(words, numpy.int32)
+        numpy.cumsum(numpy.bitwise_count(bits[:-1]), out=counts[1:])
+        return cls(bits, counts)
+
+    def before(self, places: Places) -> Places:
+        """Return how many are before each place."""
+        lower = (numpy.uint64(1) << (places % 64).astype(numpy.uint64)) - numpy.uint64(1)
+        return self.counts[places // 64] + numpy.bitwise_count(self.bits[places // 64] & lower)
+
+
+def _checked_followers(raw: bytes, data: Bytes) -> NDArray[numpy.bool_]:
+    """Tell of each byte whether it goes on with a character.
 
     Raises:
         UnicodeDecodeError: They are not UTF-8.
     """
-    if raw.isascii():
-        return numpy.zeros(len(data), numpy.uint8)
     found = data.view(numpy.int8) < -0x40
     highest = int(data.max())
-    expected = numpy.zeros(len(data) + 3, bool)
-    for ahead, lowest in enumerate((0xC0, 0xE0, 0xF0), start=1):
-        if lowest > highest:
-            break
-        expected[ahead : ahead + len(data)] |= data >= lowest
-    is_odd = expected[len(data) :].any() or not numpy.array_equal(found, expected[: len(data)])
+    # The first byte of a character of two bytes, or of more, is followed by one of these; of three by two, and so on.
+    expected = numpy.empty(len(data), bool)
+    expected[0] = False
+    numpy.greater_equal(data[:-1], 0xC0, out=expected[1:])
+    for behind, lowest in ((2, 0xE0), (3, 0xF0)):
+        if lowest <= highest:
+            expected[behind:] |= data[:-behind] >= lowest
     if (
-        is_odd
+        data[-1] >= 0xC0
+        or (data[-2:] >= 0xE0).any()
+        or (data[-3:] >= 0xF0).any()
+        or not numpy.array_equal(found, expected)
         or highest > _HIGHEST_IN_UTF8
         or any(byte in raw for byte in _NEVER_IN_UTF8)
         or any(_is_out_of_range(raw, data, *each) for each in _SECONDS if each[0] <= highest)
     ):
         raw.decode()
-    return found.view(numpy.uint8)
+    return found
 
 
 def _is_out_of_range(raw: bytes, data: Bytes, first: int, lowest: int, highest: int) -> bool:

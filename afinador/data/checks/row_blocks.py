@@ -76,8 +76,9 @@ class Rows:
             file.seek(self.offset)
             offset, first_line, number = self.offset, 2, 0
             while raw := file.read(BLOCK_BYTES):
-                size, lines, end, closely = len(raw), count_line_feeds(raw), raw, is_searched(number)
-                quotes = arrays.count_of(quote, raw) if (arrays := self._arrays()) else raw.count(quote)
+                size, end, closely = len(raw), raw, is_searched(number)
+                count_of = arrays.count_of if (arrays := self._arrays()) else _count_of
+                lines, quotes = count_of(b"\n", raw), count_of(quote, raw)
                 while (quotes % 2 or not end.endswith(b"\n")) and (end := file.readline(BLOCK_BYTES)):
                     size, lines, quotes = size + len(end), lines + end.count(b"\n"), quotes + end.count(quote)
                 yield Block(offset, size, first_line, closely)
@@ -161,6 +162,10 @@ def _rows_of(raw: bytes, dialect: Dialect, columns: int) -> Iterator[tuple[list[
     for row in reader:
         yield row, reader.line_num - lines
         lines = reader.line_num
+
+
+def _count_of(byte: bytes, raw: bytes) -> int:
+    return count_line_feeds(raw) if byte == b"\n" else raw.count(byte)
 
 
 @cache

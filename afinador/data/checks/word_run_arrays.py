@@ -54,7 +54,7 @@ def _runs_of(texts: list[bytes]) -> tuple[list[int], NDArray[numpy.uint64]]:
     starts, ends = borders[::2], borders[1::2]
     weights, inverses = _weights()
     sums = numpy.concatenate(([0], numpy.cumsum(data * weights[: len(data)])))
-    numbers = (sums[ends] - sums[starts]) % PRIME * inverses[starts] % PRIME
+    numbers = _modulo_prime(_modulo_prime(sums[ends] - sums[starts]) * inverses[starts])
     behind = numpy.cumsum([len(text) + 1 for text in texts])
     counts = numpy.diff(numpy.searchsorted(starts, behind), prepend=0)
     text_of = numpy.repeat(numpy.arange(len(texts)), counts)
@@ -62,6 +62,11 @@ def _runs_of(texts: list[bytes]) -> tuple[list[int], NDArray[numpy.uint64]]:
     words = numbers.astype(numpy.uint64)
     runs = words[:-2] + words[1:-1] * numpy.uint64(SECOND) + words[2:] * numpy.uint64(THIRD)
     return counts.tolist(), runs[is_run]
+
+
+def _modulo_prime(numbers: Numbers) -> Numbers:
+    # NumPy divides by one number for all in a sixth of the time that it takes for remainders.
+    return numbers - numbers // PRIME * PRIME
 
 
 @cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from itertools import chain, product
+from itertools import accumulate, chain, product
 from pathlib import Path
 from typing import Any
 
@@ -167,17 +167,23 @@ def test_both_ways_take_up_the_same_columns(columns: int, first: int, second: in
 
 
 @settings(max_examples=300, deadline=None)
-@given(any_of.lists(any_of.sampled_from(BORDERS_OF_UTF8), max_size=6).map(b"".join), any_of.integers(0, 3))
-def test_bytes_are_utf8_where_they_can_be_decoded(content: bytes, cut: int) -> None:
-    raw = content[cut:] + b"\n"
+@given(
+    any_of.lists(any_of.sampled_from(BORDERS_OF_UTF8), max_size=6).map(b"".join),
+    any_of.integers(0, 3),
+    any_of.sampled_from([0, 31, 32, 100]),
+)
+def test_bytes_are_utf8_where_they_can_be_decoded(content: bytes, cut: int, before: int) -> None:
+    raw = before * "ñ".encode() + content[cut:] + b"\n"
     for each in (raw, raw[:-1]):
+        data = numpy.frombuffer(each, numpy.uint8)
         try:
-            characters = len(each.decode())
+            each.decode()
         except UnicodeDecodeError:
             with pytest.raises(UnicodeDecodeError):
-                row_arrays._followers(each, numpy.frombuffer(each, numpy.uint8))
+                row_arrays._Followers.of(each, data)
         else:
-            assert len(each) - row_arrays._followers(each, numpy.frombuffer(each, numpy.uint8)).sum() == characters
+            counted = row_arrays._Followers.of(each, data).before(numpy.arange(len(each) + 1))
+            assert counted.tolist() == [0, *accumulate(0x80 <= byte < 0xC0 for byte in each)]
 
 
 @pytest.mark.parametrize("count", [0, 3, 1500])
