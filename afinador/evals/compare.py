@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 
 from afinador.data.shapes import Example
 from afinador.data.tokens.batching import pad_id_of
-from afinador.data.tokens.templates import prompt_of
+from afinador.data.tokens.cutting import prompt_of
 from afinador.data.tokens.tokenisation import TokenisedExample, count_examples
 from afinador.evals.batches import Tell, tell_nobody
 from afinador.evals.generation import exact_match, generate_answers
@@ -63,15 +63,24 @@ class Assessment:
     answers: list[str]
 
 
-def questions_of(examples: Iterable[Example], tokenizer: PreTrainedTokenizerBase, limit: int) -> list[Question]:
-    """Return the first ``limit`` examples that have a prompt and an answer, as questions."""
+def questions_of(
+    examples: Iterable[Example], tokenizer: PreTrainedTokenizerBase, limit: int, most_tokens: int | None = None
+) -> list[Question]:
+    """Return the first ``limit`` examples that have a prompt and an answer, as questions.
+
+    Args:
+        examples: The held-out ones.
+        tokenizer: Of the base model.
+        limit: Most questions.
+        most_tokens: Of a prompt, if the model reads no more; a longer one is cut as in training.
+    """
     questions: list[Question] = []
     for example in examples:
         if len(questions) >= limit:
             break
         texts = _prompt_and_answer(example)
         if texts is not None:
-            questions.append(Question(texts[0], prompt_of(example, tokenizer), texts[1].strip()))
+            questions.append(Question(texts[0], prompt_of(example, tokenizer, most_tokens), texts[1].strip()))
     return questions
 
 

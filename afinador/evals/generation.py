@@ -28,16 +28,14 @@ def generate_answers(
     """Answer prompts greedily; the same weights give the same answers.
 
     Batches hold prompts of similar length, padded to the left. An answer ends at the tokenizer's or the model's own
-    end token. Where a prompt and its answer exceed the model's context, the start of the prompt is left out.
-    ``between_batches`` is told before each pass how many are answered, and may raise to stop.
+    end token. Prompts have at most ``most_prompt_tokens``. ``between_batches`` is told before each pass how many are answered, and may raise to stop.
 
     Returns:
         The answers in the order of the prompts, without special tokens and surrounding white space.
     """
     context = context_length_of(model)
     if context is not None:
-        max_new_tokens = min(max_new_tokens, max(context // 2, 1))
-        prompts = [prompt[-(context - max_new_tokens) :] for prompt in prompts]
+        max_new_tokens = _within(context, max_new_tokens)
     config = _greedy(model, tokenizer, max_new_tokens)
     was_training = model.training
     model.eval()
@@ -50,6 +48,16 @@ def generate_answers(
             answers[index] = text.strip()
     model.train(was_training)
     return answers
+
+
+def most_prompt_tokens(model: nn.Module, max_new_tokens: int) -> int | None:
+    """Return how long a prompt may be so that the model's context has room for an answer, too; None: as long as you like."""
+    context = context_length_of(model)
+    return None if context is None else context - _within(context, max_new_tokens)
+
+
+def _within(context: int, max_new_tokens: int) -> int:
+    return min(max_new_tokens, max(context // 2, 1))
 
 
 def exact_match(answers: list[str], expected: list[str]) -> float:

@@ -16,6 +16,7 @@ from afinador.data.tokens.batching import pad_id_of
 from afinador.evals.batches import Tell
 from afinador.evals.classification import HeldOutTexts, classify, comparison_of_classes
 from afinador.evals.compare import HeldOut, assess, comparison, questions_of
+from afinador.evals.generation import most_prompt_tokens
 from afinador.figures import counted
 from afinador.models.loading import Precision
 from afinador.models.publishing import is_adapted
@@ -88,13 +89,14 @@ def compare_with_base(
 def _compare_answers(
     spec: FineTuningSpec, subject: Subject, data: Data, passes: MicroBatches, telling: Callable[[str], Tell]
 ) -> dict[str, Any]:
-    settings = spec.hyperparameters
+    settings, longest_answer = spec.hyperparameters, max_new_tokens(spec, data)
+    most = most_prompt_tokens(subject.model, longest_answer)
     held_out = HeldOut(
         examples=data.tokenised,
-        questions=questions_of(data.examples(), subject.tokenizer, settings.generation_examples),
+        questions=questions_of(data.examples(), subject.tokenizer, settings.generation_examples, most),
         tokenizer=subject.tokenizer,
         tokens_per_pass=passes.tokens,
-        max_new_tokens=max_new_tokens(spec, data),
+        max_new_tokens=longest_answer,
         logits_at_labels_only=settings.logits_at_labels_only,
     )
     tuned = assess(subject.model, held_out, telling("tuned"))

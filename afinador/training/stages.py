@@ -129,7 +129,8 @@ def _cut(data: Data, what: str, max_length: int) -> str:
         return f"{said} and lose their end ({counted(cuts.end_tokens, 'token')})"
     parts = []
     if cuts.prompts:
-        parts.append(f"{cuts.prompts} lose the start of their prompt ({counted(cuts.prompt_tokens, 'token')})")
+        where = "the end of their document" if data.summary.kind == "document" else "the start of their prompt"
+        parts.append(f"{cuts.prompts} lose {where} ({counted(cuts.prompt_tokens, 'token')})")
     if cuts.ends:
         parts.append(f"{cuts.ends} the end of their answer too ({counted(cuts.end_tokens, 'token')})")
     return f"{said}: {', '.join(parts)}"

@@ -240,7 +240,7 @@ class _Followers(NamedTuple):
     """
 
     bits: NDArray[numpy.uint64]
-    counts: NDArray[numpy.int32]
+    counts: Places
 
     @classmethod
     def of(cls, raw: bytes, data: Bytes) -> _Followers:
@@ -254,10 +254,10 @@ class _Followers(NamedTuple):
         if not raw.isascii():
             bits = numpy.packbits(_checked_followers(raw, data), bitorder="little")
             packed[: len(bits)] = bits
-        bits = packed.view("<u8")
-        counts = numpy.zeros(words, numpy.int32)
-        numpy.cumsum(numpy.bitwise_count(bits[:-1]), out=counts[1:])
-        return cls(bits, counts)
+        words_of_bits: NDArray[numpy.uint64] = packed.view(numpy.dtype("<u8"))
+        counts = numpy.zeros(words, numpy.intp)
+        numpy.cumsum(numpy.bitwise_count(words_of_bits[:-1]), out=counts[1:])
+        return cls(words_of_bits, counts)
 
     def before(self, places: Places) -> Places:
         """Return how many are before each place."""

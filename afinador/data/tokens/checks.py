@@ -18,6 +18,7 @@ from afinador.data.records import Problem
 from afinador.data.shapes import SHAPES
 from afinador.data.tokens.classified import TEXT_AS_IT_IS, text_to_classify
 from afinador.data.tokens.cut_records import doubt_about_text, doubts_about_cut, is_prompt_lost, places_of
+from afinador.data.tokens.cutting import cut_of, lost_answers
 from afinador.data.tokens.encoding import text_ids
 from afinador.data.tokens.left_out import left_out
 from afinador.data.tokens.special_tokens import pattern_of, special_tokens
@@ -27,9 +28,7 @@ from afinador.data.tokens.tokenisation import (
     TokenisedExample,
     count_cuts,
     count_targets,
-    cut_of,
     fitted,
-    lost_answers,
 )
 from afinador.data.validation import Report
 from afinador.data.wanted_fields import doubt_of
@@ -193,12 +192,14 @@ class TokenCheck:
 
     def _look_at_cut(self, example: Example, segments: list[EncodedSegment], pieces: list[TokenisedExample]) -> None:
         length = self._limits.usable_length
-        cut = cut_of(segments, self._tokenizer, length)
+        cut = cut_of(example, segments, self._tokenizer, length)
         lost = lost_answers(segments, cut)
         cuts = self._keep(pieces, lost)
         if cuts.records:
             is_lost = is_prompt_lost(example, segments, cut, self._tokenizer)
-            for doubt in doubts_about_cut(example, cuts, lost, length, is_prompt_lost=is_lost):
+            for doubt in doubts_about_cut(
+                example, cuts, lost, length, is_of_document=cut.of_document, is_prompt_lost=is_lost
+            ):
                 self._warn(doubt.code, doubt.message, example, doubt.place)
 
     def _look_at_template(self, example: Example, segments: list[EncodedSegment]) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
+from afinador.data.tokens.cutting import Cut, last_learnt, question_of
 from afinador.data.tokens.templates import EncodedSegment
-from afinador.data.tokens.tokenisation import Cut, CutCounts
+from afinador.data.tokens.tokenisation import CutCounts
 from afinador.figures import counted
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def doubt_about_text(example: Example, cuts: CutCounts, length: int) -> Doubt:
 
 
 def doubts_about_cut(
-    example: Example, cuts: CutCounts, lost: list[int], length: int, *, is_prompt_lost: bool
+    example: Example, cuts: CutCounts, lost: list[int], length: int, *, is_of_document: bool, is_prompt_lost: bool
 ) -> Iterator[Doubt]:
     """Yield what is said of a prompt with its answers that is cut.
 
@@ -46,6 +47,7 @@ def doubts_about_cut(
         cuts: What was cut of it.
         lost: Of each answer before the last that is cut, how many tokens it loses.
         length: The most tokens of an example.
+        is_of_document: Whether what is cut is the end of its document.
         is_prompt_lost: Whether nothing is left of what the last answer answers.
     """
     said = _too_long(example, cuts, length)
@@ -57,8 +59,11 @@ def doubts_about_cut(
         what = "what it answers is cut away whole, and the answer is learnt without it"
         yield Doubt("lost_prompt", f"{said}: {what}. Raise max_length, or shorten the record.", asked)
     elif cuts.prompts and not cuts.ends and not lost:
-        loses = f"it loses {cuts.prompt_tokens:,} from the start of its prompt; the answer stays whole"
-        yield Doubt("truncated_prompt", f"{said}: {loses}. Raise max_length, or shorten the prompt.", asked)
+        where, what = (
+            ("the end of its document", "document") if is_of_document else ("the start of its prompt", "prompt")
+        )
+        loses = f"it loses {cuts.prompt_tokens:,} from {where}; the answer stays whole"
+        yield Doubt("truncated_prompt", f"{said}: {loses}. Raise max_length, or shorten the {what}.", asked)
     if lost:
         answers = "1 of the assistant's answers is" if len(lost) == 1 else f"{len(lost)} of the assistant's answers are"
         said = f"{said}: {answers} lost, in whole or in part ({counted(sum(lost), 'token')} to be learnt)"
@@ -71,38 +76,23 @@ def places_of(example: Example) -> tuple[str, str]:
         return "text", "text"
     if example.messages is None:
         return "prompt", "completion"
-    return "messages", f"messages[{_last_learnt(example)}].content"
+    return "messages", f"messages[{last_learnt(example)}].content"
 
 
 def is_prompt_lost(
     example: Example, segments: list[EncodedSegment], cut: Cut, tokenizer: PreTrainedTokenizerBase
 ) -> bool:
     """Tell whether a cut leaves nothing of what the last answer answers, but perhaps what a template writes behind it."""
-    if cut.stop <= cut.start:
+    if cut.stop <= cut.start or cut.of_document:
         return False
     answer = len(list(takewhile(lambda segment: segment.trained, reversed(segments))))
     before = segments[: len(segments) - answer]
     left = [token for segment in before for token in segment.ids][cut.stop :]
     if not left:
         return True
-    question = _question_of(example).strip()
+    question = question_of(example).strip()
     _, found, behind = "".join(segment.text for segment in before).rpartition(question or "\0")
     return bool(found) and len(str(tokenizer.decode(left)).strip()) <= len(behind.strip())
-
-
-def _question_of(example: Example) -> str:
-    if example.messages is None:
-        return example.prompt or ""
-    return str(example.messages[max(0, _last_learnt(example) - 1)]["content"])
-
-
-def _last_learnt(example: Example) -> int:
-    learnt = [
-        index
-        for index, message in enumerate(example.messages or ())
-        if message["role"] == "assistant" and message.get("weight") != 0
-    ]
-    return learnt[-1]
 
 
 def _too_long(example: Example, cuts: CutCounts, length: int) -> str:

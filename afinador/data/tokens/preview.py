@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from afinador.data.labels import class_of
 from afinador.data.tokens.checks import Limits, check_tokens
 from afinador.data.tokens.classified import TEXT_AS_IT_IS, text_to_classify
+from afinador.data.tokens.cutting import cut_of
 from afinador.data.tokens.templates import EncodedSegment, encode, template_name
-from afinador.data.tokens.tokenisation import NOT_TRAINED, cut_of, fitted
+from afinador.data.tokens.tokenisation import NOT_TRAINED, fitted
 from afinador.errors import DataError
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def _generated(example: Example, tokenizer: PreTrainedTokenizerBase, max_length:
     segments = encode(example, tokenizer)
     pieces = fitted(example, segments, tokenizer, max_length)
     if example.text is None:
-        return [_whole(segments, pieces[0].labels, tokenizer, max_length)]
+        return [_whole(example, segments, pieces[0].labels, tokenizer, max_length)]
     return [
         [
             (token, "masked" if label == NOT_TRAINED else "trained")
@@ -101,9 +102,13 @@ def _generated(example: Example, tokenizer: PreTrainedTokenizerBase, max_length:
 
 
 def _whole(
-    segments: list[EncodedSegment], kept_labels: list[int], tokenizer: PreTrainedTokenizerBase, max_length: int
+    example: Example,
+    segments: list[EncodedSegment],
+    kept_labels: list[int],
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
 ) -> Marked:
-    cut = cut_of(segments, tokenizer, max_length)
+    cut = cut_of(example, segments, tokenizer, max_length)
     labels = iter(kept_labels)
     marked: Marked = []
     for place, token in enumerate(token for segment in segments for token in segment.ids):

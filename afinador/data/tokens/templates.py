@@ -22,18 +22,19 @@ from afinador.errors import DataError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["EncodedSegment", "Segment", "encode", "prompt_of", "render", "stop_ids", "template_name"]
+__all__ = ["EncodedSegment", "Segment", "encode", "encode_prompt", "render", "stop_ids", "template_name"]
 
 _SPEAKERS = {"system": "System", "user": "User", "assistant": "Assistant"}
 
 
 @dataclass(frozen=True)
 class EncodedSegment:
-    """Token ids that are all learnt, or all not, and the text that they are of, without BOS and EOS."""
+    """Token ids that are all learnt, or all not, and the text that they are of, without BOS and EOS; see ``Segment``."""
 
     ids: list[int]
     trained: bool
     text: str = ""
+    literal: bool = True
 
 
 def template_name(tokenizer: PreTrainedTokenizerBase) -> Literal["chat_template", "plain"]:
@@ -70,8 +71,8 @@ def encode(example: Example, tokenizer: PreTrainedTokenizerBase) -> list[Encoded
     return _encoded(render(example, tokenizer), tokenizer, adds_head=_adds_head(example, tokenizer))
 
 
-def prompt_of(example: Example, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """Return the token ids before the last answer, to generate from; of a ``text`` the BOS alone, or nothing.
+def encode_prompt(example: Example, tokenizer: PreTrainedTokenizerBase) -> list[EncodedSegment]:
+    """Return the token ids before the last answer in pieces, to generate from; of a ``text`` the BOS alone, or nothing.
 
     Raises:
         DataError: As ``render``.
@@ -79,8 +80,7 @@ def prompt_of(example: Example, tokenizer: PreTrainedTokenizerBase) -> list[int]
     segments = render(example, tokenizer)
     while segments and segments[-1].trained:
         segments = segments[:-1]
-    encoded = _encoded(segments, tokenizer, adds_head=_adds_head(example, tokenizer))
-    return [token for segment in encoded for token in segment.ids]
+    return _encoded(segments, tokenizer, adds_head=_adds_head(example, tokenizer))
 
 
 def stop_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
@@ -105,7 +105,7 @@ def _encoded(segments: list[Segment], tokenizer: PreTrainedTokenizerBase, *, add
             ids = ids[1:]
         if segment.closes:
             ids = [*ids, end_id(tokenizer)]
-        encoded.append(EncodedSegment(ids, segment.trained, segment.text))
+        encoded.append(EncodedSegment(ids, segment.trained, segment.text, segment.literal))
     return encoded
 
 

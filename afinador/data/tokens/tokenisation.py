@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import groupby
 from typing import TYPE_CHECKING
 
+from afinador.data.tokens.cutting import cut_of
 from afinador.data.tokens.templates import EncodedSegment, encode
 from afinador.errors import DataError
 
@@ -47,15 +47,6 @@ class TokenisedExample:
 
 
 @dataclass(frozen=True)
-class Cut:
-    """What is left of a record that is too long: the tokens before ``start``, and those from ``stop`` up to ``end``."""
-
-    start: int
-    stop: int
-    end: int
-
-
-@dataclass(frozen=True)
 class CutCounts:
     """What was cut to fit the length.
 
@@ -77,8 +68,8 @@ def tokenise_all(
 ) -> Iterator[TokenisedExample]:
     """Yield examples as tokens, loss mask included, in their order; none has more than ``max_length``.
 
-    A prompt with its answers loses the start of what comes before the last answer (the BOS stays). Only an answer that
-    is too long by itself is cut, at its end, and then not closed with EOS.
+    A prompt with its answers loses some of what comes before the last answer, see ``cutting.cut_of``. Only an answer
+    that is too long by itself is cut, at its end, and then not closed with EOS.
 
     A text loses nothing: it becomes consecutive pieces, in which each of its tokens, and the EOS after the last, is
     learnt exactly once. Each piece but the first has the last token of the piece before it as context, not learnt.
@@ -100,7 +91,7 @@ def fitted(
         DataError: No token to be learnt is left.
     """
     if example.text is None:
-        pieces = [_cut_to_length(segments, tokenizer, max_length)]
+        pieces = [_cut_to_length(example, segments, tokenizer, max_length)]
     else:
         pieces = _windows(segments, max_length)
     if not any(count_targets(piece) for piece in pieces):
@@ -109,30 +100,6 @@ def fitted(
             "Raise max_length, or shorten the record."
         )
     return pieces
-
-
-def cut_of(segments: list[EncodedSegment], tokenizer: PreTrainedTokenizerBase, max_length: int) -> Cut:
-    """Return what is left of a prompt with its answers: never less of the last answer while there is prompt to cut."""
-    length = sum(len(segment.ids) for segment in segments)
-    excess = max(0, length - max_length)
-    if not excess:
-        return Cut(0, 0, length)
-    first = next(token for segment in segments for token in segment.ids)
-    head = int(first == tokenizer.bos_token_id)
-    stop = min(head + excess, max(head, _start_of_last_answer(segments)))
-    return Cut(head, stop, max_length + stop - head)
-
-
-def lost_answers(segments: list[EncodedSegment], cut: Cut) -> list[int]:
-    """Return of each answer before the last that is cut, in whole or in part, how many tokens it loses."""
-    lost, position = [], 0
-    for is_trained, run in groupby(segments, key=lambda segment: segment.trained):
-        length = sum(len(segment.ids) for segment in run)
-        tokens = min(position + length, cut.stop) - max(position, cut.start)
-        if is_trained and tokens > 0:
-            lost.append(tokens)
-        position += length
-    return lost
 
 
 def count_targets(example: TokenisedExample) -> int:
@@ -176,19 +143,12 @@ def _windows(segments: list[EncodedSegment], max_length: int) -> list[TokenisedE
 
 
 def _cut_to_length(
-    segments: list[EncodedSegment], tokenizer: PreTrainedTokenizerBase, max_length: int
+    example: Example, segments: list[EncodedSegment], tokenizer: PreTrainedTokenizerBase, max_length: int
 ) -> TokenisedExample:
     input_ids = [token for segment in segments for token in segment.ids]
     labels = [token if segment.trained else NOT_TRAINED for segment in segments for token in segment.ids]
-    length, cut = len(input_ids), cut_of(segments, tokenizer, max_length)
+    length, cut = len(input_ids), cut_of(example, segments, tokenizer, max_length)
     for tokens in (input_ids, labels):
         del tokens[cut.end :], tokens[cut.start : cut.stop]
     labels[:1] = [NOT_TRAINED] * len(labels[:1])
     return TokenisedExample(input_ids, labels, cut_before=cut.stop - cut.start, cut_after=length - cut.end)
-
-
-def _start_of_last_answer(segments: list[EncodedSegment]) -> int:
-    last = len(segments)
-    while last and segments[last - 1].trained:
-        last -= 1
-    return sum(len(segment.ids) for segment in segments[:last])

@@ -7,6 +7,7 @@ import pytest
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+from afinador.data.tokens.process import TokenProcess
 from afinador.data.validation import validate_dataset
 
 SHARED_DATA = Path(__file__).parents[4] / "shared" / "data"
@@ -60,6 +61,12 @@ def any_tokenizer(request):
         tokenizer = AutoTokenizer.from_pretrained(request.getfixturevalue("shared_data") / request.param)
     tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
+
+
+@pytest.fixture(scope="session")
+def process():
+    with TokenProcess() as started:
+        yield started
 
 
 @pytest.fixture

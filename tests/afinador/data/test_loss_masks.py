@@ -3,7 +3,8 @@
 import pytest
 
 from afinador.data.shapes import Example
-from afinador.data.tokens.templates import prompt_of, render, stop_ids, template_name
+from afinador.data.tokens.cutting import prompt_of
+from afinador.data.tokens.templates import render, stop_ids, template_name
 from afinador.data.tokens.tokenisation import NOT_TRAINED, count_cuts, count_examples, count_targets, tokenise_all
 from afinador.errors import DataError, ModelError
 
@@ -239,13 +240,16 @@ def test_stop_ids_hold_eos_and_the_end_of_turn(characters, chatml):
     assert stop_ids(characters) == [characters.eos_token_id]
 
 
-def test_too_long_loses_the_start_of_the_prompt_after_bos(sentencepiece):
-    example = Example(1, prompt="abcdefgh", completion="xyz")
+@pytest.mark.parametrize(("tokens", "kept"), [(5, 9), (8, 1)])
+def test_too_long_loses_the_start_of_the_prompt_and_only_where_that_is_not_enough_of_all_after_bos(
+    tokens, kept, sentencepiece
+):
+    example = Example(1, prompt="bcdefghi", completion="xyz")
     whole = tokenise(example, sentencepiece, LONG)
-    cut = tokenise(example, sentencepiece, len(whole.input_ids) - 5)
-    assert cut.input_ids == [sentencepiece.bos_token_id, *whole.input_ids[6:]]
+    cut = tokenise(example, sentencepiece, len(whole.input_ids) - tokens)
+    assert cut.input_ids == [*whole.input_ids[:kept], *whole.input_ids[kept + tokens :]]
     assert count_targets(cut) == count_targets(whole)
-    assert cut.cut_tokens == 5
+    assert cut.cut_tokens == tokens
 
 
 def test_answer_that_is_too_long_loses_its_end_and_eos(characters):

@@ -3,8 +3,8 @@
 import pytest
 
 from afinador.data.shapes import Example
+from afinador.data.tokens.cutting import prompt_of
 from afinador.data.tokens.prompting import Following, prompt_form
-from afinador.data.tokens.templates import prompt_of
 
 SYSTEM = {"role": "system", "content": "You are a helpful assistant."}
 QUESTION = {"role": "user", "content": "What can you do for me?"}

@@ -17,19 +17,12 @@ from afinador.data.tokens import chat, encoding
 from afinador.data.tokens.checks import Limits, check_tokens
 from afinador.data.tokens.child import Tokenizers
 from afinador.data.tokens.preview import preview, token_texts
-from afinador.data.tokens.process import TokenProcess
 from afinador.data.tokens.tokenisation import NOT_TRAINED, tokenise_all
 from afinador.data.validation import validate_dataset
 from tests.afinador.data.conftest import CHATML
 
 LONG = Limits("causal_lm", 10_000)
 CHAT = ({"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"})
-
-
-@pytest.fixture(scope="session")
-def process():
-    with TokenProcess() as started:
-        yield started
 
 
 def codes(checked):

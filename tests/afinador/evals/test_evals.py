@@ -9,11 +9,13 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
+from afinador.data.extraction import Document, Extraction
 from afinador.data.shapes import Example
+from afinador.data.tokens.prompting import asked_by
 from afinador.data.tokens.tokenisation import TokenisedExample
 from afinador.evals.batches import batches_by_tokens
 from afinador.evals.compare import HeldOut, assess, comparison, questions_of
-from afinador.evals.generation import exact_match, generate_answers
+from afinador.evals.generation import exact_match, generate_answers, most_prompt_tokens
 from afinador.evals.likelihood import Likelihood, measure_likelihood
 from afinador.models.families import TokenScores
 
@@ -105,12 +107,19 @@ def test_sampling_settings_of_the_model_are_not_obeyed(
     assert generate_answers(model, tokenizer, prompts(), max_new_tokens=10, tokens_per_pass=100) == plain
 
 
-def test_prompt_longer_than_the_context_loses_its_start(
+def test_prompt_longer_than_the_context_is_cut_as_in_training(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast
 ) -> None:
-    long = [Random(3).randrange(5, 31) for _ in range(100)]
-    answers = generate_answers(model, tokenizer, [long, long[-38:]], max_new_tokens=10, tokens_per_pass=1000)
-    assert answers[0] == answers[1]
+    most = most_prompt_tokens(model, 10)
+    assert most == model.config.max_position_embeddings - 10
+    assert most_prompt_tokens(model, 10_000) == model.config.max_position_embeddings // 2
+    pages = " ".join(["e", "f", "g", "h"] * 30)
+    asked = asked_by([Example(1, document=Document(pages, {"a": "b"}))], Extraction(prompts={"default": "a b"}))
+    [question] = questions_of(asked, tokenizer, 1, most)
+    assert len(question.prompt_ids) == most
+    left = tokenizer.decode(question.prompt_ids)
+    assert left.startswith("Human : a b e f g h") and left.endswith("Assistant :")
+    assert generate_answers(model, tokenizer, [question.prompt_ids], max_new_tokens=10, tokens_per_pass=1000)
 
 
 def test_stop_between_batches_gets_through(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:

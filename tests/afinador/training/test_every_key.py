@@ -14,7 +14,7 @@ import torch
 import yaml
 from transformers import Gemma2Config, Gemma2ForCausalLM, PreTrainedTokenizerFast
 
-from afinador.config.spec import FineTuningSpec
+from afinador.config.spec import DataFile, FineTuningSpec
 from afinador.data.extraction import extraction_of
 from afinador.data.tokens.tokenizer_files import load_tokenizer
 from afinador.errors import ConfigurationError, DataError, InvalidRequestError
@@ -60,6 +60,19 @@ def test_max_length_cuts_prompts(make_spec: MakeSpec, tmp_path: Path) -> None:
     events = run(spec, tmp_path / "run").run_dir.events_after(0)[0]
     (told,) = (event for event in events if "are longer than 40 tokens" in event["message"])
     assert told["data"]["max_length"] == 40 and told["message"].endswith("Raise max_length.")
+    assert "lose the start of their prompt" in told["message"]
+
+
+def test_max_length_cuts_documents_at_their_end(make_spec: MakeSpec, tmp_path: Path) -> None:
+    path = tmp_path / "documents.jsonl"
+    path.write_text(json.dumps({"document": "The cat meows. " * 50, "metadata": {"animal": "cat"}}) + "\n")
+    spec = make_spec(max_length=60, validate=False)
+    spec.training_file = DataFile(
+        name=path.name, path=str(path), format="jsonl", sha256="0" * 64, bytes=path.stat().st_size
+    )
+    events = run(spec, tmp_path / "run").run_dir.events_after(0)[0]
+    (told,) = (event["message"] for event in events if "are longer than 60 tokens" in event["message"])
+    assert "1 of 1 examples" in told and "1 lose the end of their document (" in told
 
 
 def test_answers_are_no_longer_than_asked_for(make_spec: MakeSpec, tmp_path: Path) -> None:
