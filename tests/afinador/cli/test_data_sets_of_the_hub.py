@@ -70,3 +70,12 @@ def test_what_could_not_be_fetched_is_not_suggested(online: Run, hub: Hub) -> No
     assert online("create", "file", "hf://acme/tiny").code == 0
     ran = online("get", "file", "acme--non.tar")
     assert ran.code == 3 and "Did you mean 'acme--tiny.tar'" in ran.err and "acme--none" not in ran.err
+
+
+def test_all_splits_of_a_data_set_are_read_on_demand_and_its_first_one_is_told_otherwise(
+    online: Run, service: Any, hub: Hub
+) -> None:
+    told = json.loads(online("validate", "dataset", "hf://acme/tiny", "--json").out)
+    assert told["records"] == 12 and "--split all" in json.dumps(told["warnings"] + told["notes"])
+    told = json.loads(online("validate", "dataset", "hf://acme/tiny", "--split", "all", "--json").out)
+    assert told["records"] == 13 and told["counts"].get("duplicate") == 1
