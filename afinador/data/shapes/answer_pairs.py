@@ -64,7 +64,10 @@ class AnswerPair:
         if told[0] == told[1]:
             said = f"{self.names[1]!r} and {self.names[2]!r} are the same. Correct one of them, or remove the record."
             yield record.problem(SAME_ANSWERS, said, self.names[2])
-        return Example(record.line, messages=(*prompt, *chosen), tools=tools, rejected=told[1])
+        prompt_messages = 0 if self.length_within else len(prompt)
+        return Example(
+            record.line, messages=(*prompt, *chosen), tools=tools, rejected=told[1], prompt_messages=prompt_messages
+        )
 
 
 def read_prompt(record: Record, prompt: Any, name: str) -> Generator[Problem, None, Messages | None]:
