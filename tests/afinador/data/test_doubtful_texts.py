@@ -181,6 +181,9 @@ def test_words_for_missing_values_are_told(verdict, word):
     assert told.counts["missing_value"] == 12 and told.warnings[0].field == "messages[1].content", (
         "what is asked may be any word"
     )
+    masked = [{**asked[0], "weight": 0}, *asked[1:]]
+    told = verdict([{"messages": [{"role": "user", "content": f"q{n}"}, *masked]} for n in range(12)])
+    assert told.counts == {}, "nor is what is not learnt an answer"
     assert verdict([*({"text": f"text {n}"} for n in range(12)), {"text": word}]).counts["missing_value"] == 1
 
 
