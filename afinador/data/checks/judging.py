@@ -174,12 +174,12 @@ class Judge:
             self._doubt_texts(record, texts, findings, closely)
 
     def _doubt_texts(self, record: Record, texts: list[tuple[str, str]], findings: Findings, closely: bool) -> None:
-        doubts = (
-            strange_characters(record, texts, self.encoding),
-            _quotes_in_values(record, texts) if self.is_csv else (),
+        told = chain(
+            islice(strange_characters(record, texts, self.encoding), MOST_FAULTS),
+            islice(_quotes_in_values(record, texts), MOST_FAULTS) if self.is_csv else (),
             personal_data(record, [(place, with_name(place, text)) for place, text in texts]) if closely else (),
         )
-        for problem in chain.from_iterable(islice(each, MOST_FAULTS) for each in doubts):
+        for problem in told:
             findings.warnings.add(problem)
 
     def _remember(self, record: Record, example: Example, findings: Findings, closely: bool) -> None:

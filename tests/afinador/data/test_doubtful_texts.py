@@ -163,8 +163,10 @@ def test_strange_characters_are_found_in_the_time_of_the_text(text):
 
 
 def test_a_record_of_very_many_doubts_counts_so_many_of_each_kind_and_hides_no_personal_data(verdict):
-    report = verdict([{"document": "d", "metadata": {"notes": ["a@correo.gob.mx \x00"] * 3000}}])
+    notes = [*["a@correo.gob.mx \x00"] * 3000, "password: hunter2x9Q!zz"]
+    report = verdict([{"document": "d", "metadata": {"notes": notes}}])
     assert (report.counts["control_character"], report.counts["personal_email"]) == (1000, 1000)
+    assert report.counts["secret_password"] == 1
 
 
 @pytest.mark.parametrize("word", ["NaN", "None", "NULL", "#N/A", "#REF!"])
