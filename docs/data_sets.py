@@ -83,7 +83,7 @@ def _faults() -> Lines:
     yield ""
     yield "Doubts are told of each field: each kind of personal data and secrets in it, that it was misread, and each strange"
     yield f"character where it stands first, at most {characters.CHARACTERS_TOLD} different ones; of a record each call without a reply, and each type of"
-    yield f"its tools that there is none of. {shapes_table.MOST_FAULTS:,} of a record count, of its texts and of its tools."
+    yield f"its tools that there is none of. Of one record count {shapes_table.MOST_FAULTS:,} about characters, as many about each kind of personal data and secrets, and about tools."
     yield ""
 
 

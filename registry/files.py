@@ -52,7 +52,7 @@ def create(
     reading: DatasetReading | None = None,
     lineage: dict[str, Any] | None = None,
 ) -> File:
-    """Move a local file into the storage and write its row; a known name makes a new version, which Prefect hears of.
+    """Move a local file into the storage and write its row; a known name makes a new version, of which as a data set Prefect hears.
 
     The bytes are copied before the transaction's first statement here, so hand in a fresh one: a large file holds
     nobody up. Files of the purpose ``fine-tune-results`` are ours and need no check.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from sqlalchemy import Select, and_, select
+from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session
 
 from afinador.config.resolve import asked_for, parse_request, slug
@@ -21,6 +21,7 @@ from registry.tables import File, Job, JobSpec, Organization
 WAITING_STATUSES = ("validating_files", "queued")
 DataIds = tuple[str | None, str | None]
 """Ids of the training and the validation file."""
+_COULD_BE_RUN = or_(Job.status != "failed", Job.attempt > 0)
 
 
 @dataclass
@@ -52,7 +53,8 @@ def start(
         organization: Whose spec it is.
         spec: The spec.
         cause: Why the job is made, a sentence for its events.
-        once: Make no job either when one of the spec for the same bytes, read in the same way, has ever begun.
+        once: Make no job either when there was one of the spec for the same files, whatever became of it, or when its newest
+            one is for the same bytes, read in the same way. Those that could not be run do not count.
 
     Raises:
         StorageError: The storage does not answer; a later call may go well.
@@ -64,8 +66,11 @@ def start(
     training_file = _newest(session, organization.id, spec.request["training_file"])
     validation_file = _newest(session, organization.id, spec.request.get("validation_file"))
     data = (training_file.id if training_file else None, validation_file.id if validation_file else None)
-    existing = _of_data(session, spec, data) if not once else _of_content(session, spec, training_file, validation_file)
-    if existing is not None and not _never_began(existing):
+    if once:
+        existing = _of_data(session, spec, data) or _newest_of_content(session, spec, training_file, validation_file)
+    else:
+        existing = _waiting(session, spec, data)
+    if existing is not None:
         return Started(existing, is_new=False)
     try:
         job = jobs.create(session, memory, organization, parse_request(spec.request), job_spec=spec)
@@ -134,31 +139,39 @@ def _of_spec(spec: JobSpec) -> Select[tuple[Job]]:
     return select(Job).where(Job.organization_id == spec.organization_id, Job.job_spec_id == spec.id)
 
 
+def _waiting(session: Session, spec: JobSpec, data: DataIds) -> Job | None:
+    """Return the newest job of a spec for the same files that waits."""
+    return session.scalars(_of_files(spec, data).where(Job.status.in_(WAITING_STATUSES))).first()
+
+
 def _of_data(session: Session, spec: JobSpec, data: DataIds) -> Job | None:
-    """Return the job of a spec for the same files that waits."""
+    """Return the newest job of a spec for the same files that could be run."""
+    return session.scalars(_of_files(spec, data).where(_COULD_BE_RUN)).first()
+
+
+def _of_files(spec: JobSpec, data: DataIds) -> Select[tuple[Job]]:
     training_file_id, validation_file_id = data
-    query = _of_spec(spec).where(Job.training_file_id == training_file_id, Job.status.in_(WAITING_STATUSES))
+    query = _of_spec(spec).where(Job.training_file_id == training_file_id)
     query = query.where(Job.validation_file_id.is_not_distinct_from(validation_file_id))
-    return session.scalars(query.order_by(Job.created_at.desc())).first()
+    return query.order_by(Job.created_at.desc())
 
 
-def _of_content(session: Session, spec: JobSpec, training: File | None, validation: File | None) -> Job | None:
-    """Return a job of a spec for the same content, whatever the versions are; one that has begun, if there is any."""
-    query = _of_spec(spec)
-    for column, file in ((Job.training_file_id, training), (Job.validation_file_id, validation)):
-        query = query.where(column.is_(None) if file is None else column.in_(_same_content(session, file)))
-    never_began = and_(Job.status == "failed", Job.attempt == 0)
-    return session.scalars(query.order_by(never_began, Job.created_at.desc())).first()
+def _newest_of_content(session: Session, spec: JobSpec, training: File | None, validation: File | None) -> Job | None:
+    """Return the newest job of a spec that could be run, if it is for the same content, whatever the versions are."""
+    newest = session.scalars(_of_spec(spec).where(_COULD_BE_RUN).order_by(Job.created_at.desc())).first()
+    if newest is None:
+        return None
+    pairs = ((newest.training_file_id, training), (newest.validation_file_id, validation))
+    return newest if all(_is_same(session, file_id, file) for file_id, file in pairs) else None
 
 
-def _same_content(session: Session, file: File) -> list[str]:
-    """Return the ids of a file and of all others with its bytes that are read in the same way and were not deleted."""
-    found = [file.id]
-    if file.sha256:  # else it is of the Hugging Face Hub, and not yet here
-        same = select(File).where(File.organization_id == file.organization_id, File.sha256 == file.sha256)
-        others = session.scalars(same.where(File.filename == file.filename, File.deleted_at.is_(None)))
-        found += [other.id for other in others if other.reading == file.reading]
-    return found
+def _is_same(session: Session, file_id: str | None, file: File | None) -> bool:
+    """Tell whether a file of a job has the bytes of another version of it, and is read in the same way."""
+    had = None if file_id is None else session.get(File, file_id)
+    if had is None or file is None or had.id == file.id:
+        return had is file
+    is_known = bool(file.sha256)  # else it is of the Hugging Face Hub, and not yet here
+    return is_known and (had.filename, had.sha256, had.reading) == (file.filename, file.sha256, file.reading)
 
 
 def _never_began(job: Job) -> bool:

@@ -69,7 +69,7 @@ class Follower:
         """Forward everything that is new; ``in_prefect`` says whether Prefect still takes tasks of this run."""
         save = save_checkpoint if in_prefect else save_checkpoint.fn
         if status and not in_prefect:  # first: there may be no space for a checkpoint
-            self._note_progress(status)
+            self._note_progress(status, goes_on=False)
         event_rows, event_cursor = self.attempt.run.events_after(self.cursors.get("events", 0))
         metric_rows, metric_cursor = self.attempt.run.metrics_after(self.cursors.get("metrics", 0))
         if event_rows or metric_rows:
@@ -93,7 +93,7 @@ class Follower:
             return
         if now or clock - self._progress_at > PROGRESS_SECONDS:
             self._progress_at = clock
-            self._note_progress(status)
+            self._note_progress(status, goes_on=True)
         if now or clock - self._artifact_at > ARTIFACT_SECONDS:
             self._artifact_at = clock
             artifacts.show_progress(self.attempt, status)
@@ -104,30 +104,22 @@ class Follower:
                 self._has_link = True
                 artifacts.show_run(self.attempt, *self.curves.opened)
 
-    def _note_progress(self, status: dict[str, Any]) -> None:
+    def _note_progress(self, status: dict[str, Any], *, goes_on: bool) -> None:
         with self.attempt.memory.database.session() as session:
-            jobs.set_progress(session, self.attempt.job_id, self.attempt.number, self._progress(status))
+            progress = self._progress(status, goes_on=goes_on)
+            jobs.set_progress(session, self.attempt.job_id, self.attempt.number, progress)
 
-    def _progress(self, status: dict[str, Any]) -> dict[str, Any]:
+    def _progress(self, status: dict[str, Any], *, goes_on: bool) -> dict[str, Any]:
         shown = ("state", "step", "steps", "epoch", "tokens", "eta_seconds", "seconds_per_epoch", "measuring")
         rows, self._resources_cursor = self.attempt.run.resources_after(self._resources_cursor)
         if rows:
             self._resources = {key: rows[-1][key] for key in _USED if key in rows[-1]}
         return {key: status.get(key) for key in shown} | {
-            "phase_seconds": self._phase_seconds(status),
+            "phase_seconds": _phase_seconds(status) if goes_on else status.get("phase_seconds") or {},
             "resources": self._resources,
             "train_loss": status.get("train_loss", self.curves.last.get("train_loss")),
             "valid_loss": self.curves.last.get("valid_loss"),
         }
-
-    def _phase_seconds(self, status: dict[str, Any]) -> dict[str, float]:
-        """Return how long each phase took; of the one that goes on also since training has last written its status."""
-        seconds = dict(status.get("phase_seconds") or {})
-        phase = status.get("state")
-        if phase in PHASES and "heartbeat_at" in status and status.get("attempt") == self.attempt.number:
-            running = max(0.0, time.time() - status["heartbeat_at"])
-            seconds[phase] = round(seconds.get(phase, 0.0) + running, 3)
-        return seconds
 
     def _write_down(self, event_rows: list[dict[str, Any]], metric_rows: list[dict[str, Any]]) -> None:
         """Write both journals' rows down as one story, in the order in which they happened."""
@@ -171,6 +163,16 @@ class Follower:
         if kind == "valid":  # a checkpoint saved in the middle of its evaluation is measured later
             figures = {name: row[name] for name in FIGURES if name in row}
             checkpoints.add_figures(session, self.attempt.job_id, row["step"], figures)
+
+
+def _phase_seconds(status: dict[str, Any]) -> dict[str, float]:
+    """Return how long each phase took; of the one that goes on also since training has last written its status."""
+    seconds = dict(status.get("phase_seconds") or {})
+    phase = status.get("state")
+    if phase in PHASES and "heartbeat_at" in status:
+        running = max(0.0, time.time() - status["heartbeat_at"])
+        seconds[phase] = round(seconds.get(phase, 0.0) + running, 3)
+    return seconds
 
 
 def _seconds(row: dict[str, Any]) -> float:

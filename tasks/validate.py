@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -22,6 +24,7 @@ from afinador.data.verdicts import Report
 from afinador.figures import counted
 from afinador.training.starting_files import require_classes
 from registry import jobs
+from registry.tables import File
 from tasks.attempt import Attempt
 from tasks.base_model import local_base
 from tasks.data_files import local_copy
@@ -115,7 +118,23 @@ def _tell(attempt: Attempt, field: str, file: DataFile, report: Report) -> None:
     told = dataset_report(file.name, report.to_json())
     said = f"{file.name}: {counted(report.records, 'record')}, all well formed"
     if number := told.found()["warning"]:
-        said += f"; {counted(number, 'warning')}, see: afinador validate dataset {file.file_id}"
+        said += f"; {counted(number, 'warning')}, see: {_showing(attempt)}"
     attempt.say(f"{said}.", key=f"validated:{field}:{file.sha256}")
     for sentence in told.not_read(is_of_hub=file.source is not None):
         attempt.say(f"{file.name}: {sentence}", level="warn", key=f"not-read:{field}:{sentence}")
+
+
+def _showing(attempt: Attempt) -> str:
+    """Return the command that shows what is doubtful in the data of a job, held against each other as in the job."""
+    training, held_out = attempt.spec.training_file, attempt.spec.validation_file
+    words = ["afinador", "validate", "dataset", str(training.file_id)]
+    if held_out is None:
+        return shlex.join(words)
+    with attempt.memory.database.reading() as session:
+        declared = session.get_one(File, held_out.file_id).reading or {}
+    read = held_out.reading.to_json() if held_out.reading else {}
+    otherwise = {name: read.get(name, "") for name in (*declared, *read) if read.get(name) != declared.get(name)}
+    words += ["--validation-dataset", str(held_out.file_id)]
+    for name, value in otherwise.items():
+        words += ["--validation-reading", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
+    return shlex.join(words)

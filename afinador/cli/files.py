@@ -120,11 +120,15 @@ def create_file(arguments: argparse.Namespace) -> int:
 
 
 def _doubts(file: dict[str, Any]) -> list[str]:
-    """Return what people should know of a file that can be trained on."""
+    """Return what people should know of a data set that can be trained on."""
+    from afinador.client.uploads import PURPOSE
+
+    if file["status"] != "processed" or file["purpose"] != PURPOSE:
+        return []
     doubts = list(file.get("not_read") or [])
     if number := file.get("warnings"):
         doubts.append(f"{counted(number, 'warning')}, see: afinador validate dataset {file['id']}")
-    return doubts if file["status"] == "processed" else []
+    return doubts
 
 
 def _add_upload(parser: Parser) -> None:

@@ -80,7 +80,9 @@ def _meant(key: str, known: list[str]) -> str:
     if key in settings:
         return f" It is a hyperparameter: {place}."
     if key in COUNTERPARTS:
-        return f" {COUNTERPARTS[key]}"
+        is_setting = not Hyperparameters.model_fields.keys().isdisjoint(re.findall(r"\w+", COUNTERPARTS[key]))
+        where = " Hyperparameters are given inside 'hyperparameters', or in 'config'." if is_setting else ""
+        return f" {COUNTERPARTS[key]}{where}"
     near = nearest(key, [*known, *settings])
     return f"{near} If that is a hyperparameter, {place}." if any(repr(name) in near for name in settings) else near
 

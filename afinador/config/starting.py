@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from afinador.config.hyperparameters import Hyperparameters
 from afinador.config.spec import DataFile, FineTuningSpec, StartingPoint
@@ -49,7 +49,12 @@ def other_classes(start: StartingPoint, now: Iterable[str], had: Iterable[str]) 
 
 
 class FileReading(BaseModel):
-    """How a data set is read; the same bytes read otherwise are other records."""
+    """How a data set is read; the same bytes read otherwise are other records.
+
+    Attributes:
+        format: Found or declared, which are the same.
+        declared: What else was declared; None where nothing was.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -61,12 +66,17 @@ class FileReading(BaseModel):
         """Return that of a data set, if there is one."""
         if file is None:
             return cls()
-        is_declared = file.reading is not None and file.reading != DatasetReading()
-        return cls(format=file.format, declared=file.reading if is_declared else None)
+        return cls(format=file.format, declared=file.reading)
+
+    @field_validator("declared")
+    @classmethod
+    def _beside_format(cls, value: DatasetReading | None) -> DatasetReading | None:
+        declared = DatasetReading() if value is None else value.model_copy(update={"format": None})
+        return None if declared == DatasetReading() else declared
 
     def __str__(self) -> str:
         """Return what a message calls it."""
-        declared = self.declared.model_dump(exclude_none=True, exclude={"format"}) if self.declared else {}
+        declared = self.declared.to_json() if self.declared else {}
         return ", ".join([str(self.format), *(f"{name} {shown(value)}" for name, value in declared.items())])
 
 

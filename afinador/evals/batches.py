@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from afinador.data.tokens.batching import collate
-from afinador.data.tokens.tokenisation import TokenisedExample
+from afinador.data.tokens.tokenisation import TokenisedExample, count_examples
 from afinador.models.classification import ClassScores
 from afinador.models.families import ScoredTargets, TokenScores
 
@@ -37,7 +37,7 @@ def scored_batches(
     *,
     pad_id: int,
     tokens_per_pass: int,
-    between_batches: Callable[[int], None] = lambda _: None,
+    between_batches: Callable[[int, int], None] = lambda *_: None,
 ) -> Iterator[tuple[list[int], ScoredTargets]]:
     """Score examples in batches, in evaluation mode, and leave the model in its former mode.
 
@@ -46,7 +46,8 @@ def scored_batches(
         examples: What is scored.
         pad_id: Token id that fills batches.
         tokens_per_pass: Padded tokens of a forward pass.
-        between_batches: Told before each pass how many examples are done; may raise to stop.
+        between_batches: Told before each pass how many examples are done, and of how many, a text of several pieces
+            being one; may raise to stop.
 
     Yields:
         The indices of a batch and its scores.
@@ -54,10 +55,11 @@ def scored_batches(
     device = next(scores.parameters()).device
     was_training = scores.training
     scores.eval()
-    done = 0
+    done, total = 0, count_examples(examples)
     for batch in batches_by_tokens([len(example.input_ids) for example in examples], tokens_per_pass):
-        between_batches(done)
-        done += len(batch)
-        tensors = collate([examples[index] for index in batch], pad_id).to(device)
+        between_batches(done, total)
+        pieces = [examples[index] for index in batch]
+        done += count_examples(pieces)
+        tensors = collate(pieces, pad_id).to(device)
         yield batch, scores(tensors.input_ids, tensors.attention_mask, tensors.labels)
     scores.train(was_training)

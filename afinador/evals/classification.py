@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -68,7 +69,7 @@ def measure_classes(
     *,
     pad_id: int,
     tokens_per_pass: int,
-    between_batches: Callable[[int], None] = lambda _: None,
+    between_batches: Callable[[int, int], None] = lambda *_: None,
 ) -> Classification:
     """Classify texts; the arguments are those of ``afinador.evals.batches.scored_batches``."""
     loss_sum = torch.zeros((), device=next(scores.parameters()).device)
@@ -108,7 +109,7 @@ def classify(model: nn.Module, held_out: HeldOutTexts, tell: Tell = tell_nobody)
         held_out.examples,
         pad_id=held_out.pad_id,
         tokens_per_pass=held_out.tokens_per_pass,
-        between_batches=lambda done: tell("examples", done, len(held_out.examples)),
+        between_batches=partial(tell, "examples"),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -96,7 +97,7 @@ def assess(model: nn.Module, held_out: HeldOut, tell: Tell = tell_nobody) -> Ass
         held_out.examples,
         pad_id=pad_id_of(held_out.tokenizer),
         tokens_per_pass=held_out.tokens_per_pass,
-        between_batches=lambda done: tell("examples", done, len(held_out.examples)),
+        between_batches=partial(tell, "examples"),
     )
     answers = generate_answers(
         model,
@@ -104,7 +105,7 @@ def assess(model: nn.Module, held_out: HeldOut, tell: Tell = tell_nobody) -> Ass
         [question.prompt_ids for question in held_out.questions],
         max_new_tokens=held_out.max_new_tokens,
         tokens_per_pass=held_out.tokens_per_pass,
-        between_batches=lambda done: tell("answers", done, len(held_out.questions)),
+        between_batches=partial(tell, "answers"),
     )
     expected = [question.expected for question in held_out.questions]
     figures = {

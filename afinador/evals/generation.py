@@ -23,12 +23,13 @@ def generate_answers(
     *,
     max_new_tokens: int,
     tokens_per_pass: int,
-    between_batches: Callable[[int], None] = lambda _: None,
+    between_batches: Callable[[int, int], None] = lambda *_: None,
 ) -> list[str]:
     """Answer prompts greedily; the same weights give the same answers.
 
     Batches hold prompts of similar length, padded to the left. An answer ends at the tokenizer's or the model's own
-    end token. Prompts have at most ``most_prompt_tokens``. ``between_batches`` is told before each pass how many are answered, and may raise to stop.
+    end token. Prompts have at most ``most_prompt_tokens``. ``between_batches`` is told before each pass how many are
+    answered, and of how many, and may raise to stop.
 
     Returns:
         The answers in the order of the prompts, without special tokens and surrounding white space.
@@ -41,7 +42,7 @@ def generate_answers(
     model.eval()
     answers, done = [""] * len(prompts), 0
     for batch in batches_by_tokens([len(prompt) + max_new_tokens for prompt in prompts], tokens_per_pass):
-        between_batches(done)
+        between_batches(done, len(prompts))
         done += len(batch)
         tokens = _generate(model, [prompts[index] for index in batch], config)
         for index, text in zip(batch, tokenizer.batch_decode(tokens, skip_special_tokens=True), strict=True):

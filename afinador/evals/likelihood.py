@@ -44,7 +44,7 @@ def measure_likelihood(
     *,
     pad_id: int,
     tokens_per_pass: int,
-    between_batches: Callable[[int], None] = lambda _: None,
+    between_batches: Callable[[int, int], None] = lambda *_: None,
 ) -> Likelihood:
     """Measure loss and accuracy; the model is in evaluation mode meanwhile and in its former mode afterwards.
 
@@ -53,7 +53,7 @@ def measure_likelihood(
         examples: At least one label among them all.
         pad_id: Token id that fills batches.
         tokens_per_pass: Padded tokens of a forward pass.
-        between_batches: Told before each pass how many examples are done; may raise to stop.
+        between_batches: As of ``afinador.evals.batches.scored_batches``.
     """
     device = next(scores.parameters()).device
     loss_sum = torch.zeros((), device=device)

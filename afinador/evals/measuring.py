@@ -17,7 +17,7 @@ def measure(
     *,
     pad_id: int,
     tokens_per_pass: int,
-    between_batches: Callable[[int], None] = lambda _: None,
+    between_batches: Callable[[int, int], None] = lambda *_: None,
 ) -> Likelihood | Classification:
     """Measure a classifier by its predictions, any other model by the likelihood of the answers.
 

@@ -157,6 +157,6 @@ class Milestones:
         self._is_measured = True
         return self._progress.after_validation(step, measured)
 
-    def _before_pass(self, done: int) -> None:
+    def _before_pass(self, done: int, total: int) -> None:
         self._stop.raise_if_asked()
-        self._progress.while_measuring("tuned", "examples", done, len(self._held_out))
+        self._progress.while_measuring("tuned", "examples", done, total)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from afinador.errors import ServiceUnavailableError
-from registry import dataset_updates, files
+from registry import dataset_updates, files, jobs
 from registry.memory import Memory
 from registry.tables import DatasetUpdate, File, Organization
 from tests.registry.saved_specs import OTHER_ROWS, all_jobs, delete_file, messages, retrain, save, start
@@ -69,6 +69,35 @@ def test_the_same_bytes_again_are_no_news_unless_they_are_read_otherwise(
         session.get_one(File, again.id).reading = {"encoding": "utf-8"}
     (told,) = retrain(ready, acme, version=again.version)
     assert told.is_new and told.job.training_file_id == again.id
+
+
+def test_data_of_before_are_news_again_once_others_were_between(
+    ready: Workshop, acme: Organization, claim: Any
+) -> None:
+    save(ready, acme)
+    ready.upload(acme, rows=OTHER_ROWS)
+    (first,) = retrain(ready, acme)
+    ready.upload(acme, rows=OTHER_ROWS[:9])
+    (between,) = retrain(ready, acme, version=3)
+    assert [job.id for job in between.superseded] == [first.job.id]
+    ready.upload(acme, rows=OTHER_ROWS)
+    (again,) = retrain(ready, acme, version=4)
+    assert again.is_new and [job.id for job in again.superseded] == [between.job.id]
+    claim(again.job.id)
+    assert [retrain(ready, acme, version=version)[0].is_new for version in (2, 3, 4)] == [False] * 3
+
+
+def test_the_bytes_of_a_deleted_file_are_no_news(ready: Workshop, acme: Organization, claim: Any) -> None:
+    save(ready, acme)
+    trained = ready.upload(acme, rows=OTHER_ROWS)
+    (first,) = retrain(ready, acme)
+    running = claim(first.job.id)
+    with ready.memory.database.session() as session:
+        jobs.finish(session, running.id, running.attempt, "succeeded")
+    delete_file(ready, acme, trained.id)
+    again = ready.upload(acme, rows=OTHER_ROWS)
+    (told,) = retrain(ready, acme, version=again.version)
+    assert (told.job.id, told.is_new) == (first.job.id, False)
 
 
 def test_a_deleted_file_is_told_once_by_a_trigger(ready: Workshop, acme: Organization) -> None:

@@ -95,10 +95,13 @@ def test_warnings_are_counted_in_an_event_and_what_is_not_read_is_told(
     for attempt in attempts:
         validate_dataset.fn(attempt)
     alone, held_out = ([each for each in said_in(memory, attempt) if "parts.tar: " in each] for attempt in attempts)
-    good = "info parts.tar: 24 records, all well formed; {} warnings, see: afinador validate dataset " + f"{file.id}."
+    command = f"afinador validate dataset {file.id}"
+    good = "info parts.tar: 24 records, all well formed; {} warnings, see: {}."
     card = "warn parts.tar: Not read, for their names are those of descriptions and programs: 'README.md'. If"
-    assert good.format(13) in alone and good.format(12) in held_out
-    assert any(each.startswith("info parts.tar: 12 records, all well formed; 12 warnings") for each in held_out)
+    assert good.format(13, command) in alone
+    both = f"{command} --validation-dataset {file.id} --validation-reading split=test"
+    assert good.format(12, both) in held_out
+    assert f"info parts.tar: 12 records, all well formed; 12 warnings, see: {both}." in held_out, "each is in both"
     assert any(each.startswith(card) for each in alone) and any(each.startswith(card) for each in held_out)
     left_out = (
         "warn parts.tar: 1 of 2 data files are not read, for they belong to other splits or configs: 'test.jsonl'."

@@ -28,6 +28,7 @@ class Unlogged:
 
     def __init__(self, attempt: Attempt) -> None:
         self.last: dict[str, Any] = {}
+        self.opened: tuple[str, str] | None = None
 
     def add(self, rows: list[dict[str, Any]]) -> None:
         pass
@@ -81,7 +82,10 @@ def test_the_reason_of_a_failure_is_told_once(memory: Memory, create: Create) ->
     assert said == ["The job failed: The loss is not a number."]
 
 
-def test_the_phase_that_goes_on_grows_while_training_says_nothing(memory: Memory, create: Create) -> None:
+def test_the_phase_that_goes_on_grows_while_training_says_nothing_and_ends_with_it(
+    memory: Memory, create: Create, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(artifacts, "show_progress", lambda *_: None)
     job = create()
     attempt = claimed(job)
     follower = Follower(attempt)
@@ -89,15 +93,19 @@ def test_the_phase_that_goes_on_grows_while_training_says_nothing(memory: Memory
     attempt.run.write_status(
         attempt=attempt.number, state="evaluating", measuring=at, phase_seconds={"training": 9.0, "evaluating": 1.0}
     )
-    status = attempt.run.status()
-    follower.forward({**status, "heartbeat_at": time.time() - 40}, in_prefect=False)
-    with memory.database.reading() as session:
-        shown = to_wire(session.get_one(Job, job.id))
-    assert shown.progress is not None and shown.progress["measuring"] == at
-    assert shown.times.phase_seconds["training"] == 9.0 and 41 <= shown.times.phase_seconds["evaluating"] < 60
-    for changed in ({"attempt": attempt.number - 1}, {"state": "stopped"}):
-        told = follower._progress({**status, "heartbeat_at": time.time() - 40, **changed})
-        assert told["phase_seconds"] == {"training": 9.0, "evaluating": 1.0}
+    silent = {**(attempt.run.status() or {}), "heartbeat_at": time.time() - 40}
+
+    def shown() -> Any:
+        with memory.database.reading() as session:
+            return to_wire(session.get_one(Job, job.id))
+
+    follower.forward(silent)
+    assert shown().progress["measuring"] == at
+    assert shown().times.phase_seconds["training"] == 9.0 and 41 <= shown().times.phase_seconds["evaluating"] < 60
+    Follower(attempt).forward(silent | {"state": "stopped"})
+    assert shown().times.phase_seconds["evaluating"] == 1.0
+    Follower(attempt).forward({**silent, "heartbeat_at": time.time() - 30_000}, in_prefect=False)
+    assert shown().times.phase_seconds["evaluating"] == 1.0, "what is taken over has ended, nobody knows when"
 
 
 def away(*_: Any) -> None:

@@ -15,6 +15,7 @@ from afinador.data.checks.near_duplicates import in_parts
 from afinador.data.quoting import shortened
 from afinador.data.records import Record
 from afinador.data.shapes import SHAPES, Example, Shape
+from afinador.data.shapes.sharegpt import ROLES
 
 FOLDED_CHARACTERS = 200
 """Questions and answers of at most so many are compared without regard to capitals and white space.
@@ -26,7 +27,7 @@ VALUES_SEARCHED = 10_000
 """So many values of a record that cannot be used are searched for texts: any list may stand where a conversation should."""
 
 _NOT_TEXTS = ("label", "metadata")
-_ANSWERING = ("assistant", "gpt", "chatgpt", "model", "bard")
+_ANSWERING = frozenset(name for name, role in ROLES.items() if role == "assistant")
 SYSTEM_ROLES = ("system", "developer")
 _SEED_OF_ANSWERS = 1
 _CONVERSATIONS = {"messages": "content", "conversations": "value"}
@@ -93,7 +94,8 @@ def learnt_texts_of(record: Record, shape: Shape) -> Iterator[tuple[str, str]]:
         elif name in _CONVERSATIONS and isinstance(value, list):
             said = _CONVERSATIONS[name]
             for index, turn in enumerate(value):
-                if turn.get("role", turn.get("from")) in _ANSWERING and isinstance(turn.get(said), str):
+                is_learnt = turn.get("role", turn.get("from")) in _ANSWERING and turn.get("weight") != 0
+                if is_learnt and isinstance(turn.get(said), str):
                     yield f"{name}[{index}].{said}", turn[said]
 
 

@@ -175,11 +175,11 @@ class Judge:
 
     def _doubt_texts(self, record: Record, texts: list[tuple[str, str]], findings: Findings, closely: bool) -> None:
         told = chain(
-            strange_characters(record, texts, self.encoding),
-            _quotes_in_values(record, texts) if self.is_csv else (),
+            islice(strange_characters(record, texts, self.encoding), MOST_FAULTS),
+            islice(_quotes_in_values(record, texts), MOST_FAULTS) if self.is_csv else (),
             personal_data(record, [(place, with_name(place, text)) for place, text in texts]) if closely else (),
         )
-        for problem in islice(told, MOST_FAULTS):
+        for problem in told:
             findings.warnings.add(problem)
 
     def _remember(self, record: Record, example: Example, findings: Findings, closely: bool) -> None:

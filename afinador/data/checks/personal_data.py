@@ -29,6 +29,8 @@ from afinador.data.records import Problem, Record
 
 CHARACTERS_SEARCHED = 200_000
 """Of a longer text only the beginning is searched."""
+FIELDS_TOLD = 1000
+"""Of one record; none of one kind hides those of another."""
 
 _EXAMPLE_DOMAINS = ("example.com", "example.org", "example.net", ".example", ".test", ".invalid", ".localhost")
 
@@ -216,7 +218,7 @@ def _kinds_for(text: str) -> tuple[_Kind, ...]:
 
 
 def personal_data(record: Record, texts: Sequence[tuple[str, str]]) -> Iterator[Problem]:
-    """Yield a warning for each kind in each field of a record."""
+    """Yield a warning for each kind in each field of a record, of each pattern in the first ``FIELDS_TOLD``."""
     fields = [field for field, _ in texts]
     searched = [text[:CHARACTERS_SEARCHED] for _, text in texts]
     # No pattern goes beyond the end of a line, so that one search sees all fields.
@@ -225,7 +227,8 @@ def personal_data(record: Record, texts: Sequence[tuple[str, str]]) -> Iterator[
     for kind in _kinds_for(together):
         if not kind.is_in(together):
             continue
-        for field in [field for field, text in zip(fields, searched, strict=True) if kind.is_in(text)]:
+        held = [field for field, text in zip(fields, searched, strict=True) if kind.is_in(text)]
+        for field in held[:FIELDS_TOLD]:
             if (kind.code, field) not in told:
                 said = f"{record.place}: {field} seems to hold {kind.name}. A model may repeat it to others: remove or replace it."
                 yield Problem(kind.code, said, record.line, field)

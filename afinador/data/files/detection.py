@@ -140,6 +140,7 @@ def detect_format(path: Path, name: str, reading: DatasetReading | None = None) 
     text = head.decode(encoding_of(path, encoding), errors="replace").lstrip("\ufeff \t\r\n")
     if not text and len(head) < HEAD_BYTES:
         raise DataError(f"{name!r} is empty. Upload a file with at least one record.")
+    _refuse_table_or_archive(head, name, stated)
     _refuse_binary(head, text, name)
     if stated is not None or format == "text":
         return format  # type: ignore[return-value]  # the last branch tells that it is not None
@@ -229,12 +230,21 @@ def _require_beginning(head: bytes, format: Format, name: str, *, is_declared: b
     raise DataError(f"{name!r} {said}, but is {found}. Give it the extension of its format, or make it again.")
 
 
-def _extension_of_table_or_archive(head: bytes) -> str | None:
-    """Return the extension of what is read, but not as a text; None of what is not."""
-    if head[_TAR] == b"ustar":
-        return ".tar"
+def _refuse_table_or_archive(head: bytes, name: str, declared: Format | None) -> None:
+    """Refuse what is read, but not as a text."""
+    is_tar = head[_TAR] == b"ustar"
     formats = (format for format, beginnings in _BEGINNINGS.items() if head.startswith(beginnings))
-    return next((FORMATS[format].extensions[0] for format in formats), None)
+    format: Format | None = "folder" if is_tar else next(formats, None)
+    if format is None or extension_of(name) in _SPREADSHEETS:
+        return
+    found = _known_beginning(head)
+    if declared is not None:
+        said = f"{name!r} is declared as {FORMATS[declared].title}, but is {found}. Declare format {format} instead"
+    else:
+        extension = ".tar" if is_tar else FORMATS[format].extensions[0]
+        said = f"{name!r} is {found}. Give it the extension {extension}"
+    or_else = "; of an Office document save the data as CSV" if head.startswith(b"PK") else ""
+    raise DataError(f"{said}{or_else}.")
 
 
 def _known_beginning(head: bytes) -> str | None:
@@ -251,9 +261,6 @@ def _refuse_binary(head: bytes, text: str, name: str) -> None:
         raise DataError(
             f"{name!r} is a spreadsheet. Save it as CSV, in UTF-8, with the names of the columns in its first line."
         )
-    if (extension := _extension_of_table_or_archive(head)) is not None:
-        or_else = "; of an Office document save the data as CSV" if extension == ".zip" else ""
-        raise DataError(f"{name!r} is {found}. Give it the extension {extension}{or_else}.")
     if found is not None:
         raise DataError(f"{name!r} is {found}. Upload the data itself as {ALLOWED}, in UTF-8.")
     # NUL bytes that only fill the end are a damaged text file, whose bad line the reader can name.

@@ -82,9 +82,8 @@ def read_folder(
         if unread is not None:
             taken, root = {member.name for member in members}, _inner(folder)
             names = (_way_to(root, folder) + name for name in _names_below(root))
-            unread.names = [name for name in names if name not in taken]
-            unread.read = len(members)
-            unread.is_chosen = reading is not None and (reading.split or reading.config) is not None
+            is_chosen = reading is not None and (reading.split or reading.config) is not None
+            unread.take((name for name in names if name not in taken), len(members), is_chosen=is_chosen)
         for member in members:
             for found in _read(member, read_member, encoding):
                 number += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -25,14 +25,23 @@ class Unread:
     """The files of a folder or an archive that are not read.
 
     Attributes:
-        names: Theirs.
+        data: Names of those that hold data, of other splits or configs.
+        others: Names of descriptions and programs.
         read: How many files are read.
         is_chosen: Whether a person has declared what is read, as a split or config.
     """
 
-    names: list[str] = field(default_factory=list)
+    data: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
     read: int = 0
     is_chosen: bool = False
+
+    def take(self, names: Iterable[str], read: int, *, is_chosen: bool) -> None:
+        """Put down what is not read; what ``datasets`` writes beside the data is none of it."""
+        self.read, self.is_chosen = read, is_chosen
+        for name in names:
+            if not _OF_DATASETS.fullmatch(name):
+                (self.data if _is_data(name) else self.others).append(name)
 
     @property
     def doubt(self) -> Problem | None:
@@ -43,22 +52,25 @@ class Unread:
         """Yield notes on data files of other splits, if somebody has chosen one, and on files that hold no data."""
         if self.is_chosen and (of_others := self._other_splits()) is not None:
             yield of_others
-        others = [name for name in self.names if not _is_data(name) and not _OF_DATASETS.fullmatch(name)]
-        if others:
-            said = f"Not read, for their names are those of descriptions and programs: {_some_of(others)}."
-            yield Problem("files_not_read", f"{said} {_remedy_of(others)}")
+        if self.others:
+            said = f"Not read, for their names are those of descriptions and programs: {_some_of(self.others)}."
+            yield Problem("files_not_read", f"{said} {_remedy_of(self.others)}")
 
     def beside(self, other: Unread) -> Unread:
         """Return what is left where another part of the same data set is read, too, which somebody has declared."""
-        names = set(other.names)
-        return Unread([name for name in self.names if name in names], self.read + other.read, is_chosen=True)
+        data, others = set(other.data), set(other.others)
+        return Unread(
+            [name for name in self.data if name in data],
+            [name for name in self.others if name in others],
+            self.read + other.read,
+            is_chosen=True,
+        )
 
     def _other_splits(self) -> Problem | None:
-        data = [name for name in self.names if _is_data(name)]
-        if not data:
+        if not self.data:
             return None
-        total = counted(len(data) + self.read, "data file")
-        said = f"{len(data)} of {total} are not read, for they belong to other splits or configs: {_some_of(data)}."
+        total = counted(len(self.data) + self.read, "data file")
+        said = f"{len(self.data)} of {total} are not read, for they belong to other splits or configs: {_some_of(self.data)}."
         remedy = (
             f"To read all splits declare --split {ALL} (reading.split); to read a certain one its name, or --config."
         )
@@ -76,10 +88,7 @@ def _remedy_of(names: Sequence[str]) -> str:
 def _is_data(name: str) -> bool:
     is_read = FORMATS_BY_EXTENSION.get(extension_of(name)) not in (None, "folder")
     return (
-        is_read
-        and not _OF_DATASETS.fullmatch(name)
-        and PurePosixPath(name).suffix.lower() not in _TEXTS
-        and not _DESCRIBES.match(PurePosixPath(name).name)
+        is_read and PurePosixPath(name).suffix.lower() not in _TEXTS and not _DESCRIBES.match(PurePosixPath(name).name)
     )
 
 

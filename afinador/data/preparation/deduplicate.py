@@ -83,17 +83,26 @@ def _signature(record: Record, fields: list[str]) -> Signature | None:
     answer: list[str] = []
     instruction: list[str] = []
     for name, value in values.items():
-        if name in LEARNT:
-            answer.extend([label_text(value)] if isinstance(value, bool | int | float) else texts_in(value))
-        elif name in ("messages", "conversations") and isinstance(value, list):
-            for index, turn in enumerate(value):
+        if (turns := _turns_in(name, value)) is not None:
+            for index, turn in enumerate(turns):
                 is_system = index == 0 and _speaker_of(turn) in SYSTEM_ROLES
-                part = answer if _speaker_of(turn) in LEARNT_TURNS else instruction if is_system else question
-                part.extend([*texts_in([turn]), *_calls_in(turn)])
+                is_learnt = _speaker_of(turn) in LEARNT_TURNS
+                if is_learnt or name != "rejected":  # before it stands what is before the better answer
+                    part = answer if is_learnt else instruction if is_system else question
+                    part.extend([*texts_in([turn]), *_calls_in(turn)])
+        elif name in LEARNT:
+            answer.extend([label_text(value)] if isinstance(value, bool | int | float) else texts_in(value))
         elif name not in UNLIKE or fields:
             (instruction if name in SHARED else question).extend(texts_in(value))
     parts = in_parts(question, answer, instruction, is_prompt=values.keys().isdisjoint(PLAIN))
     return signatures_of([parts])[0]
+
+
+def _turns_in(name: str, value: Any) -> list[Any] | None:
+    """Return the turns of a conversation, whatever field holds it; None where there is none."""
+    if name == "input" and isinstance(value, dict):  # of OpenAI's pairs
+        value = value.get("messages")
+    return value if isinstance(value, list) and value and _speaker_of(value[0]) is not None else None
 
 
 def _speaker_of(turn: Any) -> Any:

@@ -1,8 +1,12 @@
-"""Two answers to one conversation, as the shapes of preference pairs that are written in messages have them."""
+"""Two answers to one conversation, as the shapes of preference pairs that are written in messages have them.
+
+Prompts and answers are read here one by one, too: those of ``prompt_completion`` are none other.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +22,7 @@ SAME_ANSWERS = "same_answers"
 _OF_AN_END = ("no_answer_at_end", "nothing_to_train")
 """Faults of a conversation that is to end with an answer, which a prompt is not."""
 _OF_A_BEGINNING = ("no_question",)
+_INDEX = re.compile(r"\[(-?\d+)\]")
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,10 @@ class AnswerPair:
         if told[0] == told[1]:
             said = f"{self.names[1]!r} and {self.names[2]!r} are the same. Correct one of them, or remove the record."
             yield record.problem(SAME_ANSWERS, said, self.names[2])
-        return Example(record.line, messages=(*prompt, *chosen), tools=tools, rejected=told[1])
+        prompt_messages = 0 if self.length_within else len(prompt)
+        return Example(
+            record.line, messages=(*prompt, *chosen), tools=tools, rejected=told[1], prompt_messages=prompt_messages
+        )
 
 
 def read_prompt(record: Record, prompt: Any, name: str) -> Generator[Problem, None, Messages | None]:
@@ -109,7 +117,7 @@ def read_answer(
     asked = prompt if isinstance(prompt, list) else []
     messages, length = [*asked, *answer], len(asked)
     checked = checked_messages(record, messages, name, offset=length - length_within, told=range(length))
-    found = yield from _but(_OF_A_BEGINNING, checked)
+    found = yield from _but(_OF_A_BEGINNING, checked, first=length_within)
     return None if is_asked else found
 
 
@@ -122,7 +130,7 @@ def faults_of_whole(record: Record, messages: Any, name: str) -> Iterator[Proble
 
 
 def _but(
-    codes: tuple[str, ...], faults: Generator[Problem, None, Messages]
+    codes: tuple[str, ...], faults: Generator[Problem, None, Messages], *, first: int = 0
 ) -> Generator[Problem, None, Messages | None]:
     """Yield faults but those of some codes, and those of messages before the first; return what they do where there is none."""
     are_none = True
@@ -131,7 +139,8 @@ def _but(
             fault = next(faults)
         except StopIteration as end:
             return end.value if are_none else None
-        if fault.code not in codes and "[-" not in (fault.field or ""):
+        index = _INDEX.search(fault.field or "")
+        if fault.code not in codes and (index is None or int(index[1]) >= first):
             are_none = False
             yield fault
 

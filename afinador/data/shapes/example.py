@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from afinador.data.extraction import Document
@@ -15,6 +15,7 @@ class Example:
     Attributes:
         line: As in ``Record``.
         messages: Content is text; arguments of tool calls are JSON texts; ``weight`` 0 or 1 as it was given.
+        prompt_messages: How many of the messages are those of a field of their own that asks; 0 where there is none.
         tools: Declarations of functions, beside ``messages``.
         document: What ``prompt`` and ``completion`` were made of by the default prompt, see
             ``afinador.data.extraction``; of the shape ``document_metadata`` only.
@@ -31,3 +32,4 @@ class Example:
     document: Document | None = None
     rejected: str | None = None
     unasked: tuple[str, ...] = ()
+    prompt_messages: int = field(default=0, compare=False)

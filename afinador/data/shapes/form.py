@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -35,6 +36,7 @@ Reading = Generator[Problem, None, Example | None]
 # A near miss is looked for among so many names, and in so much of each.
 NAMES_COMPARED = 100
 LONGEST_NAME = 100
+_INDEX = re.compile(r"messages\[(\d+)\]")
 
 
 def _message_at(fields: Fields, index: int) -> str:
@@ -85,15 +87,23 @@ class RecordShape:
     def __iter__(self) -> Iterator[str]:
         return iter(self.fields)
 
-    def field_at(self, place: str) -> str:
-        """Return what its records call a place of an ``Example``: ``prompt``, ``completion``, or one in ``messages``."""
+    def field_at(self, place: str, prompt_messages: int = 0) -> str:
+        """Return what its records call a place of an ``Example``: ``prompt``, ``completion``, or one in ``messages``.
+
+        Args:
+            place: Of the example.
+            prompt_messages: As the example has it.
+        """
         if place == "prompt":
             return self.asked[0]
         if place == "completion":
             return [name for name in self.fields if name not in self.asked][0 if self.is_pair else -1]
-        if place.startswith("messages") and self.name != "messages":
+        if not place.startswith("messages") or self.name == "messages":
+            return place
+        if not prompt_messages:
             return self.fields[0]  # whose turns are counted in another way
-        return place
+        index = _INDEX.match(place)
+        return self.field_at("completion" if index and int(index[1]) >= prompt_messages else "prompt")
 
     @property
     def example_file(self) -> str:

@@ -34,7 +34,7 @@ def _read(record: Record) -> Reading:
     completion = yield from read_answer(record, answered, "completion", asked, prompt_name="prompt")
     if prompt is None or completion is None:
         return None
-    return Example(record.line, messages=(*map(_not_learnt, prompt), *completion))
+    return Example(record.line, messages=(*map(_not_learnt, prompt), *completion), prompt_messages=len(prompt))
 
 
 def _in_messages(fields: Fields) -> tuple[Any, Any]:

@@ -171,7 +171,7 @@ class TokenCheck:
         if self._unknown_id is not None:
             self._unknown += whole.count(self._unknown_id)
         found = dict.fromkeys(
-            (self._field(place), match[0])
+            (self._field(place, example), match[0])
             for place, text in _texts_of(example)
             for match in self._special_pattern.finditer(text)
         )
@@ -240,14 +240,14 @@ class TokenCheck:
         return bool(self._special_ids - {self._unknown_id} & set(ids))
 
     def _error(self, code: str, message: str, example: Example) -> None:
-        self._found.add_error(Problem(code, message, example.line, self._field(places_of(example)[0])))
+        self._found.add_error(Problem(code, message, example.line, self._field(places_of(example)[0], example)))
 
     def _warn(self, code: str, message: str, example: Example, place: str) -> None:
-        self._found.add_warning(Problem(code, message, example.line, self._field(place)))
+        self._found.add_warning(Problem(code, message, example.line, self._field(place, example)))
 
-    def _field(self, place: str) -> str:
+    def _field(self, place: str, example: Example) -> str:
         """Return how a record of the file calls a place of its example."""
-        return place if self._shape is None else SHAPES[self._shape].field_at(place)
+        return place if self._shape is None else SHAPES[self._shape].field_at(place, example.prompt_messages)
 
 
 def check_tokens(

@@ -67,7 +67,8 @@ def doubts_about_cut(
     if lost:
         answers = "1 of the assistant's answers is" if len(lost) == 1 else f"{len(lost)} of the assistant's answers are"
         said = f"{said}: {answers} lost, in whole or in part ({counted(sum(lost), 'token')} to be learnt)"
-        yield Doubt("lost_answers", f"{said}. Raise max_length, or split the conversation into several records.", asked)
+        place = answer if example.prompt_messages else asked
+        yield Doubt("lost_answers", f"{said}. Raise max_length, or split the conversation into several records.", place)
 
 
 def places_of(example: Example) -> tuple[str, str]:

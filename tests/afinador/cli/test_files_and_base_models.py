@@ -45,6 +45,8 @@ def test_what_is_doubtful_about_a_file_is_told_with_the_command_that_shows_it(
     assert shown.code == 0 and "warning duplicate ×12" in shown.out, shown
     ran = online("validate", "dataset", file_id, "--encoding", "latin-1")
     assert ran.code == 2 and "was declared at its upload" in ran.err
+    ran = online("create", "file", dataset, "--purpose", "evals")
+    assert ran.code == 0 and "see: afinador validate" not in ran.err, "which is refused for what is no data set"
     folder = elsewhere / "parts"
     folder.mkdir()
     for split in ("train", "test"):

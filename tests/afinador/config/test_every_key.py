@@ -187,8 +187,9 @@ def test_keys_of_other_tools_say_what_they_are_called_here(key: str, ours: str) 
     for fields in ({"config": {key: 8}}, {"hyperparameters": {key: 8}}):
         with pytest.raises(UnknownFieldError, match=f"{key}' is no hyperparameter .*{ours}"):
             resolve(**fields)
-    with pytest.raises(UnknownFieldError, match=f"{key}' is no field of a fine-tuning job. .*{ours}"):
+    with pytest.raises(UnknownFieldError, match=f"{key}' is no field of a fine-tuning job. .*{ours}") as refusal:
         resolve(**{key: 8})
+    assert ("inside 'hyperparameters', or in 'config'" in refusal.value.message) is (key not in ("schedule", "cron"))
 
 
 @pytest.mark.parametrize("said", COUNTERPARTS.values(), ids=list(COUNTERPARTS))

@@ -37,7 +37,8 @@ def start(state: str, **recipe: Any) -> Start:
 @pytest.mark.parametrize("now", [{"format": "text"}, {"reading": DatasetReading(delimiter=";")}])
 def test_the_same_bytes_read_otherwise_are_other_data(now: dict[str, Any]) -> None:
     had = {"training_reading": FileReading.of(data_file()), "validation_reading": FileReading()}
-    start("whole", **had).require_data(data_file(reading=DatasetReading()), None)
+    for same in (DatasetReading(), DatasetReading(format="csv")):
+        start("whole", **had).require_data(data_file(reading=same), None)
     start("weights", **had).require_data(data_file(**now), None)
     with pytest.raises(InvalidRequestError, match="has the same content as there, but is read as") as caught:
         start("whole", **had).require_data(data_file(**now), None)
@@ -49,3 +50,12 @@ def test_a_recipe_keeps_how_data_are_read_and_one_of_an_older_version_says_nothi
     kept = Recipe.model_validate_json(start("whole", training_reading=declared).recipe.model_dump_json())
     assert kept.training_reading == declared
     start("whole").require_data(data_file(reading=DatasetReading(delimiter=";")), None)
+
+
+def test_a_format_that_was_declared_is_the_one_that_was_found() -> None:
+    declared = DatasetReading(format="csv", delimiter=";")
+    had = FileReading.of(data_file(reading=declared))
+    assert had == FileReading.of(data_file(reading=DatasetReading(delimiter=";")))
+    assert str(had) == "csv, delimiter ';'"
+    kept = FileReading.model_validate({"format": "csv", "declared": declared.to_json()})
+    assert kept == had, "as checkpoints have it that were made before"

@@ -162,9 +162,11 @@ def test_strange_characters_are_found_in_the_time_of_the_text(text):
     assert seconds(4) < 6 * seconds(1) + 0.2
 
 
-def test_a_record_of_very_many_doubts_counts_so_many_of_them(verdict):
-    report = verdict([{"document": "d", "metadata": {"notes": ["a@correo.gob.mx \x00"] * 3000}}])
-    assert report.counts["control_character"] + report.counts.get("personal_email", 0) == 1000
+def test_a_record_of_very_many_doubts_counts_so_many_of_each_kind_and_hides_no_personal_data(verdict):
+    notes = [*["a@correo.gob.mx \x00"] * 3000, "password: hunter2x9Q!zz"]
+    report = verdict([{"document": "d", "metadata": {"notes": notes}}])
+    assert (report.counts["control_character"], report.counts["personal_email"]) == (1000, 1000)
+    assert report.counts["secret_password"] == 1
 
 
 @pytest.mark.parametrize("word", ["NaN", "None", "NULL", "#N/A", "#REF!"])
@@ -181,6 +183,9 @@ def test_words_for_missing_values_are_told(verdict, word):
     assert told.counts["missing_value"] == 12 and told.warnings[0].field == "messages[1].content", (
         "what is asked may be any word"
     )
+    masked = [{**asked[0], "weight": 0}, *asked[1:]]
+    told = verdict([{"messages": [{"role": "user", "content": f"q{n}"}, *masked]} for n in range(12)])
+    assert told.counts == {}, "nor is what is not learnt an answer"
     assert verdict([*({"text": f"text {n}"} for n in range(12)), {"text": word}]).counts["missing_value"] == 1
 
 

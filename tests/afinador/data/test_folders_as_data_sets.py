@@ -6,6 +6,7 @@ import zipfile
 import datasets
 
 from afinador.data.comparison import compare_files
+from afinador.data.files import unread
 from afinador.data.validation import load_examples, validate_dataset
 from afinador.schemas.datasets import DatasetReading
 from tests.afinador.data.judged_records import labelled_lines
@@ -16,6 +17,15 @@ def zipped(path, files):
         for name, text in files.items():
             archive.writestr(name, text)
     return path
+
+
+def test_each_file_that_is_left_out_is_looked_at_once(tmp_path, monkeypatch):
+    looked, is_data = [], unread._is_data
+    monkeypatch.setattr(unread, "_is_data", lambda name: looked.append(name) or is_data(name))
+    names = [f"test-{number}.jsonl" for number in range(20)]
+    archive = zipped(tmp_path / "a.zip", {"train.jsonl": labelled_lines(3), **dict.fromkeys(names, labelled_lines(3))})
+    report = validate_dataset(archive, "a.zip").to_json()
+    assert report["counts"]["other_splits"] == 1 and sorted(looked) == sorted(names), "an archive may hold 100,000"
 
 
 def test_what_a_folder_or_an_archive_holds_besides_what_is_read_is_told(tmp_path):

@@ -65,3 +65,31 @@ def test_calls_of_tools_are_answers_too() -> None:
     assert run(rows, {"type": "deduplicate", "near": 0.6}) == rows
     labelled = [{"text": asked["content"], "label": label} for label in (1, 2)]
     assert run(labelled, {"type": "deduplicate", "near": 0.6}) == labelled
+
+
+def told_by(system: str, question: str, answer: str) -> dict[str, dict[str, Any]]:
+    """One conversation in all shapes that hold messages."""
+    asked = [{"role": "system", "content": system}, {"role": "user", "content": question}]
+    answered, worse = ([{"role": "assistant", "content": text}] for text in (answer, "It depends."))
+    return {
+        "messages": {"messages": [*asked, *answered]},
+        "prompt_completion": {"prompt": asked, "completion": answered},
+        "text beside messages": {"prompt": asked, "completion": answer},
+        "preference": {"prompt": asked, "chosen": answered, "rejected": worse},
+        "preference without prompt": {"chosen": [*asked, *answered], "rejected": [*asked, *worse]},
+        "openai_preference": {
+            "input": {"messages": asked}, "preferred_output": answered, "non_preferred_output": worse
+        },
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", told_by("", "", ""))
+def test_other_questions_under_one_instruction_stay_in_every_shape_of_messages(shape: str, verdict: Any) -> None:
+    random = Random(7)
+    system, question, other = (" ".join(f"w{random.randrange(500)}" for _ in range(words)) for words in (200, 20, 20))
+    rows = [told_by(system, question, "Yes.")[shape], told_by(system, other, "Yes.")[shape]]
+    rows += [told_by(other, question, "Yes.")[shape], told_by(system, question, "No.")[shape]]
+    again = told_by(f"{system} so", question, "yes.")[shape]
+    kept, tallies = tallied([*rows, again], {"type": "deduplicate", "near": 0.8})
+    assert kept == rows and tallies[0].counts == {"exact": 0, "near": 1}
+    assert verdict([*rows, again]).counts["near_duplicate"] == 1, "by the same rule"

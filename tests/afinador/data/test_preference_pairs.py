@@ -8,10 +8,10 @@ import pytest
 from afinador.cli.dataset_reports import show_report
 from afinador.data.dataset_reports import dataset_report
 from afinador.data.records import Record
-from afinador.data.shapes import SHAPES, require_trainable, to_example
+from afinador.data.shapes import SHAPES, examined, require_trainable, to_example
 from afinador.data.validation import validate_dataset
 from afinador.errors import DataError
-from tests.afinador.data.turns import ANSWER, CALLING, OTHER, OTHER_USER, PAIR, TOOL, USER
+from tests.afinador.data.turns import ANSWER, CALLING, OTHER, OTHER_USER, PAIR, REPLY, TOOL, USER
 
 
 def test_faults_of_pairs_are_said_of_what_is_there():
@@ -30,6 +30,14 @@ def test_faults_of_pairs_are_said_of_what_is_there():
     assert all("'input.tools" in each and "'tools" not in each for each in told)
     undeclared = {**PAIR, "input": {"messages": [USER], "tools": [TOOL | {"function": {"name": "stay"}}]}}
     assert "not declared in 'input.tools'" in said("openai_preference", **{**undeclared, "preferred_output": [CALLING]})
+
+
+def test_a_fault_of_what_both_answers_begin_with_is_told_once():
+    within = {"chosen": [USER, REPLY, USER, ANSWER], "rejected": [USER, REPLY, USER, {**OTHER, "content": 3}]}
+    found = [(fault.code, fault.field) for fault in examined(Record(1, within), "preference")]
+    assert found == [("bad_tool_reply", "chosen[1].tool_call_id"), ("bad_content", "rejected[3].content")]
+    behind = {"chosen": [USER, ANSWER, REPLY, ANSWER], "rejected": [USER, OTHER]}
+    assert [fault.field for fault in examined(Record(1, behind), "preference")] == ["chosen[2].tool_call_id"]
 
 
 @pytest.mark.parametrize(

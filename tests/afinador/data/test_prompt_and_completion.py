@@ -10,6 +10,7 @@ import pytest
 
 from afinador.data.records import Record
 from afinador.data.shapes import Example, converted, examined, to_example
+from afinador.data.tokens.checks import Limits, check_tokens
 from afinador.data.tokens.tokenisation import tokenise_all
 from afinador.data.validation import validate_dataset
 from tests.afinador.data.turns import ANSWER, BLANK, CALLING, OTHER, REPLY, TOOL, USER
@@ -64,6 +65,42 @@ def test_nothing_of_a_prompt_is_learnt(chatml: Any) -> None:
 def test_all_faults_are_told_by_their_own_place(prompt: Any, completion: Any, faults: dict[str, str]) -> None:
     found = examined(Record(1, {"prompt": prompt, "completion": completion}), "prompt_completion")
     assert isinstance(found, list) and {each.field: each.code for each in found} == faults
+
+
+SPECIAL = {"content": "a <eos> b"}
+WORSE = [{"role": "assistant", "content": "c"}]
+
+
+@pytest.mark.parametrize(
+    ("shape", "fields", "places"),
+    [
+        ("prompt_completion", {"prompt": [{**USER, **SPECIAL}], "completion": [ANSWER]}, ["prompt"]),
+        ("prompt_completion", {"prompt": [USER, OTHER, USER], "completion": [{**ANSWER, **SPECIAL}]}, ["completion"]),
+        ("prompt_completion", {"prompt": "a <eos> b", "completion": [{**ANSWER, **SPECIAL}]}, ["prompt", "completion"]),
+        ("preference", {"prompt": [{**USER, **SPECIAL}], "chosen": [ANSWER], "rejected": WORSE}, ["prompt"]),
+        ("preference", {"chosen": [{**USER, **SPECIAL}, ANSWER], "rejected": [{**USER, **SPECIAL}, *WORSE]}, ["chosen"]),
+    ],
+)  # fmt: skip
+def test_doubts_of_a_tokenizer_name_the_field_of_the_record(
+    shape: Any, fields: dict[str, Any], places: list[str], chatml: Any
+) -> None:
+    example = to_example(Record(1, fields), shape)
+    assert isinstance(example, Example)
+    told = check_tokens([example], chatml, Limits("causal_lm", 500), shape)["warnings"]
+    assert [each["field"] for each in told if each["code"] == "special_token_in_text"] == places
+
+
+def test_what_a_cut_takes_of_messages_is_told_of_prompt_and_of_completion(chatml: Any) -> None:
+    fields = {"prompt": [{**USER, "content": "q" * 50}], "completion": [ANSWER, REPLY, {**ANSWER, "content": "b" * 20}]}
+    example = to_example(Record(1, {**fields, "completion": [CALLING, *fields["completion"][1:]]}), "prompt_completion")
+    assert isinstance(example, Example)
+    told = check_tokens([example], chatml, Limits("causal_lm", 20), "prompt_completion")["warnings"]
+    found = {each["code"]: each["field"] for each in told}
+    assert (found["lost_prompt"], found["truncated_answer"], found["lost_answers"]) == (
+        "prompt",
+        "completion",
+        "completion",
+    )
 
 
 def test_such_a_file_is_judged_as_others_are(tmp_path: Path) -> None:

@@ -83,6 +83,19 @@ def test_what_is_none_of_the_formats_is_refused_with_what_it_is_and_what_is_allo
 
 
 @pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.parquet", b"PAR1rest", r"declared as CSV, TSV, but is a Parquet file\. Declare format parquet instead\.$"),
+        ("a.dat", bytes(257) + b"ustar" + bytes(50), r"but is a tar archive\. Declare format folder instead\.$"),
+        ("a.zip", b"PK\x03\x04rest", r"Declare format folder instead; of an Office document save the data as CSV\.$"),
+    ],
+)
+def test_what_is_declared_as_a_text_and_is_none_is_told_what_to_declare(written, name, content, said):
+    with pytest.raises(DataError, match=said):
+        detect_format(written("file", content), name, DatasetReading(format="csv"))
+
+
+@pytest.mark.parametrize(
     ("name", "content"),
     [
         ("a.csv", "text,label\nseñor ñandú,sí\n"), ("a.tsv", "text\tlabel\nñññ\tsí\n"), ("a.txt", "yes\nñandú\n"),

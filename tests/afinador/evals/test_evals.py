@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -123,7 +124,7 @@ def test_prompt_longer_than_the_context_is_cut_as_in_training(
 
 
 def test_stop_between_batches_gets_through(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
-    def stop(done: int) -> None:
+    def stop(done: int, total: int) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -131,6 +132,15 @@ def test_stop_between_batches_gets_through(model: LlamaForCausalLM, tokenizer: P
     with pytest.raises(KeyboardInterrupt):
         scores = TokenScores(model, logits_at_labels_only=True)
         measure_likelihood(scores, examples(), pad_id=1, tokens_per_pass=10, between_batches=stop)
+
+
+def test_pieces_of_a_text_are_told_as_the_example_that_they_are(model: LlamaForCausalLM) -> None:
+    told: list[tuple[int, int]] = []
+    pieces = [replace(piece, continues=bool(number % 3)) for number, piece in enumerate(examples())]
+    scores = TokenScores(model, logits_at_labels_only=True)
+    measure_likelihood(scores, pieces, pad_id=1, tokens_per_pass=1, between_batches=lambda *at: told.append(at))
+    assert len(told) == 9 and told[0] == (0, 3) and told[-1][0] <= 3
+    assert [done for done, _ in told] == sorted(done for done, _ in told) and {total for _, total in told} == {3}
 
 
 def test_exact_match_ignores_white_space_around_answers_only() -> None:
