@@ -45,6 +45,7 @@ KEYS: dict[str, tuple[Any, Any, Any, str, str | tuple[str, ...]]] = {
     "extraction_schema": (None, {"title": ""}, ["title"], "an object", f"{TRAINING}/test_every_key.py::test_documents_are_asked_for_as_the_job_says"),
     "precision": ("auto", "float32", "float64", "auto, float32, bfloat16", f"{TRAINING}/test_passes.py::test_precision_is_that_of_all_passes_on_a_cpu"),
     "optimizer": ("adamw", "adafactor", "adam", "adamw, adamw_8bit, adafactor, sgd", f"{TRAINING}/test_optimization.py::test_every_optimizer_learns"),
+    "quantization_bits": (8, 4, 5, "allowed are: 4, 8", f"{TRAINING}/test_qlora.py::test_four_bits_are_nf4_with_double_quantisation_and_compute_in_the_chosen_precision"),
     "target_modules": ("all-linear", ["q_proj"], 3, "a string or an array", "tests/afinador/methods/test_methods.py::test_lora_obeys_rank_alpha_dropout_and_layers"),
     "lora_bias": ("none", "all", "some", "none, all, lora_only", "tests/afinador/methods/test_methods.py::test_lora_bias_decides_which_biases_are_trained"),
     "modules_to_save": ([], ["lm_head"], 3, "an array", "tests/afinador/methods/test_methods.py::test_modules_to_save_are_trained_whole"),
@@ -71,13 +72,17 @@ FURTHER = {
     "group_by_length": f"{TRAINING}/test_against_plain_transformers.py::test_engine_has_the_losses_of_plain_transformers",
     "logits_at_labels_only": f"{TRAINING}/test_passes.py::test_logits_at_labels_only_leaves_those_of_the_other_positions_out",
     "generation_examples": f"{TRAINING}/test_every_key.py::test_answers_are_no_longer_than_asked_for",
-    "quantization_bits": f"{TRAINING}/test_qlora.py::test_four_bits_are_nf4_with_double_quantisation_and_compute_in_the_chosen_precision",
 }
-"""The field ``seed``, keys of ours beyond the promised ones, and what belongs to QLoRA alone, with the tests of their effect."""
+"""The field ``seed``, and keys of ours beyond the promised ones, with the tests of their effect."""
 
 
 def resolve(operator: dict[str, Any] | None = None, **fields: Any) -> Any:
     return resolve_request(parse_request(BODY | fields), operator)
+
+
+def resolve_with(key: str, operator: dict[str, Any] | None = None, **fields: Any) -> Any:
+    """Resolve a request of a method that has the key."""
+    return resolve(operator, tuning_method="qlora" if key == "quantization_bits" else "lora", **fields)
 
 
 def test_no_key_is_forgotten() -> None:
@@ -87,7 +92,7 @@ def test_no_key_is_forgotten() -> None:
 
 @pytest.mark.parametrize("key", KEYS)
 def test_default_is_the_promised_one(key: str) -> None:
-    _, values, sources = resolve()
+    _, values, sources = resolve_with(key)
     assert getattr(values, key) == KEYS[key][0]
     assert sources[key] == "default"
 
@@ -103,16 +108,16 @@ def test_value_comes_through_every_channel_and_says_so(key: str, tmp_path: Path)
     operator = read_operator_config(operator_file)
     typed = dict([setting(f"{key}={json.dumps(other)}")])
     found = {
-        "yaml": resolve(config=read_document(as_yaml)),
-        "json": resolve(config=read_document(as_json)),
-        "operator": resolve(operator),
-        "set": resolve(hyperparameters=typed),
+        "yaml": resolve_with(key, config=read_document(as_yaml)),
+        "json": resolve_with(key, config=read_document(as_json)),
+        "operator": resolve_with(key, operator),
+        "set": resolve_with(key, hyperparameters=typed),
     }
     assert {name: getattr(values, key) for name, (_, values, _) in found.items()} == dict.fromkeys(found, other)
     assert [sources[key] for _, _, sources in found.values()] == ["file", "file", "operator", "request"]
     default = KEYS[key][0]
     if default is not None:
-        _, values, sources = resolve(operator, config={key: other}, hyperparameters={key: default})
+        _, values, sources = resolve_with(key, operator, config={key: other}, hyperparameters={key: default})
         assert (getattr(values, key), sources[key]) == (default, "request")
 
 
@@ -121,7 +126,7 @@ def test_bad_value_is_refused_by_name(key: str, tmp_path: Path) -> None:
     _, _, bad, words, _ = KEYS[key]
     for place in ("hyperparameters", "config"):
         with pytest.raises(InvalidRequestError, match=key) as refusal:
-            resolve(**{place: {key: bad}})
+            resolve_with(key, **{place: {key: bad}})
         assert words in refusal.value.message and "Input should" not in refusal.value.message
         assert refusal.value.param == f"{place}.{key}"
     operator_file = tmp_path / "operator.yaml"
@@ -225,7 +230,7 @@ def test_auto_is_the_default_and_becomes_its_number() -> None:
 @pytest.mark.parametrize("key", KEYS)
 def test_null_says_that_a_key_is_not_given_unless_it_is_its_default(key: str) -> None:
     default, other, *_ = KEYS[key]
-    _, values, sources = resolve(config={key: other}, hyperparameters={key: None})
+    _, values, sources = resolve_with(key, config={key: other}, hyperparameters={key: None})
     if default is None:
         assert (getattr(values, key), sources[key]) == (None, "request")
     else:
