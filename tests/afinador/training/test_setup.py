@@ -11,6 +11,7 @@ import torch
 
 from afinador.config.spec import DataFile, FineTuningSpec
 from afinador.data.tokens.tokenisation import NOT_TRAINED
+from afinador.errors import InvalidRequestError
 from afinador.training import data_sets, setup
 
 MakeSpec = Callable[..., FineTuningSpec]
@@ -50,6 +51,42 @@ def test_precision_is_float32_on_a_cpu_unless_asked_otherwise(monkeypatch: pytes
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert setup.find_computing("auto") == setup.Computing(torch.device("cpu"), "float32")
     assert setup.find_computing("bfloat16").precision == "bfloat16"
+
+
+@pytest.mark.parametrize(
+    ("has_bfloat16", "asked", "computed"),
+    [
+        (True, "auto", "bfloat16"),
+        (True, "bfloat16", "bfloat16"),
+        (True, "float32", "float32"),
+        (False, "auto", "float32"),
+        (False, "float32", "float32"),
+    ],
+)
+def test_precision_is_bfloat16_on_a_gpu_that_has_it(
+    has_bfloat16: bool, asked: str, computed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend_gpu(monkeypatch, has_bfloat16)
+    assert setup.find_computing(asked) == setup.Computing(torch.device("cuda", 0), computed)
+
+
+def test_bfloat16_is_refused_on_a_gpu_that_does_not_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend_gpu(monkeypatch, has_bfloat16=False)
+    with pytest.raises(
+        InvalidRequestError, match="'bfloat16', which Tesla T4 does not have; use 'auto' or 'float32'"
+    ) as refused:
+        setup.find_computing("bfloat16")
+    assert refused.value.param == "hyperparameters.precision"
+
+
+def pretend_gpu(monkeypatch: pytest.MonkeyPatch, has_bfloat16: bool) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    # A GPU without it emulates it, which is slower than float32.
+    monkeypatch.setattr(
+        torch.cuda, "is_bf16_supported", lambda including_emulation: has_bfloat16 or including_emulation
+    )
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "Tesla T4")
 
 
 def test_same_seed_makes_the_same_adapter(make_spec: MakeSpec) -> None:
