@@ -32,6 +32,16 @@ def test_classification_is_the_task_of_an_encoder_and_may_be_that_of_a_causal_mo
         bert.job(acme, model="bert-base-uncased", training_file="classes", task="causal_lm")
 
 
+def test_quantised_tuning_of_a_model_that_classifies_is_refused_with_what_fits(
+    bert: Workshop, acme: Organization
+) -> None:
+    needs = "'qlora', which needs task 'causal_lm'; the task is 'sequence_classification'. Use tuning_method 'lora'."
+    for fields in ({"model": "bert-base-uncased"}, {"task": "sequence_classification"}):
+        with pytest.raises(InvalidRequestError, match=needs) as refusal:
+            bert.job(acme, training_file="classes", tuning_method="qlora", **fields)
+        assert refusal.value.param == "tuning_method"
+
+
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
