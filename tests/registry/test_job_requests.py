@@ -13,7 +13,7 @@ from afinador.errors import IllegalTransitionError
 from registry import events, files, jobs, leases
 from registry.memory import Memory
 from registry.tables import Attempt, Job, Lease, Organization
-from tests.registry.test_isolation import published
+from tests.registry.belongings import published
 
 if TYPE_CHECKING:
     from tests.registry.conftest import Claim, Workshop

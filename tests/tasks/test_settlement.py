@@ -24,7 +24,7 @@ from tasks import ending, following, settlement, trainer
 from tasks.attempt import Attempt
 from tasks.run_directory import prepare
 from tasks.validate import validate_dataset
-from tests.registry.test_isolation import published
+from tests.registry.belongings import published
 from tests.tasks.conftest import Create
 from tests.tasks.test_following import Unlogged, kept
 from tests.tasks.test_run_directory import claimed, save, told

@@ -21,7 +21,7 @@ from afinador.errors import UnsupportedModelError
 from afinador.models.weights import described_weights
 from afinador.training import FineTuner, setup
 from afinador.training.run_dir import RunDir
-from tests.afinador.training.test_runs import loss_of
+from tests.afinador.training.test_published_folder import loss_of
 
 MakeSpec = Callable[..., FineTuningSpec]
 
