@@ -45,9 +45,10 @@ class Preparations(Noun):
 
         Raises:
             InvalidRequestError: A step is unknown or has a bad value; names step, key, value and what is allowed. Or the
-                data set cannot be fetched.
+                data set cannot be fetched, or ``reading`` is given of an uploaded file.
             NotFoundError: There is no such file or base model.
         """
+        uploads.require_use(reading, file)
         named = file if isinstance(file, results.File) else self._there(file, reading)
         call = preparation_calls.create_preparation(named, steps, output, base_model)
         return self._ask(call, results.Preparation)

@@ -56,8 +56,10 @@ class AsyncDatasets(AsyncNoun):
             **documents: How documents are asked for, as in a job: ``prompts``, ``extraction``, ``extraction_schema``.
 
         Raises:
+            InvalidRequestError: ``reading`` is given, and both are uploaded files.
             NotFoundError: There is no such file or base model.
         """
+        uploads.require_use(reading, dataset, validation_dataset)
         async with self._uploaded(dataset, reading) as file, self._uploaded(validation_dataset, reading) as held_out:
             call = calls.validate_dataset(
                 file or "",
@@ -94,8 +96,10 @@ class AsyncDatasets(AsyncNoun):
 
         Raises:
             DataError: No record of it can be read.
+            InvalidRequestError: ``reading`` is given of an uploaded file.
             NotFoundError: There is no such file or base model.
         """
+        uploads.require_use(reading, dataset)
         async with self._uploaded(dataset, reading) as file:
             call = calls.preview_dataset(
                 file or "", base_model=base_model, records=records, task=task, max_length=max_length, **documents

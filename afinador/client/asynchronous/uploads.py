@@ -12,6 +12,7 @@ from afinador.client.asynchronous import following, paging, waiting
 from afinador.client.asynchronous.connection import AsyncConnection
 from afinador.client.received import sha256_of
 from afinador.errors import AfinadorError, InvalidRequestError, NotFoundError
+from afinador.schemas.dataset_formats import HUB_SCHEME
 from afinador.schemas.datasets import DatasetReading
 
 PURPOSE = "fine-tune"
@@ -51,6 +52,21 @@ async def _require_file(connection: AsyncConnection, reference: str) -> None:
     except NotFoundError as error:
         error.param = "validation_file"
         raise
+
+
+def require_use(reading: DatasetReading | None, *datasets: object) -> None:
+    """Do nothing if a reading is of any data set that it can be declared for: a local one, or one of the Hugging Face Hub.
+
+    Raises:
+        InvalidRequestError: It is not; of uploaded files it was declared at their upload.
+    """
+    of_hub = [isinstance(each, str) and each.startswith(HUB_SCHEME) for each in datasets]
+    if reading is not None and not any(of_hub) and not any(isinstance(each, Path) for each in datasets):
+        raise InvalidRequestError(
+            "reading says how local data, or those of the Hugging Face Hub, are read; of an uploaded file it was declared at "
+            "its upload. Leave it out, or upload the file again with it: client.files.create(path, reading=…).",
+            param="reading",
+        )
 
 
 async def find_same(connection: AsyncConnection, path: Path) -> dict[str, Any] | None:

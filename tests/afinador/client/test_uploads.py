@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from afinador.errors import AfinadorError, InvalidRequestError, NameTakenError, NotFoundError, OutOfRangeError
+from afinador.schemas.datasets import DatasetReading
 
 
 def test_a_file_goes_up_and_comes_back_the_same(client: Any, dataset: Path) -> None:
@@ -123,3 +124,18 @@ def test_what_was_uploaded_is_deleted_again_when_the_next_upload_is_interrupted(
 def test_the_same_bytes_go_up_once(client: Any, dataset: Path) -> None:
     first, second = (client.jobs.create(base_model="tiny", dataset=dataset) for _ in range(2))
     assert first.dataset == second.dataset and len(list(client.files.list())) == 1
+
+
+def test_a_reading_is_refused_where_it_would_say_nothing(client: Any, dataset: Path) -> None:
+    """It is declared of local data, or those of the Hub; of an uploaded file it was."""
+    file, reading = client.files.create(dataset), DatasetReading(delimiter=";")
+    for ask in (
+        lambda: client.preparations.create(file, [{"type": "deduplicate"}], reading=reading),
+        lambda: client.datasets.preview(file.id, "tiny", reading=reading),
+        lambda: client.datasets.validate(file, validation_dataset=file.id, reading=reading),
+    ):
+        with pytest.raises(InvalidRequestError, match=r"was declared at its upload\. Leave it out, or upload") as refused:
+            ask()
+        assert refused.value.param == "reading"
+    report = client.datasets.validate(file, validation_dataset=dataset, reading=DatasetReading(shape="text_label"))
+    assert report.valid or report.validation
