@@ -41,7 +41,7 @@ def tokens_text(tokens: Mapping[str, Any]) -> str:
             ("tokens", f"{tokens['tokens']:,}"),
             ("at most", f"{tokens['usable_length']:,} a record"),
             ("template", tokens["template"].replace("_", " ")),
-            ("cut at its beginning", _cut(truncated["prompts"], truncated["prompt_tokens"])),
+            ("cut before the answer", _cut(truncated["prompts"], truncated["prompt_tokens"])),
             ("cut at its end", _cut(truncated["ends"], truncated["end_tokens"])),
             ("answers lost", _lost(truncated)),
             ("unknown tokens", None if unknown is None else f"{unknown['tokens']:,} ({unknown['share']:.2%})"),
@@ -125,20 +125,27 @@ def _record(record: PreviewedRecord, *, with_ids: bool, is_coloured: bool) -> st
         if len(record.pieces) > 1:
             lines.append(f"piece {number}:")
         lines.append(_listed(piece) if with_ids else _running(piece, is_coloured))
-    if record.tokens_hidden:
-        lines.append(f"And {counted(record.tokens_hidden, 'more token')}.")
+    if record.hidden_at_end():
+        lines.append(f"And {counted(record.hidden_at_end(), 'more token')}.")
     return "\n".join(lines)
 
 
 def _running(piece: list[PreviewedToken], is_coloured: bool) -> str:
     return "".join(
-        _marked("".join(visible(token.text) for token in run), state, is_coloured)
+        _marked("".join(f"{_hidden(token, ' ')}{visible(token.text)}" for token in run), state, is_coloured)
         for state, run in groupby(piece, key=lambda token: token.state)
     )
 
 
 def _listed(piece: list[PreviewedToken]) -> str:
-    return "\n".join(f"{token.id:>8}  {token.state:<7}  {visible(token.text)!r}" for token in piece)
+    return "\n".join(
+        f"{_hidden(token, chr(10))}{token.id:>8}  {token.state:<7}  {visible(token.text)!r}" for token in piece
+    )
+
+
+def _hidden(token: PreviewedToken, end: str) -> str:
+    """Say what is not shown before a token."""
+    return f" … {counted(token.hidden_before, 'more token')} …{end}" if token.hidden_before else ""
 
 
 def _marked(text: str, state: str, is_coloured: bool) -> str:

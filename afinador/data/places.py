@@ -43,8 +43,14 @@ def written(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
-def there_instead(fields: Mapping[str, Any], place: str) -> str:
-    """Say what there is where a path ends too soon: ``it has: 'text', 'label'. Did you mean 'text'?``."""
+def there_instead(fields: Mapping[str, Any], place: str, also_known: tuple[str, ...] = ()) -> str:
+    """Say what there is where a path ends too soon: ``it has: 'text', 'label'. Did you mean 'text'?``.
+
+    Args:
+        fields: Of the record.
+        place: What was sought.
+        also_known: Words that may have been meant beside the names of fields.
+    """
     value: Any = fields
     way = ""
     for step in place.split("."):
@@ -58,7 +64,7 @@ def there_instead(fields: Mapping[str, Any], place: str) -> str:
         more = ", …" if len(names) > NAMES_SHOWN else ""
         sought = place if not way else place[len(way) + 1 :]
         listed = ", ".join(map(shortened, names[:NAMES_SHOWN])) or "none"
-        return f"{has}: {listed}{more}.{nearest(sought, map(masked, map(str, names)))}"
+        return f"{has}: {listed}{more}.{nearest(sought, [*map(masked, map(str, names)), *also_known])}"
     if isinstance(value, list):
         counted = f"values 0 to {len(value) - 1}" if value else "no value"
         return f"{has} {counted}."

@@ -149,7 +149,7 @@ def _tokens(tokens: Mapping[str, Any], level: int) -> Markup:
             ("template", tokens["template"].replace("_", " ")),
             ("max_length", _limits(tokens)),
             ("looked at", _looked_at(tokens)),
-            ("cut at its beginning", _cut(tokens["truncated"], "prompts", "prompt_tokens")),
+            ("cut before the answer", _cut(tokens["truncated"], "prompts", "prompt_tokens")),
             ("cut at its end", _cut(tokens["truncated"], "ends", "end_tokens")),
             ("answers lost", _lost(tokens["truncated"])),
             ("pieces of texts", f"{tokens['pieces']:,}" if tokens["pieces"] > tokens["records"] else None),

@@ -73,8 +73,8 @@ def _record(record: PreviewedRecord) -> Markup:
     doubts = [element("div", visible(doubt), class_="callout") for doubt in record.doubts]
     pieces = [_piece(tokens, number, record) for number, tokens in enumerate(record.pieces, start=1)]
     hidden = None
-    if record.tokens_hidden:
-        said = f"And {counted(record.tokens_hidden, 'more token')} that {_are(record.tokens_hidden)} not shown."
+    if record.hidden_at_end():
+        said = f"And {_not_shown(record.hidden_at_end())}."
         hidden = element("p", said, class_="soft")
     return element("section", heading, told, learnt, *doubts, *pieces, hidden)
 
@@ -94,8 +94,13 @@ def _run(tokens: Sequence[PreviewedToken]) -> Markup:
     if len(drawn) <= LONGEST_RUN or state == "trained":
         return joined(drawn)
     folded = drawn[_OPEN_TOKENS:-_OPEN_TOKENS]
-    told = element("summary", f"{counted(len(folded), 'more token')} that {_are(len(folded))} {state}")
+    number = sum(1 + token.hidden_before for token in tokens[_OPEN_TOKENS:-_OPEN_TOKENS])
+    told = element("summary", f"{counted(number, 'more token')} that {_are(number)} {state}")
     return joined([*drawn[:_OPEN_TOKENS], element("details", told, *folded), *drawn[-_OPEN_TOKENS:]])
+
+
+def _not_shown(number: int) -> str:
+    return f"{counted(number, 'more token')} that {_are(number)} not shown"
 
 
 def _are(number: int) -> str:
@@ -107,4 +112,5 @@ def _token(token: PreviewedToken) -> Markup:
     # A line that ends with the token ends behind its id.
     told, end = (shown[:-1], "\n") if shown.endswith("\n") else (shown, None)
     drawn = element("span", told, class_=f"t {token.state}", title=f"{token.id} {token.state}", data_id=token.id)
-    return joined([drawn, end])
+    hidden = element("span", f" … {_not_shown(token.hidden_before)} … ", class_="soft") if token.hidden_before else None
+    return joined([hidden, drawn, end])

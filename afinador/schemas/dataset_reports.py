@@ -168,11 +168,14 @@ class PreviewedToken(Wire):
         id: In the base model's vocabulary.
         text: What it stands for.
         state: ``trained``: it is learnt; ``masked``: it is only read; ``cut``: it is never seen.
+        hidden_before: How many tokens of a state that is not learnt stand between the one before it and this one, and are not
+            shown.
     """
 
     id: int
     text: str
     state: Literal["trained", "masked", "cut"]
+    hidden_before: int = 0
 
 
 class PreviewedRecord(Wire):
@@ -186,7 +189,8 @@ class PreviewedRecord(Wire):
         counts: Tokens by state, also of those that are not shown.
         repeated: How many of them later pieces of a text show once more, to be read before what is learnt; a report on the
             data set counts each once.
-        tokens_hidden: How many are not shown, for they are too many.
+        tokens_hidden: How many are not shown, for they are too many: in the middle of what is cut or only read, and what then is
+            still too much at the end.
         problem: Why it cannot be trained on.
         doubts: What should be looked at: what the chat template leaves out of it, what is cut, and the like.
     """
@@ -200,6 +204,10 @@ class PreviewedRecord(Wire):
     tokens_hidden: int = 0
     problem: str | None = None
     doubts: list[str] = Field(default_factory=list)
+
+    def hidden_at_end(self) -> int:
+        """Return how many tokens are not shown behind the last one that is."""
+        return self.tokens_hidden - sum(token.hidden_before for piece in self.pieces for token in piece)
 
 
 class DatasetPreview(Wire):

@@ -211,7 +211,7 @@ def _of_split(names: list[str], split: str | None, way: str) -> list[str]:
         found = (
             f"{shortened(way + foreign[0])}, which is none of the formats that are read" if foreign else "no data files"
         )
-        raise DataError(f"The folder holds {found}. Leave Parquet, Arrow, JSON, JSON Lines, CSV or text in it alone.")
+        raise DataError(f"The folder holds {found}. Leave only Parquet, Arrow, JSON, JSON Lines, CSV or text in it.")
     if split == ALL:
         return names
     splits: dict[str | None, list[str]] = {}

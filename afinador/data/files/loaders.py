@@ -130,9 +130,7 @@ def _kept_back(error: BaseException) -> str:
     """Return type and place of an error, and log what it says: that is for the operator, and may quote records."""
     logger.warning("A loader failed: %s", masked("".join(traceback.format_exception(error))))
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    return (
-        f"{type(error).__name__} in line {frame.lineno} of {Path(frame.filename).name}; the log of the service has more"
-    )
+    return f"{type(error).__name__} in line {frame.lineno} of {Path(frame.filename).name}; the log has more"
 
 
 def code_of_loader(loader: str) -> str:

@@ -198,7 +198,7 @@ class _Parser:
             return lambda record: word.value
         if word.kind == "field" or (word.kind == "name" and word.text not in (*MEASURES, *_RESERVED)):
             self._at += 1
-            return lambda record: value_of(record, word.text)
+            return lambda record: value_of(record, word.text, MEASURES)
         if word.kind == "name" and word.text in MEASURES:
             self._at += 1
             name = self._field_in_parentheses() if self._next.text == "(" else self._field

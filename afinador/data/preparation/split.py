@@ -3,7 +3,8 @@
 Records of one group stay together, so that nothing of the training data is measured on: a group are all records with
 the same value in a field (a customer, a document), or, if none is named, those of which the same is read and learnt,
 whatever else they hold (an id, a date). With ``stratify`` each
-part has each value of a field as often as its share says.
+part has each value of a field as often as its share says, and none has a value that ``train`` lacks: a classifier could
+not answer with it.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def _make(settings: Settings, means: Means) -> Work:
             for row in rows:
                 spool.add(row)
                 groups.add(row.record, group, stratify)
-            chosen = _dealt_out(groups, shares, Random(seed))
+            chosen = _dealt_out(groups, shares, Random(seed), is_stratified=stratify is not None)
             for part in shares:
                 tally.parts[part] = sum(groups.sizes[number] for number, each in enumerate(chosen) if each == part)
             if together := sum(size for size in groups.sizes if size > 1):
@@ -99,8 +100,11 @@ def _shares(settings: Settings) -> dict[str, float]:
     return {part: shares[part] for part in PARTS if shares.get(part)}
 
 
-def _dealt_out(groups: _Groups, shares: dict[str, float], random: Random) -> list[str]:
-    """Give each group to the part that lacks most rows; what a stratum could not give is made up for by the next."""
+def _dealt_out(groups: _Groups, shares: dict[str, float], random: Random, *, is_stratified: bool) -> list[str]:
+    """Give each group to the part that lacks most rows; what a stratum could not give is made up for by the next.
+
+    Where there are strata, the first group of each is for training.
+    """
     chosen = [""] * len(groups.sizes)
     lacking = dict.fromkeys(shares, 0.0)
     for numbers in groups.strata.values():
@@ -108,8 +112,8 @@ def _dealt_out(groups: _Groups, shares: dict[str, float], random: Random) -> lis
         for part, share in shares.items():
             lacking[part] += share * rows
         random.shuffle(numbers)
-        for number in numbers:
-            part = max(lacking, key=lambda each: lacking[each])
+        for place, number in enumerate(numbers):
+            part = TRAIN if is_stratified and place == 0 else max(lacking, key=lambda each: lacking[each])
             chosen[number] = part
             lacking[part] -= groups.sizes[number]
     return chosen
@@ -120,7 +124,7 @@ def _require_rows(settings: Settings, parts: dict[str, int], rows: int, groups: 
     if rows and empty is not None:
         raise DataError(
             f"{settings.place}: the part {empty} gets none of {counted(rows, 'record')} in {counted(groups, 'group')}. Raise its share, "
-            "leave it out, or group by another field."
+            "leave it out, or group or stratify by another field."
         )
 
 
@@ -131,7 +135,7 @@ KIND = StepKind(
         "train": "its share; the rest if omitted",
         "validation": "its share; 0.1 if no share is given at all",
         "test": "its share",
-        "stratify": "a field whose values each part has in the same proportion",
+        "stratify": "a field whose values each part has in the same proportion; `train` has each of them, also one that occurs once",
         "group": "a field; records with the same value stay together, and nothing else decides then",
         "seed": "of the draw; 0 if omitted",
     },

@@ -68,15 +68,20 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def value_of(record: Record, field: str) -> Any:
+def value_of(record: Record, field: str, also_known: tuple[str, ...] = ()) -> Any:
     """Return the value of a field, or with dots of one inside: ``metadata.year``, ``messages.0.content``.
+
+    Args:
+        record: With the field.
+        field: Its name.
+        also_known: Words that may have been meant where there is no such field.
 
     Raises:
         DataError: There is none; names the nearest.
     """
     value = value_at(record.fields, field)
     if value is MISSING:
-        raise _no_field(record, field)
+        raise _no_field(record, field, also_known)
     return value
 
 
@@ -90,10 +95,9 @@ def require_field(record: Record, field: str) -> None:
         raise _no_field(record, field)
 
 
-def _no_field(record: Record, field: str) -> DataError:
-    return DataError(
-        f"{record.place} has no field {shortened(field)}; {there_instead(record.fields, field)}", fault="missing_field"
-    )
+def _no_field(record: Record, field: str, also_known: tuple[str, ...] = ()) -> DataError:
+    there = there_instead(record.fields, field, also_known)
+    return DataError(f"{record.place} has no field {shortened(field)}; {there}", fault="missing_field")
 
 
 def changed_row(row: Row, change: Callable[[str], str], field: str | None = None) -> Row:

@@ -72,7 +72,7 @@ KIND = StepKind(
     "fields go. Needs a base model. Jobs take the records before this step: they tokenise by themselves, and keep the tokens.",
     keys={
         "max_length": f"most tokens of a row, 1 to {LONGEST:,}, as far as the base model looks; 2048 if omitted. "
-        "Of a prompt its start is cut, never its answer while there is prompt to cut; a text becomes several rows",
+        "Of a prompt its start is cut, of a document its end, of a conversation its first turns; the last answer only where nothing is left before it. A text becomes several rows",
         "task": "`causal_lm` or `sequence_classification`; the base model's own if omitted",
     },
     make=_make,

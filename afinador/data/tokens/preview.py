@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict
-from itertools import islice, takewhile
+from itertools import groupby, islice, takewhile
 from typing import TYPE_CHECKING, Any, Literal
 
 from afinador.data.labels import class_of
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 State = Literal["trained", "masked", "cut"]
 TOKENS_SHOWN = 4096
 """Of one record; what a person looks at has an end."""
+_SHOWN_OF_RUN = 128
+"""Tokens at each end of a long run that is not learnt, if those between them have to be hidden."""
 _LONGEST_CHARACTER = 4
 """Bytes, and so at most as many tokens, of which a character is made."""
 
@@ -68,13 +70,37 @@ def _record(example: Example, tokenizer: PreTrainedTokenizerBase, limits: Limits
         return {**shown, "problem": error.message, "counts": {}, "tokens_hidden": 0}
     states = [state for piece in pieces for _, state in piece]
     shown["repeated"] = sum(map(_context_tokens, pieces[1:]))
+    gaps = _gaps(pieces, len(states) - TOKENS_SHOWN)
     room = TOKENS_SHOWN
-    for piece in pieces:
-        if room > 0:
-            shown["pieces"].append(_told(piece[:room], tokenizer))
-        room -= len(piece)
+    for number, piece in enumerate(pieces):
+        told, room = _told(piece, [place for at, place in gaps if at == number], room, tokenizer)
+        if told:
+            shown["pieces"].append(told)
     counts = {state: states.count(state) for state in ("trained", "masked", "cut")}
-    return {**shown, "counts": counts, "tokens_hidden": max(0, -room)}
+    return {**shown, "counts": counts, "tokens_hidden": len(states) - TOKENS_SHOWN + room}
+
+
+def _gaps(pieces: list[Marked], excess: int) -> list[tuple[int, range]]:
+    """Return where tokens are hidden, by piece and in their order, so that what is learnt is seen of a long record.
+
+    Args:
+        pieces: A record.
+        excess: How many tokens it has more than can be shown.
+    """
+    runs: list[tuple[int, range, State]] = []
+    for number, piece in enumerate(pieces):
+        start = 0
+        for state, run in groupby(piece, key=lambda token: token[1]):
+            stop = start + sum(1 for _ in run)
+            if state != "trained" and stop - start > 2 * _SHOWN_OF_RUN:
+                runs.append((number, range(start + _SHOWN_OF_RUN, stop - _SHOWN_OF_RUN), state))
+            start = stop
+    gaps = []
+    for number, middle, _ in sorted(runs, key=lambda run: (run[2] != "cut", -len(run[1]))):
+        if excess > 0:
+            gaps.append((number, middle[: min(excess, len(middle))]))
+            excess -= len(middle)
+    return sorted(gaps, key=lambda gap: (gap[0], gap[1].start))
 
 
 def _context_tokens(piece: Marked) -> int:
@@ -126,9 +152,23 @@ def _classified(example: Example, tokenizer: PreTrainedTokenizerBase, max_length
     return [(token, "cut" if same <= place < end else "masked") for place, token in enumerate(whole)]
 
 
-def _told(piece: Marked, tokenizer: PreTrainedTokenizerBase) -> list[dict[str, Any]]:
-    texts = token_texts([token for token, _ in piece], tokenizer)
-    return [{"id": token, "text": text, "state": state} for (token, state), text in zip(piece, texts, strict=True)]
+def _told(
+    piece: Marked, gaps: list[range], room: int, tokenizer: PreTrainedTokenizerBase
+) -> tuple[list[dict[str, Any]], int]:
+    """Return the tokens of a piece but for those in gaps, at most as many as there is room for, and the room left."""
+    told: list[dict[str, Any]] = []
+    start = hidden_before = 0
+    for gap in [*gaps, range(len(piece), len(piece))]:
+        stretch = piece[start : min(gap.start, start + room)]
+        # The token before it goes along, for some tokenizers write the first token of a text otherwise than later ones.
+        lead = 1 if start and stretch else 0
+        texts = token_texts([token for token, _ in piece[start - lead : start + len(stretch)]], tokenizer)[lead:]
+        for (token, state), text in zip(stretch, texts, strict=True):
+            told.append({"id": token, "text": text, "state": state, "hidden_before": hidden_before})
+            hidden_before = 0
+        room -= len(stretch)
+        start, hidden_before = gap.stop, len(gap)
+    return told, room
 
 
 def token_texts(ids: list[int], tokenizer: PreTrainedTokenizerBase) -> list[str]:

@@ -27,7 +27,12 @@ Run = Callable[..., Any]
 def test_a_report_with_lengths_needs_no_service(afinador: Run, dataset: Path, folder: Path, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     ran = afinador("validate", "dataset", dataset, "-basemodel", folder, "--max-length", 12, "--html", page)
-    assert ran.code == 0 and "cut at its end" in ran.out and "12 a record" in ran.out, ran.err
+    assert (
+        ran.code == 0
+        and "cut before the answer  " in ran.out
+        and "cut at its end" in ran.out
+        and "12 a record" in ran.out
+    ), ran.err
     assert page.read_text().startswith("<!doctype html>") and str(page) in ran.err
     dataset.write_text(dataset.read_text() + "no json\n")
     ran = afinador("validate", "dataset", dataset, "--base-model", folder, "--json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -40,6 +41,18 @@ def test_a_preview_is_marked_by_signs_or_listed_with_ids(
     assert ran.code == 1 and "Line 1 is no JSON" in ran.err
     ran = afinador("preview", "dataset", dataset, "--base-model", folder, "--task", "seq2seq_lm")
     assert ran.code == 1 and "causal_lm" in ran.err
+
+
+@pytest.mark.parametrize("options", [(), ("--ids",)])
+def test_the_answer_to_a_long_prompt_is_shown(
+    options: tuple[str, ...], afinador: Run, folder: Path, tmp_path: Path
+) -> None:
+    long = tmp_path / "long.jsonl"
+    long.write_text(json.dumps({"prompt": "many words " * 6000, "completion": "THE ANSWER"}) + "\n")
+    ran = afinador("preview", "dataset", long, "--base-model", folder, "--max-length", 64, *options)
+    shown, _, end = ran.out.partition(" more tokens …")
+    assert ran.code == 0 and shown.rpartition("… ")[2].replace(",", "").isdigit()
+    assert "trained  '</s>'" in end if options else "{+ THE ANSWER</s>+}" in end
 
 
 @pytest.mark.parametrize(

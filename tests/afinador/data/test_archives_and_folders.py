@@ -165,7 +165,8 @@ def test_split_is_told_by_names_and_no_other_is_taken_unasked(tmp_path: Path) ->
     every = rows(tmp_path, DatasetReading(split="all"))
     assert [row.get("text") for row in every] == [None, "train-0.jsonl", "train-1.jsonl", "validation.jsonl"]
     (tmp_path / "other.json").rename(tmp_path / "scan.pdf")
-    assert "'scan.pdf', which is none of the formats" in problem(tmp_path).message
+    said = problem(tmp_path).message
+    assert "'scan.pdf', which is none of the formats" in said and "Leave only Parquet, Arrow, JSON" in said
 
 
 def test_repository_is_read_as_its_card_says(tmp_path: Path) -> None:

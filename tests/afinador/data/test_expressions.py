@@ -121,6 +121,8 @@ def test_tokens_are_those_of_a_model_that_is_named() -> None:
     ("condition", "said"),
     [
         ("month > 3", "Line 7 has no field 'month'"),
+        ("lenght > 10", "has no field 'lenght'; it has: 'text', "),
+        ("lenght > 10", "Did you mean 'length'?"),
         ("metadata.autor == 'Ida'", "has no field 'metadata.autor'"),
         ("text > 3", "cannot be said of other values than two numbers or two texts"),
         ("nothing < 3", "Line 7: null < 3 cannot be said"),

@@ -39,6 +39,20 @@ def test_parts_have_their_shares_and_their_share_of_each_label() -> None:
     assert sorted((row for rows in parts.values() for row in rows), key=NUMBERED.index) == NUMBERED
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_what_is_held_out_has_no_label_that_training_lacks(seed: int) -> None:
+    """A label that occurs once would make the held-out file one that a classifier is refused for."""
+    rows = [{"text": f"text {number}", "label": "often"} for number in range(41)]
+    rows += [
+        {"text": f"other {number}", "label": label} for number, label in enumerate(("few", "few", "once", "twice"))
+    ]
+    parts = parts_of(rows, {"type": "split", "validation": 0.2, "stratify": "label", "seed": seed})
+    assert {row["label"] for row in parts["train"]} == {"often", "few", "once", "twice"}
+    assert len(parts["validation"]) == 9
+    with pytest.raises(DataError, match="or group or stratify by another field"):
+        parts_of(rows, {"type": "split", "validation": 0.2, "stratify": "text"})
+
+
 def test_groups_and_equal_records_stay_together() -> None:
     parts = parts_of(NUMBERED, {"type": "split", "validation": 0.3, "group": "customer"})
     customers = {part: {row["customer"] for row in rows} for part, rows in parts.items()}

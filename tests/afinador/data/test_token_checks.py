@@ -16,8 +16,6 @@ from afinador.data.shapes import Example
 from afinador.data.tokens import chat, encoding
 from afinador.data.tokens.checks import Limits, check_tokens
 from afinador.data.tokens.child import Tokenizers
-from afinador.data.tokens.preview import preview, token_texts
-from afinador.data.tokens.tokenisation import NOT_TRAINED, tokenise_all
 from afinador.data.validation import validate_dataset
 from tests.afinador.data.conftest import CHATML
 
@@ -201,39 +199,6 @@ def test_what_cannot_be_tokenised_is_an_error_and_the_rest_goes_on(characters):
     assert checked["tokens"]["records"] == 1
     lone = check_tokens([Example(3, text="\ud800")], characters, LONG)
     assert codes(lone) == {"not_tokenised": 1} and "line 3" in lone["errors"][0]["message"]
-
-
-def test_token_texts_make_up_the_text(any_tokenizer):
-    text = "Dos añós, naïve 😀 日本語 <s>\n\tand  spaces"
-    ids = any_tokenizer(text, add_special_tokens=False)["input_ids"]
-    texts = token_texts(ids, any_tokenizer)
-    assert len(texts) == len(ids)
-    assert "".join(texts) == any_tokenizer.decode(ids, clean_up_tokenization_spaces=False)
-
-
-@pytest.mark.parametrize("max_length", [6, 12, 30, 500])
-def test_a_preview_shows_exactly_what_is_trained(any_tokenizer, max_length):
-    examples = [Example(1, prompt="a long question", completion="an answer"), Example(2, text="some words " * 9)]
-    shown = preview(examples, any_tokenizer, Limits("causal_lm", max_length), records=5)["records"]
-    trained = list(tokenise_all(examples, any_tokenizer, max_length))
-    seen = [[token for token in piece if token["state"] != "cut"] for record in shown for piece in record["pieces"]]
-    assert [[token["id"] for token in piece] for piece in seen] == [piece.input_ids for piece in trained]
-    assert [[token["state"] == "trained" for token in piece] for piece in seen] == [
-        [label != NOT_TRAINED for label in piece.labels] for piece in trained
-    ]
-    assert shown[0]["counts"]["cut"] == trained[0].cut_tokens
-
-
-@pytest.mark.parametrize("max_length", [5, 12, 500])
-def test_a_preview_counts_the_tokens_that_the_report_does_and_those_that_it_shows_again(any_tokenizer, max_length):
-    """Also of a text in pieces, each of which shows the end of the one before it once more."""
-    for example in (Example(1, text="some words " * 9), Example(1, prompt="some words " * 9, completion="an answer")):
-        limits = Limits("causal_lm", max_length)
-        told = check_tokens([example], any_tokenizer, limits)["tokens"]
-        [shown] = preview([example], any_tokenizer, limits, records=1)["records"]
-        assert sum(shown["counts"].values()) - shown["repeated"] == told["tokens"]
-        assert shown["counts"]["trained"] == told["trained_tokens"]
-        assert (shown["repeated"] > 0) == (len(shown["pieces"]) > 1)
 
 
 def test_large_files_are_looked_at_evenly_and_it_is_said(process, root, tmp_path, monkeypatch):

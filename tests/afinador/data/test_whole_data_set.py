@@ -28,6 +28,15 @@ def test_notes_are_no_doubts(verdict):
     assert verdict(pairs(100)).notes == []
 
 
+@pytest.mark.parametrize(
+    ("records", "warnings", "notes"),
+    [(9, ["few_records"], []), (10, [], ["small_data_set"]), (99, [], ["small_data_set"]), (100, [], [])],
+)
+def test_few_records_are_a_warning_and_not_many_a_note(verdict, records, warnings, notes):
+    report = verdict(pairs(records))
+    assert [told.code for told in report.warnings] == warnings and [told.code for told in report.notes] == notes
+
+
 def test_lengths_are_those_of_the_records(verdict):
     report = verdict([{"prompt": "p", "completion": "c" * length} for length in range(1, 101)])
     told = report.to_json()["lengths"]

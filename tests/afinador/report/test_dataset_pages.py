@@ -13,7 +13,7 @@ from afinador.report.dataset_markdown import dataset_markdown
 from afinador.report.dataset_page import dataset_page
 from afinador.report.histograms import histogram
 from afinador.report.preview_page import LONGEST_RUN, preview_page
-from afinador.schemas.dataset_reports import DatasetPreview, DatasetReport, PreviewedRecord
+from afinador.schemas.dataset_reports import DatasetPreview, DatasetReport, PreviewedRecord, PreviewedToken
 from tests.afinador.report.test_page import HOSTILE, Checked
 
 LENGTHS = {
@@ -173,3 +173,15 @@ def test_markdown_of_others_stays_text() -> None:
 
 def test_visible_shows_what_would_steer() -> None:
     assert visible("a\tb\nc\x1b[0m\u202e\ud800é") == "a\tb\nc␛[0m⟨U+202E⟩⟨U+D800⟩é"
+
+
+def test_preview_tells_where_tokens_are_hidden_and_how_many() -> None:
+    told = preview()
+    told.records[0].pieces[0][2].hidden_before = told.records[0].tokens_hidden = 4000
+    page = preview_page(told)
+    assert page.index(" … 4,000 more tokens that are not shown … ") < page.index('<span class="t cut" title="5 cut"')
+    assert "And 4,000 more" not in page
+    cut = PreviewedToken(id=5, text="x", state="cut")
+    long = [cut] * 150 + [cut.model_copy(update={"hidden_before": 4000})] + [cut] * 150
+    told.records[0].pieces = [long]
+    assert "<summary>4,181 more tokens that are cut</summary>" in preview_page(told)
