@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 
-from afinador.data.blanks import BLANKS, is_missing, may_be_blank
+from afinador.data.blanks import BLANKS, LONGEST_MISSING, is_missing, may_be_blank
 from afinador.data.checks.characters import may_be_strange
 from afinador.data.checks.findings import Proven
 from afinador.data.checks.judging import LONG_RECORD_CHARACTERS, used_fields
@@ -109,7 +109,7 @@ def _chat(fields: dict[str, Any]) -> Proven | None:
         or set(map(type, texts)) != {str}
         or not all(texts)
         or (not BLANKS.isdisjoint(map(_FIRST, texts)) and any(map(may_be_blank, texts)))
-        or any(map(is_missing, texts))
+        or (min(map(len, texts)) <= LONGEST_MISSING and any(map(is_missing, texts)))
     ):
         return None
     return Proven(parts, sum(map(len, texts)), [])
