@@ -5,14 +5,17 @@ from __future__ import annotations
 import functools
 import gc
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import hypothesis
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from afinador.data import processes
 from tests.integration.stack import SLOTS, Stack, register_tiny, start, stop
 
 # Threads that wait for each other by spinning are ruinous where more processes than cores are busy.
@@ -105,6 +108,19 @@ def stack(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stac
         yield running
     finally:
         stop(running)
+
+
+@pytest.fixture
+def others_do_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work is shared among processes from its first part on: who asks does none itself until they have started."""
+    really = processes._Family.has_started
+
+    def wait(family: processes._Family[Any, Any]) -> bool:
+        while not really(family):
+            time.sleep(0.01)
+        return True
+
+    monkeypatch.setattr(processes._Family, "has_started", wait)
 
 
 @pytest.fixture(autouse=True)

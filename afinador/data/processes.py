@@ -1,7 +1,8 @@
 """Work on the parts of something large, shared among processes, with the results in the order of the parts.
 
 They are started as a module of their own and not by multiprocessing, which would import the program's main module once
-more, whatever that is.
+more, whatever that is. One is started; when it has imported what the work needs, and before it does any, it forks the others:
+imports take as long as many parts do. Until they answer, the process that asks does the first parts itself.
 """
 
 from __future__ import annotations
@@ -49,8 +50,8 @@ def in_order(
         work: Can be pickled, as parts and results can; of what it raises elsewhere this process hears by doing that
             part itself.
         parts: Asked for one by one.
-        processes: 1 for this one alone; else so many others do the work. What one of them leaves undone because it
-            was ended, or could not do for an error, this one does in its turn.
+        processes: 1 for this one alone; else so many others do the work, and this one while they start. What one of
+            them leaves undone because it was ended, or could not do for an error, this one does in its turn.
         ahead: How many parts each is given at once. More than one only of parts that are small: a process that sends a
             large result and one that sends it a large part would wait for each other.
         waiting: Is called about once a second while nothing comes.
@@ -59,12 +60,17 @@ def in_order(
         for part in parts:
             yield part, work(part)
         return
-    workers: list[_Worker[Part, Result]] = [_Worker(work) for _ in range(processes)]
+    family, left = _Family(work, processes), iter(parts)
     try:
-        yield from _shared(work, iter(parts), workers, ahead, waiting)
+        while not family.has_started():
+            try:
+                part = next(left)
+            except StopIteration:
+                return
+            yield part, work(part)
+        yield from _shared(work, left, family.workers, ahead, waiting)
     finally:
-        for worker in workers:
-            worker.end()
+        family.end()
 
 
 def _shared(
@@ -111,25 +117,58 @@ def _answering(workers: list[_Worker[Part, Result]]) -> list[_Worker[Part, Resul
     return [by_connection[connection] for connection in ready if isinstance(connection, Connection)]
 
 
-class _Worker(Generic[Part, Result]):
-    """One process, and the numbers of the parts that it was given and has not answered yet."""
+class _Family(Generic[Part, Result]):
+    """Processes that do the same work: one that is started, and those that it forks.
 
-    def __init__(self, work: Callable[[Part], Result]) -> None:
-        self.connection, others = Pipe()
-        self.given: deque[int] = deque()
-        self.is_lost = False
+    Attributes:
+        workers: Each of them.
+    """
+
+    def __init__(self, work: Callable[[Part], Result], processes: int) -> None:
+        ends = [Pipe() for _ in range(processes)]
+        theirs = [other.fileno() for _, other in ends]
+        self.workers: list[_Worker[Part, Result]] = [_Worker(ours) for ours, _ in ends]
+        self._has_started = False
         self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__, str(others.fileno())],
-            pass_fds=[others.fileno()],
+            [sys.executable, "-m", __name__, *map(str, theirs)],
+            pass_fds=theirs,
             stdin=subprocess.DEVNULL,
             env={**_KEEPING_MEMORY, **os.environ},
         )
-        others.close()
-        self._send(work)
+        for _, other in ends:
+            other.close()
+        self.workers[0].send(work)
+
+    def has_started(self) -> bool:
+        """Tell whether all of them can be given parts, or the first has ended before."""
+        first = self.workers[0].connection
+        if not self._has_started and first.poll():
+            with contextlib.suppress(EOFError, OSError):
+                first.recv()
+            self._has_started = True
+        return self._has_started
+
+    def end(self) -> None:
+        for worker in self.workers:
+            worker.connection.close()
+        try:
+            self._process.wait(_SECONDS_TO_END)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+class _Worker(Generic[Part, Result]):
+    """One process, and the numbers of the parts that it was given and has not answered yet."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.given: deque[int] = deque()
+        self.is_lost = False
 
     def give(self, number: int, part: Part) -> None:
         self.given.append(number)
-        self._send(part)
+        self.send(part)
 
     def answer(self) -> dict[int, Result]:
         try:
@@ -147,31 +186,40 @@ class _Worker(Generic[Part, Result]):
         self.given.clear()
         return numbers
 
-    def end(self) -> None:
-        self.connection.close()
-        try:
-            self._process.wait(_SECONDS_TO_END)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
-    def _send(self, what: object) -> None:
+    def send(self, what: object) -> None:
         with contextlib.suppress(OSError):  # it has ended, which the answer tells
             self.connection.send(what)
 
 
-def main(descriptor: int) -> None:
+def main(descriptors: list[int]) -> None:
+    """Do the work that comes over the first connection, and fork a process that does it for each of the others."""
+    first, *others = [Connection(descriptor) for descriptor in descriptors]
+    with contextlib.suppress(EOFError, OSError, KeyboardInterrupt):
+        work: Callable[[Any], Any] = first.recv()
+        forked = []
+        while others:
+            connection = others.pop()
+            if not (child := os.fork()):
+                for other in (first, *others):
+                    other.close()  # or nobody would hear of it that one of them has ended
+                answer(connection, work)
+                os._exit(0)
+            forked.append(child)
+            connection.close()
+        first.send(None)
+        answer(first, work)
+        first.close()
+        for child in forked:
+            os.waitpid(child, 0)
+    os._exit(0)  # what it holds the system takes back faster than Python
+
+
+def answer(connection: Connection, work: Callable[[Any], Any]) -> None:
     """Answer parts with what became of each, until the connection is closed, or one cannot be worked on."""
-    with Connection(descriptor) as connection, contextlib.suppress(EOFError, OSError, KeyboardInterrupt):
-        work: Callable[[Any], Any] = connection.recv()
+    with contextlib.suppress(BaseException):  # of a part whoever gave it meets the same error, and can say more of it
         while True:
-            part = connection.recv()
-            try:
-                result = work(part)
-            except Exception:
-                return  # whoever gave it meets the same error, and can say more of it
-            connection.send(result)
+            connection.send(work(connection.recv()))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main([int(descriptor) for descriptor in sys.argv[1:]])

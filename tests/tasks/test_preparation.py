@@ -72,6 +72,7 @@ def test_a_file_is_prepared_kept_and_checked(memory: Memory, create: Callable[..
     assert not work.folder.exists()
 
 
+@pytest.mark.usefixtures("others_do_the_work")
 def test_a_large_file_is_shared_among_processes_and_each_part_tells_that_they_live(
     memory: Memory, create: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:

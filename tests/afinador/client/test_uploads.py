@@ -134,7 +134,9 @@ def test_a_reading_is_refused_where_it_would_say_nothing(client: Any, dataset: P
         lambda: client.datasets.preview(file.id, "tiny", reading=reading),
         lambda: client.datasets.validate(file, validation_dataset=file.id, reading=reading),
     ):
-        with pytest.raises(InvalidRequestError, match=r"was declared at its upload\. Leave it out, or upload") as refused:
+        with pytest.raises(
+            InvalidRequestError, match=r"was declared at its upload\. Leave it out, or upload"
+        ) as refused:
             ask()
         assert refused.value.param == "reading"
     report = client.datasets.validate(file, validation_dataset=dataset, reading=DatasetReading(shape="text_label"))

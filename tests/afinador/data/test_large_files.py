@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import random
 import resource
 import signal
@@ -11,6 +10,7 @@ import sys
 from dataclasses import asdict
 from io import BytesIO, StringIO
 
+import psutil
 import pytest
 
 from afinador.data import processes, validation
@@ -222,6 +222,7 @@ def large(tmp_path, monkeypatch):
     return path
 
 
+@pytest.mark.usefixtures("others_do_the_work")
 def test_verdict_is_the_same_to_the_byte_with_any_number_of_processes(large):
     told = []
     alone = json.dumps(validate_dataset(large, "a.jsonl", processes=1, progress=lambda *at: told.append(at)).to_json())
@@ -235,7 +236,9 @@ def test_verdict_is_the_same_to_the_byte_with_any_number_of_processes(large):
     assert told[-1] == (size, size) and told == sorted(told) and len(told) > 10
 
 
-def test_work_of_a_process_that_is_killed_is_done_all_the_same(large, monkeypatch):
+@pytest.mark.usefixtures("others_do_the_work")
+@pytest.mark.parametrize("is_forked", [False, True])
+def test_work_of_a_process_that_is_killed_is_done_all_the_same(is_forked, large, monkeypatch):
     alone = validate_dataset(large, "a.jsonl", processes=1).to_json()
     started = []
     really_start = subprocess.Popen
@@ -246,12 +249,19 @@ def test_work_of_a_process_that_is_killed_is_done_all_the_same(large, monkeypatc
 
     monkeypatch.setattr(processes.subprocess, "Popen", start)
 
-    def kill_the_first(done, total):
-        if done > total / 3 and started[0].poll() is None:
-            os.kill(started[0].pid, signal.SIGKILL)
+    killed = []
 
-    assert validate_dataset(large, "a.jsonl", processes=2, progress=kill_the_first).to_json() == alone
-    assert started[0].wait() == -signal.SIGKILL and started[1].wait() == 0
+    def kill_one(done, total):
+        family = psutil.Process(started[0].pid)
+        if done > total / 3 and not killed and (forked := family.children()):
+            killed.append(forked[0] if is_forked else family)
+            killed[0].kill()
+
+    assert validate_dataset(large, "a.jsonl", processes=2, progress=kill_one).to_json() == alone
+    (process,) = started
+    assert killed and process.wait() == (0 if is_forked else -signal.SIGKILL)
+    psutil.wait_procs(killed, timeout=10)
+    assert not killed[0].is_running()
 
 
 def test_blocks_are_whole_lines_and_cover_the_file(tmp_path, monkeypatch):

@@ -12,6 +12,8 @@ from afinador.data.tokens import tokenising
 from afinador.data.tokens.tokenising import Tokenise, tokenised
 from afinador.errors import DataError
 
+pytestmark = pytest.mark.usefixtures("others_do_the_work")
+
 
 @pytest.fixture(autouse=True)
 def _small_parts(monkeypatch):
