@@ -15,6 +15,8 @@ WHOLE_FILE_CODES = frozenset(
     {
         "unknown_columns",
         "unknown_column",
+        "unknown_shape",
+        "unusable_mapping",
         "duplicate_column",
         "json_structure",
         "records_elsewhere",

@@ -31,6 +31,7 @@ from afinador.data.shapes import (
     Example,
     Shape,
     commonest_shape,
+    fault_of_mapping,
     fields_allowed,
     mapping_for,
     near_miss,
@@ -246,10 +247,12 @@ def _with_shape(
     """
     records = read_records(path, format, reading, unread=unread)
     declared = reading.shape if reading else None
-    if declared is not None:
-        if declared in SHAPES:
-            return declared, records
+    if declared is not None and declared not in SHAPES:
         return None, iter([_unknown_shape(declared)])
+    if reading is not None and reading.mapping and (fault := fault_of_mapping(reading.mapping, declared)):
+        return declared, iter([fault])
+    if declared is not None:
+        return declared, records
     if format == "csv" and not (reading and reading.mapping):
         columns = _columns(path, reading)
         shape = shape_of_columns(columns)

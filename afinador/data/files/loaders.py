@@ -127,10 +127,16 @@ def _has_texts_as_keys(value: Any) -> bool:
 
 
 def _kept_back(error: BaseException) -> str:
-    """Return type and place of an error, and log what it says: that is for the operator, and may quote records."""
-    logger.warning("A loader failed: %s", masked("".join(traceback.format_exception(error))))
+    """Return type and place of an error, and log what it says: that is for the operator, and may quote records.
+
+    Where nobody has set up a log, as on the command line, Python would print it to whoever is there.
+    """
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__} in line {frame.lineno} of {Path(frame.filename).name}; the log has more"
+    said = f"{type(error).__name__} in line {frame.lineno} of {Path(frame.filename).name}"
+    if not logger.hasHandlers():
+        return f"{said}; call it by itself to see more"
+    logger.warning("A loader failed: %s", masked("".join(traceback.format_exception(error))))
+    return f"{said}; the log has more"
 
 
 def code_of_loader(loader: str) -> str:

@@ -24,6 +24,8 @@ from afinador.figures import counted
 SECONDS = 60.0
 """Longer nobody is kept waiting for faults behind the first one: a record may take a regular expression a second."""
 KINDS_TOLD = 3
+OF_STEP = "step_"
+"""What the codes of faults begin with that a step found, and not the reader."""
 
 
 @dataclass
@@ -71,7 +73,7 @@ class _Search:
                 made = list(step.work(iter((row,)), Tally(step.type)))
             except DataError as error:
                 self.bad += 1
-                code = f"step_{number}_{step.type}" + (f":{error.fault}" if error.fault else "")
+                code = f"{OF_STEP}{number}_{step.type}" + (f":{error.fault}" if error.fault else "")
                 self.problems.add(Problem(code, error.message, row.record.line))
                 if error.is_unusable:
                     self.refused_unusable = min(number, self.refused_unusable or number)
@@ -97,7 +99,9 @@ def require_faultless(source: Source, name: str, pipeline: Pipeline, watch: Call
         return
     kept = sorted(problems.kept, key=lambda problem: problem.line or 0)
     among = f"{'' if search.has_ended else 'the first '}{counted(search.records, 'record')}"
-    said = [f"{name}: {search.bad:,} of {among} cannot be prepared:", *_told(kept, problems.counts, name)]
+    said = [f"{name}: {search.bad:,} of {among} cannot be prepared:", *_kinds_of(kept, problems.counts)]
+    if search.refused_unusable or any(not problem.code.startswith(OF_STEP) for problem in kept):
+        said.append(_page_of(name))
     if any(map(can_be_left_out, kept)) or search.refused_unusable == 1:
         said.append(f"A first step {{type: {DROP_INVALID.name}}} leaves out what cannot be used, and counts it.")
     elif search.refused_unusable and all(step.type != DROP_INVALID.name for step in pipeline.searchable):
@@ -129,7 +133,7 @@ def nothing_left_of(target: str, name: str, tallies: Iterable[Tally]) -> DataErr
     if not tally.dropped:
         return DataError(f"{said} Loosen it, or check the data set.", steps=steps)
     faults = [Problem.from_json(fault) for fault in tally.dropped]
-    told = " ".join([said, *_told(faults, tally.counts, name)])
+    told = " ".join([said, *_kinds_of(faults, tally.counts), _page_of(name)])
     return DataError(told, problems=[fault.message for fault in faults], steps=steps)
 
 
@@ -148,10 +152,14 @@ def _searched(source: Source, pipeline: Pipeline, watch: Callable[[], None] | No
     return search
 
 
-def _told(faults: list[Problem], counts: dict[str, int], name: str) -> Iterator[str]:
-    """Yield sentences on the first kinds of faults, and on where to see all."""
+def _kinds_of(faults: list[Problem], counts: dict[str, int]) -> Iterator[str]:
+    """Yield sentences on the first kinds of faults."""
     kinds = firsts(faults)
     yield from (with_count(kind, counts) for kind in kinds[:KINDS_TOLD])
     if len(kinds) > KINDS_TOLD:
         yield f"And {counted(len(kinds) - KINDS_TOLD, 'other kind')} of fault."
-    yield f"`afinador validate dataset {name} --html report.html` shows what is wrong with the data as a page."
+
+
+def _page_of(name: str) -> str:
+    """Say where to see all faults that the data have by themselves: of what steps ask of them the page says nothing."""
+    return f"`afinador validate dataset {name} --html report.html` shows what is wrong with the data as a page."

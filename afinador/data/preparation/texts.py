@@ -97,7 +97,10 @@ def require_field(record: Record, field: str) -> None:
 
 def _no_field(record: Record, field: str, also_known: tuple[str, ...] = ()) -> DataError:
     there = there_instead(record.fields, field, also_known)
-    return DataError(f"{record.place} has no field {shortened(field)}; {there}", fault="missing_field")
+    return DataError(
+        f"{record.place} has no field {shortened(field)}; {there} Correct the step, or the record.",
+        fault="missing_field",
+    )
 
 
 def changed_row(row: Row, change: Callable[[str], str], field: str | None = None) -> Row:

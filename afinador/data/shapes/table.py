@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any
 
 from afinador.data.labels import no_labels_in
-from afinador.data.quoting import masked, shortened
+from afinador.data.quoting import masked, shortened, some_of
 from afinador.data.records import Format, Problem, Record
 from afinador.data.shapes import (
     alpaca,
@@ -156,6 +156,26 @@ def mapping_for(columns: Iterable[str], format: Format) -> str:
     guess = _mapping_of(easy, shapes_of_format(format))
     example = f" such as {guess}" if guess else ""
     return f"or name the column of each field by a mapping (option --mapping, or reading.mapping){example}."
+
+
+def fault_of_mapping(mapping: Mapping[str, Any], declared: Shape | None = None) -> Problem | None:
+    """Say why a mapping makes records of no shape, whatever the columns hold; None where it makes some.
+
+    Args:
+        mapping: By field what it is taken from.
+        declared: The shape that records are declared to have.
+    """
+    missing = [field for field in SHAPES[declared] if field not in mapping] if declared else []
+    if not missing and (declared or shape_of(mapping)):
+        return None
+    near = near_miss(mapping, SHAPES[declared].fields if declared else _KNOWN_FIELDS)
+    if declared:
+        allowed = f"{SHAPES[declared].named_fields}, as the shape is declared as {declared}"
+    else:
+        sharing = [shape for shape in SHAPES.values() if any(name in mapping or repr(name) in near for name in shape)]
+        allowed = " or ".join(shape.named_fields for shape in sharing) or fields_allowed("jsonl")
+    said = f"The mapping makes records with the fields {some_of(mapping)}; they need {allowed}.{near}"
+    return Problem("unusable_mapping", f"{said} Correct the fields of the mapping, which stand on its left.")
 
 
 def _mapping_of(columns: list[str], allowed: Iterable[Shape]) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from afinador.data.files import documents
+from afinador.data.files import documents, loaders
 from afinador.data.files.readers import detect_format
 from afinador.data.records import Problem, Record
 from afinador.data.validation import validate_dataset
@@ -155,6 +155,24 @@ def test_loader_of_the_operator_is_run_and_its_failure_told(tmp_path: Path, monk
     for loader in ("acme_readers:Path", "acme_readers:missing", "acme_readers:_hidden"):
         assert "defines no function" in problem(path, DatasetReading(loader=loader)).message
     assert "cannot be imported" in problem(path, DatasetReading(loader="acme_nothing:read")).message
+
+
+def test_what_a_loader_failed_with_is_for_a_log_and_is_not_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "acme_failing.py").write_text("def rows(path):\n    raise ValueError('what a record holds')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "data.weird").write_text("a")
+    reading = DatasetReading(loader="acme_failing:rows")
+    assert (
+        "ValueError in line 2 of acme_failing.py; the log has more."
+        in problem(tmp_path / "data.weird", reading).message
+    )
+    assert "what a record holds" in caplog.text
+    monkeypatch.setattr(loaders.logger, "propagate", False)  # as where nobody has set up a log
+    told = problem(tmp_path / "data.weird", reading).message
+    assert "ValueError in line 2 of acme_failing.py; call it by itself to see more." in told
+    assert "".join(capfd.readouterr()) == ""
 
 
 @pytest.mark.parametrize(

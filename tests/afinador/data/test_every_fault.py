@@ -32,14 +32,14 @@ NOTES = {"small_data_set", "large_file", "searched_in_part", "compared_in_part",
 OF_MANY_RECORDS = {
     "answered_otherwise", "different_answers", "few_records", "ignored_fields", "imbalanced_labels", "label_types",
     "long_documents", "no_records", "rare_label", "similar_labels", "unknown_label", "unknown_shape", "unknown_tokens",
-    "missing_value", "NO_PROMPT", "ONE_LABEL", "bare_quotes", "escaped_quotes",
+    "missing_value", "unusable_mapping", "NO_PROMPT", "ONE_LABEL", "bare_quotes", "escaped_quotes",
 }  # fmt: skip
 """These have no place of their own; labels that stand for a missing value have none where they are told together."""
 OF_NO_FIELD = {
     # of a line or a file
     "column_count", "csv_syntax", "encoding", "file_encoding", "json_structure", "json_syntax", "line_too_long",
     "not_an_object", "nul_character", "records_elsewhere", "unknown_columns", "unreadable_file", "loader_failed",
-    "unknown_shape", "no_records", "few_records", "long_documents",
+    "unknown_shape", "unusable_mapping", "no_records", "few_records", "long_documents",
     # of a record, or of several of its fields
     "duplicate", "near_duplicate", "overlap", "near_overlap", "different_answers", "answered_otherwise", "long_record",
     "two_shapes", "ignored_fields", "UNKNOWN_FIELDS", "unknown_tokens", "bare_quotes", "escaped_quotes",

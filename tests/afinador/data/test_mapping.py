@@ -79,6 +79,39 @@ def test_all_columns_that_a_record_lacks_are_told_and_it_stays_one_record(tmp_pa
         list(load_examples(path, "jsonl", DatasetReading(mapping=mapping)))
 
 
+@pytest.mark.parametrize(
+    ("mapping", "shape", "said"),
+    [
+        (
+            {"promt": "question", "completion": "answer"},
+            None,
+            "the fields 'promt', 'completion'; they need 'prompt' and 'completion'. Did you mean 'prompt' by 'promt'?",
+        ),
+        ({"prompt": "question"}, None, "the fields 'prompt'; they need 'prompt' and 'completion'."),
+        ({"what": "question"}, None, "the fields 'what'; they need 'messages' or 'conversations' or 'prompt' and"),
+        (
+            {"text": "question", "lable": "answer"},
+            "text_label",
+            "they need 'text' and 'label', as the shape is declared as text_label. Did you mean 'label' by 'lable'?",
+        ),
+    ],
+)
+def test_a_mapping_that_makes_records_of_no_shape_is_told_once_and_not_its_records(
+    mapping: dict[str, str], shape: str | None, said: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("question,answer\n" + "q,a\n" * 20)
+    reading = DatasetReading(mapping=mapping, shape=shape)
+    report = validate_dataset(path, path.name, reading)
+    (told,) = report.errors
+    assert told.code == "unusable_mapping" and told.line is None and report.records == 0
+    assert said in told.message and told.message.endswith(
+        " Correct the fields of the mapping, which stand on its left."
+    )
+    with pytest.raises(DataError, match="The mapping makes records"):
+        list(load_examples(path, "csv", reading))
+
+
 @pytest.mark.parametrize("rows", [2, 99, 100, 250])
 @pytest.mark.parametrize("extension", [".jsonl", ".csv"])
 def test_a_column_that_no_record_has_is_told_once(tmp_path: Path, rows: int, extension: str) -> None:

@@ -230,6 +230,23 @@ def test_each_kind_of_what_a_step_refuses_is_told(tmp_path: Path) -> None:
     assert "no place for" in refused.value.message and "drop_invalid" not in refused.value.message
 
 
+def test_a_page_on_the_data_is_proposed_where_it_would_show_a_fault(tmp_path: Path) -> None:
+    page = "`afinador validate dataset rows.jsonl --html report.html`"
+    to_alpaca = {"type": "convert", "to": "alpaca"}
+    turns = [{"role": role, "content": "a"} for role in ("user", "assistant", "user", "assistant")]
+    cases: list[tuple[list[dict[str, Any]], dict[str, Any], str, bool]] = [
+        ([good(1), good(2)], {"type": "filter", "condition": "size > 3"}, "has no field 'size'", False),
+        ([{"messages": turns}] * 2, to_alpaca, "no place for", False),
+        ([{"messages": []}] * 2, to_alpaca, "'messages' is empty", True),
+    ]
+    for rows, step, said, is_proposed in cases:
+        with pytest.raises(DataError) as refused:
+            prepared(tmp_path, lines(*rows), step)
+        assert said in refused.value.message and (page in refused.value.message) is is_proposed
+        faulty = validate_dataset(tmp_path / "rows.jsonl", "rows.jsonl").errors
+        assert bool(faulty) is is_proposed
+
+
 def test_faults_behind_drop_invalid_are_searched_for(tmp_path: Path) -> None:
     lower = {"type": "transform", "operation": "lowercase", "field": "n"}
     rows = [{**good(number), **({} if number % 20 == 1 else {"n": "N"})} for number in range(100)]
