@@ -4,6 +4,9 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 RUN := $(VENV)/bin/python
 
+# A job and the tests start dozens of processes: what one of them compiles, the next should find.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo up test check docs bench clean
 
 help:            ## This list

@@ -55,7 +55,7 @@ def child_environment(settings: Settings, *, root: Path, python: str, gpus: int,
         "PREFECT_LOGGING_EXTRA_LOGGERS": "afinador,registry,tasks,flows",
         # Waiting is not being late.
         "PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS": "86400",
-        "PREFECT_WORKER_QUERY_SECONDS": "0.5",
+        "PREFECT_WORKER_QUERY_SECONDS": inherited.get("PREFECT_WORKER_QUERY_SECONDS", "0.5"),
     }
 
 

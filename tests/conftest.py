@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
+import importlib
 import os
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,10 +19,16 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from afinador.data import processes
+from afinador.model_index import keep_index_of_models
 from tests.integration.stack import SLOTS, Stack, register_tiny, start, stop
 
 # Threads that wait for each other by spinning are ruinous where more processes than cores are busy.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+# All that is imported for the tests stays: looking through it for garbage meanwhile takes 3 s.
+gc.disable()
+
+keep_index_of_models()
 
 # Clients are made by the hundred, and reading the certificates, 60 ms for each, is most of what making one takes.
 httpx._transports.default.create_ssl_context = functools.cache(httpx.create_ssl_context)  # type: ignore[attr-defined]
@@ -70,13 +79,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("integration") is None)
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Give each process a part of the tests to import first, so that it finds the others' parts compiled.
+
+    Where all begin with the same file, each rewrites the asserts of all files, which takes 9 s.
+    """
+    worker = getattr(session.config, "workerinput", None)
+    if worker is None or sys.dont_write_bytecode:
+        return
+    roots = [ROOT / argument.partition("::")[0] for argument in session.config.args]
+    files = sorted({file for root in roots for file in (root.rglob("test_*.py") if root.is_dir() else [root])})
+    alone = [file for file in files if not file.with_name("__init__.py").exists()]
+    for file in alone[int(worker["workerid"].removeprefix("gw")) :: worker["workercount"]]:
+        with contextlib.suppress(Exception, pytest.skip.Exception):  # the collection tells what is wrong
+            importlib.import_module(".".join(file.relative_to(ROOT).with_suffix("").parts))
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Keep what is imported by now out of the sight of the garbage collector.
 
     accelerate collects all garbage for each training, and looking through torch, Prefect and MLflow takes 0.4 s.
     """
-    gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
@@ -98,11 +123,17 @@ def shared_data() -> Path:
 def stack(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The whole stack that runs two jobs at once, with the base model ``tiny`` and an operator's file.
 
-    At rest it costs a fifth of a core.
+    At rest it costs an eighth of a core.
     """
     operator = tmp_path_factory.mktemp("operator") / "operator.yaml"
     operator.write_text(OPERATOR)
-    running = start(root, tmp_path_factory.mktemp("home"), AFINADOR_CPU_SLOTS=str(SLOTS), AFINADOR_CONFIG=str(operator))
+    running = start(
+        root,
+        tmp_path_factory.mktemp("home"),
+        AFINADOR_CPU_SLOTS=str(SLOTS),
+        AFINADOR_CONFIG=str(operator),
+        PREFECT_WORKER_QUERY_SECONDS="1",  # each half second it is half of what Prefect's server does at rest
+    )
     try:
         register_tiny(running)
         yield running

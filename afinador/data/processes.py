@@ -16,6 +16,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from multiprocessing.connection import Connection, Pipe, wait
 from typing import Any, Generic, TypeVar
 
+from afinador.model_index import keep_index_of_models
+
 MOST_PROCESSES = 4
 """More are of no use: the one that adds up is busy then."""
 
@@ -193,6 +195,7 @@ class _Worker(Generic[Part, Result]):
 
 def main(descriptors: list[int]) -> None:
     """Do the work that comes over the first connection, and fork a process that does it for each of the others."""
+    keep_index_of_models()  # the work may be tokenising
     first, *others = [Connection(descriptor) for descriptor in descriptors]
     with contextlib.suppress(EOFError, OSError, KeyboardInterrupt):
         work: Callable[[Any], Any] = first.recv()

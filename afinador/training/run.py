@@ -17,6 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 from afinador.errors import AfinadorError
+from afinador.model_index import keep_index_of_models
 from afinador.storage import is_disk_full
 from afinador.training.log_lines import line_format, open_attempt
 from afinador.training.run_dir import RunDir
@@ -130,6 +131,7 @@ def _prepare_libraries(*, with_bitsandbytes: bool) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     for name in _NOT_USED if with_bitsandbytes else (*_NOT_USED, *_OF_QUANTIZATION):
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]
+    keep_index_of_models()
 
 
 if __name__ == "__main__":

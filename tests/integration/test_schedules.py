@@ -119,7 +119,7 @@ def test_the_form_of_prefect_creates_a_job_and_links_to_its_run(stack: Any, line
     with stack.http() as http:
         while http.get(f"/files/{file['id']}").json()["status"] == "uploaded":
             time.sleep(0.1)
-    request = {"base_model": "tiny", "dataset": "form", "hyperparameters": QUICK, "output_model": "by-form"}
+    request = {"base_model": "tiny", "dataset": "form", "hyperparameters": QUICK, "pool": WAITS_FOR_A_GPU}
     run = ended(stack, start_run(stack, request | {"name": "from-the-form"}))
     assert run["state"]["type"] == "COMPLETED", run["state"]
     with stack.http() as http:
@@ -128,9 +128,8 @@ def test_the_form_of_prefect_creates_a_job_and_links_to_its_run(stack: Any, line
     chosen = {"artifacts": {"flow_run_id": {"any_": [run["id"]]}}}
     (artifact,) = prefect(stack, "POST", "/artifacts/filter", chosen)
     assert f"[from-the-form]({job['run_url']})" in artifact["data"]
-    assert stack.wait(job["id"])["status"] == "succeeded"
-    with stack.http() as http:
-        assert http.get("/hub/adapters/by-form").status_code == 200
+    assert (job["status"], job["training_file"], job["pool"]) == ("queued", file["id"], WAITS_FOR_A_GPU)
+    cancel(stack, job)
 
 
 def test_what_is_wrong_with_a_form_is_the_last_sentence_of_its_run(stack: Any, lines: list[str]) -> None:
@@ -147,9 +146,9 @@ def test_what_is_wrong_with_a_form_is_the_last_sentence_of_its_run(stack: Any, l
         assert state["type"] == "FAILED" and said in state["message"], state
 
 
-def test_a_new_version_of_a_file_trains_the_specs_that_name_it(stack: Any, lines: list[str]) -> None:
+def test_a_new_version_of_a_file_trains_the_specs_that_name_it(stack: Any, lines: list[str], finished_job: Any) -> None:
     upload(stack, "orders of 'today'.jsonl", lines[:20])
-    save(stack, "on-event", "orders of 'today'.jsonl")
+    save(stack, "on-event", "orders of 'today'.jsonl", base_model="tiny-orders")
     held_out = upload(stack, "held-out.jsonl", lines[:5])
     save(stack, "half-gone", "orders of 'today'.jsonl", validation_dataset="held-out")
     with stack.http() as http:
@@ -158,7 +157,9 @@ def test_a_new_version_of_a_file_trains_the_specs_that_name_it(stack: Any, lines
     job = first_job_of(stack, "on-event")
     assert job["training_file"] == second["id"]
     assert any("has a new version (2)" in message for message in stack.messages(job["id"]))
-    assert stack.wait(job["id"])["status"] == "succeeded"
+    done = stack.wait(job["id"])
+    assert (done["status"], done["base_model"]) == ("succeeded", "tiny"), done["error"]
+    assert any("Begins with the trained weights of the adapter" in said for said in stack.messages(job["id"]))
     with stack.http() as http:
         assert http.get("/hub/adapters/on-event").status_code == 200
     lost = first_job_of(stack, "half-gone")

@@ -30,6 +30,7 @@ from afinador.data.schema_checks import SchemaChecks
 from afinador.data.shapes import Example, to_example
 from afinador.data.tokens.encoding import text_ids
 from afinador.errors import AfinadorError
+from afinador.model_index import keep_index_of_models
 from afinador.schemas.datasets import parse_reading
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def main() -> int:
     """Answer requests until there are no more."""
     # transformers takes three times as long to import with torch, and nothing here computes with it.
     sys.modules.setdefault("torch", None)  # type: ignore[arg-type]
+    keep_index_of_models()
     answers = _own_output()
     resource.setrlimit(resource.RLIMIT_DATA, (MOST_MEMORY_BYTES, resource.getrlimit(resource.RLIMIT_DATA)[1]))
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()

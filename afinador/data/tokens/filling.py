@@ -21,6 +21,7 @@ from afinador.data.extraction import Extraction
 from afinador.data.tokens.cache import TokenCache
 from afinador.data.tokens.loading import load_tokens
 from afinador.errors import AfinadorError, DataError, ModelError
+from afinador.model_index import keep_index_of_models
 
 NICENESS = 10
 LOOK_SECONDS = 0.5
@@ -111,6 +112,7 @@ def main() -> int:
     os.nice(NICENESS)
     # transformers takes three times as long to import with torch, and nothing here computes with it.
     sys.modules.setdefault("torch", None)  # type: ignore[arg-type]
+    keep_index_of_models()
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print
     print(json.dumps(_answered(json.load(sys.stdin))), file=answer, flush=True)
