@@ -121,10 +121,9 @@ class Service:
             self.background.run_later(RECHECK_SECONDS, "check", self._check_and_submit, file_id)
             return
         with self.memory.database.reading() as session:
-            queued = jobs.waiting_for_submission(session)
-        for job in queued:
-            if file_id in (job.training_file_id, job.validation_file_id):
-                self.submit(job.id)
+            waiting = jobs.waiting_with_file(session, file_id)
+        for job_id in waiting:
+            self.submit(job_id)
 
 
 def _service_of(request: Request) -> Service:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from sqlalchemy import Select, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, load_only
 
 from afinador.errors import InvalidRequestError, NotFoundError, nearest
 from afinador.schemas.jobs import ENDED_STATUSES, OPEN_STATUSES, JobStatus
@@ -73,9 +73,28 @@ def open_jobs(session: Session) -> list[Job]:
 
 
 def waiting_for_submission(session: Session) -> list[Job]:
-    """Return the queued jobs of all organisations that wait for their turn or a run, oldest first; for housekeeping."""
+    """Return the queued jobs of all organisations that wait for their turn or a run, oldest first; for housekeeping.
+
+    There may be thousands, and they are asked for often: only ``id``, ``pool`` and ``flow_run_id`` are read, and nothing
+    else can be asked of them outside of the session.
+    """
+    return list(session.scalars(_waiting().options(load_only(Job.id, Job.pool, Job.flow_run_id))))
+
+
+def due_for_submission(session: Session) -> list[Job]:
+    """Return those that wait for a run and not for their turn any more, oldest first."""
+    return list(session.scalars(_waiting().where(Job.turn_at.is_not(None))))
+
+
+def waiting_with_file(session: Session, file_id: str) -> list[str]:
+    """Return the ids of those that wait for their turn or a run and train or validate on a file, oldest first."""
+    names_it = or_(Job.training_file_id == file_id, Job.validation_file_id == file_id)
+    return list(session.scalars(_waiting().with_only_columns(Job.id).where(names_it)))
+
+
+def _waiting() -> Select[tuple[Job]]:
     waits = (Job.status == "queued", or_(Job.flow_run_id.is_(None), Job.turn_at.is_(None)))
-    return list(session.scalars(select(Job).where(*waits).order_by(Job.created_at, Job.id)))
+    return select(Job).where(*waits).order_by(Job.created_at, Job.id)
 
 
 def _of(organization_id: str) -> Select[Any]:

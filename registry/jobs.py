@@ -28,7 +28,14 @@ from registry.job_attempts import (
 )
 from registry.job_creation import create
 from registry.job_ends import confirm_suspended, finish, requeue, stop
-from registry.job_queries import get, list_page, open_jobs, waiting_for_submission
+from registry.job_queries import (
+    due_for_submission,
+    get,
+    list_page,
+    open_jobs,
+    waiting_for_submission,
+    waiting_with_file,
+)
 from registry.job_requests import request_cancel, request_pause, request_resume, resume_by_hand
 from registry.job_views import to_wire
 
@@ -38,6 +45,7 @@ __all__ = [
     "claim",
     "confirm_suspended",
     "create",
+    "due_for_submission",
     "finish",
     "get",
     "heartbeat",
@@ -57,5 +65,6 @@ __all__ = [
     "stop",
     "to_wire",
     "waiting_for_submission",
+    "waiting_with_file",
     "withdraw_pause",
 ]

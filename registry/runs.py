@@ -75,7 +75,7 @@ def _give_turns(memory: Memory, prefect: Prefect, waiting: list[Job]) -> int:
                 turns.give(session, pool, slots)
             _tell_those_who_wait(memory, prefect, pool)
     with memory.database.reading() as session:
-        due = [job for job in jobs.waiting_for_submission(session) if job.turn_at is not None]
+        due = jobs.due_for_submission(session)
     for job in due:
         _submit(memory, prefect, job)
     return len(due)

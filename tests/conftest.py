@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import httpx2
 import hypothesis
 import pytest
 from xdist.scheduler import LoadScopeScheduling
@@ -30,8 +31,10 @@ gc.disable()
 
 keep_index_of_models()
 
-# Clients are made by the hundred, and reading the certificates, 60 ms for each, is most of what making one takes.
-httpx._transports.default.create_ssl_context = functools.cache(httpx.create_ssl_context)  # type: ignore[attr-defined]
+# Clients are made by the hundred, and reading the certificates, 60 to 100 ms for each, is most of what making one takes.
+# httpx is ours, httpx2 that of openai and huggingface_hub.
+for _library in (httpx, httpx2):
+    _library._transports.default.create_ssl_context = functools.cache(_library.create_ssl_context)  # type: ignore[attr-defined]
 
 # What is drawn is the same each time, so that a change that breaks nothing is never red by chance; HYPOTHESIS_PROFILE=explore
 # draws anew, as after work on a reader.

@@ -146,6 +146,12 @@ def test_open_jobs_and_those_without_a_run_are_listed_for_housekeeping(
     with ready.memory.database.reading() as session:
         assert [job.id for job in jobs.open_jobs(session)] == [fresh.id, submitted.id, running.id]
         assert [job.id for job in jobs.waiting_for_submission(session)] == [fresh.id]
+        assert jobs.waiting_with_file(session, fresh.training_file_id) == [fresh.id]
+        assert jobs.waiting_with_file(session, "file-other") == jobs.due_for_submission(session) == []
+    with ready.memory.database.session() as session:
+        jobs.set_fields(session, fresh.id, 0, turn_at=1.0)
+    with ready.memory.database.reading() as session:
+        assert [(job.id, job.name) for job in jobs.due_for_submission(session)] == [(fresh.id, "a")]
 
 
 def test_new_job_is_answered_in_openais_shape(ready: Workshop, acme: Organization) -> None:

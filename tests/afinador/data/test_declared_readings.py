@@ -169,6 +169,7 @@ def test_what_a_loader_failed_with_is_for_a_log_and_is_not_printed(
         in problem(tmp_path / "data.weird", reading).message
     )
     assert "what a record holds" in caplog.text
+    capfd.readouterr()  # the log may go there
     monkeypatch.setattr(loaders.logger, "propagate", False)  # as where nobody has set up a log
     told = problem(tmp_path / "data.weird", reading).message
     assert "ValueError in line 2 of acme_failing.py; call it by itself to see more." in told
