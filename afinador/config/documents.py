@@ -11,6 +11,9 @@ import yaml
 from afinador.errors import InvalidRequestError, NotFoundError
 from afinador.wording import first_line, kind_of, unique_keys
 
+MOST_OPEN_BRACKETS = 100
+"""Of a YAML document, one within the other."""
+
 
 def read_document(path: Path) -> dict[str, Any]:
     """Read a YAML or JSON file that must hold an object.
@@ -64,7 +67,21 @@ def read_value(text: str) -> Any:
         raise InvalidRequestError(f"{text!r} is not good YAML") from error
 
 
-def load_yaml(text: str, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> Any:
+class ShallowLoader(yaml.SafeLoader):
+    """Reads what is not nested too deeply: for each bracket that is open, every further token is looked at once more."""
+
+    def fetch_flow_collection_start(self, TokenClass: Any) -> None:
+        """Take up an opening bracket.
+
+        Raises:
+            yaml.YAMLError: It is one too many.
+        """
+        if self.flow_level >= MOST_OPEN_BRACKETS:  # type: ignore[attr-defined]
+            raise yaml.YAMLError("it is nested too deeply")
+        super().fetch_flow_collection_start(TokenClass)  # type: ignore[misc]
+
+
+def load_yaml(text: str, loader: type[ShallowLoader] = ShallowLoader) -> Any:
     """Read YAML of anybody.
 
     Raises:
@@ -78,7 +95,7 @@ def load_yaml(text: str, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> Any
         raise yaml.YAMLError(f"a value is not what its tag or form says ({first_line(error)})") from error
 
 
-class _UniqueKeysLoader(yaml.SafeLoader):
+class _UniqueKeysLoader(ShallowLoader):
     """Reads what JSON can say too: keys are texts, each once, and no value is a date."""
 
     yaml_implicit_resolvers = {

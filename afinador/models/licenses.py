@@ -13,6 +13,8 @@ from afinador.config.documents import load_yaml
 
 _TERMS = re.compile(r"(LICEN[SC]E|NOTICE|USE_POLICY)(\.(md|txt))?", re.IGNORECASE)
 _BEGINNING_CHARACTERS = 2000
+LARGEST_FRONT_MATTER_BYTES = 1 << 20
+"""Of a card; what begins with more says nothing about the licence."""
 _TEXTS = {
     "apache-2.0": r"Apache License\s+Version 2\.0",
     "mit": r"MIT License|Permission is hereby granted, free of charge, to any person",
@@ -52,7 +54,8 @@ def find_license(folder: Path) -> str | None:
 def _of_card(card: Path) -> str | None:
     if not card.is_file():
         return None
-    parts = card.read_text(encoding="utf-8", errors="replace").split("---", 2)
+    with card.open("rb") as stream:
+        parts = stream.read(LARGEST_FRONT_MATTER_BYTES).decode(errors="replace").split("---", 2)
     if len(parts) < 3 or parts[0].strip():
         return None
     try:

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from afinador.config.documents import load_yaml
+from afinador.config.documents import ShallowLoader, load_yaml
 from afinador.data.files.splits import chosen_splits
 from afinador.errors import DataError, nearest
 
@@ -21,7 +21,7 @@ LARGEST_CARD_BYTES = 1 << 20
 _FRONT_MATTER = re.compile(r"\A\ufeff?---\r?\n(.*?)\r?\n---", re.DOTALL)
 
 
-class _WithoutAliases(yaml.SafeLoader):
+class _WithoutAliases(ShallowLoader):
     """Reads YAML without references, which make much of little."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:

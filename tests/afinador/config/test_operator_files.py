@@ -57,7 +57,9 @@ def test_operator_file_is_read(tmp_path: Path) -> None:
         (b"a: !!bool maybe", "neither good YAML nor JSON: a value is not"),
         (b"a: !!timestamp now", "neither good YAML nor JSON: a value is not"),
         (b"a: " + b"1" * 5000, "neither good YAML nor JSON: a value is not"),
-        (b"[" * 5000, "neither good YAML nor JSON: it is nested too deeply"),
+        (b"[" * 500_000, "neither good YAML nor JSON: it is nested too deeply"),
+        (b"{a: " * 101, "neither good YAML nor JSON: it is nested too deeply"),
+        (b"- " * 5000, "neither good YAML nor JSON: it is nested too deeply"),
         (b"\xff", "it is no UTF-8 text"),
     ],
 )

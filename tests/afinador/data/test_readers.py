@@ -158,6 +158,7 @@ def test_a_mapping_leads_nowhere_where_there_is_no_such_place(written):
 def test_references_of_a_data_card_are_not_followed():
     bomb = "---\na: &a [1, 1]\nconfigs:\n- config_name: *a\n  data_files: *a\n---\n"
     assert DataCard.parse(bomb) == DataCard()
+    assert DataCard.parse(f"---\nconfigs: {'[' * 300_000}\n---\n") == DataCard()
 
 
 def test_jsonl_in_utf16_is_read(written):

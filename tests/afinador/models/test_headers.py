@@ -16,6 +16,7 @@ from afinador.models.headers import (
     inspect_model_folder,
     model_files,
 )
+from afinador.models.licenses import LARGEST_FRONT_MATTER_BYTES
 
 SHARED_MODELS = Path(__file__).parents[4] / "shared" / "data" / "models"
 
@@ -125,7 +126,10 @@ def test_without_a_card_the_license_is_what_its_text_begins_like(
         ("# A model\n---\nlicense: mit\n---\n", None),
         ("---\nlicense: [unclosed\n---\n", None),
         ("---\nno end", None),
+        (f"---\nlicense: mit\nmodel-index: {'[' * 300_000}\n---\n", None),  # a reader of YAML alone would take hours
+        (f"---\nlicense: mit\n#{' ' * LARGEST_FRONT_MATTER_BYTES}\n---\n", None),
     ],
+    ids=lambda value: str(value)[:40],
 )
 def test_the_license_is_what_the_card_says(folder: Path, card: str, license_name: str | None) -> None:
     (folder / "README.md").write_text(card)
