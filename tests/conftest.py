@@ -21,6 +21,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from afinador.data import processes
 from afinador.model_index import keep_index_of_models
+from registry.database import upgrade
 from tests.integration.stack import SLOTS, Stack, register_tiny, start, stop
 
 # Threads that wait for each other by spinning are ruinous where more processes than cores are busy.
@@ -142,6 +143,14 @@ def stack(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stac
         yield running
     finally:
         stop(running)
+
+
+@pytest.fixture(scope="session")
+def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file of the newest schema with nothing in it; a copy takes a hundredth of the time of making it."""
+    path = tmp_path_factory.mktemp("ledger") / "ledger.db"
+    upgrade(f"sqlite:///{path}")
+    return path
 
 
 @pytest.fixture

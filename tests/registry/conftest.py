@@ -45,14 +45,6 @@ def ledger_url(tmp_path: Path) -> Iterator[str]:
     engine.dispose()
 
 
-@pytest.fixture(scope="session")
-def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An SQLite file of the newest schema with nothing in it; a copy takes a hundredth of the time of making it."""
-    path = tmp_path_factory.mktemp("ledger") / "ledger.db"
-    upgrade(f"sqlite:///{path}")
-    return path
-
-
 @pytest.fixture
 def memory(tmp_path: Path, ledger_url: str, empty_ledger: Path) -> Iterator[Memory]:
     """An open, migrated memory below a home of its own."""

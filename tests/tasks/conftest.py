@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -16,7 +17,6 @@ from afinador.models.headers import inspect_model_folder
 from afinador.settings import Settings, read_settings
 from afinador.storage import sha256_of
 from registry import files, jobs, organisations
-from registry.database import upgrade
 from registry.memory import Memory
 from registry.tables import BaseModel, Job, Organization
 from tasks import dataset_report
@@ -26,14 +26,15 @@ Create = Callable[..., Job]
 
 @pytest.fixture
 def memory(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, empty_ledger: Path
 ) -> Iterator[Memory]:
     """What a flow opens by its environment; MLflow's store takes seconds to make, so a session's tests share one."""
     monkeypatch.setenv("AFINADOR_HOME", str(tmp_path / "home"))
     shared = Settings(home=tmp_path_factory.getbasetemp() / "mlflow-store")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", shared.tracking_uri)
     settings = read_settings()
-    upgrade(settings.ledger_url)
+    settings.home.mkdir()
+    shutil.copy(empty_ledger, settings.home / "ledger.db")
     opened = Memory.open(settings)
     yield opened
     opened.database.close()

@@ -5,7 +5,6 @@ import json
 import random
 import signal
 import subprocess
-from dataclasses import asdict
 from io import BytesIO, StringIO
 
 import psutil
@@ -61,7 +60,7 @@ def unproven(raw, shape):
 def findings_of(path, judge, *, closely=False):
     """What is found in a file, as plain values."""
     block = Block(0, path.stat().st_size, 1, closely=closely)
-    found = asdict(JsonLines(path, judge).findings(block))
+    found = dict(vars(JsonLines(path, judge).findings(block)))
     found["labels"] = found["labels"].to_json()
     return found
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from itertools import accumulate, chain, product
 from pathlib import Path
 from typing import Any
@@ -148,7 +147,7 @@ def test_both_ways_take_up_the_same_rows(line_end: bytes, is_labelled: bool, oth
             for way in (PlainRows, RowArrays):
                 found = Findings()
                 place = way(Dialect(",", '"'), 2, 0, 1, is_labelled).take(raw, 7, found)
-                told.append((place, {**asdict(found), "labels": found.labels.to_json()}))
+                told.append((place, {**vars(found), "labels": found.labels.to_json()}))
             assert told[0] == told[1], raw
             taken.add(found.records)
     assert taken == {0, 1, 2, 3}
@@ -161,7 +160,7 @@ def test_both_ways_take_up_the_same_columns(columns: int, first: int, second: in
         told = []
         for way in (PlainRows, RowArrays):
             found = Findings()
-            told.append((way(Dialect(",", '"'), columns, first, second, False).take(raw, 7, found), asdict(found)))
+            told.append((way(Dialect(",", '"'), columns, first, second, False).take(raw, 7, found), dict(vars(found))))
             del told[-1][1]["labels"]
         assert told[0] == told[1], raw
 
