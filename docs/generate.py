@@ -108,6 +108,11 @@ def configuration() -> Lines:
     yield "The storage `s3://…` is reached with the usual `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION` and"
     yield "`AWS_ENDPOINT_URL`. The command line also reads `AFINADOR_ROOT` (the clone that `afinador up` starts; by default"
     yield from ("the folder above the package) and `AFINADOR_DEBUG` (shows where a fault of its own came from).", "")
+    yield "One file lies elsewhere, in `$XDG_CACHE_HOME/afinador` (by default `~/.cache/afinador`): which models the installed version"
+    yield from (
+        "of transformers knows, 160 kB, so that each process need not find out. It may be deleted at any time.",
+        "",
+    )
     yield from ("## Hyperparameters", "")
     yield "Strongest first: the request, its `config`, the operator's file (`AFINADOR_CONFIG`), these defaults from"
     yield from ('`afinador/config/defaults/`. `"auto"` means the default. Ranges are inclusive.', "")
