@@ -99,7 +99,10 @@ def _index(read: Callable[..., Index], models: Path) -> Index:
 def _place(models: Path) -> Path:
     """Return the file of the index: another one where other models are installed under the same version."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    names = sha256("\n".join(sorted(os.listdir(models))).encode()).hexdigest()[:16]
+    installed = sorted(
+        name for name in os.listdir(models) if name != "__pycache__"
+    )  # which comes with the first import
+    names = sha256("\n".join(installed).encode()).hexdigest()[:16]
     return cache / "afinador" / f"transformers-{CHECKED_VERSION}-models-{names}.json"
 
 

@@ -90,6 +90,8 @@ def test_what_is_no_index_is_read_and_kept_again(models: Path, content: str) -> 
 
 def test_other_models_of_the_same_version_have_an_index_of_their_own(models: Path) -> None:
     model_index._index(lambda _: INDEX, models)
+    (models / "__pycache__").mkdir()  # which Python makes, and which is no model
+    assert model_index._index(lambda _: {}, models) == INDEX
     (models / "own").mkdir()
     more = INDEX | {frozenset({"vision"}): {"own.own": {"Own"}}}
     assert model_index._index(lambda _: more, models) == more
