@@ -68,9 +68,11 @@ def job_of(service: RunningService, file_id: str) -> dict[str, Any]:
 
 
 def end(service: RunningService, job_id: str) -> None:
-    """Cancel a job and wait until it has ended."""
-    service.http.post(f"/fine_tuning/jobs/{job_id}/cancel").raise_for_status()
-    until(lambda: service.http.get(f"/fine_tuning/jobs/{job_id}").json()["status"] in ENDED)
+    """Cancel a job, unless it has ended by itself meanwhile, and wait until it has ended."""
+    place = f"/fine_tuning/jobs/{job_id}"
+    answer = service.http.post(f"{place}/cancel")
+    assert answer.is_success or service.http.get(place).json()["status"] in ENDED, answer.text
+    until(lambda: service.http.get(place).json()["status"] in ENDED)
 
 
 def measure_one(service: RunningService, number: int) -> dict[str, float]:

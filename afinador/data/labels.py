@@ -136,7 +136,7 @@ def _trained_classes(file: LabelledFile) -> list[str]:
             param="training_file",
         )
     if not file.labels.are_classes:
-        number = f"more than {MAX_CLASSES}" if len(found) > MAX_CLASSES else str(len(found))
+        number = f"more than {MAX_CLASSES:,}" if len(found) > MAX_CLASSES else str(len(found))
         raise DataError(
             f"{file.name} has {number} different labels in {counted(records, 'record')}, such as {_some_of(list(counts))}: that "
             f"is free text, not classes (at most {MAX_CLASSES}, with two records each on average). To learn such "

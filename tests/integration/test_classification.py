@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import shlex
 import time
-from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 import pytest
 from peft import PeftModel
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
-from api.background import LANES
+from afinador.data.labels import MAX_CLASSES
 from tests.integration.questions import MODEL, QUESTIONS, model_folder, prepare
 from tests.integration.stack import Stack
 
@@ -63,41 +63,50 @@ def test_sections_7_and_4_2_run_as_they_are_written(stack: Stack, tmp_path: Path
 
 
 GOOD = [(text, label) for label, texts in QUESTIONS.items() for text in texts] * 2
-FAULTS = {
-    "one class": (
-        [("where is it ?", "delivery"), ("is it late ?", "delivery")], None, "training_file",
-        "All 2 records of train.csv have the label 'delivery'; a classifier needs at least two classes. "
-        "Add records with other labels.",
-    ),
-    "free text": (
-        [(f"where is parcel {number} ?", f"It is at stop {number}.") for number in range(8)], None, "training_file",
-        "train.csv has 8 different labels in 8 records, such as 'It is at stop 0.'",
-    ),
-    "only validated": (
-        GOOD, [*GOOD, ("is it a gift ?", "gift")], "validation_file",
-        "held.csv has 1 label that the training file does not have: 'gift', in 1 record.",
-    ),
-}  # fmt: skip
-"""Rows to train on, rows held out, the field that is at fault, and how the sentence begins."""
-ROWS_THAT_TAKE_SECONDS = 60_000
+FAULTS = ("one class", "free text", "only validated")
+ROWS_THAT_TAKE_A_SECOND = 30_000
 
 
-def put_up(http: httpx.Client, name: str, rows: Iterable[tuple[str, str]]) -> str:
+class Fault(NamedTuple):
+    """Files whose labels are no classes; ``said`` is how the sentence on them begins."""
+
+    train: list[tuple[str, str]]
+    held_out: list[tuple[str, str]] | None
+    param: str
+    said: str
+
+
+def fault_of(name: str, rows: int) -> Fault:
+    """Return a fault in a file of about so many rows."""
+    if name == "one class":
+        train = [(f"where is parcel {number} ?", "delivery") for number in range(rows)]
+        said = f"All {rows:,} records of train.csv have the label 'delivery'; a classifier needs at least two classes. "
+        return Fault(train, None, "training_file", f"{said}Add records with other labels.")
+    if name == "free text":
+        train = [(f"where is parcel {number} ?", f"It is at stop {number}.") for number in range(rows)]
+        number = rows if rows <= MAX_CLASSES else f"more than {MAX_CLASSES:,}"
+        said = f"train.csv has {number} different labels in {rows:,} records, such as 'It is at stop 0.'"
+        return Fault(train, None, "training_file", said)
+    known = [(f"is parcel {number} late ?", "delivery") for number in range(rows)]
+    said = "held.csv has 1 label that the training file does not have: 'gift', in 1 record."
+    return Fault(GOOD, [*known, ("is it a gift ?", "gift")], "validation_file", said)
+
+
+def put_up(http: httpx.Client, name: str, rows: list[tuple[str, str]]) -> str:
     content = "".join(f"{text},{label}\n" for text, label in [("text", "label"), *rows]).encode()
     answer = http.post("/files", files={"file": (name, content)}, data={"purpose": "fine-tune"})
     return str(answer.raise_for_status().json()["id"])
 
 
-def request_with(http: httpx.Client, fault: str) -> dict[str, str]:
+def request_with(http: httpx.Client, fault: Fault) -> dict[str, str]:
     """Put up the files of a fault, and return the request of a job with them."""
-    rows, held_out, _, _ = FAULTS[fault]
-    body = {"base_model": MODEL, "training_file": put_up(http, "train.csv", rows)}
-    return body if held_out is None else {**body, "validation_file": put_up(http, "held.csv", held_out)}
+    body = {"base_model": MODEL, "training_file": put_up(http, "train.csv", fault.train)}
+    return body if fault.held_out is None else {**body, "validation_file": put_up(http, "held.csv", fault.held_out)}
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_labels_that_were_checked_and_are_no_classes_are_refused(stack: Stack, fault: str) -> None:
-    _, _, param, said = FAULTS[fault]
+@pytest.mark.parametrize("name", FAULTS)
+def test_labels_that_were_checked_and_are_no_classes_are_refused(stack: Stack, name: str) -> None:
+    fault = fault_of(name, 8)
     with stack.http() as http:
         body = request_with(http, fault)
         for file in {"training_file", "validation_file"} & body.keys():
@@ -106,33 +115,27 @@ def test_labels_that_were_checked_and_are_no_classes_are_refused(stack: Stack, f
             assert http.get(f"/files/{body[file]}").json()["status"] == "processed"  # it is well but for this task
         refused = http.post("/fine_tuning/jobs", json=body)
     error = refused.json()["error"]
-    assert (refused.status_code, error["code"], error["param"]) == (400, "invalid_data", param)
-    assert error["message"].startswith(said)
-    if fault == "one class":
+    assert (refused.status_code, error["code"], error["param"]) == (400, "invalid_data", fault.param)
+    assert error["message"].startswith(fault.said)
+    if name == "one class":
         written = ("-basemodel", MODEL, "-dataset", body["training_file"])
         answer = stack.command_line("create", "fine-tune-job", *written, "--watch")
-        assert answer.returncode == 1 and said in answer.stderr and not answer.stdout
+        assert answer.returncode == 1 and fault.said in answer.stderr and not answer.stdout
 
 
 def test_labels_that_turn_out_to_be_no_classes_fail_the_job_and_its_events_say_why(stack: Stack) -> None:
+    faults = [fault_of(name, ROWS_THAT_TAKE_A_SECOND) for name in FAULTS]
     with stack.http() as http:
-        # As many large files as are checked at once keep the small ones waiting for their check.
-        large = [
-            put_up(http, f"large-{lane}.csv", ((f"{lane} {row}", "a") for row in range(ROWS_THAT_TAKE_SECONDS)))
-            for lane in range(LANES["check"])
-        ]
-        made = {}
-        for fault in FAULTS:
+        made = []
+        for fault in faults:  # each job is there long before the check of its file has ended
             answer = http.post("/fine_tuning/jobs", json=request_with(http, fault))
             assert answer.is_success, answer.text
-            made[fault] = answer.json()
-        for fault, (_, _, param, said) in FAULTS.items():
-            assert made[fault]["status"] == "validating_files"
-            failed = stack.wait(made[fault]["id"])
+            made.append(answer.json())
+        for fault, job in zip(faults, made, strict=True):
+            assert job["status"] == "validating_files"
+            failed = stack.wait(job["id"])
             assert (failed["status"], failed["error"]["code"]) == ("failed", "invalid_data")
-            assert failed["error"]["param"] == param and failed["error"]["message"].startswith(said)
+            assert failed["error"]["param"] == fault.param and failed["error"]["message"].startswith(fault.said)
             events = http.get(f"/fine_tuning/jobs/{failed['id']}/events").json()["data"]
             assert (events[0]["level"], events[0]["message"]) == ("error", failed["error"]["message"])
             assert failed["attempt"] == 0  # no worker took it
-        for file in large:
-            http.delete(f"/files/{file}").raise_for_status()

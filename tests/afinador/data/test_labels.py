@@ -64,7 +64,7 @@ def test_few_records_of_two_classes_and_two_a_class_are_enough() -> None:
 def test_there_is_a_highest_number_of_classes() -> None:
     names = [f"class {n}" for n in range(MAX_CLASSES)] * 3
     assert len(classes_of(labelled("a", names))) == MAX_CLASSES
-    with pytest.raises(DataError, match=f"more than {MAX_CLASSES} different labels"):
+    with pytest.raises(DataError, match=f"more than {MAX_CLASSES:,} different labels"):
         classes_of(labelled("a", [*names, "one more", "and more", "one more"]))
 
 
