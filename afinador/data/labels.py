@@ -139,7 +139,7 @@ def _trained_classes(file: LabelledFile) -> list[str]:
         number = f"more than {MAX_CLASSES:,}" if len(found) > MAX_CLASSES else str(len(found))
         raise DataError(
             f"{file.name} has {number} different labels in {counted(records, 'record')}, such as {_some_of(list(counts))}: that "
-            f"is free text, not classes (at most {MAX_CLASSES}, with two records each on average). To learn such "
+            f"is free text, not classes (at most {MAX_CLASSES:,}, with two records each on average). To learn such "
             "answers, train with task causal_lm on a causal base model; else put the column that holds the classes "
             "under 'label'.",
             param="training_file",
