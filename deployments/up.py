@@ -46,8 +46,7 @@ def up(settings: Settings, wishes: Wishes) -> None:
         ConfigurationError: Another stack is up on this home, or no port is free.
         StartError: A part could not be started.
     """
-    if "model_roots" not in settings.model_fields_set:
-        settings = settings.model_copy(update={"model_roots": [EXAMPLES]})
+    settings = with_examples(settings)
     home = Home(settings.home)
     logging.basicConfig(
         filename=home.logs / "supervisor.log",
@@ -60,6 +59,13 @@ def up(settings: Settings, wishes: Wishes) -> None:
     if leftovers:
         say(f"  {leftovers} processes left behind by a supervisor that was killed have been ended.")
     _stack(settings, wishes, home).run()
+
+
+def with_examples(settings: Settings) -> Settings:
+    """Return the settings with the examples as the folder of base models, unless others are named."""
+    if "model_roots" in settings.model_fields_set:
+        return settings
+    return settings.model_copy(update={"model_roots": [EXAMPLES]})
 
 
 def _count_gpus() -> int:

@@ -47,11 +47,12 @@ ROOT = Path(__file__).parent.parent
 
 
 SHARED = {
+    "tests/deployments/test_stack.py": "the whole stack",
     "tests/integration/": "the whole stack",
     "tests/faults/": "the whole stack",
     "tests/registry/runs/": "a Prefect server",
 }
-"""Folders whose tests share what takes long to start, and what that is."""
+"""Where the tests lie that share what takes long to start, and what that is."""
 
 
 OPERATOR = """
@@ -70,7 +71,7 @@ class FilesTogether(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return next((shared for folder, shared in SHARED.items() if file.startswith(folder)), file)
+        return next((shared for place, shared in SHARED.items() if file.startswith(place)), file)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> FilesTogether:

@@ -14,12 +14,15 @@ from pathlib import Path
 import pytest
 
 from afinador.errors import ConfigurationError
+from afinador.settings import Settings
 from deployments import processes
 from deployments.definition import Definition
 from deployments.home import Home
 from deployments.parts import Part, backoff_seconds
+from deployments.plan import Plan
 from deployments.ports import choose_port, reachable
 from deployments.processes import Group
+from deployments.up import EXAMPLES, with_examples
 
 VARIABLES = {
     "AFINADOR_PYTHON": "/venv/bin/python",
@@ -55,6 +58,34 @@ def test_an_address_of_another_machine_is_refused() -> None:
 def test_what_binds_everywhere_is_reached_here() -> None:
     assert reachable("0.0.0.0") == "127.0.0.1"
     assert reachable("127.0.0.1") == "127.0.0.1"
+
+
+def test_the_examples_may_be_registered_unless_other_folders_are_named(tmp_path: Path) -> None:
+    assert with_examples(Settings()).model_roots == [EXAMPLES]
+    assert with_examples(Settings(model_roots=[tmp_path])).model_roots == [tmp_path]
+
+
+@pytest.mark.parametrize("mlflow_port", [None, 5000])
+def test_a_stack_goes_without_the_pages_of_mlflow_where_nobody_wants_them(root: Path, mlflow_port: int | None) -> None:
+    plan = Plan(
+        Settings(),
+        root=root,
+        python=sys.executable,
+        definition=Definition.read(root, VARIABLES),
+        prefect_port=4200,
+        mlflow_port=mlflow_port,
+        started_at=0.0,
+    )
+    names = [part.name for part in plan.parts(["cpu"])]
+    assert names == [
+        "database",
+        "prefect",
+        "api",
+        "deployments",
+        "worker-cpu",
+        "worker-submission",
+        *(["mlflow"] if mlflow_port else []),
+    ]
 
 
 def test_a_home_is_closed_to_others(tmp_path: Path) -> None:

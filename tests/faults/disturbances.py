@@ -17,6 +17,7 @@ import psutil
 from afinador.training.checkpoints import complete_checkpoints
 from afinador.training.run_dir import RunDir
 from tests.faults.victim import ENDED, Victim
+from tests.integration.stack import start_again
 
 OUTAGE_SECONDS = 30.0
 PAUSE_SECONDS = 120.0
@@ -64,16 +65,16 @@ def kill_supervisor(victim: Victim, random: Random) -> bool:
     """kill -9 of the supervisor, and `afinador up` again, as a service manager does."""
     done = _kill(psutil.Process(victim.stack.process.pid))
     victim.stack.process.wait(30)
-    victim.start_again()
+    start_again(victim.stack)
     return done
 
 
 def kill_everything(victim: Victim, random: Random) -> bool:
     """kill -9 of every process of the home at once, as a power cut does, and `afinador up` again."""
-    for process in victim.all_processes():
+    for process in victim.stack.processes():
         _kill(process)
     victim.stack.process.wait(30)
-    victim.start_again()
+    start_again(victim.stack)
     return True
 
 

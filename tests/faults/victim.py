@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import psutil
 
-from tests.integration.stack import Stack, start
+from tests.integration.stack import Stack
 
 TIMES = {"timestamp_ms", "tokens_per_second", "created_at"}
 CURVES = ("train_loss", "learning_rate", "valid_loss")
@@ -168,7 +168,7 @@ class Victim:
 
     def trainer(self) -> psutil.Process | None:
         """Return the process that trains, if there is one."""
-        for process in self.all_processes():
+        for process in self.stack.processes():
             try:
                 words = process.cmdline()
             except psutil.Error:
@@ -186,26 +186,6 @@ class Victim:
         """Return a part of the stack."""
         parts = json.loads((self.stack.home / "stack.json").read_text())["parts"]
         return _process(parts[name]["pid"])
-
-    def all_processes(self) -> list[psutil.Process]:
-        """Return every process that works for this home, by its environment."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                if process.environ().get("AFINADOR_HOME") == str(self.stack.home):
-                    found.append(process)
-            except psutil.Error:
-                continue
-        return found
-
-    def start_again(self) -> None:
-        """Start the supervisor once more on the same home and ports."""
-        before = self.stack
-        names = ("AFINADOR_PORT", "AFINADOR_CPU_SLOTS", "AFINADOR_CONFIG", "PYTHONPATH")
-        extra = {name: before.environment[name] for name in names if name in before.environment}
-        again = start(before.root, before.home, **extra)
-        again.lines[:0] = before.lines  # the keys were told at the first start
-        self.stack.process, self.stack.lines = again.process, again.lines
 
     def await_api(self) -> None:
         """Wait until the API answers."""

@@ -13,9 +13,11 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import openai
+import psutil
 
 SLOTS = 2
 """So many jobs run at once."""
@@ -31,12 +33,34 @@ class Stack:
     home: Path
     environment: dict[str, str]
     process: subprocess.Popen[str]
+    extra: dict[str, str] = field(default_factory=dict)
     lines: list[str] = field(default_factory=list)
+
+    @property
+    def record_path(self) -> Path:
+        return self.home / "stack.json"
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What the supervisor records of its parts."""
+        return dict(json.loads(self.record_path.read_text()))
 
     @property
     def urls(self) -> dict[str, str]:
         """Where the supervisor says its parts are."""
-        return dict(json.loads((self.home / "stack.json").read_text())["urls"])
+        return dict(self.record["urls"])
+
+    def processes(self) -> list[psutil.Process]:
+        """All living processes that work for this home, wherever they are in the tree."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                at_home = process.environ().get("AFINADOR_HOME") == str(self.home)
+                if at_home and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+            except psutil.Error:
+                continue
+        return found
 
     @property
     def base_url(self) -> str:
@@ -120,7 +144,7 @@ def start(root: Path, home: Path, **extra: str) -> Stack:
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
-    stack = Stack(root, home, environment, process)
+    stack = Stack(root, home, environment, process, extra)
     printed = process.stdout
     assert printed is not None
     threading.Thread(target=lambda: stack.lines.extend(line.rstrip() for line in printed), daemon=True).start()
@@ -131,11 +155,25 @@ def start(root: Path, home: Path, **extra: str) -> Stack:
     return stack
 
 
+def start_again(stack: Stack) -> list[str]:
+    """Start the supervisor once more on the same home and ports, and return what it has printed."""
+    again = start(stack.root, stack.home, **{**stack.extra, "AFINADOR_PORT": stack.environment["AFINADOR_PORT"]})
+    printed = list(again.lines)
+    again.lines[:0] = stack.lines  # the keys were told at the first start
+    stack.process, stack.lines = again.process, again.lines
+    return printed
+
+
 def stop(stack: Stack) -> None:
-    """Stop a stack as Ctrl-C does."""
-    if stack.process.poll() is None:
+    """Stop a stack as Ctrl-C does, and see that nobody is left behind."""
+    was_running = stack.process.poll() is None
+    if was_running:
         stack.process.send_signal(signal.SIGINT)
     stack.process.wait(90)
+    if was_running:
+        left = [process.cmdline() for process in stack.processes()]
+        assert (stack.process.returncode, left) == (0, []), stack.lines[-20:]
+        assert not stack.record_path.exists()
 
 
 def register_tiny(stack: Stack) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -134,21 +132,6 @@ def test_wrong_requests_are_sentences_on_the_command_line(stack: Any, uploaded: 
     )
     assert watched.returncode == 1
     assert "ine 2" in watched.stderr + watched.stdout and "label" in watched.stderr + watched.stdout
-
-
-def test_second_up_on_the_same_home_says_so(stack: Any) -> None:
-    again = subprocess.run(
-        [sys.executable, "-m", "deployments", "up"],
-        cwd=stack.root,
-        env=stack.environment,
-        text=True,
-        capture_output=True,
-        timeout=60,
-    )
-    assert again.returncode == 1
-    assert str(stack.process.pid) in again.stderr + again.stdout
-    with stack.http() as http:
-        assert http.get("/models").status_code == 200
 
 
 def test_a_folder_of_ones_own_is_uploaded_and_ready(stack: Any, root: Path, tmp_path: Path) -> None:
