@@ -73,10 +73,12 @@ def new_victim(stack: Stack, name: str) -> Victim:
     return Victim(stack, name, "faults-train", "faults-validation")
 
 
-def disturb(victim: Victim, kinds: list[str], random: Random, report: Report) -> None:
+def disturb(
+    victim: Victim, kinds: list[str], random: Random, report: Report, *, most_seconds_between: float = 6.0
+) -> None:
     """Let one thing after the other happen to a job, each after some seconds of whatever it does then."""
     for kind in kinds:
-        time.sleep(random.uniform(0.5, 6.0))
+        time.sleep(random.uniform(0.5, most_seconds_between))
         if victim.job()["status"] in ("succeeded", "failed", "cancelled"):
             return
         print(f"{victim.name}: {kind} at step {victim.step()}", file=sys.stderr, flush=True)

@@ -6,8 +6,6 @@ import os
 import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -15,9 +13,6 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-
-from afinador.training.comparison import tensor_hashes
-from tests.integration.stack import threads_of_a_job
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
@@ -156,41 +151,3 @@ def test_job_without_a_flow_is_paused_and_cancelled_and_a_waiting_one_never_runs
         assert http.post(f"/fine_tuning/jobs/{waiting['id']}/cancel").json()["status"] == "cancelled"
     if paused["run_url"]:
         wait_for_run(stack, paused, "Cancelled")
-
-
-def undisturbed(stack: Any, job: dict[str, Any], folder: Path) -> subprocess.Popen[bytes]:
-    """Train what a job should have trained, in one go and without a service."""
-    folder.mkdir()
-    shutil.copy(stack.home / "runs" / job["id"] / "spec.json", folder)
-    words = [sys.executable, "-m", "afinador.training.run", str(folder)]
-    environment = os.environ | {"OMP_NUM_THREADS": threads_of_a_job()}
-    return subprocess.Popen(
-        words, cwd=stack.root, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-
-
-def test_cancelled_job_goes_on_as_a_new_one_to_the_bits_of_an_undisturbed_one(
-    stack: Any, uploaded: None, tmp_path: Path
-) -> None:
-    cancelled = start_training(stack, "broken-off")
-    with stack.http() as http:
-        http.post(f"/fine_tuning/jobs/{cancelled['id']}/cancel").raise_for_status()
-        assert stack.wait(cancelled["id"])["status"] == "cancelled" and not trainers_of(cancelled["id"])
-        assert http.post(f"/fine_tuning/jobs/{cancelled['id']}/cancel").status_code == 200
-        assert http.get("/hub/adapters/broken-off").status_code == 404
-        (kept,) = http.get(f"/fine_tuning/jobs/{cancelled['id']}/checkpoints", params={"limit": 1}).json()["data"]
-        assert 0 < kept["step_number"] < 144
-        straight = undisturbed(stack, cancelled, tmp_path / "straight")
-        whole = {"from_checkpoint": kept["id"], "from_checkpoint_state": "whole", "output_model": "gone-on"}
-        job = http.post("/fine_tuning/jobs", json=whole).raise_for_status().json()
-        ended = stack.wait(job["id"])
-        assert ended["status"] == "succeeded", ended["error"]
-        files = http.get("/hub/adapters/gone-on/files").raise_for_status().json()["data"]
-        published = {row["path"]: row["sha256"] for row in files if row["path"].endswith(".safetensors")}
-        steps = [row["step"] for row in http.get(f"/fine_tuning/jobs/{job['id']}/metrics").json()["data"]]
-    assert straight.wait(TIMEOUT_SECONDS) == 0
-    assert published == tensor_hashes(tmp_path / "straight" / "final") and len(published) == 1
-    assert min(steps) > kept["step_number"] and max(steps) == 144
-    said = stack.messages(job["id"])
-    assert any(kept["fine_tuned_model_checkpoint"] in message for message in said)
-    assert any(f"goes on after step {kept['step_number']} of 144, exactly" in message for message in said)
