@@ -148,6 +148,8 @@ def measure(repeat: int) -> dict[str, Any]:
         "memory_megabytes_idle": round(memory),
         "submit_to_first_line_seconds": [round(value, 2) for value in waits],
         "submit_to_first_line_median": round(statistics.median(waits), 2),
+        "job_seconds": [round(value, 2) for value in jobs],
+        "train_alone_seconds": [round(value, 2) for value in alone],
         "job_seconds_median": round(statistics.median(jobs), 2),
         "train_alone_seconds_median": round(statistics.median(alone), 2),
         "overhead_seconds_median": round(statistics.median(job - one for job, one in zip(jobs, alone, strict=True)), 2),
