@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from transformers import BitsAndBytesConfig, PreTrainedModel
 
 from afinador.errors import UnsupportedModelError
+from afinador.models.unpacking import correct_unpacking
 
 Bits = Literal[4, 8]
 
@@ -43,6 +44,8 @@ def loading_arguments(bits: Bits | None, dtype: torch.dtype, device: torch.devic
     if bits == 8:
         config = BitsAndBytesConfig(load_in_8bit=True)
     else:
+        if torch.device(device).type == "cpu":
+            correct_unpacking()
         config = BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
