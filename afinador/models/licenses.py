@@ -51,21 +51,44 @@ def find_license(folder: Path) -> str | None:
     return _of_card(folder / "README.md") or _of_config(folder / "config.json") or _of_text(folder)
 
 
+def fields_of_card(folder: Path, license: str | None) -> dict[str, str]:
+    """Return what the card of something made from a model folder says of the licence.
+
+    The Hugging Face Hub knows some licences by name; the name of any other stands in ``license_name``, and where its text
+    is in ``license_link`` (https://huggingface.co/docs/hub/repositories-licenses).
+
+    Args:
+        folder: The model folder.
+        license: Its licence, as ``find_license`` gives it.
+    """
+    front_matter = _front_matter(folder / "README.md")
+    named = _as_name(front_matter.get("license_name"))
+    if front_matter.get("license") != "other" or named is None or named != license:
+        return {"license": license or "unknown"}
+    texts = [file.name for file in terms_of(folder) if file.name.upper().startswith("LICEN")]
+    link = _as_name(front_matter.get("license_link")) or next(iter(texts), None)
+    return {"license": "other", "license_name": named} | ({"license_link": link} if link else {})
+
+
 def _of_card(card: Path) -> str | None:
+    front_matter = _front_matter(card)
+    named = front_matter.get("license_name") if front_matter.get("license") == "other" else None
+    return _as_name(named or front_matter.get("license"))
+
+
+def _front_matter(card: Path) -> dict[str, Any]:
+    """Return what a card begins with; nothing where there is none, or nobody can read it."""
     if not card.is_file():
-        return None
+        return {}
     with card.open("rb") as stream:
         parts = stream.read(LARGEST_FRONT_MATTER_BYTES).decode(errors="replace").split("---", 2)
     if len(parts) < 3 or parts[0].strip():
-        return None
+        return {}
     try:
         front_matter = load_yaml(parts[1])
     except yaml.YAMLError:
-        return None  # a card that nobody can read says nothing about the license
-    if not isinstance(front_matter, dict):
-        return None
-    named = front_matter.get("license_name") if front_matter.get("license") == "other" else None
-    return _as_name(named or front_matter.get("license"))
+        return {}
+    return front_matter if isinstance(front_matter, dict) else {}
 
 
 def _of_config(config: Path) -> str | None:

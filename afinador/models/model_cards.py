@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -10,6 +11,7 @@ import yaml
 from afinador.config.spec import FineTuningSpec
 from afinador.data.tokens.classified import ClassForm, in_a_cell
 from afinador.data.tokens.prompting import PromptForm
+from afinador.models.licenses import fields_of_card
 from afinador.models.origins import origin_table
 from afinador.models.quantisation import form_of_weights
 
@@ -150,7 +152,7 @@ def _front_matter(spec: FineTuningSpec, evaluation: dict[str, Any]) -> str:
     metadata: dict[str, Any] = {
         "base_model": spec.base_model.public_name,
         "base_model_relation": "adapter" if adapter else "finetune",
-        "license": spec.base_model.license or "unknown",
+        **fields_of_card(Path(spec.base_model.path), spec.base_model.license),
         "library_name": "peft" if adapter else "transformers",
         "pipeline_tag": "text-classification" if spec.task == "sequence_classification" else "text-generation",
         "tags": ["afinador", spec.tuning_method, *([spec.domain] if spec.domain else []), *spec.tags],

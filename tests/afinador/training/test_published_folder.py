@@ -99,7 +99,9 @@ def test_licence_and_name_of_the_base_are_passed_on_and_no_folder_of_this_machin
 ) -> None:
     licensed = Path(shutil.copytree(base_model, tmp_path / "licensed"))
     (licensed / "LICENSE").write_text("ACME COMMUNITY LICENSE AGREEMENT\nYou may do much.\n")
-    (licensed / "README.md").write_text("---\nlicense: other\nlicense_name: acme-community\n---\n")
+    (licensed / "README.md").write_text(
+        "---\nlicense: other\nlicense_name: acme-community\nlicense_link: LICENSE\n---\n"
+    )
     first = make_spec("full", base=licensed, validate=False)
     first.base_model.license = inspect_model_folder(licensed).license
     whole = FineTuner(first, tmp_path / "first").run().model_path
@@ -109,7 +111,8 @@ def test_licence_and_name_of_the_base_are_passed_on_and_no_folder_of_this_machin
     adapter = FineTuner(second, tmp_path / "second").run().model_path
     for folder, base in ((whole, "tiny-llama"), (adapter, "acme/animals")):
         card = yaml.safe_load((folder / "README.md").read_text().split("---\n", 2)[1])
-        assert (card["license"], card["base_model"]) == ("acme-community", base)
+        assert (card["license"], card["license_name"], card["license_link"]) == ("other", "acme-community", "LICENSE")
+        assert card["base_model"] == base
         assert (folder / "LICENSE").read_text().startswith("ACME COMMUNITY")
         assert not [path.name for path in folder.iterdir() if str(tmp_path).encode() in path.read_bytes()]
     config = json.loads((adapter / "adapter_config.json").read_text())
