@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -146,7 +147,7 @@ def delimiter_of(lines: Sequence[str], quote: str, columns: int) -> str:
         quote: Stands around values.
         columns: How many are declared, 0 where none are.
     """
-    found = {delimiter: [len(_values(line, delimiter, quote)) for line in lines] for delimiter in DELIMITERS}
+    found = {delimiter: [len(row) for row in _rows(lines, delimiter, quote)] for delimiter in DELIMITERS}
     if columns and len(lines) > 1:
         forgotten = {each: counts[0] for each, counts in found.items() if min(counts) == max(counts) > columns}
         fits = any(set(counts) == {columns} for counts in found.values() if columns > 1)
@@ -256,6 +257,19 @@ def _is_row(line: str, delimiter: str, quote: str, columns: int) -> bool:
 
 def _strict(line: str, delimiter: str, quote: str) -> list[str]:
     return next(csv.reader([line], delimiter=delimiter, quotechar=quote, skipinitialspace=True, strict=True), [])
+
+
+def _rows(lines: Sequence[str], delimiter: str, quote: str) -> list[list[str]]:
+    """Return the values of each line; where the first opens a quoted value that goes on, of the rows that all make together."""
+    try:
+        _strict(lines[0], delimiter, quote)
+    except csv.Error:
+        together = csv.reader([f"{line}\n" for line in lines], delimiter=delimiter, quotechar=quote)
+        csv.field_size_limit(LONGEST_LINE_BYTES)
+        with suppress(csv.Error):
+            if len(rows := list(together)) > 1:
+                return rows
+    return [_values(line, delimiter, quote) for line in lines]
 
 
 def _values(line: str, delimiter: str, quote: str | None) -> list[str]:

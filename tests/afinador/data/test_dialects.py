@@ -35,6 +35,19 @@ def values(path: Path, reading: DatasetReading | None = None) -> list[list[str]]
 
 
 @pytest.mark.parametrize(
+    ("text", "columns", "wanted"),
+    [
+        ('"a b c\nd",x\n"e f\ng",y\n', ["text", "label"], [["a b c\nd", "x"], ["e f\ng", "y"]]),
+        ('"a, b;\nd";x\n"e f\ng";y\n', ["text", "label"], [["a, b;\nd", "x"], ["e f\ng", "y"]]),
+        ('"the\ntext";"label"\n"a;\nb";x\nc;y\n', None, [["a;\nb", "x"], ["c", "y"]]),
+        ('"one, two,\nthree"\n"b"\n', ["text"], [["one, two,\nthree"], ["b"]]),
+    ],
+)
+def test_a_first_row_may_go_on_over_several_lines(written, text, columns, wanted) -> None:
+    assert values(written(text), DatasetReading(columns=columns) if columns else None) == wanted
+
+
+@pytest.mark.parametrize(
     "text, wanted",
     [
         ('"text", "label"\n"a, b", "c"\n"d", "e"\n', [["a, b", "c"], ["d", "e"]]),
