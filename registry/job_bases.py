@@ -80,14 +80,17 @@ def find_result(session: Session, memory: Memory, organization_id: str, name: st
     return None
 
 
-def require_layers(memory: Memory, base: BaseModelReference, hyperparameters: Hyperparameters) -> None:
+def require_layers(
+    memory: Memory, base: BaseModelReference, hyperparameters: Hyperparameters, *, is_classifier: bool
+) -> None:
     """Refuse layers that the base model does not have, as far as its files can be read here; else the run does it.
 
     Raises:
         InvalidRequestError: ``target_modules`` or ``modules_to_save`` names none of them; names the nearest.
     """
     with suppress(OSError, ModelError):
-        require_layers_in_folder(hyperparameters, local_folder(memory, base), repr(base.name))
+        folder = local_folder(memory, base)
+        require_layers_in_folder(hyperparameters, folder, repr(base.name), is_classifier=is_classifier)
 
 
 def _registered(base: BaseModel) -> BaseModelReference:

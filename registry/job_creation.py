@@ -152,7 +152,8 @@ def _tuning(
             start.require_base_model(base.name, base.sha256)
         task = resolve_task(request, base.architecture)
         require_fitting_task(method, task, hyperparameters)
-        job_bases.require_layers(memory, base, hyperparameters)
+        is_classifier = task == "sequence_classification"
+        job_bases.require_layers(memory, base, hyperparameters, is_classifier=is_classifier)
     return _Tuning(base, task, method, hyperparameters, sources, start)
 
 

@@ -10,8 +10,9 @@ from afinador.errors import InvalidRequestError, nearest
 from afinador.models.headers import tensor_shapes
 
 ALL_LINEAR = "all-linear"
-_MADE_BY_LOADING = ("lm_head", "score", "classifier", "pre_classifier", "pooler")
-"""Layers that a model may have and its files need not: heads that share the embeddings or are drawn anew."""
+_HEADS_OF_CLASSES = ("score", "classifier", "pre_classifier")
+_HEADS_OF_WORDS = ("lm_head", "cls", "vocab_transform", "vocab_layer_norm", "vocab_projector")
+"""What a classifier does not take over from the files of a model that tells words."""
 _NEVER_QUANTISED = ("embed_tokens", "wte", "wpe", "lm_head")
 """Embeddings and output layers of the causal architectures: all others of their matrices are held in few bits."""
 _Shapes = Mapping[str, tuple[int, ...]]
@@ -49,10 +50,19 @@ def require_layers(wanted: dict[str, list[str]], layers: Collection[str], model:
     _require(wanted, layers, model, _same)
 
 
-def require_layers_in_folder(hyperparameters: Hyperparameters, folder: Path, model: str) -> None:
+def require_layers_in_folder(
+    hyperparameters: Hyperparameters, folder: Path, model: str, *, is_classifier: bool = False
+) -> None:
     """Refuse names that no layer of a model can end with, or not what they are named for, by the headers of its files.
 
-    A loaded model may have a beginning of names that its files lack, and some layers more; those pass here.
+    A loaded model may have a beginning of names that its files lack, and a head that shares the embeddings or is drawn
+    anew; those pass here.
+
+    Args:
+        hyperparameters: With the names.
+        folder: The model's.
+        model: What errors call it.
+        is_classifier: It gets a head of classes, whatever the files hold.
 
     Raises:
         InvalidRequestError: There is no such layer, it cannot carry an adapter, or it is quantised and was to be
@@ -63,7 +73,12 @@ def require_layers_in_folder(hyperparameters: Hyperparameters, folder: Path, mod
     wanted = named_by(hyperparameters)
     if any(wanted.values()):
         shapes = tensor_shapes(folder)
-        _require(wanted, layers_of_tensors(shapes), model, _may_be_same)
+        made: tuple[str, ...] = ("lm_head",)
+        if is_classifier:
+            shapes = {name: shape for name, shape in shapes.items() if name.partition(".")[0] not in _HEADS_OF_WORDS}
+            made = (*_HEADS_OF_CLASSES, "pooler")
+            _require_no_head(wanted["target_modules"], layers_of_tensors(shapes))
+        _require(wanted, layers_of_tensors(shapes), model, lambda name, layer: _may_be_same(name, layer, made))
         _require_adaptable(wanted["target_modules"], shapes, model)
         if hyperparameters.quantization_bits:
             _require_unquantised(wanted["modules_to_save"], shapes, hyperparameters.quantization_bits)
@@ -76,6 +91,19 @@ def quantised(name: str, bits: int | None) -> InvalidRequestError:
         "tuning_method 'lora'.",
         param="hyperparameters.modules_to_save",
     )
+
+
+def _require_no_head(names: list[str], layers: Collection[str]) -> None:
+    """Refuse adapters for the head of a classifier; the pooler of a BERT is part of it where the files have none."""
+    for name in names:
+        parts = name.split(".")
+        is_drawn = "pooler" in parts and not any(_stands_for(name, layer) for layer in layers)
+        if is_drawn or not {*parts}.isdisjoint(_HEADS_OF_CLASSES):
+            raise InvalidRequestError(
+                f"target_modules names {name!r}, which is the head of the classifier: it is always trained whole and saved "
+                "with the adapter. Leave it out.",
+                param="hyperparameters.target_modules",
+            )
 
 
 def _require_adaptable(names: list[str], shapes: _Shapes, model: str) -> None:
@@ -125,8 +153,8 @@ def _same(name: str, layer: str) -> bool:
     return layer == name or layer.endswith(f".{name}")
 
 
-def _may_be_same(name: str, layer: str) -> bool:
-    return any(_same(name, made) for made in _MADE_BY_LOADING) or _stands_for(name, layer)
+def _may_be_same(name: str, layer: str, made: Iterable[str]) -> bool:
+    return any(_same(name, each) for each in made) or _stands_for(name, layer)
 
 
 def _stands_for(name: str, layer: str) -> bool:

@@ -85,7 +85,8 @@ def spec_from_fields(fields: dict[str, Any], folder: Path, name: str) -> FineTun
         base = _base_model(folder, request.model)
         task = resolve_task(request, base.architecture)
         require_fitting_task(tuning_method, task, hyperparameters)
-        require_layers_in_folder(hyperparameters, Path(base.path), repr(base.name))
+        is_classifier = task == "sequence_classification"
+        require_layers_in_folder(hyperparameters, Path(base.path), repr(base.name), is_classifier=is_classifier)
     name = request.name or name
     training_file, validation_file = _data_files(folder, request, fields.get("reading"))
     if start is not None:

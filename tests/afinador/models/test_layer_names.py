@@ -40,12 +40,14 @@ LAYERS: dict[str, dict[str, tuple[int, ...]]] = {
 }
 
 
-def judged(folder: Path, layers: dict[str, tuple[int, ...]], method: str, **given: Any) -> None:
+def judged(
+    folder: Path, layers: dict[str, tuple[int, ...]], method: str, *, is_classifier: bool = False, **given: Any
+) -> None:
     tensors = {name: ("F32", list(shape), 4 * math.prod(shape)) for name, shape in layers.items()}
     write_safetensors(folder / "model.safetensors", tensors)
     asked = {"model": "m", "training_file": "t", "tuning_method": method, "hyperparameters": given}
     hyperparameters: Hyperparameters = resolve_request(parse_request(asked))[1]
-    require_layers_in_folder(hyperparameters, folder, "'m'")
+    require_layers_in_folder(hyperparameters, folder, "'m'", is_classifier=is_classifier)
 
 
 @pytest.mark.parametrize(
@@ -91,3 +93,47 @@ def test_what_is_quantised_is_not_trained_whole(model: str, name: str, bits: int
 )
 def test_what_stays_in_the_computing_precision_is_trained_whole(model: str, names: list[str], tmp_path: Path) -> None:
     judged(tmp_path, LAYERS[model], "qlora", modules_to_save=names, quantization_bits=4)
+
+
+OF_WORDS = {name: shape for name, shape in LAYERS["bert"].items() if "pooler" not in name} | {
+    "cls.predictions.transform.dense.weight": (2, 2)
+}
+"""A BERT as it tells words: without a pooler."""
+
+
+@pytest.mark.parametrize(
+    ("layers", "name"),
+    [
+        (LAYERS["bert"], "classifier"), (LAYERS["llama"], "score"), (OF_WORDS, "pooler"), (OF_WORDS, "bert.pooler.dense"),
+        (LAYERS["bert"] | {"classifier.weight": (3, 2)}, "classifier"),
+    ],
+)  # fmt: skip
+def test_the_head_of_a_classifier_carries_no_adapter(
+    layers: dict[str, tuple[int, ...]], name: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidRequestError, match=f"'{name}', which is the head of the classifier: .* Leave it out."):
+        judged(tmp_path, layers, "lora", is_classifier=True, target_modules=["query", name])
+    judged(
+        tmp_path,
+        layers,
+        "lora",
+        is_classifier=True,
+        modules_to_save=[name.removeprefix("bert.").removesuffix(".dense")],
+    )
+
+
+@pytest.mark.parametrize("name", ["cls", "cls.predictions.transform.dense", "transform"])
+def test_a_classifier_has_no_head_of_words(name: str, tmp_path: Path) -> None:
+    for given in ({"target_modules": [name]}, {"modules_to_save": [name]}):
+        with pytest.raises(InvalidRequestError, match=f"'{name}', which 'm' does not have") as refused:
+            judged(tmp_path, OF_WORDS, "lora", is_classifier=True, **given)
+        assert "predictions" not in refused.value.message.partition("Its layers are")[2]
+
+
+def test_a_model_of_words_has_no_head_of_classes(tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequestError, match="'score', which 'm' does not have"):
+        judged(tmp_path, LAYERS["llama"], "lora", modules_to_save=["score"])
+
+
+def test_the_pooler_that_a_bert_has_carries_an_adapter(tmp_path: Path) -> None:
+    judged(tmp_path, LAYERS["bert"], "lora", is_classifier=True, target_modules=["pooler.dense"])
