@@ -9,10 +9,14 @@ from typing import Any
 import yaml
 
 from afinador.errors import InvalidRequestError, NotFoundError
-from afinador.wording import first_line, kind_of, unique_keys
+from afinador.wording import SHOWN_CHARACTERS, first_line, kind_of, unique_keys
 
 MOST_OPEN_BRACKETS = 100
 """Of a YAML document, one within the other."""
+MOST_REPEATED_VALUES = 100_000
+"""By the aliases of a YAML document, which say much in a few bytes."""
+_CHARACTERS_OF_A_VALUE = 100
+"""What a text holds beyond them counts as further values."""
 
 
 def read_document(path: Path) -> dict[str, Any]:
@@ -49,6 +53,8 @@ def read_file(path: Path) -> Any:
         return load_yaml(text, _UniqueKeysLoader)
     except InvalidRequestError as error:
         raise InvalidRequestError(f"{path}: {error.message}", param=error.param) from error
+    except AliasError as error:
+        raise InvalidRequestError(f"Cannot read {path}: {error}") from error
     except yaml.reader.ReaderError as error:  # control characters
         raise InvalidRequestError(f"Cannot read {path}: it is no UTF-8 text.") from error
     except (ValueError, RecursionError, yaml.YAMLError) as error:
@@ -63,8 +69,14 @@ def read_value(text: str) -> Any:
     """
     try:
         return load_yaml(text, _UniqueKeysLoader)
+    except AliasError as error:
+        raise InvalidRequestError(f"Cannot read {text[:SHOWN_CHARACTERS]!r}: {error}") from error
     except yaml.YAMLError as error:
         raise InvalidRequestError(f"{text!r} is not good YAML") from error
+
+
+class AliasError(yaml.YAMLError):
+    """Aliases that repeat too much, or one that stands inside of what it repeats."""
 
 
 class ShallowLoader(yaml.SafeLoader):
@@ -80,12 +92,57 @@ class ShallowLoader(yaml.SafeLoader):
             raise yaml.YAMLError("it is nested too deeply")
         super().fetch_flow_collection_start(TokenClass)  # type: ignore[misc]
 
+    def get_single_node(self) -> yaml.Node | None:
+        """Return the document, from which no value is made yet.
+
+        Raises:
+            AliasError: Its aliases repeat too much.
+        """
+        node: yaml.Node | None = super().get_single_node()  # type: ignore[no-untyped-call]
+        if node is not None:
+            sizes: dict[yaml.Node, tuple[int, int]] = {}
+            written = _written_out(node, sizes)
+            if written - sum(own for _, own in sizes.values()) > MOST_REPEATED_VALUES:
+                raise AliasError(
+                    f"its aliases (such as *name) repeat more than {MOST_REPEATED_VALUES:,} values, which is the most that is "
+                    "read; write out what is meant."
+                )
+        return node
+
+
+def _written_out(node: yaml.Node, sizes: dict[yaml.Node, tuple[int, int]]) -> int:
+    """Return how many values a node is with every alias written out.
+
+    Args:
+        node: Where to begin.
+        sizes: Of each node that was met: its values, and those of it alone; filled in.
+
+    Raises:
+        AliasError: An alias stands inside of what it repeats.
+    """
+    if node in sizes:
+        written, own = sizes[node]
+        if not written:
+            raise AliasError(
+                f"the value that begins in line {node.start_mark.line + 1} holds an alias (such as *name) of itself and would "
+                "never end; write out what is meant."
+            )
+        return written
+    own = 1 + (len(node.value) // _CHARACTERS_OF_A_VALUE if isinstance(node, yaml.ScalarNode) else 0)
+    sizes[node] = (0, own)
+    children = [] if isinstance(node, yaml.ScalarNode) else node.value
+    if isinstance(node, yaml.MappingNode):
+        children = [each for pair in node.value for each in pair]
+    sizes[node] = (own + sum(_written_out(child, sizes) for child in children), own)
+    return sizes[node][0]
+
 
 def load_yaml(text: str, loader: type[ShallowLoader] = ShallowLoader) -> Any:
     """Read YAML of anybody.
 
     Raises:
-        yaml.YAMLError: It is none, a value is not what its tag says (``!!int x``), or it is nested too deeply.
+        yaml.YAMLError: It is none, a value is not what its tag says (``!!int x``), or it is nested too deeply; AliasError,
+            if its aliases repeat too much.
     """
     try:
         return yaml.load(text, Loader=loader)

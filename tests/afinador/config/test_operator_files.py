@@ -104,3 +104,37 @@ def test_dates_in_a_file_are_texts_as_json_would_have_them(tmp_path: Path) -> No
     path = tmp_path / "job.yaml"
     path.write_text("name: 2026-11-21")
     assert read_document(path) == {"name": "2026-11-21"}
+
+
+BOMB = "a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
+    f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]\n" for level in range(1, 30)
+)
+MERGED = "a0: &a0 {k: 1}\n" + "".join(
+    f"a{level}: &a{level} {{<<: [{', '.join([f'*a{level - 1}'] * 10)}]}}\n" for level in range(1, 30)
+)
+LONG_TEXT = f"text: &text {'x' * 10_000}\nmany: [{', '.join(['*text'] * 1_001)}]\n"
+
+
+@pytest.mark.parametrize("text", [BOMB, MERGED, LONG_TEXT], ids=["arrays", "merged objects", "a long text"])
+def test_aliases_that_say_much_in_little_are_refused_before_anything_is_made_of_them(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "job.yaml"
+    path.write_text(text)
+    with pytest.raises(InvalidRequestError) as caught:
+        read_document(path)
+    assert str(path) in caught.value.message
+    assert "repeat more than 100,000 values" in caught.value.message
+
+
+def test_an_alias_of_itself_is_refused_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "job.yaml"
+    path.write_text("epochs: 1\ntarget_modules: &a [*a]\n")
+    with pytest.raises(InvalidRequestError, match=r"begins in line 2 holds an alias .* of itself"):
+        read_document(path)
+
+
+def test_aliases_and_much_without_them_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "job.yaml"
+    path.write_text(f"a: &a [1, 2]\nb: [*a, *a]\nc: [{'1, ' * 20_000}1]\nd: {'x' * 200_000}\n")
+    document = read_document(path)
+    assert document["b"] == [[1, 2], [1, 2]]
+    assert len(document["c"]) == 20_001
