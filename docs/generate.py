@@ -99,7 +99,7 @@ def _spelled(action: argparse.Action) -> str:
 def configuration() -> Lines:
     """Yield the environment variables, from the settings, and the hyperparameters, from their files of defaults."""
     from afinador.config.described import described
-    from afinador.config.hyperparameters import KEYS_OF_OTHERS, LATER_FIELDS
+    from afinador.config.unknown_keys import KEYS_OF_OTHERS, LATER_FIELDS
 
     yield from ("# Configuration", "", "## Environment", "")
     yield "Read once at start, also from a file `.env` in the working directory; an empty variable counts as unset."

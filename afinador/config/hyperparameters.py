@@ -11,11 +11,10 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from afinador.config.counterparts import COUNTERPARTS
 from afinador.config.promotion import Condition
 from afinador.config.ranges import MULTIPLIER, apply_multiplier, checked_value
+from afinador.config.unknown_keys import said_of_key
 from afinador.errors import AfinadorError, ConfigurationError, InvalidRequestError, UnknownFieldError, nearest
-from afinador.schemas.jobs import OTHER_NAMES, JobRequest
 from afinador.schemas.prompts import require_known_places
 from afinador.wording import complaint
 
@@ -26,15 +25,6 @@ _FILES = sorted({name for names in DEFAULTS_OF.values() for name in names})
 
 METHODS_TODAY = tuple(DEFAULTS_OF)
 """Tuning methods that can be trained by this version."""
-
-KEYS_OF_OTHERS = {
-    "num_virtual_tokens": "the methods prefix_tuning and prompt_tuning",
-    "max_target_length": "the task seq2seq_lm",
-}
-"""Keys that belong to methods and tasks which this version does not train."""
-
-LATER_FIELDS = {"processes": "one job on several GPUs", "merge": "publishing a merged model instead of an adapter"}
-"""Fields of a job that this version does not offer, and what each is for."""
 
 ALIASES = {"n_epochs": "epochs", "lr": "learning_rate"}
 
@@ -220,7 +210,11 @@ def _take_layer(
     faults: list[InvalidRequestError] = []
     for key, value in given.items():
         try:
-            _require_known(key, limits, tuning_method)
+            if key not in limits:
+                methods = [name for name, names in DEFAULTS_OF.items() if any(key in _shipped(each) for each in names)]
+                known = [*limits, *ALIASES, MULTIPLIER]
+                said = said_of_key(key, value, known, tuning_method, methods, in_file=source == "file")
+                raise UnknownFieldError(said, param=f"hyperparameters.{key}")
             if value == "auto" and "auto" not in limits[key].get("allowed", ()):
                 values[key], sources[key] = limits[key]["default"], limits[key].get("source", "default")
                 continue
@@ -231,18 +225,6 @@ def _take_layer(
     if faults:
         first = faults[0]
         raise type(first)(" ".join(each.message for each in faults), param=first.param, code=first.code)
-
-
-def _require_known(key: str, limits: dict[str, dict[str, Any]], tuning_method: str) -> None:
-    """Refuse a key that is none of a method's."""
-    said = None
-    if key in KEYS_OF_OTHERS:
-        said = f"{key!r} belongs to {KEYS_OF_OTHERS[key]}, which this version does not train; leave it out."
-    elif key not in limits:
-        meant = _belongs(key) or nearest(key, [*limits, *ALIASES, MULTIPLIER])
-        said = f"{key!r} is no hyperparameter of the method {tuning_method!r}.{meant}"
-    if said is not None:
-        raise UnknownFieldError(said, param=f"hyperparameters.{key}")
 
 
 def _is_given(name: str, value: Any, limits: dict[str, dict[str, Any]]) -> bool:
@@ -281,18 +263,6 @@ def _check_together(values: Hyperparameters) -> None:
     require_known_places(values.prompts, param="hyperparameters.prompts")
     if values.promote_if is not None:
         Condition.parse(values.promote_if)
-
-
-def _belongs(key: str) -> str:
-    """Say, with a leading space, what else knows a key: other methods, or the job itself; nothing when none does."""
-    if key in LATER_FIELDS:
-        return " It is not offered by this version; leave it out."
-    if key in COUNTERPARTS:
-        return f" {COUNTERPARTS[key]}"
-    if key in JobRequest.model_fields or key in OTHER_NAMES.values():
-        return " It is a field of the job: give it beside the hyperparameters, not among them."
-    methods = [method for method, names in DEFAULTS_OF.items() if any(key in _shipped(name) for name in names)]
-    return f" It belongs to {' and '.join(methods)}; leave it out, or set tuning_method." if methods else ""
 
 
 def _typed(values: dict[str, Any]) -> Hyperparameters:

@@ -128,6 +128,18 @@ def test_multiplier_multiplies_the_default() -> None:
         ({"n_epochs": 2}, UnknownFieldError, "It is a hyperparameter: give it inside 'hyperparameters'"),
         ({"lern_rate": 1e-4}, UnknownFieldError, "'learning_rate'.*If that is a hyperparameter, give it inside"),
         ({"sufix": "x"}, UnknownFieldError, r"Did you mean 'suffix'\?$"),
+        ({"dry": True}, UnknownFieldError, r"^'dry' is no field .*\. All fields: docs/api\.md.* --help\.$"),
+        (
+            {"hyperparameters": {"nope": 1}},
+            UnknownFieldError,
+            r"^'nope' is no .*'lora'\. All are listed in .* --help\.$",
+        ),
+        ({"config": {"base_modle": "m"}}, UnknownFieldError, "Did you mean 'base_model'.* Fields of the job are given"),
+        (
+            {"hyperparameters": {"lora": {"rank": 8, "epochs": 2, "x": 1}}},
+            UnknownFieldError,
+            "give lora_rank, epochs be",
+        ),
         ({"hyperparameters": {"suffix": "x"}}, UnknownFieldError, "It is a field of the job: give it beside"),
         ({"config": {"dataset": "x"}}, UnknownFieldError, "It is a field of the job: give it beside"),
         ({"hyperparameters": {"lora_rnk": 8}}, UnknownFieldError, "'lora_rank'"),
@@ -192,6 +204,12 @@ def test_bad_requests_are_named(fields: dict[str, Any], error: type[Exception], 
     with pytest.raises(error, match=words.replace("(", r"\(")) as caught:
         resolve(**fields)
     assert isinstance(caught.value, InvalidRequestError)
+
+
+def test_fields_of_a_job_are_proposed_only_where_they_may_stand() -> None:
+    with pytest.raises(UnknownFieldError) as caught:
+        resolve(hyperparameters={"base_modle": "m"})
+    assert "'base_model'" not in caught.value.message
 
 
 def test_all_faults_of_hyperparameters_are_told_at_once() -> None:
