@@ -99,14 +99,19 @@ def limits_of(tuning_method: str, operator: dict[str, Any] | None = None) -> dic
     Args:
         tuning_method: One of ``METHODS_TODAY``.
         operator: The operator's configuration; its ``defaults`` (key: value) and ``limits``
-            (key: {minimum, maximum}) win over ours, those below ``methods.<method>`` over all. A default for all
-            methods that only others allow leaves this method's own.
+            (key: {minimum, maximum, allowed}) win over ours, those below ``methods.<method>`` over all. A default for
+            all methods that only others allow leaves this method's own, and so do allowed values.
 
     Raises:
-        ConfigurationError: The operator names a key that no method knows, or a default outside the range.
+        ConfigurationError: The operator names a key that no method knows, a range that holds nothing, or a default outside
+            the range.
     """
     limits = {
-        key: {**entry, "nullable": entry["default"] is None}
+        key: {
+            **entry,
+            "nullable": entry["default"] is None,
+            "whole": isinstance(entry.get("minimum"), int) and key != "lora_alpha",
+        }
         for name in DEFAULTS_OF[tuning_method]
         for key, entry in _shipped(name).items()
     }
@@ -122,14 +127,29 @@ def limits_of(tuning_method: str, operator: dict[str, Any] | None = None) -> dic
         ]:
             key = ALIASES.get(key, key)
             if key in limits:
+                if "allowed" in change and (allowed := limits[key].get("allowed")):
+                    change = {**change, "allowed": [each for each in allowed if each in change["allowed"]] or allowed}
                 if section is not operator or not _is_for_others(key, change, limits[key]):
                     limits[key].update(change)
             elif key not in known_anywhere:
+                listed = " All are listed in docs/configuration.md."
                 raise ConfigurationError(
-                    f"AFINADOR_CONFIG names an unknown key {key!r}.{nearest(key, known_anywhere)}", param=key
+                    f"AFINADOR_CONFIG names an unknown key {key!r}.{nearest(key, known_anywhere) or listed}", param=key
                 )
+    _require_ranges(limits, tuning_method)
     _check_defaults(limits)
     return limits
+
+
+def _require_ranges(limits: dict[str, dict[str, Any]], tuning_method: str) -> None:
+    """Refuse a minimum above its maximum, of which either may be the operator's."""
+    for key, entry in limits.items():
+        if "minimum" in entry and entry["minimum"] > entry["maximum"]:
+            raise ConfigurationError(
+                f"AFINADOR_CONFIG: for the method {tuning_method!r} the minimum of {key} is {entry['minimum']} and its "
+                f"maximum {entry['maximum']}, and nothing is between them. Lower the minimum, or give a greater maximum.",
+                param=key,
+            )
 
 
 def _is_for_others(key: str, change: dict[str, Any], entry: dict[str, Any]) -> bool:

@@ -30,16 +30,15 @@ def checked_value(key: str, value: Any, entry: dict[str, Any]) -> Any:
         return value
     if value is None and entry["nullable"]:
         return None
-    whole = isinstance(entry["minimum"], int) and key != "lora_alpha"
     number = _number(key, value)
     if not entry["minimum"] <= number <= entry["maximum"]:
         said = value if math.isfinite(number) else number  # thousands of digits say no more
         raise OutOfRangeError(
             f"{key} is {said}; it must be from {entry['minimum']} to {entry['maximum']}.", param=param
         )
-    if whole and not number.is_integer():
+    if entry["whole"] and not number.is_integer():
         raise InvalidRequestError(f"{key} is {value!r}; it must be a whole number.", param=param)
-    return int(number) if whole else number
+    return int(number) if entry["whole"] else number
 
 
 def _number(key: str, value: Any) -> float:

@@ -28,6 +28,19 @@ def test_operator_may_widen_and_narrow_ranges() -> None:
         resolve_request(parse_request(body | {"hyperparameters": {"lora_rank": 64}}), limits)
 
 
+def test_limits_do_not_change_which_numbers_are_whole(tmp_path: Path) -> None:
+    path = tmp_path / "operator.yaml"
+    path.write_text("limits: {weight_decay: {minimum: 0}, lora_bias: {allowed: [none, lora_only]}}")
+    asked = parse_request({"model": "base", "training_file": "data", "hyperparameters": {"weight_decay": 0.1}})
+    assert resolve_request(asked, read_operator_config(path))[1].weight_decay == 0.1
+
+
+def test_what_only_other_methods_allow_an_operator_does_not_make_this_one_allow() -> None:
+    operator = {"limits": {"lora_bias": {"allowed": ["none", "lora_only"]}}}
+    allowed = {method: limits_of(method, operator)["lora_bias"]["allowed"] for method in ("lora", "qlora")}
+    assert allowed == {"lora": ["none", "lora_only"], "qlora": ["none"]}
+
+
 def test_operator_mistakes_are_named() -> None:
     with pytest.raises(ConfigurationError, match="'epochs'"):
         limits_of("lora", {"defaults": {"epoch": 3}})
