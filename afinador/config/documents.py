@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ def read_document(path: Path) -> dict[str, Any]:
 
     Raises:
         NotFoundError: There is no such file.
-        InvalidRequestError: It cannot be read, is neither, holds something else, gives a key twice, or one that is no text.
+        InvalidRequestError: It cannot be read, is neither, holds something else, gives a key twice, one without a value, or one that is no text.
     """
     document = read_file(path)
     if not isinstance(document, dict):
@@ -37,7 +38,7 @@ def read_file(path: Path) -> Any:
 
     Raises:
         NotFoundError: There is no such file.
-        InvalidRequestError: It cannot be read, is neither, gives a key twice, or one that is no text.
+        InvalidRequestError: It cannot be read, is neither, gives a key twice, one without a value, or one that is no text.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -152,19 +153,36 @@ def load_yaml(text: str, loader: type[ShallowLoader] = ShallowLoader) -> Any:
         raise yaml.YAMLError(f"a value is not what its tag or form says ({first_line(error)})") from error
 
 
+_TEXT, _WHOLE, _MERGE = (f"tag:yaml.org,2002:{name}" for name in ("str", "int", "merge"))
+_NUMBERS = {
+    _WHOLE: re.compile(r"[-+]?(?:0b[01_]+|0o[0-7_]+|0x[0-9a-fA-F_]+|[0-9][0-9_]*)\Z"),
+    "tag:yaml.org,2002:float": re.compile(
+        r"(?:[-+]?[0-9][0-9_]*\.[0-9_]*(?:[eE][-+][0-9]+)?|\.[0-9][0-9_]*(?:[eE][-+][0-9]+)?|[-+]?\.(?:inf|Inf|INF)"
+        r"|\.(?:nan|NaN|NAN))\Z"
+    ),
+}
+"""As YAML 1.2 has them: 010 is 10 and no octal number, and 1:30 is no number of minutes."""
+
+
+def _whole_number(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
+    text = str(loader.construct_scalar(node)).replace("_", "").lower()
+    return int(text, 0 if text.lstrip("+-").startswith(("0b", "0o", "0x")) else 10)
+
+
 class _UniqueKeysLoader(ShallowLoader):
-    """Reads what JSON can say too: keys are texts, each once, and no value is a date."""
+    """Reads what JSON can say too: keys are texts, each once and with a value, and no value is a date."""
 
     yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        first: [(tag, _NUMBERS.get(tag, pattern)) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
+    yaml_constructors = {**yaml.SafeLoader.yaml_constructors, _WHOLE: _whole_number}
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
-        for key_node, _ in node.value:
+        for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
-            if key_node.tag not in ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"):
+            if key_node.tag not in (_TEXT, _MERGE):
                 written = key_node.value if isinstance(key_node, yaml.ScalarNode) else key_node.id
                 raise InvalidRequestError(
                     f"The key {written!r} in line {line} is no text; if it is meant as one, put it between quotes.",
@@ -176,4 +194,10 @@ class _UniqueKeysLoader(ShallowLoader):
                     param=key_node.value,
                 )
             seen.add(key_node.value)
+            if value_node.value == "" and value_node.tag not in (_TEXT, "!"):
+                raise InvalidRequestError(
+                    f"The key {key_node.value!r} in line {line} has no value; give it one, or leave the key out. Where null "
+                    "is meant, write null.",
+                    param=key_node.value,
+                )
         return super().construct_mapping(node, deep)

@@ -104,6 +104,11 @@ def test_json_documents_are_read(tmp_path: Path) -> None:
         ("a: 1\n? [b]\n: 2", "The key 'sequence' in line 2 is no text"),
         ("on: 3", "The key 'on' in line 1 is no text; if it is meant as one, put it between quotes"),
         ("1: 3", "The key '1' in line 1 is no text"),
+        (
+            "a: 1\nepochs:\n",
+            "The key 'epochs' in line 2 has no value; give it one, or leave the key out. Where null is",
+        ),
+        ("hyperparameters: {epochs: , lr: 1}", "The key 'epochs' in line 1 has no value"),
     ],
 )
 def test_keys_of_a_file_are_texts(text: str, said: str, tmp_path: Path) -> None:
@@ -111,6 +116,20 @@ def test_keys_of_a_file_are_texts(text: str, said: str, tmp_path: Path) -> None:
     path.write_text(text)
     with pytest.raises(InvalidRequestError, match=said):
         read_document(path)
+
+
+def test_values_that_only_look_empty_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "job.yaml"
+    path.write_text("a: null\nb: ''\nc: []\nd: {}\ne: ~\nf: |\n  x\ng: !!str\n")
+    assert read_document(path) == {"a": None, "b": "", "c": [], "d": {}, "e": None, "f": "x\n", "g": ""}
+
+
+def test_numbers_in_a_file_are_those_of_yaml_1_2(tmp_path: Path) -> None:
+    path = tmp_path / "job.yaml"
+    path.write_text("a: 010\nb: 1:30\nc: -0x1F\nd: 08\ne: 1.5\nf: +3\ng: 0\nh: .5\ni: 1.0e-4")
+    assert read_document(path) == {
+        "a": 10, "b": "1:30", "c": -31, "d": 8, "e": 1.5, "f": 3, "g": 0, "h": 0.5, "i": 1e-4,
+    }  # fmt: skip
 
 
 def test_dates_in_a_file_are_texts_as_json_would_have_them(tmp_path: Path) -> None:
