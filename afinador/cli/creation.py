@@ -187,6 +187,7 @@ def _settings(given: list[tuple[str, Any]]) -> tuple[dict[str, Any], dict[str, A
         UsageError: A key is given twice, or ``hyperparameters`` is no object.
     """
     from afinador.config.hyperparameters import ALIASES
+    from afinador.wording import shown
 
     fields: dict[str, Any] = {}
     hyperparameters: dict[str, Any] = {}
@@ -196,7 +197,7 @@ def _settings(given: list[tuple[str, Any]]) -> tuple[dict[str, Any], dict[str, A
         new, found = {key: value}, fields if _is_field(key) else hyperparameters
         if key == "hyperparameters":
             if not isinstance(value, dict):
-                raise UsageError(f"--set hyperparameters is {value!r}; it must be an object ({{key: value}}).")
+                raise UsageError(f"--set hyperparameters is {shown(value)}; it must be an object ({{key: value}}).")
             new, found = {ALIASES.get(str(each), str(each)): value[each] for each in value}, hyperparameters
         if twice := new.keys() & found.keys():
             raise UsageError(f"--set gives {min(twice)} twice; give it once.")

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from afinador.errors import InvalidRequestError, NotFoundError
-from afinador.wording import SHOWN_CHARACTERS, first_line, kind_of, unique_keys
+from afinador.wording import first_line, kind_of, shown, unique_keys
 
 MOST_OPEN_BRACKETS = 100
 """Of a YAML document, one within the other."""
@@ -41,7 +41,7 @@ def read_file(path: Path) -> Any:
         InvalidRequestError: It cannot be read, is neither, gives a key twice, one without a value, or one that is no text.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise NotFoundError(f"Cannot read {path}: {error.strerror}. Check the path.") from error
     except OSError as error:
@@ -71,9 +71,9 @@ def read_value(text: str) -> Any:
     try:
         return load_yaml(text, _UniqueKeysLoader)
     except AliasError as error:
-        raise InvalidRequestError(f"Cannot read {text[:SHOWN_CHARACTERS]!r}: {error}") from error
+        raise InvalidRequestError(f"Cannot read {shown(text)}: {error}") from error
     except yaml.YAMLError as error:
-        raise InvalidRequestError(f"{text!r} is not good YAML") from error
+        raise InvalidRequestError(f"{shown(text)} is not good YAML") from error
 
 
 class AliasError(yaml.YAMLError):
@@ -185,18 +185,18 @@ class _UniqueKeysLoader(ShallowLoader):
             if key_node.tag not in (_TEXT, _MERGE):
                 written = key_node.value if isinstance(key_node, yaml.ScalarNode) else key_node.id
                 raise InvalidRequestError(
-                    f"The key {written!r} in line {line} is no text; if it is meant as one, put it between quotes.",
+                    f"The key {shown(written)} in line {line} is no text; if it is meant as one, put it between quotes.",
                     param=str(written),
                 )
             if key_node.value in seen:
                 raise InvalidRequestError(
-                    f"The key {key_node.value!r} is given twice, the second time in line {line}; keep one of them.",
+                    f"The key {shown(key_node.value)} is given twice, the second time in line {line}; keep one of them.",
                     param=key_node.value,
                 )
             seen.add(key_node.value)
             if value_node.value == "" and value_node.tag not in (_TEXT, "!"):
                 raise InvalidRequestError(
-                    f"The key {key_node.value!r} in line {line} has no value; give it one, or leave the key out. Where null "
+                    f"The key {shown(key_node.value)} in line {line} has no value; give it one, or leave the key out. Where null "
                     "is meant, write null.",
                     param=key_node.value,
                 )

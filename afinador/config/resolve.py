@@ -160,7 +160,7 @@ def resolve_method(request: JobRequest) -> tuple[TuningMethod, dict[str, Any]]:
         kind = request.method.get("type", "supervised")
         if kind != "supervised":
             raise InvalidRequestError(
-                f"method.type is {kind!r}; only 'supervised' is offered. Preference and reinforcement tuning are not.",
+                f"method.type is {shown(kind)}; only 'supervised' is offered. Preference and reinforcement tuning are not.",
                 param="method.type",
             )
         supervised = request.method.get("supervised") or {}

@@ -187,6 +187,7 @@ def test_values_are_typed(text: str, value: object) -> None:
         ("create job -epochs 1 -epochs 2", "create fine-tune-job: -epochs is given twice; give one of them."),
         ("create job -lr 1e-4 --learning_rate=1e-5", "-lr and --learning_rate are the same option; give one of them."),
         ("list job --limit 3 --limit=3", "--limit is given twice"),
+        (f"create job --set target_modules=[{'x' * 4000}", f"argument --set: '[{'x' * 198}… is not good YAML. See"),
         ("create job --set epochs=", "'epochs=' gives epochs no value; leave it out for its default"),
         ("create job -epochs=", "argument --epochs/--n-epochs: there is no value; leave the option out"),
         ("create job --seed=", "argument --seed: there is no value"),

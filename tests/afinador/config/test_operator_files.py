@@ -97,6 +97,12 @@ def test_json_documents_are_read(tmp_path: Path) -> None:
     assert read_document(path) == {"warmup_steps": 100}
 
 
+@pytest.mark.parametrize("name", ["job.json", "job.yaml"])
+def test_a_byte_order_mark_before_a_document_is_not_of_it(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b'\xef\xbb\xbf{"warmup_steps": 100}')
+    assert read_document(tmp_path / name) == {"warmup_steps": 100}
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
