@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,6 +57,59 @@ def test_operator_file_is_read(tmp_path: Path) -> None:
     path.write_text("default: {epochs: 5}\n")
     with pytest.raises(ConfigurationError, match="'defaults'"):
         read_operator_config(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({"defaults": [1]}, "defaults is an array; it must be an object"),
+        ({"limits": {"epochs": 5}}, "limits.epochs is a number; it must be an object"),
+        ({"limits": {"epochs": {"max": 5}}}, "limits.epochs has no 'max'. Did you mean 'maximum'"),
+        ({"limits": {"epochs": {"maximum": "5"}}}, "limits.epochs.maximum is '5'; it must be a number"),
+        ({"limits": {"epochs": {"maximum": 2}}}, "epochs is 3; it must be from 1 to 2"),
+        ({"methods": {"lore": {}}}, "Did you mean 'lora'"),
+        ({"methods": {"lora": {"default": {}}}}, "'methods.lora.default'. Did you mean 'methods.lora.defaults'"),
+        ({"model_aliases": {"a": 3}}, "model_aliases.a is 3"),
+        ({"loaders": "acme"}, "loaders is 'acme'; it must be an array of names of modules"),
+        ({"loaders": ["acme.readers", "../x"]}, "loaders is ['acme.readers', '../x']"),
+        ({"defaults": {"epoks": 3}}, "'epochs'"),
+        ({"defaults": {"zzz": 3}}, "unknown key 'zzz'. All are listed in docs/configuration.md"),
+        ({"zzz": {}}, "no section 'zzz'. The sections are: defaults, limits, methods, model_aliases, loaders."),
+        ({"methods": {"zzz": {}}}, "methods names 'zzz'. The methods are: full, lora, qlora."),
+        ({"limits": {"epochs": {"zzz": 1}}}, "limits.epochs has no 'zzz'. It may have: minimum, maximum, allowed."),
+        (
+            {"limits": {"optimizer": {"minimum": 1}}},
+            "limits.optimizer has 'minimum', which means nothing here; it may ",
+        ),
+        ({"limits": {"optimizer": {"minimum": 1}}}, "allowed with some of adamw, adamw_8bit, adafactor, sgd."),
+        (
+            {"limits": {"optimizer": {"allowed": ["adamw", "lion"]}}},
+            "optimizer.allowed has 'lion'; it may have some of",
+        ),
+        ({"limits": {"packing": {"minimum": 5}}}, "limits.packing has 'minimum', which means nothing here; this hyper"),
+        (
+            {"limits": {"n_epochs": {"allowed": [1]}}},
+            "limits.n_epochs has 'allowed', which means nothing here; it may h",
+        ),
+        ({"limits": {"epochs": {"minimum": 1.5}}}, "limits.epochs.minimum is 1.5; it must be a whole number"),
+        ({"limits": {"eval_steps": {"minimum": 5, "maximum": 2}}}, "minimum of eval_steps is 5 and its maximum 2, and"),
+        ({"limits": {"epochs": {"minimum": 50}}}, "the minimum of epochs is 50 and its maximum 10"),
+        (
+            {"methods": {"full": {"defaults": {"lora_rank": 8}}}},
+            "methods.full.defaults has 'lora_rank', which is no hyperparameter of this method but of lora and qlora.",
+        ),
+        (
+            {"methods": {"lora": {"limits": {"quantization_bits": {"allowed": [4]}}}}},
+            "but of qlora. Leave it out, or give it in methods.qlora.limits.",
+        ),
+    ],
+)
+def test_operator_s_file_is_checked_whole_when_it_is_read(content: Any, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "operator.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(ConfigurationError) as refusal:
+        read_operator_config(path)
+    assert words in refusal.value.message and "AFINADOR_CONFIG" in refusal.value.message
 
 
 @pytest.mark.parametrize(
