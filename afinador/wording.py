@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from afinador.errors import InvalidRequestError
 
 SHOWN_CHARACTERS = 200
+_GREATEST_NUMBER = 10**308
 
 _JSON_NAMES = {
     dict: "an object",
@@ -90,10 +91,17 @@ def kind_of(value: object) -> str:
 
 
 def shown(value: object) -> str:
-    """Return a value as a message shows it, cut when it is long."""
-    if isinstance(value, str) and "\\" in value and value.isprintable():
-        return f"'{value}'"[:SHOWN_CHARACTERS]  # as it was typed, without a second backslash
-    return "null" if value is None else repr(value)[:SHOWN_CHARACTERS]
+    """Return a value as a message shows it: as JSON has it where that is a word, cut when it is long."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, int | float) and abs(value) > _GREATEST_NUMBER:  # thousands of digits say no more
+        return f"a number {'above 1' if value > 0 else 'below -1'}e308"
+    if isinstance(value, str):
+        as_typed = "\\" in value and value.isprintable()  # without a second backslash
+        text = f"'{value}'" if as_typed else repr(value[: SHOWN_CHARACTERS + 1])
+    else:
+        text = repr(value)
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
 
 
 def demand(fault: Mapping[str, Any]) -> str:

@@ -99,7 +99,7 @@ def _spelled(action: argparse.Action) -> str:
 def configuration() -> Lines:
     """Yield the environment variables, from the settings, and the hyperparameters, from their files of defaults."""
     from afinador.config.described import described
-    from afinador.config.hyperparameters import KEYS_OF_OTHERS, LATER_FIELDS
+    from afinador.config.unknown_keys import KEYS_OF_OTHERS, LATER_FIELDS
 
     yield from ("# Configuration", "", "## Environment", "")
     yield "Read once at start, also from a file `.env` in the working directory; an empty variable counts as unset."
@@ -118,8 +118,9 @@ def configuration() -> Lines:
     yield from ('`afinador/config/defaults/`. `"auto"` means the default. Ranges are inclusive.', "")
     yield "`config` is an object in a request or in the SDK, `config:` in a job file, `-config FILE` (YAML or JSON) on the command"
     yield "line; `--set key=value` there belongs to the request and is read as YAML: numbers, `true`, `[a, b]`, `null`. A key that nobody"
-    yield "knows, one given twice, a value out of range and an empty one (`--set epochs=`) are refused by name. `seed` may stand in `config`"
-    yield "too, and the hyperparameters there also below `hyperparameters`, as in a file with a whole request. A job's `spec.sources`"
+    yield "knows, one given twice, a value out of range and an empty one (`--set epochs=`, `epochs:` in a file) are refused by name;"
+    yield "`null` means that a key is not given, unless the tables below say what it means. `seed` may stand in `config` too, and"
+    yield "the hyperparameters there also below `hyperparameters`, as in a file with a whole request. A job's `spec.sources`"
     yield from (
         "(`afinador get job JOB --json`) says of each value where it came from; `get job` without `--json` shows the chosen ones.",
         "",

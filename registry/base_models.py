@@ -169,10 +169,13 @@ def find(session: Session, memory: Memory, organization_id: str, name: str) -> B
         if found:
             return found[0]
     known = sorted(set(session.scalars(select(BaseModel.name).where(_visible_to(organization_id)))))
-    hint = nearest(name, [*known, *aliases]) or _registered(known)
+    leading = [alias for alias, model in aliases.items() if model in known]
+    said, hint = f"There is no base model {name!r}.", nearest(name, [*known, *leading]) or _registered(known)
+    if name in aliases:
+        said = f"{name!r} is the operator's alias of {aliases[name]!r}, which is not registered."
+        hint = nearest(aliases[name], known) or _registered(known)
     raise NotFoundError(
-        f"There is no base model {name!r}.{hint} Register one from a folder or from hf://owner/name: "
-        "afinador create base-model NAME --source …",
+        f"{said}{hint} Register one from a folder or from hf://owner/name: afinador create base-model NAME --source …",
         param="model",
         code="model_not_found",
     )

@@ -42,7 +42,8 @@ class Parser(argparse.ArgumentParser):
         """Parse what follows the command.
 
         Raises:
-            UsageError: An option that does not exist (with the nearest), or a value that is missing or wrong.
+            UsageError: An option that does not exist (with the nearest), one that is given twice though it takes one value,
+                or a value that is missing or wrong.
         """
         return self.parse_args(self._spelled_out(words))
 
@@ -58,6 +59,7 @@ class Parser(argparse.ArgumentParser):
     def _spelled_out(self, words: list[str]) -> list[str]:
         options = {squash(spelling): spelling for spelling in self._option_string_actions}
         found: list[str] = []
+        given: dict[str, str] = {}
         for place, word in enumerate(words):
             if word == "--":
                 return found + words[place:]
@@ -70,8 +72,26 @@ class Parser(argparse.ArgumentParser):
             name, equals, value = word.partition("=")
             if squash(name) not in options:
                 raise UsageError(f"{self.prog} has no option {name!r}.{self._meant(name, options.values())}")
+            self._require_once(name, options[squash(name)], given)
             found.append(f"{options[squash(name)]}{equals}{value}")
         return found
+
+    def _require_once(self, name: str, spelling: str, given: dict[str, str]) -> None:
+        """Refuse a further value for an option that takes one, of which argparse would take the last silently.
+
+        Args:
+            name: The option as it was typed.
+            spelling: As the parser knows it.
+            given: What was typed before, by the destination of its value; filled in.
+        """
+        action = self._option_string_actions[spelling]
+        if not isinstance(action, argparse._StoreAction):
+            return
+        if action.dest in given:
+            before = given[action.dest]
+            twice = f"{name} is given twice" if before == name else f"{before} and {name} are the same option"
+            raise UsageError(f"{self.prog}: {twice}; give one of them.")
+        given[action.dest] = name
 
     def _meant(self, name: str, options: Iterable[str]) -> str:
         """Say, with a leading space, what an option that this command does not have is called here, or may have meant."""

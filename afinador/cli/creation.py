@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from afinador.cli import render
 from afinador.cli.command import Command, Parser, UsageError
-from afinador.cli.local_data_sets import DATA_SETS, local_data_sets, named_nearly
+from afinador.cli.local_data_sets import DATA_SETS, local_data_sets, named_nearly, say_where_to_declare
 from afinador.cli.reading import add_validation_reading_options, validation_reading_of
 from afinador.cli.service import ask, assignment, can_be_sent, connect, setting, typed
 from afinador.client import calls
 from afinador.config.counterparts import COUNTERPARTS
-from afinador.errors import NotFoundError
+from afinador.errors import AfinadorError, NotFoundError
 
 if TYPE_CHECKING:
     from afinador.client.connection import Connection
@@ -134,6 +134,9 @@ def _created(connection: Connection, body: dict[str, Any], local: dict[str, Path
             f"-{option} {body[field]!r} is neither a file on this disk (in {Path.cwd()}) nor one of the organization."
             f"{remedy}"
         ) from error
+    except AfinadorError as error:
+        say_where_to_declare(error, local)
+        raise
 
 
 def _request(arguments: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
@@ -184,6 +187,7 @@ def _settings(given: list[tuple[str, Any]]) -> tuple[dict[str, Any], dict[str, A
         UsageError: A key is given twice, or ``hyperparameters`` is no object.
     """
     from afinador.config.hyperparameters import ALIASES
+    from afinador.wording import shown
 
     fields: dict[str, Any] = {}
     hyperparameters: dict[str, Any] = {}
@@ -193,7 +197,7 @@ def _settings(given: list[tuple[str, Any]]) -> tuple[dict[str, Any], dict[str, A
         new, found = {key: value}, fields if _is_field(key) else hyperparameters
         if key == "hyperparameters":
             if not isinstance(value, dict):
-                raise UsageError(f"--set hyperparameters is {value!r}; it must be an object ({{key: value}}).")
+                raise UsageError(f"--set hyperparameters is {shown(value)}; it must be an object ({{key: value}}).")
             new, found = {ALIASES.get(str(each), str(each)): value[each] for each in value}, hyperparameters
         if twice := new.keys() & found.keys():
             raise UsageError(f"--set gives {min(twice)} twice; give it once.")

@@ -86,7 +86,9 @@ def assignment(text: str) -> tuple[str, str]:
     """Read ``key=value``."""
     key, equals, value = text.partition("=")
     if not equals or not key:
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form key=value")
+        from afinador.wording import shown
+
+        raise argparse.ArgumentTypeError(f"{shown(text)} is not of the form key=value")
     return key, value
 
 
@@ -105,6 +107,7 @@ def typed(text: str) -> Any:
         ArgumentTypeError: It is empty, not YAML, or holds what JSON cannot say: a number that is not finite.
     """
     from afinador.config.documents import read_value
+    from afinador.wording import shown
 
     if not text.strip():
         raise argparse.ArgumentTypeError("there is no value; leave the option out for its default")
@@ -115,7 +118,7 @@ def typed(text: str) -> Any:
     value = float(value) if isinstance(value, str) and _SCIENTIFIC.fullmatch(value) else value
     if not can_be_sent(value):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is or holds what JSON cannot say, such as a number that is not finite"
+            f"{shown(text)} is or holds what JSON cannot say, such as a number that is not finite"
         )
     return value
 

@@ -11,11 +11,10 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from afinador.config.counterparts import COUNTERPARTS
 from afinador.config.promotion import Condition
 from afinador.config.ranges import MULTIPLIER, apply_multiplier, checked_value
+from afinador.config.unknown_keys import said_of_key
 from afinador.errors import AfinadorError, ConfigurationError, InvalidRequestError, UnknownFieldError, nearest
-from afinador.schemas.jobs import OTHER_NAMES, JobRequest
 from afinador.schemas.prompts import require_known_places
 from afinador.wording import complaint
 
@@ -26,15 +25,6 @@ _FILES = sorted({name for names in DEFAULTS_OF.values() for name in names})
 
 METHODS_TODAY = tuple(DEFAULTS_OF)
 """Tuning methods that can be trained by this version."""
-
-KEYS_OF_OTHERS = {
-    "num_virtual_tokens": "the methods prefix_tuning and prompt_tuning",
-    "max_target_length": "the task seq2seq_lm",
-}
-"""Keys that belong to methods and tasks which this version does not train."""
-
-LATER_FIELDS = {"processes": "one job on several GPUs", "merge": "publishing a merged model instead of an adapter"}
-"""Fields of a job that this version does not offer, and what each is for."""
 
 ALIASES = {"n_epochs": "epochs", "lr": "learning_rate"}
 
@@ -109,14 +99,19 @@ def limits_of(tuning_method: str, operator: dict[str, Any] | None = None) -> dic
     Args:
         tuning_method: One of ``METHODS_TODAY``.
         operator: The operator's configuration; its ``defaults`` (key: value) and ``limits``
-            (key: {minimum, maximum}) win over ours, those below ``methods.<method>`` over all. A default for all
-            methods that only others allow leaves this method's own.
+            (key: {minimum, maximum, allowed}) win over ours, those below ``methods.<method>`` over all. A default for
+            all methods that only others allow leaves this method's own, and so do allowed values.
 
     Raises:
-        ConfigurationError: The operator names a key that no method knows, or a default outside the range.
+        ConfigurationError: The operator names a key that no method knows, a range that holds nothing, or a default outside
+            the range.
     """
     limits = {
-        key: {**entry, "nullable": entry["default"] is None}
+        key: {
+            **entry,
+            "nullable": entry["default"] is None,
+            "whole": isinstance(entry.get("minimum"), int) and key != "lora_alpha",
+        }
         for name in DEFAULTS_OF[tuning_method]
         for key, entry in _shipped(name).items()
     }
@@ -132,14 +127,29 @@ def limits_of(tuning_method: str, operator: dict[str, Any] | None = None) -> dic
         ]:
             key = ALIASES.get(key, key)
             if key in limits:
+                if "allowed" in change and (allowed := limits[key].get("allowed")):
+                    change = {**change, "allowed": [each for each in allowed if each in change["allowed"]] or allowed}
                 if section is not operator or not _is_for_others(key, change, limits[key]):
                     limits[key].update(change)
             elif key not in known_anywhere:
+                listed = " All are listed in docs/configuration.md."
                 raise ConfigurationError(
-                    f"AFINADOR_CONFIG names an unknown key {key!r}.{nearest(key, known_anywhere)}", param=key
+                    f"AFINADOR_CONFIG names an unknown key {key!r}.{nearest(key, known_anywhere) or listed}", param=key
                 )
+    _require_ranges(limits, tuning_method)
     _check_defaults(limits)
     return limits
+
+
+def _require_ranges(limits: dict[str, dict[str, Any]], tuning_method: str) -> None:
+    """Refuse a minimum above its maximum, of which either may be the operator's."""
+    for key, entry in limits.items():
+        if "minimum" in entry and entry["minimum"] > entry["maximum"]:
+            raise ConfigurationError(
+                f"AFINADOR_CONFIG: for the method {tuning_method!r} the minimum of {key} is {entry['minimum']} and its "
+                f"maximum {entry['maximum']}, and nothing is between them. Lower the minimum, or give a greater maximum.",
+                param=key,
+            )
 
 
 def _is_for_others(key: str, change: dict[str, Any], entry: dict[str, Any]) -> bool:
@@ -220,7 +230,11 @@ def _take_layer(
     faults: list[InvalidRequestError] = []
     for key, value in given.items():
         try:
-            _require_known(key, limits, tuning_method)
+            if key not in limits:
+                methods = [name for name, names in DEFAULTS_OF.items() if any(key in _shipped(each) for each in names)]
+                known = [*limits, *ALIASES, MULTIPLIER]
+                said = said_of_key(key, value, known, tuning_method, methods, in_file=source == "file")
+                raise UnknownFieldError(said, param=f"hyperparameters.{key}")
             if value == "auto" and "auto" not in limits[key].get("allowed", ()):
                 values[key], sources[key] = limits[key]["default"], limits[key].get("source", "default")
                 continue
@@ -231,18 +245,6 @@ def _take_layer(
     if faults:
         first = faults[0]
         raise type(first)(" ".join(each.message for each in faults), param=first.param, code=first.code)
-
-
-def _require_known(key: str, limits: dict[str, dict[str, Any]], tuning_method: str) -> None:
-    """Refuse a key that is none of a method's."""
-    said = None
-    if key in KEYS_OF_OTHERS:
-        said = f"{key!r} belongs to {KEYS_OF_OTHERS[key]}, which this version does not train; leave it out."
-    elif key not in limits:
-        meant = _belongs(key) or nearest(key, [*limits, *ALIASES, MULTIPLIER])
-        said = f"{key!r} is no hyperparameter of the method {tuning_method!r}.{meant}"
-    if said is not None:
-        raise UnknownFieldError(said, param=f"hyperparameters.{key}")
 
 
 def _is_given(name: str, value: Any, limits: dict[str, dict[str, Any]]) -> bool:
@@ -281,18 +283,6 @@ def _check_together(values: Hyperparameters) -> None:
     require_known_places(values.prompts, param="hyperparameters.prompts")
     if values.promote_if is not None:
         Condition.parse(values.promote_if)
-
-
-def _belongs(key: str) -> str:
-    """Say, with a leading space, what else knows a key: other methods, or the job itself; nothing when none does."""
-    if key in LATER_FIELDS:
-        return " It is not offered by this version; leave it out."
-    if key in COUNTERPARTS:
-        return f" {COUNTERPARTS[key]}"
-    if key in JobRequest.model_fields or key in OTHER_NAMES.values():
-        return " It is a field of the job: give it beside the hyperparameters, not among them."
-    methods = [method for method, names in DEFAULTS_OF.items() if any(key in _shipped(name) for name in names)]
-    return f" It belongs to {' and '.join(methods)}; leave it out, or set tuning_method." if methods else ""
 
 
 def _typed(values: dict[str, Any]) -> Hyperparameters:

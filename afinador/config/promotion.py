@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from afinador.errors import InvalidRequestError, nearest
+from afinador.wording import shown
 
 METRICS = ("valid_loss", "loss", "perplexity", "accuracy", "macro_f1", "exact_match")
 """Figures that a condition may name, of the evaluation on the validation file; ``valid_loss`` is ``loss``."""
@@ -60,14 +61,14 @@ class Condition:
         match = _CONDITION.fullmatch(text)
         if match is None:
             raise InvalidRequestError(
-                f"promote_if is {text!r}; it must be 'METRIC < STANDARD' (or <=, >, >=), where the standard is a "
+                f"promote_if is {shown(text)}; it must be 'METRIC < STANDARD' (or <=, >, >=), where the standard is a "
                 "number, champion or base, as in 'valid_loss < champion' or 'exact_match >= 0.8'.",
                 param="hyperparameters.promote_if",
             )
         metric, comparison, standard = match.group("metric", "comparison", "standard")
         if metric not in METRICS:
             raise InvalidRequestError(
-                f"promote_if names the metric {metric!r}.{nearest(metric, METRICS)} There are: {', '.join(METRICS)}.",
+                f"promote_if names the metric {shown(metric)}.{nearest(metric, METRICS)} There are: {', '.join(METRICS)}.",
                 param="hyperparameters.promote_if",
             )
         metric = "loss" if metric == "valid_loss" else metric

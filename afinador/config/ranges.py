@@ -25,21 +25,19 @@ def checked_value(key: str, value: Any, entry: dict[str, Any]) -> Any:
             if value == allowed or (isinstance(allowed, int) and value == str(allowed)):
                 return allowed
         listed = ", ".join(map(str, entry["allowed"]))
-        raise OutOfRangeError(f"{key} is {value!r}; allowed are: {listed}.", param=param)
+        raise OutOfRangeError(f"{key} is {shown(value)}; allowed are: {listed}.", param=param)
     if "minimum" not in entry:
         return value
     if value is None and entry["nullable"]:
         return None
-    whole = isinstance(entry["minimum"], int) and key != "lora_alpha"
     number = _number(key, value)
     if not entry["minimum"] <= number <= entry["maximum"]:
-        said = value if math.isfinite(number) else number  # thousands of digits say no more
         raise OutOfRangeError(
-            f"{key} is {said}; it must be from {entry['minimum']} to {entry['maximum']}.", param=param
+            f"{key} is {shown(value)}; it must be from {entry['minimum']} to {entry['maximum']}.", param=param
         )
-    if whole and not number.is_integer():
-        raise InvalidRequestError(f"{key} is {value!r}; it must be a whole number.", param=param)
-    return int(number) if whole else number
+    if entry["whole"] and not number.is_integer():
+        raise InvalidRequestError(f"{key} is {shown(value)}; it must be a whole number.", param=param)
+    return int(number) if entry["whole"] else number
 
 
 def _number(key: str, value: Any) -> float:
@@ -67,7 +65,7 @@ def apply_multiplier(given: dict[str, Any], limits: dict[str, dict[str, Any]]) -
         raise InvalidRequestError(f"Give learning_rate or {MULTIPLIER}, not both.", param=param)
     factor = _number(MULTIPLIER, multiplier)
     if not factor > 0:
-        raise OutOfRangeError(f"{MULTIPLIER} is {multiplier!r}; it must be above 0.", param=param)
+        raise OutOfRangeError(f"{MULTIPLIER} is {shown(multiplier)}; it must be above 0.", param=param)
     entry = limits["learning_rate"]
     given["learning_rate"] = rate = factor * entry["default"]
     if not entry["minimum"] <= rate <= entry["maximum"]:

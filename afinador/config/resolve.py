@@ -11,8 +11,6 @@ from afinador.config.architectures import CAUSAL_ARCHITECTURES, tasks_of
 from afinador.config.counterparts import COUNTERPARTS
 from afinador.config.hyperparameters import (
     ALIASES,
-    KEYS_OF_OTHERS,
-    LATER_FIELDS,
     METHODS_TODAY,
     Hyperparameters,
     naming_place,
@@ -20,6 +18,7 @@ from afinador.config.hyperparameters import (
 )
 from afinador.config.promotion import METRICS, NOT_MEASURED, Condition
 from afinador.config.ranges import MULTIPLIER
+from afinador.config.unknown_keys import FIELDS, KEYS_OF_OTHERS, LATER_FIELDS, LISTED_FIELDS
 from afinador.errors import (
     InvalidRequestError,
     OutOfRangeError,
@@ -40,12 +39,11 @@ def parse_request(body: dict[str, Any]) -> JobRequest:
         UnknownFieldError: A field that does not exist; names the nearest.
         InvalidRequestError: A field is missing, given under both of its names, or has a wrong value.
     """
-    known = [*JobRequest.model_fields, *OTHER_NAMES.values()]
     for key in body:
         if key in LATER_FIELDS:
             raise UnknownFieldError(f"{key!r} is not offered by this version; leave it out.", param=key)
-        if key not in known:
-            raise UnknownFieldError(f"{key!r} is no field of a fine-tuning job.{_meant(key, known)}", param=key)
+        if key not in FIELDS:
+            raise UnknownFieldError(f"{shown(key)} is no field of a fine-tuning job.{_meant(key)}", param=key)
     for ours, theirs in OTHER_NAMES.items():
         if body.get(ours) is not None and body.get(theirs) is not None and body[ours] != body[theirs]:
             raise InvalidRequestError(f"{ours!r} and {theirs!r} mean the same field; give one of them.", param=theirs)
@@ -73,7 +71,7 @@ def _not_trained(tuning_method: object) -> OutOfRangeError:
     return OutOfRangeError(said, param="tuning_method")
 
 
-def _meant(key: str, known: list[str]) -> str:
+def _meant(key: str) -> str:
     """Say, with a leading space, where a key belongs, or what may have been meant."""
     settings = [*Hyperparameters.model_fields, *ALIASES, MULTIPLIER, *KEYS_OF_OTHERS]
     place = "give it inside 'hyperparameters', or in 'config'"
@@ -83,7 +81,7 @@ def _meant(key: str, known: list[str]) -> str:
         is_setting = not Hyperparameters.model_fields.keys().isdisjoint(re.findall(r"\w+", COUNTERPARTS[key]))
         where = " Hyperparameters are given inside 'hyperparameters', or in 'config'." if is_setting else ""
         return f" {COUNTERPARTS[key]}{where}"
-    near = nearest(key, [*known, *settings])
+    near = nearest(key, [*FIELDS, *settings]) or LISTED_FIELDS
     return f"{near} If that is a hyperparameter, {place}." if any(repr(name) in near for name in settings) else near
 
 
@@ -162,7 +160,7 @@ def resolve_method(request: JobRequest) -> tuple[TuningMethod, dict[str, Any]]:
         kind = request.method.get("type", "supervised")
         if kind != "supervised":
             raise InvalidRequestError(
-                f"method.type is {kind!r}; only 'supervised' is offered. Preference and reinforcement tuning are not.",
+                f"method.type is {shown(kind)}; only 'supervised' is offered. Preference and reinforcement tuning are not.",
                 param="method.type",
             )
         supervised = request.method.get("supervised") or {}

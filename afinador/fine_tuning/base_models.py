@@ -62,12 +62,14 @@ class LocalModels:
         for name in (model_id, aliases.get(model_id, model_id)):
             if name in below_roots:
                 return below_roots[name]
-        known = [*below_roots, *aliases, *self._registered()]
+        leading = [alias for alias, name in aliases.items() if name in below_roots]
+        known, meant = [*below_roots, *leading, *self._registered()], aliases.get(model_id, model_id)
+        led = f"{model_id!r} is an alias of AFINADOR_CONFIG. " if model_id in aliases else ""
         shown = f" There are: {', '.join(known[:_NAMES_SHOWN])}." if known else ""
         roots = ":".join(map(str, self._settings.allowed_model_roots))
         raise NotFoundError(
-            f"There is no model {model_id!r}: it is no folder with a config.json, and none of this name lies below "
-            f"{roots} (AFINADOR_MODEL_ROOTS).{nearest(model_id, known) or shown}",
+            f"{led}There is no model {meant!r}: it is no folder with a config.json, and none of this name lies below "
+            f"{roots} (AFINADOR_MODEL_ROOTS).{nearest(meant, known) or shown}",
             param="model_id",
             code="model_not_found",
         )

@@ -99,6 +99,16 @@ def test_an_alias_of_the_operator_leads_to_its_model_but_never_hides_one(
     assert found(memory, acme, "other").id == other.id
 
 
+def test_an_alias_of_no_model_says_so_and_is_not_proposed(memory: Memory, acme: Organization, tiny: Path) -> None:
+    memory.operator["model_aliases"] = {"gpt-4o-mini": "gone"}
+    register(memory, acme, tiny, "gone-7b")
+    said = "^'gpt-4o-mini' is the operator's alias of 'gone', which is not registered. Did you mean 'gone-7b'? Register"
+    with pytest.raises(NotFoundError, match=said.replace("?", r"\?")):
+        found(memory, acme, "gpt-4o-mini")
+    with pytest.raises(NotFoundError, match=r"no base model 'gpt-4o-min'\. Registered are: gone-7b\. Register"):
+        found(memory, acme, "gpt-4o-min")
+
+
 def test_an_unknown_model_is_answered_with_the_nearest_names(memory: Memory, acme: Organization, tiny: Path) -> None:
     register(memory, acme, tiny, "tiny-llama")
     with pytest.raises(NotFoundError, match="Did you mean 'tiny-llama'") as caught:

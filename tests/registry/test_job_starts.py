@@ -107,7 +107,7 @@ REFUSALS: list[tuple[str, dict[str, Any], str, str]] = [
         "whole",
         {"config": {"eval_steps": 3, "packing": True}},
         "config.packing",
-        "packing is True, there False",
+        "packing is true, there false",
     ),
     ("whole", {"training_file": "held"}, "training_file", "training_file is 'held.jsonl' (SHA-256"),
     ("whole", {"validation_file": "train"}, "validation_file", "there 'held.jsonl' (SHA-256"),

@@ -33,7 +33,7 @@ def test_a_job_is_made_of_a_name_and_an_object_only(organization: Any, request_:
         (("default", {"name": "train.jsonl"}, 2), "name is {'name': 'train.jsonl'}; it must be a string."),
         (("default", "train.jsonl", None), "version is missing; it must be a whole number."),
         (("default", "train.jsonl", "two"), "version is 'two'; it must be a whole number."),
-        (("default", "train.jsonl", True), "version is True; it must be a whole number."),
+        (("default", "train.jsonl", True), "version is true; it must be a whole number."),
     ],
 )
 def test_specs_are_started_for_a_version_of_a_named_file_only(parameters: Any, said: str) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import update
+
+from afinador.cli.local_data_sets import say_where_to_declare
+from afinador.errors import DataError
 
 Run = Callable[..., Any]
 
@@ -282,3 +286,29 @@ def test_a_job_goes_on_from_a_checkpoint(online: Run, service: Any, job: dict[st
     assert refused.code == 2 and "epochs is 1, there 3" in refused.err
     alone = online("create", "job", "-basemodel", "tiny", "-dataset", "orders", "-whole-state")
     assert alone.code == 2 and "give from_checkpoint" in alone.err
+
+
+def test_a_data_set_that_needs_to_be_declared_is_to_be_uploaded_by_itself(online: Run, dataset: Path) -> None:
+    path = dataset.with_name("old windows.csv")
+    path.write_bytes("prompt,completion\n¿qué?,añoñía\n".encode("cp1252"))
+    line = ["create", "job", "-basemodel", "tiny", "-dataset"]
+    refused = online(*line, path)
+    command = f"afinador create file '{path}' --encoding latin-1"
+    assert (
+        refused.code == 1 and f"first, with '{command}', and give the id that this prints as -dataset." in refused.err
+    )
+    uploaded = online(*shlex.split(command)[1:])
+    assert uploaded.code == 0, uploaded.err
+    assert online(*line, uploaded.out.strip()).code == 0
+
+
+def test_only_a_data_set_on_this_disk_is_to_be_uploaded_by_itself() -> None:
+    error = DataError("b.csv has no header: --delimiter, or reading.delimiter; --columns, or reading.columns.")
+    say_where_to_declare(error, {"dataset": Path("a.csv")})
+    assert error.message.endswith("reading.columns.")
+    say_where_to_declare(error, {"dataset": Path("a.csv"), "validation_dataset": Path("b.csv")})
+    assert "'afinador create file b.csv --delimiter …' (or --columns), and give" in error.message
+    assert error.message.endswith("as -validation-dataset.")
+    plain = DataError("b.csv is empty.")
+    say_where_to_declare(plain, {"dataset": Path("b.csv")})
+    assert plain.message == "b.csv is empty."

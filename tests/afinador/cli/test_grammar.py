@@ -103,13 +103,14 @@ def test_every_option_is_read_with_one_dash_or_two(command: Any) -> None:
     positional = [
         needed.get(str(action.metavar), "p") for action in command.parser()._actions if not action.option_strings
     ]
-    required = [
-        word
-        for action in command.parser()._actions
-        if action.option_strings and action.required
-        for word in (action.option_strings[0], "v")
-    ]
-    for action in command.parser()._actions:
+    actions = command.parser()._actions
+    for action in actions:
+        required = [
+            word
+            for each in actions
+            if each.option_strings and each.required and each.dest != action.dest
+            for word in (each.option_strings[0], "v")
+        ]
         for option in action.option_strings:
             if option.startswith("--") and option != "--help":
                 value = [] if action.nargs == 0 else ["9" if action.metavar in ("N", "V") else "k=v"]
@@ -122,6 +123,11 @@ def test_every_option_is_read_with_one_dash_or_two(command: Any) -> None:
                     if value:
                         joined = [*positional, *required, f"{spelling}={value[0]}"]
                         assert getattr(command.parser().read(joined), action.dest) == parsed
+
+
+def test_options_that_collect_values_may_be_given_again() -> None:
+    parser = next(command for command in COMMANDS if command.title.endswith("create fine-tune-job")).parser()
+    assert parser.read(["--tag", "a", "-tag", "b", "--watch", "--watch"]).tags == ["a", "b"]
 
 
 def test_every_hyperparameter_is_an_option() -> None:
@@ -146,6 +152,12 @@ def test_every_hyperparameter_is_an_option() -> None:
         ("auto", "auto"),
         ("[q_proj, v_proj]", ["q_proj", "v_proj"]),
         ("nan", "nan"),
+        ("010", 10),
+        ("0x10", 16),
+        ("0o10", 8),
+        ("1_000", 1000),
+        ("1:30", "1:30"),
+        ("1:30.5", "1:30.5"),
     ],
 )
 def test_values_are_typed(text: str, value: object) -> None:
@@ -172,6 +184,10 @@ def test_values_are_typed(text: str, value: object) -> None:
         ("create job --epochs", "expected one argument"),
         ("create job --set epochs", "not of the form key=value"),
         ("create job --set a=[1", "not good YAML"),
+        ("create job -epochs 1 -epochs 2", "create fine-tune-job: -epochs is given twice; give one of them."),
+        ("create job -lr 1e-4 --learning_rate=1e-5", "-lr and --learning_rate are the same option; give one of them."),
+        ("list job --limit 3 --limit=3", "--limit is given twice"),
+        (f"create job --set target_modules=[{'x' * 4000}", f"argument --set: '[{'x' * 198}… is not good YAML. See"),
         ("create job --set epochs=", "'epochs=' gives epochs no value; leave it out for its default"),
         ("create job -epochs=", "argument --epochs/--n-epochs: there is no value; leave the option out"),
         ("create job --seed=", "argument --seed: there is no value"),

@@ -270,27 +270,3 @@ def test_what_needs_a_validation_file_is_refused_without_one() -> None:
 def test_packing_is_refused_with_flash_attention() -> None:
     with pytest.raises(InvalidRequestError, match="packing goes with the attention sdpa or eager"):
         resolve(config={"packing": True, "attention": "flash_attention_2"})
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        ({"defaults": [1]}, "defaults is an array; it must be an object"),
-        ({"limits": {"epochs": 5}}, "limits.epochs is a number; it must be an object"),
-        ({"limits": {"epochs": {"max": 5}}}, "limits.epochs has no 'max'. Did you mean 'maximum'"),
-        ({"limits": {"epochs": {"maximum": "5"}}}, "limits.epochs.maximum is '5'; it must be a number"),
-        ({"limits": {"epochs": {"maximum": 2}}}, "epochs is 3; it must be from 1 to 2"),
-        ({"methods": {"lore": {}}}, "Did you mean 'lora'"),
-        ({"methods": {"lora": {"default": {}}}}, "'methods.lora.default'. Did you mean 'methods.lora.defaults'"),
-        ({"model_aliases": {"a": 3}}, "model_aliases.a is 3"),
-        ({"loaders": "acme"}, "loaders is 'acme'; it must be an array of names of modules"),
-        ({"loaders": ["acme.readers", "../x"]}, "loaders is ['acme.readers', '../x']"),
-        ({"defaults": {"epoks": 3}}, "'epochs'"),
-    ],
-)
-def test_operator_s_file_is_checked_whole_when_it_is_read(content: Any, words: str, tmp_path: Path) -> None:
-    path = tmp_path / "operator.json"
-    path.write_text(json.dumps(content))
-    with pytest.raises(ConfigurationError) as refusal:
-        read_operator_config(path)
-    assert words in refusal.value.message and "AFINADOR_CONFIG" in refusal.value.message

@@ -128,6 +128,18 @@ def test_multiplier_multiplies_the_default() -> None:
         ({"n_epochs": 2}, UnknownFieldError, "It is a hyperparameter: give it inside 'hyperparameters'"),
         ({"lern_rate": 1e-4}, UnknownFieldError, "'learning_rate'.*If that is a hyperparameter, give it inside"),
         ({"sufix": "x"}, UnknownFieldError, r"Did you mean 'suffix'\?$"),
+        ({"dry": True}, UnknownFieldError, r"^'dry' is no field .*\. All fields: docs/api\.md.* --help\.$"),
+        (
+            {"hyperparameters": {"nope": 1}},
+            UnknownFieldError,
+            r"^'nope' is no .*'lora'\. All are listed in .* --help\.$",
+        ),
+        ({"config": {"base_modle": "m"}}, UnknownFieldError, "Did you mean 'base_model'.* Fields of the job are given"),
+        (
+            {"hyperparameters": {"lora": {"rank": 8, "epochs": 2, "x": 1}}},
+            UnknownFieldError,
+            "give lora_rank, epochs be",
+        ),
         ({"hyperparameters": {"suffix": "x"}}, UnknownFieldError, "It is a field of the job: give it beside"),
         ({"config": {"dataset": "x"}}, UnknownFieldError, "It is a field of the job: give it beside"),
         ({"hyperparameters": {"lora_rnk": 8}}, UnknownFieldError, "'lora_rank'"),
@@ -149,8 +161,23 @@ def test_multiplier_multiplies_the_default() -> None:
             "is 'prefix'; this version trains: full, lora, qlora. prefix_tuning and",
         ),
         ({"hyperparameters": {"epochs": 2.5}}, InvalidRequestError, "whole number"),
-        ({"hyperparameters": {"epochs": 10**400}}, OutOfRangeError, "epochs is inf; it must be from 1 to 10"),
-        ({"hyperparameters": {"learning_rate": -(10**400)}}, OutOfRangeError, "learning_rate is -inf"),
+        (
+            {"hyperparameters": {"epochs": 10**400}},
+            OutOfRangeError,
+            "epochs is a number above 1e308; it must be from 1 to 10",
+        ),
+        (
+            {"hyperparameters": {"epochs": "9" * 100_000}},
+            OutOfRangeError,
+            r"^epochs is '9{199}…; it must be from 1 to 10\.$",
+        ),
+        ({"hyperparameters": {"epochs": float("inf")}}, OutOfRangeError, "epochs is a number above 1e308; it must be"),
+        ({"hyperparameters": {"optimizer": "x" * 4096}}, OutOfRangeError, "optimizer is 'x{199}…; allowed are"),
+        ({"hyperparameters": {"promote_if": "x" * 4096}}, InvalidRequestError, "promote_if is 'x{199}…; it must be"),
+        ({"hyperparameters": {"x" * 4096: 1}}, UnknownFieldError, "^'x{199}… is no hyperparameter"),
+        ({"x" * 4096: 1}, UnknownFieldError, "^'x{199}… is no field"),
+        ({"hyperparameters": {"epochs": True}}, InvalidRequestError, "epochs is true; it must be a number"),
+        ({"hyperparameters": {"learning_rate": -(10**400)}}, OutOfRangeError, "learning_rate is a number below -1e308"),
         ({"hyperparameters": {"learning_rate_multiplier": 10**400}}, OutOfRangeError, "learning_rate"),
         ({"hyperparameters": {"epochs": "three"}}, InvalidRequestError, "number"),
         ({"hyperparameters": {"epochs": True}}, InvalidRequestError, "number"),
@@ -192,6 +219,12 @@ def test_bad_requests_are_named(fields: dict[str, Any], error: type[Exception], 
     with pytest.raises(error, match=words.replace("(", r"\(")) as caught:
         resolve(**fields)
     assert isinstance(caught.value, InvalidRequestError)
+
+
+def test_fields_of_a_job_are_proposed_only_where_they_may_stand() -> None:
+    with pytest.raises(UnknownFieldError) as caught:
+        resolve(hyperparameters={"base_modle": "m"})
+    assert "'base_model'" not in caught.value.message
 
 
 def test_all_faults_of_hyperparameters_are_told_at_once() -> None:

@@ -203,6 +203,9 @@ def test_models_are_found_by_folder_alias_and_id(work: Path, monkeypatch: pytest
         assert models.folder_of(name) == folder
     with pytest.raises(InvalidRequestError, match="adapter of 'llama-7b'"):
         models.folder_of("part")
+    (work / "operator.yaml").write_text("model_aliases: {base: llama-8b}")
+    with pytest.raises(NotFoundError, match=r"^'base' is an alias .*no model 'llama-8b'.*Did you mean 'llama-7b'\?$"):
+        models.folder_of("base")
 
 
 Prepare = Callable[..., str]
