@@ -186,6 +186,10 @@ class Prefect:
         body = {"state": {"type": type, "name": name, "message": message}}
         self._call("POST", f"/flow_runs/{run_id}/set_state", body, accept=(404,))
 
+    def set_tags(self, run_id: str, tags: list[str]) -> None:
+        """Give a run these tags and no others."""
+        self._call("PATCH", f"/flow_runs/{run_id}", {"tags": tags}, accept=(404,))
+
     def put_off(self, run_id: str, name: str, message: str, seconds: float) -> None:
         """Schedule a run for later, under a name of its own, so that no worker takes it now."""
         later = datetime.now(UTC) + timedelta(seconds=seconds)
