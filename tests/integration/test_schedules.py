@@ -153,6 +153,17 @@ def test_what_is_wrong_with_a_form_is_the_last_sentence_of_its_run(stack: Any, l
         assert not any("Traceback" in message for _, message in log), log
 
 
+def test_a_parameter_that_nobody_knows_is_named_by_the_run(stack: Any) -> None:
+    identity = prefect(stack, "GET", "/deployments/name/submit-fine-tune/form")["id"]
+    parameters = {"organization": "default", "request": {"job_spec": "clock"}, "organisation": "default"}
+    made = prefect(stack, "POST", f"/deployments/{identity}/create_flow_run", {"parameters": parameters})
+    state = ended(stack, made["id"])["state"]
+    said = "'organisation' is no parameter of this deployment; it takes organization and request."
+    assert state["type"] == "FAILED" and state["message"].startswith(said), state
+    log = stack.log_of_run(made["id"], until=said)
+    assert not any("Traceback" in message for _, message in log), log
+
+
 def test_a_form_with_emptied_fields_and_a_word_for_a_number_is_a_good_one(stack: Any, lines: list[str]) -> None:
     upload(stack, "emptied.jsonl", lines)
     request = {"base_model": "tiny", "dataset": "emptied", "name": "emptied", "suffix": "", "from_checkpoint": ""}

@@ -12,6 +12,8 @@ from afinador.errors import NotFoundError
 from tasks import run_log
 from tasks.attempt import StopRequestedError
 
+HERE = {"send_to_api": False}
+
 
 @pytest.fixture(autouse=True)
 def _begun() -> Iterator[None]:
@@ -33,7 +35,7 @@ def logged(name: str, error: BaseException, message: str = "Task run failed with
     try:
         raise error
     except BaseException:
-        logger.error(message, "exception", error, exc_info=True)
+        logger.error(message, "exception", error, exc_info=True, extra=HERE)
     finally:
         logger.removeHandler(handler)
     (record,) = written
@@ -58,6 +60,6 @@ def test_what_nobody_foresaw_keeps_its_traceback(error: Exception) -> None:
 def test_a_step_that_stopped_as_asked_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="prefect.task_runs"):
         logger = logging.getLogger("prefect.task_runs")
-        logger.error("Finished in state Cancelled('The job was asked to stop (pause).')")
-        logger.error("Finished in state Failed('No such file.')")
+        logger.error("Finished in state Cancelled('The job was asked to stop (pause).')", extra=HERE)
+        logger.error("Finished in state Failed('No such file.')", extra=HERE)
     assert [record.levelname for record in caplog.records] == ["INFO", "ERROR"]
