@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-
 from prefect import flow, runtime
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed, Failed
 
 from afinador.errors import IllegalTransitionError
-from tasks import ending, preparation
-
-logger = logging.getLogger(__name__)
+from tasks import ending, preparation, run_log
 
 
 @flow(name="prepare-dataset", persist_result=False)
@@ -21,7 +17,7 @@ def prepare_dataset(preparation_id: str) -> State:
     Args:
         preparation_id: Such as ``preparation_7f3a19c2``. Everything else is in the ledger.
     """
-    logging.getLogger("tasks").setLevel(logging.INFO)
+    run_log.begin()
     work = preparation.claim(preparation_id, str(runtime.flow_run.id or ""))
     if work is None:
         return Cancelled(message=f"{preparation_id} is done already, or by another run. Ask for a new one.")

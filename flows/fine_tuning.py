@@ -13,11 +13,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from afinador.errors import AfinadorError, InsufficientStorageError
 from afinador.storage import is_disk_full
-from tasks import ending
+from tasks import ending, run_log
 from tasks.attempt import Attempt, StopRequestedError, claim
 from tasks.evaluate import evaluate
 from tasks.load_model import load_model
 from tasks.publish import publish
+from tasks.stops import take
 from tasks.train import train
 from tasks.trainer import TrainerDiedError
 from tasks.validate import validate_dataset
@@ -38,7 +39,7 @@ def fine_tune(job_id: str) -> State:
     Args:
         job_id: A job, such as ``ftjob-7f3a19c2``. Everything else is in the ledger.
     """
-    logging.getLogger("tasks").setLevel(logging.INFO)  # the story in Prefect's log, too
+    run_log.begin()
     attempt = claim(job_id, str(runtime.flow_run.id or ""))
     if attempt is None:
         return refused(job_id)
@@ -123,8 +124,8 @@ def suspend(job_id: str) -> None:
 
 def tell(attempt: Attempt) -> str:
     """The story itself, in order; returns its last sentence."""
-    validate_dataset(attempt)
-    follower = load_model(attempt)
-    train(attempt, follower)
-    evaluate(attempt, follower)
-    return publish(attempt, follower)
+    take(validate_dataset, attempt)
+    follower = take(load_model, attempt)
+    take(train, attempt, follower)
+    take(evaluate, attempt, follower)
+    return take(publish, attempt, follower)

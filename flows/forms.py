@@ -22,9 +22,13 @@ def _optional(description: str, **schema: Any) -> Any:
     return Field(default=None, description=description, json_schema_extra=change)
 
 
-def _hyperparameter(key: str) -> Any:
+def _hyperparameter(key: str, **schema: Any) -> Any:
     each = _DESCRIBED[key]
-    return _optional(f"{each.meaning} {each.values}; default: {each.default}.".replace("..", "."))
+    return _optional(f"{each.meaning} {each.values}; default: {each.default}.".replace("..", "."), **schema)
+
+
+# The form shows the first until another is chosen. Prefect itself takes a null only for a field of one type.
+_NUMBER_OR_AUTO = [{"type": "integer"}, {"type": "string", "enum": ["auto"]}, {"type": "null"}]
 
 
 class SavedSpec(BaseModel):
@@ -42,7 +46,7 @@ class Hyperparameters(BaseModel):
 
     epochs: int = _hyperparameter("epochs")
     learning_rate: float = _hyperparameter("learning_rate")
-    batch_size: int = _hyperparameter("batch_size")
+    batch_size: int | Literal["auto"] = _hyperparameter("batch_size", anyOf=_NUMBER_OR_AUTO)
     lora_rank: int = _hyperparameter("lora_rank")
     lora_alpha: float = _hyperparameter("lora_alpha")
     lora_dropout: float = _hyperparameter("lora_dropout")
@@ -54,8 +58,12 @@ class JobForm(BaseModel):
 
     model_config = ConfigDict(title="A whole request", extra="forbid")
 
-    base_model: str = Field(description="A registered base model, or a result to go on from, by hub name or alias.")
-    dataset: str = Field(description="An uploaded file: its id, or its name for the newest version.")
+    base_model: str = _optional(
+        "A registered base model, or a result to go on from, by hub name or alias. Needed without from_checkpoint."
+    )
+    dataset: str = _optional(
+        "An uploaded file: its id, or its name for the newest version. Needed without from_checkpoint."
+    )
     validation_dataset: str = _optional("Held-out data, given in the same ways; without it nothing is evaluated.")
     output_model: str = _optional("Hub name of the result. Default: made of base model and suffix.")
     tuning_method: str = _optional("Default: lora.", enum=list(METHODS_TODAY))

@@ -12,7 +12,7 @@ from prefect.states import Completed, Failed
 
 from afinador.errors import AfinadorError
 from flows.forms import JobForm, SavedSpec
-from tasks import ending
+from tasks import ending, run_log
 from tasks.submission import Submission, create_job, link_to_jobs, retrain_specs
 
 logger = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ def retrain(organization: str = MISSING, name: str = MISSING, version: int = MIS
 
 def _outcome(submit: Callable[[], list[Submission]]) -> State:
     """Return the run's state: failed when a job is, with a sentence that says why."""
-    logging.getLogger("tasks").setLevel(logging.INFO)
+    run_log.begin()
     try:
         submissions = submit()
         message = link_to_jobs(submissions)

@@ -9,8 +9,9 @@ from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed, Failed
 
 from afinador.errors import AfinadorError
-from tasks import ending, proof
+from tasks import ending, proof, run_log
 from tasks.attempt import StopRequestedError
+from tasks.stops import take
 
 logger = logging.getLogger(__name__)
 
@@ -22,14 +23,14 @@ def verify(certificate_id: str) -> State:
     Args:
         certificate_id: Such as ``certificate_7f3a19c2``. Everything else is in the ledger.
     """
-    logging.getLogger("tasks").setLevel(logging.INFO)
+    run_log.begin()
     claimed = proof.claim(certificate_id, str(runtime.flow_run.id or ""))
     if claimed is None:
         return Cancelled(message=f"{certificate_id} is made already, or by another run. Ask for a new one.")
     try:
         proof.fetch_inputs(claimed)
-        proof.take_device(claimed)
-        return Completed(message=proof.prove(claimed))
+        take(proof.take_device, claimed)
+        return Completed(message=take(proof.prove, claimed))
     except StopRequestedError as stop:
         return Cancelled(message=proof.stopped(claimed, stop.request))
     except AfinadorError as error:

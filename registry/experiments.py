@@ -13,11 +13,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from afinador.config.spec import FineTuningSpec
 from afinador.errors import InvalidRequestError
 from afinador.settings import Settings
-from registry.mlflow_records import dataset_inputs, lineage_tags, metrics_of, params
+from registry.mlflow_records import dataset_inputs, metrics_of, params, run_tags
 from registry.mlflow_store import prepare_environment, require_answer, translated, upgrade
 
 if TYPE_CHECKING:
@@ -90,13 +91,13 @@ class Experiments:
         with self.workspace(spec.organization) as client:
             run = _find_run(client, spec.job_id, existing_run_id)
             if run is None:
-                run = client.create_run(_experiment_id(client), run_name=spec.job_name, tags={"job": spec.job_id})
+                run = client.create_run(_experiment_id(client), run_name=spec.job_name, tags=run_tags(spec))
             run_id: str = run.info.run_id
             client.update_run(run_id, status="RUNNING")
             client.log_batch(
                 run_id,
                 params=[Param(key, str(value)) for key, value in params(spec).items()],
-                tags=[RunTag(key, value) for key, value in (lineage_tags(spec) | (tags or {})).items()],
+                tags=[RunTag(key, value) for key, value in (run_tags(spec) | (tags or {})).items()],
             )
             client.log_inputs(run_id, dataset_inputs(spec))
             return run_id
@@ -161,6 +162,11 @@ class Experiments:
         in_workspace = f"?workspace={organization}"
         part = f"/artifacts/{artifact}" if artifact else ""
         return f"/{in_workspace}#/experiments/{experiment_id}/runs/{run_id}{part}{in_workspace}"
+
+    def version_page(self, organization: str, name: str, version: str) -> str:
+        """Return the page of a version of a registered model, below the address of MLflow's UI."""
+        in_workspace = f"?workspace={organization}"
+        return f"/{in_workspace}#/models/{quote(name, safe='')}/versions/{version}{in_workspace}"
 
     def _log(self, organization: str, run_id: str, metrics: list[Metric]) -> None:
         if metrics:

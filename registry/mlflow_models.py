@@ -126,7 +126,11 @@ def create_version(
     """
     name = spec.output.name
     with experiments.workspace(spec.organization) as client:
-        _make_model(client, name, {"kind": spec.output.kind, "organization": spec.organization_id})
+        _make_model(
+            client,
+            name,
+            {"kind": spec.output.kind, "organization": spec.organization, "organization_id": spec.organization_id},
+        )
         found = _versions(client, name)
         mine = next((version for version in found if version.tags.get("alias") == spec.output.alias), None)
         if mine is None:

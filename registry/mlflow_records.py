@@ -21,7 +21,8 @@ def lineage_tags(spec: FineTuningSpec) -> dict[str, str]:
     tags = {
         "job": spec.job_id,
         "job_name": spec.job_name,
-        "organization": spec.organization_id,
+        "organization": spec.organization,
+        "organization_id": spec.organization_id,
         "base_model": spec.base_model.name,
         "base_model_sha256": spec.base_model.sha256,
         "base_model_source": spec.base_model.source,
@@ -38,6 +39,11 @@ def lineage_tags(spec: FineTuningSpec) -> dict[str, str]:
         "tags": ", ".join(spec.tags),
     }
     return {key: value for key, value in tags.items() if value}
+
+
+def run_tags(spec: FineTuningSpec) -> dict[str, str]:
+    """Return the tags of a run; as its user MLflow shows whose job it is, for the service knows no persons."""
+    return lineage_tags(spec) | {"mlflow.user": spec.organization}
 
 
 def params(spec: FineTuningSpec) -> dict[str, Any]:

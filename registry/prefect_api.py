@@ -50,6 +50,14 @@ class RunState:
         return cls(state["type"], state["name"], state.get("message") or "", entered.timestamp(), is_lasting)
 
 
+@dataclass(frozen=True)
+class RunParameters:
+    """Names of the parameters that a run was ``given``, and of those that are ``known`` to its deployment."""
+
+    given: frozenset[str]
+    known: tuple[str, ...]
+
+
 class Prefect:
     """Prefect's server, as far as we ask it.
 
@@ -166,6 +174,13 @@ class Prefect:
         state = None if response.status_code == 404 else response.json()["state"]
         return RunState.parse(state) if state else None
 
+    def parameters(self, run_id: str) -> RunParameters:
+        """Return which parameters a run has, and which its deployment asks for; both must be there."""
+        run = self._call("GET", f"/flow_runs/{run_id}").json()
+        deployment = self._call("GET", f"/deployments/{run['deployment_id']}").json()
+        known = (deployment["parameter_openapi_schema"] or {}).get("properties") or {}
+        return RunParameters(frozenset(run["parameters"]), tuple(known))
+
     def busy_runs(self, pool: str) -> dict[str, RunState]:
         """Return the states of a pool's runs that should have a process, at most 200 of them."""
         body = {
@@ -185,6 +200,10 @@ class Prefect:
         """Put a run into a state; one that was deleted meanwhile is passed over."""
         body = {"state": {"type": type, "name": name, "message": message}}
         self._call("POST", f"/flow_runs/{run_id}/set_state", body, accept=(404,))
+
+    def set_tags(self, run_id: str, tags: list[str]) -> None:
+        """Give a run these tags and no others."""
+        self._call("PATCH", f"/flow_runs/{run_id}", {"tags": tags}, accept=(404,))
 
     def put_off(self, run_id: str, name: str, message: str, seconds: float) -> None:
         """Schedule a run for later, under a name of its own, so that no worker takes it now."""

@@ -133,7 +133,7 @@ def _submit(memory: Memory, prefect: Prefect, job: Job) -> None:
         f"{FLOW}/{pool}",
         parameters={"job_id": job.id},
         name=f"{job.name} · {job.base_model} · {job.tuning_method}",
-        tags=[f"organization:{organization.name}", f"base:{job.base_model}", f"method:{job.tuning_method}"],
+        tags=_tags(job, organization),
         idempotency_key=f"{job.id}:{job.submission}",
         work_queue=organization.name,
     )
@@ -143,6 +143,11 @@ def _submit(memory: Memory, prefect: Prefect, job: Job) -> None:
         session.execute(update(Job).where(*still_waiting).values(**run))
     if not prefect.workers_online(pool):
         _say(memory, {job.id: no_worker(pool)}, "waiting-for-worker", "warn")
+
+
+def _tags(job: Job, organization: Organization) -> list[str]:
+    tags = [f"organization:{organization.name}", f"base:{job.base_model}", f"method:{job.tuning_method}"]
+    return [*tags, f"job_spec:{job.job_spec}"] if job.job_spec else tags
 
 
 def hold(memory: Memory) -> int:

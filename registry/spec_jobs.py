@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from sqlalchemy import Select, or_, select
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from afinador.config.resolve import asked_for, parse_request, slug
@@ -91,7 +91,11 @@ def retrain(session: Session, memory: Memory, organization: Organization, filena
 
     It may be called any number of times for a version: see ``start``, ``once``. A version that was deleted again starts
     nothing on the data of before.
+
+    Raises:
+        NotFoundError: The file never had this version.
     """
+    _require_version(session, organization, filename, version)
     newest = _newest(session, organization.id, filename)
     is_there = newest is not None and newest.filename == filename and newest.deleted_at is None
     # The job is trained on the newest one; of many at once the event of another may come first.
@@ -103,6 +107,22 @@ def retrain(session: Session, memory: Memory, organization: Organization, filena
         for spec in dataset_updates.specs_naming(session, organization.id, filename)
         if _has_news(session, spec, filename, version)
     ]
+
+
+def _require_version(session: Session, organization: Organization, filename: str, version: int) -> None:
+    of_name = (File.organization_id == organization.id, File.filename == filename)  # deleted ones, too
+    newest = session.scalar(select(func.max(File.version)).where(*of_name))
+    if newest is None:
+        raise NotFoundError(
+            f"The organization {organization.name!r} has no file {filename!r}; `afinador list file` shows what it has.",
+            param="name",
+        )
+    if not 1 <= version <= newest:
+        there = "is version 1" if newest == 1 else f"are versions 1 to {newest}"
+        raise NotFoundError(
+            f"There is no version {version} of {filename!r}; there {there}. Give one of these, or upload the file again.",
+            param="version",
+        )
 
 
 def _has_news(session: Session, spec: JobSpec, filename: str, version: int) -> bool:

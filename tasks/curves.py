@@ -119,8 +119,13 @@ class Curves:
     def _open(self) -> None:
         self._experiments = self._experiments or Experiments(self.attempt.memory.settings)
         job = self.attempt.job()
-        report = f"{self.attempt.memory.settings.base_url}/v1/fine_tuning/jobs/{job.id}/report"
-        tags = {"attempt": str(self.attempt.number), "prefect_url": job.flow_run_url or "", "report": report}
+        tags = {
+            "attempt": str(self.attempt.number),
+            "prefect_url": job.flow_run_url or "",
+            "report": f"afinador report {job.id}",  # the API's address would need a key, which a browser has not
+        }
+        if job.job_spec:
+            tags["job_spec"] = job.job_spec
         self._run_id = self._experiments.start_run(self.attempt.spec, job.mlflow_run_id, tags=tags)
         data = self.attempt.run.path / DATA_PAGE
         if data.is_file():

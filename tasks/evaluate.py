@@ -9,9 +9,11 @@ from registry import jobs, leases
 from tasks import artifacts
 from tasks.attempt import Attempt
 from tasks.following import Follower
+from tasks.stops import stoppable
 
 
 @task(task_run_name="evaluate", cache_policy=NO_CACHE, persist_result=False)
+@stoppable
 def evaluate(attempt: Attempt, follower: Follower) -> None:
     """Follow the evaluation to the end of the training process, keep its figures and give the device back.
 

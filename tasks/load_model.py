@@ -10,6 +10,7 @@ from prefect.cache_policies import NO_CACHE
 from tasks import following, trainer
 from tasks.attempt import Attempt
 from tasks.leasing import take_lease
+from tasks.stops import stoppable
 
 
 def _task_run_name(parameters: dict[str, Any]) -> str:
@@ -19,6 +20,7 @@ def _task_run_name(parameters: dict[str, Any]) -> str:
 
 
 @task(task_run_name=_task_run_name, cache_policy=NO_CACHE, persist_result=False)  # type: ignore[arg-type]
+@stoppable
 def load_model(attempt: Attempt) -> following.Follower:
     """Start training's process and follow it until the model is in memory.
 

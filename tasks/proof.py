@@ -30,6 +30,7 @@ from tasks.base_model import local_base
 from tasks.data_files import local_copy
 from tasks.leasing import WAIT_SECONDS, device_environment, devices_of_pool
 from tasks.starting_point import local_start
+from tasks.stops import stoppable
 
 logger = logging.getLogger(__name__)
 
@@ -120,6 +121,7 @@ def fetch_inputs(proof: Proof) -> None:
 
 
 @task(task_run_name="take a device", cache_policy=NO_CACHE, persist_result=False)
+@stoppable
 def take_device(proof: Proof) -> None:
     """Wait for a device that no job and no other certificate uses.
 
@@ -140,6 +142,7 @@ def take_device(proof: Proof) -> None:
 
 
 @task(task_run_name="prove", cache_policy=NO_CACHE, persist_result=False)
+@stoppable
 def prove(proof: Proof) -> str:
     """Train, compare, and keep the certificate in storage and ledger.
 

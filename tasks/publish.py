@@ -13,12 +13,14 @@ from registry.experiments import Experiments
 from registry.hub_publishing import publish as publish_to_hub
 from registry.hub_publishing import version_of
 from registry.job_ends import publication_message
+from registry.tables import HubVersion
 from tasks import artifacts
 from tasks.attempt import Attempt
 from tasks.following import Follower
 from tasks.report import keep_report
 from tasks.result_file import keep_result_file
 from tasks.retrying import RETRY_DELAYS_SECONDS, is_transient, said
+from tasks.stops import stoppable
 
 MLFLOW_TIMEOUT_SECONDS = 60.0
 
@@ -31,6 +33,7 @@ MLFLOW_TIMEOUT_SECONDS = 60.0
     retry_delay_seconds=RETRY_DELAYS_SECONDS,
     retry_condition_fn=is_transient,
 )
+@stoppable
 def publish(attempt: Attempt, follower: Follower) -> str:
     """Publish the weights as a new version of the hub name, register it in MLflow, and end the job.
 
@@ -68,14 +71,14 @@ def _published(attempt: Attempt, follower: Follower) -> str:
         jobs.add_phase(session, attempt.job_id, attempt.number, "publishing", time.monotonic() - started_at)
         jobs.finish(session, attempt.job_id, attempt.number, "succeeded", message=message)
     keep_report(attempt, opened)
-    artifacts.show_links(attempt, _links(attempt, experiments, mlflow_run_id))
+    artifacts.show_links(attempt, _links(attempt, experiments, mlflow_run_id, version))
     return message
 
 
-def _links(attempt: Attempt, experiments: Experiments, run_id: str) -> dict[str, str]:
-    settings, organization = attempt.memory.settings, attempt.spec.organization
-    kind = "adapters" if attempt.spec.output.kind == "adapter" else "models"
-    return {
-        "report": f"{settings.mlflow_url}{experiments.run_page(organization, run_id, job_reports.REPORT)}",
-        "hub": f"{settings.base_url}/v1/hub/{kind}/{attempt.spec.output.name}",
-    }
+def _links(attempt: Attempt, experiments: Experiments, run_id: str, version: HubVersion) -> dict[str, str]:
+    """Return pages of MLflow: a browser has no key, without which the API shows nothing."""
+    organization = attempt.spec.organization
+    pages = {"report": experiments.run_page(organization, run_id, job_reports.REPORT)}
+    if version.mlflow_model_version is not None:
+        pages["hub"] = experiments.version_page(organization, version.name, version.mlflow_model_version)
+    return {name: f"{attempt.memory.settings.mlflow_url}{page}" for name, page in pages.items()}

@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from prefect import task
+from prefect import runtime, task
 from prefect.artifacts import create_markdown_artifact
 from sqlalchemy.orm import Session
 
 from afinador.config.resolve import parse_request
-from afinador.errors import InvalidRequestError, UnknownFieldError, nearest
+from afinador.errors import InvalidRequestError, ServiceUnavailableError, UnknownFieldError, nearest
 from afinador.settings import read_settings
 from afinador.wording import shown
 from registry import files, job_specs, jobs, organisations, runs, spec_jobs, submissions
 from registry.memory import Memory
+from registry.prefect_api import Prefect
 from registry.spec_jobs import Started
 from registry.tables import Job, Organization
 from tasks.retrying import RETRY_DELAYS_SECONDS, is_transient
@@ -61,17 +62,36 @@ def create_job(organization: str, request: Any, run_id: str) -> Submission:
     """
     _require(str, "a string, the name of an organization", organization=organization)
     _require(dict, "an object with the fields of a job", request=request)
-    memory = Memory.open(read_settings())
+    request = _given(request)
+    memory = _open_for(organization)
     with memory.database.session() as session:
         owner = organisations.get(session, organization)
         made = submissions.job_of(session, owner.id, run_id)
         to_fetch = [] if made else files.require_fetched(session, memory, owner.id, request)
-        started = Started(made, is_new=True) if made else _start(session, memory, owner, _given(request))
+        started = Started(made, is_new=True) if made else _start(session, memory, owner, request)
         if started.is_new:
             started.job.submission_run_id = run_id
     for file_id in to_fetch:  # the job that waits for it is then submitted by housekeeping
         files.check(memory, file_id)
     return _submit(memory, started)
+
+
+def _open_for(organization: str) -> Memory:
+    """Open the memory, and let Prefect find this run by the organisation that it is for, as it finds those of jobs.
+
+    Raises:
+        NotFoundError: There is no such organisation.
+    """
+    memory = Memory.open(read_settings())
+    with memory.database.reading() as session:
+        tag = f"organization:{organisations.get(session, organization).name}"
+    if (run_id := runtime.flow_run.id) is not None and tag not in runtime.flow_run.tags:
+        try:
+            with Prefect(memory.settings) as prefect:
+                prefect.set_tags(run_id, [*runtime.flow_run.tags, tag])
+        except ServiceUnavailableError as error:  # a tag is for eyes
+            logger.warning("This run has no tag %s: %s", tag, error.message)
+    return memory
 
 
 def _require(type: type[object], words: str, **parameters: object) -> None:
@@ -86,7 +106,15 @@ def _given_as(value: object) -> str:
 
 
 def _given(request: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in request.items() if value is not None}
+    """Leave out what stayed empty: a form gives an emptied field of text as such."""
+    given = {key: value for key, value in request.items() if not _is_empty(value)}
+    if isinstance(settings := given.get("hyperparameters"), dict):
+        given["hyperparameters"] = {key: value for key, value in settings.items() if not _is_empty(value)}
+    return given
+
+
+def _is_empty(value: object) -> bool:
+    return value is None or value == ""
 
 
 def _start(session: Session, memory: Memory, owner: Organization, request: dict[str, Any]) -> Started:
@@ -116,12 +144,12 @@ def retrain_specs(organization: str, name: str, version: int) -> list[Submission
 
     Raises:
         InvalidRequestError: A parameter is of another type than it should be.
-        NotFoundError: There is no such organisation.
+        NotFoundError: There is no such organisation, file, or version of it.
     """
     _require(str, "a string", organization=organization, name=name)
     if not str(version).isdecimal():  # a trigger's template makes text of a number
         raise InvalidRequestError(f"version {_given_as(version)}; it must be a whole number.", param="version")
-    memory = Memory.open(read_settings())
+    memory = _open_for(organization)
     with memory.database.session() as session:
         owner = organisations.get(session, organization)
         all_started = spec_jobs.retrain(session, memory, owner, name, int(version))

@@ -8,9 +8,11 @@ from prefect.cache_policies import NO_CACHE
 from tasks import artifacts
 from tasks.attempt import Attempt
 from tasks.following import Follower
+from tasks.stops import stoppable
 
 
 @task(task_run_name="train", cache_policy=NO_CACHE, persist_result=False)
+@stoppable
 def train(attempt: Attempt, follower: Follower) -> None:
     """Follow training until the weights are final; events, metrics and checkpoints are taken over meanwhile.
 

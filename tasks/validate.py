@@ -32,6 +32,7 @@ from tasks.dataset_report import keep_page, report_on_data
 from tasks.retrying import RETRY_DELAYS_SECONDS, is_transient, said
 from tasks.run_directory import prepare
 from tasks.starting_point import local_start
+from tasks.stops import stoppable
 
 _FIELDS = ("training_file", "validation_file")
 
@@ -44,6 +45,7 @@ _FIELDS = ("training_file", "validation_file")
     retry_delay_seconds=RETRY_DELAYS_SECONDS,
     retry_condition_fn=is_transient,
 )
+@stoppable
 def validate_dataset(attempt: Attempt) -> None:
     """Make the run directory ready: what the run was left with, data, base model, checkpoint, and ``spec.json``.
 

@@ -80,6 +80,8 @@ def test_prefect_has_what_prefect_yaml_says(prefect: httpx.Client) -> None:
     assert found["cpu"]["entrypoint"] == "flows.fine_tuning.fine_tune"
     assert found["cpu"]["job_variables"]["stream_output"] is False
     assert found["cpu"]["job_variables"]["command"].endswith("-m prefect.engine")
+    for asked_for in ("form", "scheduled", "on-new-version"):
+        assert found[asked_for]["job_variables"]["command"].endswith("-m flows.engine")
     assert list(found["cpu"]["parameter_openapi_schema"]["properties"]) == ["job_id"]
     assert found["submission"]["entrypoint"] == "flows.dataset_preparation.prepare_dataset"
     assert found["settle"]["paused"] is True

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from prefect import Flow
 from prefect.utilities.callables import get_call_parameters, parameter_schema, parameters_to_args_kwargs
+from prefect.utilities.schema_tools.validation import validate
 
 from afinador.config.hyperparameters import METHODS_TODAY, Hyperparameters
 from afinador.config.resolve import parse_request, resolve_request
@@ -38,10 +39,31 @@ def test_what_may_stay_empty_has_a_description_and_no_null() -> None:
     for definition in definitions.values():
         for name, field in definition["properties"].items():
             assert field["description"], name
-            assert "default" not in field and "anyOf" not in field, name
-    assert definitions["JobForm"]["required"] == ["base_model", "dataset"]
+            assert "default" not in field and field.get("anyOf", [{}])[0].get("type") != "null", name
     assert definitions["JobForm"]["properties"]["tuning_method"]["enum"] == list(METHODS_TODAY)
     assert "default: 3" in definitions["Hyperparameters"]["properties"]["epochs"]["description"]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"job_spec": "nightly"},
+        {"from_checkpoint": "ftckpt_1"},
+        {"base_model": "tiny", "dataset": "train", "hyperparameters": {"batch_size": "auto"}},
+        {"base_model": "tiny", "dataset": "train", "hyperparameters": {"batch_size": None}},
+        {
+            "base_model": "tiny",
+            "dataset": "train",
+            "suffix": "",
+            "from_checkpoint": "",
+            "hyperparameters": {"epochs": 1},
+        },
+    ],
+)
+def test_prefect_takes_what_the_form_describes(request_: dict[str, Any]) -> None:
+    assert not validate({"organization": "default", "request": request_}, form_of(submit_fine_tune))
+    wrong = request_ | {"hyperparameters": {"batch_size": "automatic"}}
+    assert validate({"organization": "default", "request": wrong}, form_of(submit_fine_tune))
 
 
 @pytest.mark.parametrize("started", [submit_fine_tune, retrain])

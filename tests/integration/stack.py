@@ -23,6 +23,7 @@ SLOTS = 2
 """So many jobs run at once."""
 READY_TIMEOUT_SECONDS = 240
 JOB_TIMEOUT_SECONDS = 240
+LOG_TIMEOUT_SECONDS = 60
 
 
 @dataclass
@@ -111,6 +112,18 @@ class Stack:
         with self.http() as http:
             rows = http.get(f"/fine_tuning/jobs/{job_id}/events", params={"limit": 100}).raise_for_status().json()
         return [row["message"] for row in reversed(rows["data"])]
+
+    def log_of_run(self, run_id: str, *, until: str) -> list[tuple[int, str]]:
+        """Levels and messages that Prefect shows of a run, once a message is among them; they arrive in batches."""
+        end = time.monotonic() + LOG_TIMEOUT_SECONDS
+        body = {"logs": {"flow_run_id": {"any_": [run_id]}}, "sort": "TIMESTAMP_ASC", "limit": 200}
+        while True:
+            answer = httpx.post(f"{self.prefect_url}/logs/filter", json=body, timeout=30)
+            rows = [(row["level"], row["message"]) for row in answer.json()] if answer.is_success else []
+            if any(until in message for _, message in rows):
+                return rows
+            assert time.monotonic() < end, rows
+            time.sleep(0.3)
 
 
 def threads_of_a_job() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import time
 from pathlib import Path
@@ -112,6 +113,9 @@ def test_failing_job_says_why_everywhere_and_publishes_nothing(stack: Any, uploa
         assert time.monotonic() < end, "the run ends soon after its job"
         time.sleep(0.3)
     assert run["state"]["type"] == "FAILED" and run["state"]["message"] == job["error"]["message"]
+    log = stack.log_of_run(run["id"], until="Finished in state Failed(")
+    assert any(level == logging.ERROR and job["error"]["message"] == message for level, message in log)
+    assert not any("Traceback" in message for _, message in log), log
 
 
 def test_wrong_requests_are_sentences_on_the_command_line(stack: Any, uploaded: None, tmp_path: Path) -> None:

@@ -134,15 +134,16 @@ def test_prefect_tells_the_story(stack: Any, job: Any) -> None:
         "save checkpoint 10",
         "save checkpoint 12",
     }
-    keys = {
-        row["key"]
+    shown = {
+        row["key"].removesuffix(f"-{job.id[-8:]}"): row["data"]
         for row in prefect.post("/artifacts/filter", json={"artifacts": {"flow_run_id": {"any_": [run_id]}}})
         .raise_for_status()
         .json()
     }
-    assert {
-        f"{kind}-{job.id[-8:]}" for kind in ("data", "dataset", "progress", "losses", "evaluation", "mlflow", "hub")
-    } <= keys
+    assert {"data", "dataset", "progress", "losses", "evaluation", "mlflow", "report", "hub"} <= shown.keys()
+    page = f"{stack.urls['mlflow']}/?workspace=default#/models/tiny-orders/versions/1?workspace=default"
+    assert f"({page})" in shown["hub"]
+    assert not any(stack.base_url in str(data) for data in shown.values()), "a browser has no key"
 
 
 def test_errors_are_those_of_the_client(stack: Any) -> None:

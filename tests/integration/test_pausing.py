@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import signal
@@ -79,6 +80,17 @@ def wait_for_run(stack: Any, job: dict[str, Any], name: str) -> None:
         time.sleep(0.2)
 
 
+def require_no_fault(stack: Any, job: dict[str, Any], until: str) -> None:
+    """See that the run's page shows what was asked for as neither a failure nor a fault."""
+    run_id = run_of(stack, job).rsplit("/", 1)[1]
+    log = stack.log_of_run(run_id, until=until)
+    assert not any(level >= logging.ERROR or "Traceback" in message for level, message in log), log
+    body = {"task_runs": {"flow_run_id": {"any_": [run_id]}}}
+    tasks = httpx.post(f"{stack.prefect_url}/task_runs/filter", json=body, timeout=30).raise_for_status().json()
+    states = {(task["name"], task["state_type"]) for task in tasks}
+    assert ("train", "CANCELLED") in states and not any(state == "FAILED" for _, state in states), states
+
+
 def wait_for_end(job_id: str) -> None:
     end = time.monotonic() + TIMEOUT_SECONDS
     while trainers_of(job_id):
@@ -94,6 +106,7 @@ def test_job_is_paused_resumed_from_both_sides_and_outlives_its_trainer(stack: A
     paused = stack.wait(job["id"], until=("paused",))
     assert leases_of(stack, job["id"]) == 0 and not trainers_of(job["id"])
     wait_for_run(stack, paused, "Suspended")
+    require_no_fault(stack, job, "The job was asked to stop (pause)")
     shown = stack.command_line("get", "fine-tuning-job", job["id"])
     assert "paused" in shown.stdout and "afinador resume" in shown.stderr
     shutil.rmtree(stack.home / "runs" / job["id"])  # as on another host
@@ -139,6 +152,10 @@ def test_job_without_a_flow_is_paused_and_cancelled_and_a_waiting_one_never_runs
         f"{run_of(stack, job)}/set_state", json={"state": {"type": "CANCELLING", "name": "Cancelling"}}, timeout=30
     ).raise_for_status()
     assert stack.wait(job["id"])["status"] == "cancelled"
+    running = start_training(stack, "cancelled")
+    with stack.http() as http:
+        http.post(f"/fine_tuning/jobs/{running['id']}/cancel").raise_for_status()
+    require_no_fault(stack, running, "The job was cancelled")
     body = {"base_model": "tiny", "dataset": "long", "output_model": "never-ran", "hyperparameters": STEPS}
     with stack.http() as http:
         waiting = http.post("/fine_tuning/jobs", json=body).raise_for_status().json()

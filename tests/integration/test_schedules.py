@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sqlite3
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -142,8 +144,46 @@ def test_what_is_wrong_with_a_form_is_the_last_sentence_of_its_run(stack: Any, l
     made.append(start_run(stack, {"job_spec": "clock"}, ["default"]))
     said_at_last = ("Did you mean 'default'", "organization is ['default']; it must be a string")
     for said, run_id in zip([*wrong, *said_at_last], made, strict=True):
-        state = ended(stack, run_id)["state"]
+        run = ended(stack, run_id)
+        state = run["state"]
         assert state["type"] == "FAILED" and said in state["message"], state
+        assert ("organization:default" in run["tags"]) == (said not in said_at_last), run["tags"]
+        log = stack.log_of_run(run_id, until="Finished in state Failed")
+        assert (logging.ERROR, state["message"]) in stack.log_of_run(run_id, until=state["message"])
+        assert not any("Traceback" in message for _, message in log), log
+
+
+def test_a_parameter_that_nobody_knows_is_named_by_the_run(stack: Any) -> None:
+    identity = prefect(stack, "GET", "/deployments/name/submit-fine-tune/form")["id"]
+    parameters = {"organization": "default", "request": {"job_spec": "clock"}, "organisation": "default"}
+    made = prefect(stack, "POST", f"/deployments/{identity}/create_flow_run", {"parameters": parameters})
+    state = ended(stack, made["id"])["state"]
+    said = "'organisation' is no parameter of this deployment; it takes organization and request."
+    assert state["type"] == "FAILED" and state["message"].startswith(said), state
+    log = stack.log_of_run(made["id"], until=said)
+    assert not any("Traceback" in message for _, message in log), log
+
+
+def test_a_form_with_emptied_fields_and_a_word_for_a_number_is_a_good_one(stack: Any, lines: list[str]) -> None:
+    upload(stack, "emptied.jsonl", lines)
+    request = {"base_model": "tiny", "dataset": "emptied", "name": "emptied", "suffix": "", "from_checkpoint": ""}
+    settings = QUICK | {"batch_size": "auto", "lora_rank": ""}
+    run = ended(stack, start_run(stack, request | {"hyperparameters": settings, "pool": WAITS_FOR_A_GPU}))
+    assert run["state"]["type"] == "COMPLETED" and "organization:default" in run["tags"], run
+    with stack.http() as http:
+        job = http.get("/fine_tuning/jobs/emptied").raise_for_status().json()
+    assert job["suffix"] is None and job["hyperparameters"]["n_epochs"] == QUICK["epochs"]
+    cancel(stack, job)
+
+
+def test_a_version_that_never_was_retrains_nothing_and_says_so(stack: Any, lines: list[str]) -> None:
+    upload(stack, "one-version.jsonl", lines)
+    identity = prefect(stack, "GET", "/deployments/name/retrain/on-new-version")["id"]
+    parameters = {"organization": "default", "name": "one-version.jsonl", "version": 99}
+    made = prefect(stack, "POST", f"/deployments/{identity}/create_flow_run", {"parameters": parameters})
+    run = ended(stack, made["id"])
+    assert run["state"]["type"] == "FAILED" and "organization:default" in run["tags"], run
+    assert run["state"]["message"].startswith("There is no version 99 of 'one-version.jsonl'")
 
 
 def test_a_new_version_of_a_file_trains_the_specs_that_name_it(stack: Any, lines: list[str], finished_job: Any) -> None:
@@ -162,6 +202,11 @@ def test_a_new_version_of_a_file_trains_the_specs_that_name_it(stack: Any, lines
     assert any("Begins with the trained weights of the adapter" in said for said in stack.messages(job["id"]))
     with stack.http() as http:
         assert http.get("/hub/adapters/on-event").status_code == 200
+    with sqlite3.connect(f"file:{stack.home / 'mlflow.db'}?mode=ro", uri=True) as records:
+        query = "SELECT spec.value FROM tags spec JOIN tags job USING (run_uuid) WHERE spec.key = 'job_spec' AND job.value = ?"
+        assert records.execute(query, [job["id"]]).fetchall() == [("on-event",)]
+    run = prefect(stack, "GET", f"/flow_runs/{done['run_url'].rsplit('/', 1)[1]}")
+    assert {"organization:default", "job_spec:on-event"} <= set(run["tags"])
     lost = first_job_of(stack, "half-gone")
     assert lost["status"] == "failed" and "held-out" in lost["error"]["message"]
     assert stack.messages(lost["id"]) == [lost["error"]["message"]]

@@ -78,6 +78,8 @@ def test_a_run_says_what_was_trained_on_what(experiments: Experiments, organizat
     assert run.data.tags["dataset_sha256"] == "a" * 64
     assert run.data.tags["code_version"] == "1.2.3"
     assert run.data.tags["attempt"] == "2"
+    told = [run.data.tags[key] for key in ("organization", "organization_id", "mlflow.user")]
+    assert (told, run.info.user_id) == ([organization, "org_1", organization], organization)
     inputs = {entry.dataset.name: entry for entry in run.inputs.dataset_inputs}
     assert set(inputs) == {"a.jsonl (training)", "a.jsonl (validation)"}
     assert inputs["a.jsonl (training)"].dataset.digest == "a" * 32

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from afinador.errors import ServiceUnavailableError
+from afinador.errors import NotFoundError, ServiceUnavailableError
 from registry import dataset_updates, files, jobs
 from registry.memory import Memory
 from registry.tables import DatasetUpdate, File, Organization
@@ -103,7 +103,7 @@ def test_the_bytes_of_a_deleted_file_are_no_news(ready: Workshop, acme: Organiza
 def test_a_deleted_file_is_told_once_by_a_trigger(ready: Workshop, acme: Organization) -> None:
     save(ready, acme)
     delete_file(ready, acme, "train.jsonl")
-    told = [retrain(ready, acme)[0] for _ in range(3)]
+    told = [retrain(ready, acme, version=1)[0] for _ in range(3)]
     assert [each.is_new for each in told] == [True, False, False]
     assert [job.status for job in all_jobs(ready, acme)] == ["failed"]
 
@@ -149,7 +149,7 @@ def test_what_failed_before_it_began_is_tried_again_once_its_cause_is_gone(
 def test_a_name_that_means_another_file_by_now_starts_nothing(ready: Workshop, acme: Organization) -> None:
     save(ready, acme, dataset="train")
     ready.upload(acme, "train.json", rows=OTHER_ROWS)
-    assert retrain(ready, acme, "train.jsonl") == []
+    assert retrain(ready, acme, "train.jsonl", version=1) == []
 
 
 def test_another_organizations_file_of_the_same_name_starts_nothing(
@@ -157,7 +157,26 @@ def test_another_organizations_file_of_the_same_name_starts_nothing(
 ) -> None:
     save(ready, acme)
     ready.upload(globex)
-    assert retrain(ready, globex) == []
+    assert retrain(ready, globex, version=1) == []
+
+
+@pytest.mark.parametrize(
+    ("filename", "version", "said"),
+    [
+        ("train.jsonl", 99, "There is no version 99 of 'train.jsonl'; there are versions 1 to 2. Give one of these"),
+        ("train.jsonl", 0, "There is no version 0 of 'train.jsonl'; there are versions 1 to 2. Give one of these"),
+        ("other.jsonl", 1, "The organization 'acme' has no file 'other.jsonl'"),
+    ],
+)
+def test_a_version_that_never_was_is_not_taken_for_the_newest(
+    ready: Workshop, acme: Organization, filename: str, version: int, said: str
+) -> None:
+    save(ready, acme)
+    delete_file(ready, acme, ready.upload(acme, rows=OTHER_ROWS).id)
+    with pytest.raises(NotFoundError) as caught:
+        retrain(ready, acme, filename, version=version)
+    assert caught.value.message.startswith(said)
+    assert retrain(ready, acme, version=2) == [], "one that is gone was there"
 
 
 def files_of(workshop: Workshop, organization: Organization) -> list[File]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from afinador.errors import InvalidRequestError
-from tasks.submission import create_job, retrain_specs
+from tasks.submission import _given, create_job, retrain_specs
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,11 @@ def test_a_job_is_made_of_a_name_and_an_object_only(organization: Any, request_:
     with pytest.raises(InvalidRequestError) as caught:
         create_job.fn(organization, request_, "run-1")
     assert caught.value.message.startswith(said)
+
+
+def test_what_stays_empty_in_a_form_is_not_given() -> None:
+    emptied = {"suffix": "", "seed": None, "priority": 0, "hyperparameters": {"epochs": "", "lora_dropout": 0.0}}
+    assert _given(emptied) == {"priority": 0, "hyperparameters": {"lora_dropout": 0.0}}
 
 
 @pytest.mark.parametrize(
