@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -108,21 +108,26 @@ class AsyncConnection:
                     f"The download of {answer.url} broke off: {sending.reason_of(error)}. Try again."
                 ) from error
 
-    async def messages(self, call: Call) -> AsyncIterator[dict[str, Any]]:
+    async def messages(
+        self, call: Call, on_answer: Callable[[], object] | None = None
+    ) -> AsyncIterator[dict[str, Any]]:
         """Send a call and yield the server-sent messages of its answer, until the service says that it was all.
+
+        Args:
+            call: What to send.
+            on_answer: Told when the service has begun to answer; the first message may be long in coming.
 
         Raises:
             ServiceUnavailableError: The stream broke off before that.
         """
         async with self._answer(call) as answer:
-            try:
-                async for line in answer.aiter_lines():
-                    if line == "data: [DONE]":
-                        return
-                    if line.startswith("data: "):
-                        yield json.loads(line.removeprefix("data: "))
-            except httpx.TransportError as error:
-                raise sending.away(self.access, error) from error
+            if on_answer:
+                on_answer()
+            async for line in answer.aiter_lines():
+                if line == "data: [DONE]":
+                    return
+                if line.startswith("data: "):
+                    yield json.loads(line.removeprefix("data: "))
         raise ServiceUnavailableError(f"The stream of {answer.url} ended before its end; the service went down.")
 
     async def upload(
@@ -191,6 +196,8 @@ class AsyncConnection:
                 error = error_from(answer.status_code, await _read_quietly(answer), str(answer.url))
                 raise sending.with_remedy(error, call, self.access)
             yield answer
+        except httpx.TransportError as error:  # the answer broke off
+            raise sending.away(self.access, error) from error
         finally:
             await answer.aclose()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +141,26 @@ def test_a_page_of_something_else_is_said_to_be_that(play: Play) -> None:
         connection.json(GET)
 
 
+class Breaking(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """A body that breaks off in its midst."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield b'{"id": '
+        raise BROKEN
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for part in self:
+            yield part
+
+
+def test_an_answer_that_breaks_off_means_a_service_that_is_away(play: Play) -> None:
+    connection, _ = play(*[lambda: httpx.Response(200, stream=Breaking())] * 2)
+    with pytest.raises(errors.ServiceUnavailableError, match="broken"):
+        connection.json(GET)
+    with pytest.raises(errors.ServiceUnavailableError, match="broken"):
+        connection.text(GET)
+
+
 def test_a_base_url_that_is_none_is_refused(connect: Callable[..., Any]) -> None:
     with pytest.raises(errors.InvalidRequestError, match="AFINADOR_BASE_URL"):
         connect("localhost:8000")
@@ -152,36 +172,6 @@ def test_messages_end_with_done_and_break_without_it(play: Play) -> None:
     assert list(connection.messages(GET)) == [{"line": "a"}, {"line": "b"}]
     with pytest.raises(errors.ServiceUnavailableError, match="went down"):
         list(connection.messages(GET))
-
-
-def test_a_log_that_broke_off_goes_on_without_repeating(play: Play, part: Part) -> None:
-    lines = [f'data: {{"line": "{name}"}}\n\n' for name in "abc"]
-    connection, _ = play(
-        httpx.Response(200, text="".join(lines[:2])), httpx.Response(200, text="".join(lines) + "data: [DONE]\n\n")
-    )
-    assert list(part("following").follow_log(connection, "job")) == ["a", "b", "c"]
-
-
-def test_events_that_broke_off_go_on_behind_the_last_one(play: Play, part: Part) -> None:
-    events = [f'data: {{"id": "{name}"}}\n\n' for name in "abc"]
-    connection, asked = play(
-        httpx.Response(200, text="".join(events[:2])), REFUSED, httpx.Response(200, text=events[2] + "data: [DONE]\n\n")
-    )
-    assert [event["id"] for event in part("following").follow_events(connection, "job")] == ["a", "b", "c"]
-    assert [dict(request.url.params).get("after") for request in asked] == [None, "b", "b"]
-
-
-def test_a_service_that_restarts_is_waited_for(play: Play, part: Part) -> None:
-    states = [httpx.Response(200, json={"status": status}) for status in ("running", "succeeded")]
-    connection, _ = play(states[0], *[REFUSED] * 9, states[1])
-    looks = list(part("following").follow(connection, "job", with_events=False))
-    assert [look.job["status"] for look in looks] == ["running", "succeeded"]
-
-
-def test_a_service_that_was_never_there_is_not(play: Play, part: Part) -> None:
-    connection, _ = play(*[REFUSED] * 9)
-    with pytest.raises(errors.ServiceUnavailableError):
-        list(part("following").follow(connection, "job"))
 
 
 @pytest.mark.parametrize("path", ["../outside", "/etc/passwd", "a/../../b", ""])
