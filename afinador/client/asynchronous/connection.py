@@ -31,8 +31,8 @@ class AsyncConnection:
     """A connection to one service.
 
     What can be sent twice without harm is tried again when the service does not answer, or answers 502, 503 or 504.
-    What creates something is tried again only when it certainly was not taken: no connection came about, or the
-    service itself said that it may be.
+    What creates something is tried again only when it certainly was not taken: no connection came about, the answer is
+    429 (too many requests, as proxies say), or the service itself said that it may be.
 
     Args:
         access: Address and keys.

@@ -48,6 +48,9 @@ REFUSED, BROKEN = httpx.ConnectError("refused"), httpx.ReadError("broken")
         (GET, away(503), True),
         (GET, away(504), True),
         (CANCEL, BROKEN, True),
+        (GET, httpx.Response(429), True),
+        (POST, httpx.Response(429), True),
+        (POST, httpx.Response(429, headers={"x-should-retry": "false"}), False),
         (GET, away(503, **{"x-should-retry": "false"}), False),
         (GET, httpx.Response(500), False),
         (GET, httpx.Response(404), False),
@@ -80,6 +83,19 @@ def test_it_pauses_as_long_as_the_service_asks(play: Play, pauses: list[float]) 
     connection, _ = play(away(503, **{"retry-after": "2"}), away(503, **{"retry-after": "3600"}), done())
     connection.json(GET)
     assert pauses == [2.0, 10.0]
+
+
+def test_an_upload_that_a_busy_proxy_refused_is_sent_again_whole(play: Play, pauses: list[float]) -> None:
+    connection, asked = play(httpx.Response(429, headers={"retry-after": "3"}), done())
+    assert connection.upload_bytes(b"all of it", "a.jsonl", "fine-tune") == {"id": "it"}
+    assert pauses == [3.0] and all(b"all of it" in request.content for request in asked)
+
+
+def test_a_proxy_that_stays_busy_is_said_to_be_that(play: Play) -> None:
+    connection, asked = play(*[httpx.Response(429, text="<html>Too many</html>")] * 3)
+    with pytest.raises(errors.ServiceUnavailableError, match=r"/jobs.* answered 429.*Try again later"):
+        connection.json(POST)
+    assert len(asked) == 3
 
 
 def test_calls_go_below_v1_once_and_carry_the_right_key(play: Play) -> None:
@@ -123,6 +139,7 @@ def test_every_deliberate_error_survives_the_wire(kind: type[errors.AfinadorErro
         (403, errors.PermissionDeniedError),
         (404, errors.NotFoundError),
         (422, errors.InvalidRequestError),
+        (429, errors.ServiceUnavailableError),
         (502, errors.ServiceUnavailableError),
         (507, errors.InsufficientStorageError),
         (500, errors.AfinadorError),
