@@ -183,6 +183,18 @@ def test_a_base_url_that_is_none_is_refused(connect: Callable[..., Any]) -> None
         connect("localhost:8000")
 
 
+@pytest.mark.parametrize("name", ["base_url", "api_key", "operator_key"])
+def test_what_is_given_empty_is_not_taken_from_the_environment(
+    connect: Callable[..., Any], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AFINADOR_API_KEY", "af-of-another-organisation")
+    with pytest.raises(
+        errors.InvalidRequestError, match=rf"{name} is '', an empty.* AFINADOR_{name.upper()}"
+    ) as caught:
+        connect(**{name: ""})
+    assert caught.value.param == name
+
+
 def test_messages_end_with_done_and_break_without_it(play: Play) -> None:
     whole = 'data: {"line": "a"}\n\n: still running\n\ndata: {"line": "b"}\n\ndata: [DONE]\n\n'
     connection, _ = play(httpx.Response(200, text=whole), httpx.Response(200, text='data: {"line": "a"}\n\n'))
