@@ -112,13 +112,14 @@ class Connection:
 
         Args:
             call: What to send.
-            on_answer: Told when the service has begun to answer; the first message may be long in coming.
+            on_answer: Told when the service has begun to answer; the first message may be long in coming. A page of
+                something else is no such answer.
 
         Raises:
             ServiceUnavailableError: The stream broke off before that.
         """
         with self._answer(call) as answer:
-            if on_answer:
+            if on_answer and answer.headers.get("content-type", "").startswith("text/event-stream"):
                 on_answer()
             for line in answer.iter_lines():
                 if line == "data: [DONE]":

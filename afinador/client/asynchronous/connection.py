@@ -115,13 +115,14 @@ class AsyncConnection:
 
         Args:
             call: What to send.
-            on_answer: Told when the service has begun to answer; the first message may be long in coming.
+            on_answer: Told when the service has begun to answer; the first message may be long in coming. A page of
+                something else is no such answer.
 
         Raises:
             ServiceUnavailableError: The stream broke off before that.
         """
         async with self._answer(call) as answer:
-            if on_answer:
+            if on_answer and answer.headers.get("content-type", "").startswith("text/event-stream"):
                 on_answer()
             async for line in answer.aiter_lines():
                 if line == "data: [DONE]":
