@@ -41,5 +41,6 @@ pip install -c "$venv/others.lock" -r "$venv/torch.lock"
 # Compiled on all cores, but for what few ever import: that is compiled when they do.
 seldom='/(tests|databricks|fontTools|matplotlib|mypy|pip|setuptools|transformers/models)/'
 "$venv/bin/python" -m compileall -q -j 0 -x "$seldom" "$venv/lib" >/dev/null || true # some packages hold files for other Pythons
-pip install --no-deps --no-build-isolation -e .
+# As a plain path, not as an import hook: type checkers run no hooks, and would not find the package from elsewhere.
+pip install --no-deps --no-build-isolation --config-settings editable_mode=compat -e .
 pip check

@@ -145,8 +145,10 @@ def list_page(
 ) -> tuple[list[File], bool]:
     """Return a page of an organisation's files, without their reports, and whether there are more.
 
+    ``after`` may be deleted by now: who deletes what a page shows goes on behind its last file.
+
     Raises:
-        InvalidRequestError: ``after`` is none of them, or ``limit`` is not from 1 to 10000.
+        InvalidRequestError: ``after`` never was one of them, or ``limit`` is not from 1 to 10000.
     """
     query = live(organization_id).options(defer(File.report))  # ten times as large as all the rest of a row
     if purpose is not None:
@@ -158,6 +160,7 @@ def list_page(
         key=File.id,
         after=after,
         limit=limit,
+        places=select(File).where(File.organization_id == organization_id),
         descending=order == "desc",
         largest_limit=10_000,
     )

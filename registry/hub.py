@@ -97,8 +97,11 @@ def list_page(
     """
     query = _newest(organization_id).where(HubVersion.kind == kind)
     order = [HubVersion.created_at, HubVersion.id]
-    newest, has_more = page(session, query, order, key=HubVersion.alias, after=after, limit=limit)
-    mine, names = HubVersion.organization_id == organization_id, [row.name for row in newest]
+    mine = HubVersion.organization_id == organization_id
+    newest, has_more = page(
+        session, query, order, key=HubVersion.alias, after=after, limit=limit, places=select(HubVersion).where(mine)
+    )
+    names = [row.name for row in newest]
     query = select(HubVersion).where(mine, HubVersion.name.in_(names)).order_by(HubVersion.version.desc())
     versions: dict[str, list[HubVersion]] = {name: [] for name in names}
     for row in session.scalars(query):

@@ -63,7 +63,8 @@ def list_page(
     elif metadata:
         for key, value in metadata.items():
             query = query.where(Job.metadata_[_checked_key(key)].as_string() == value)
-    return page(session, query, [Job.created_at, Job.id], key=Job.id, after=after, limit=limit)
+    everything, order = _of(organization_id), [Job.created_at, Job.id]
+    return page(session, query, order, key=Job.id, after=after, limit=limit, places=everything)
 
 
 def open_jobs(session: Session) -> list[Job]:

@@ -27,6 +27,8 @@ def create(session: Session, memory: Memory, organization: Organization, wanted:
         NameTakenError: The organisation has a spec of this name.
         AfinadorError: A job of this request would be refused now; see ``registry.job_creation.create``.
     """
+    if session.scalar(_of(organization.id).with_only_columns(JobSpec.id).where(JobSpec.name == wanted.name)):
+        raise _taken(wanted.name)
     try:
         request = _checked(session, memory, organization, wanted.request)
     except AfinadorError as error:
@@ -42,10 +44,14 @@ def create(session: Session, memory: Memory, organization: Organization, wanted:
         with session.begin_nested():
             session.add(spec)
     except IntegrityError as error:
-        raise NameTakenError(
-            f"There is a job spec {wanted.name!r} already; delete it first, or choose another name.", param="name"
-        ) from error
+        raise _taken(wanted.name) from error
     return spec
+
+
+def _taken(name: str) -> NameTakenError:
+    return NameTakenError(
+        f"There is a job spec {name!r} already; delete it first, or choose another name.", param="name"
+    )
 
 
 def _checked(session: Session, memory: Memory, organization: Organization, body: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ def page(
     key: InstrumentedAttribute[str],
     after: str | None,
     limit: int,
+    places: Select[Any] | None = None,
     descending: bool = True,
     largest_limit: int = 100,
 ) -> tuple[list[Any], bool]:
@@ -31,17 +32,21 @@ def page(
         key: The column that ``after`` names.
         after: The last row of the page before; None for the first page.
         limit: Rows of a page.
+        places: Selects all rows of the organisation that ``after`` may name, where the query leaves some out: what is
+            deleted or no longer fits the filter while people go through the list keeps its place in it.
         descending: Newest first.
         largest_limit: What ``limit`` may be at most.
 
     Raises:
         OutOfRangeError: ``limit`` is not from 1 to ``largest_limit``.
-        InvalidRequestError: ``after`` is not among the rows of the query.
+        InvalidRequestError: ``after`` is not among the rows of ``places``, or of the query if there are none.
     """
     if not 1 <= limit <= largest_limit:
         raise OutOfRangeError(f"limit is {limit}; it must be from 1 to {largest_limit}.", param="limit")
     if after is not None:
-        last = session.execute(query.with_only_columns(*order).where(key == after)).first()
+        last = session.execute(
+            (query if places is None else places).with_only_columns(*order).where(key == after)
+        ).first()
         if last is None:
             raise InvalidRequestError(
                 f"after is {after!r}, which is not in this list; give the id of the last object of a page.",

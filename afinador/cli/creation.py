@@ -93,7 +93,9 @@ def create(arguments: argparse.Namespace) -> int:
     body, said_here = _request(arguments)
     local = local_data_sets({field: body.get(field) for field in said_here})
     with connect() as connection:
-        job = _created(connection, body, local)
+        job = _created(
+            connection, body, local, {field: arguments.spec for field in DATA_SETS if field not in said_here}
+        )
         render.remark(f"Created job {job['name']} ({job['id']}); it is {job['status']}.")
         if arguments.watch:
             from afinador.cli.watching import watch
@@ -109,8 +111,16 @@ def create(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _created(connection: Connection, body: dict[str, Any], local: dict[str, Path]) -> dict[str, Any]:
+def _created(
+    connection: Connection, body: dict[str, Any], local: dict[str, Path], saved_in: dict[str, str]
+) -> dict[str, Any]:
     """Upload the local data sets, once the service has nothing against the rest, and create the job.
+
+    Args:
+        connection: Where to ask.
+        body: The request.
+        local: Those of its data sets that are files on this disk.
+        saved_in: Name of the saved spec that has named a data set, by field.
 
     Raises:
         NotFoundError: Among other things, a data set that is neither here nor there.
@@ -126,10 +136,15 @@ def _created(connection: Connection, body: dict[str, Any], local: dict[str, Path
             return connection.json(calls.create_job({**body, **uploaded}))
     except NotFoundError as error:
         field = _OPENAI_NAMES.get(error.param or "")
-        if error.code != "file_not_found" or field not in DATA_SETS:
+        if error.code != "file_not_found" or field not in DATA_SETS or not body.get(field):
             raise
         remedy = named_nearly(Path(str(body[field]))) or error.message.partition("in this organization.")[2]
         option = field.replace("_", "-")
+        if field in saved_in:
+            raise NotFoundError(
+                f"The saved spec {saved_in[field]!r} names the data set {body[field]!r}, which the organization has not "
+                f"(any more). Upload it again, or give another one with -{option}."
+            ) from error
         raise NotFoundError(
             f"-{option} {body[field]!r} is neither a file on this disk (in {Path.cwd()}) nor one of the organization."
             f"{remedy}"

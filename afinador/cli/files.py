@@ -49,8 +49,12 @@ def named(connection: Connection, file_id: str, name: str | None = None) -> str:
 
 
 @contextmanager
-def uploads_of(connection: Connection) -> Iterator[Callable[[Path], dict[str, Any]]]:
+def uploads_of(connection: Connection, purpose: str = "job") -> Iterator[Callable[[Path], dict[str, Any]]]:
     """Upload the local data sets of a request that is sent in this context; if it is refused, delete them again.
+
+    Args:
+        connection: Where to ask.
+        purpose: What the request makes, for people.
 
     Returns:
         What returns a data set as the service has it; it is uploaded when its bytes are not there under its name.
@@ -62,7 +66,7 @@ def uploads_of(connection: Connection) -> Iterator[Callable[[Path], dict[str, An
     def withdraw() -> None:
         uploads.withdraw(connection, new)
         if new:
-            render.remark(f"Deleted again, for no job came of it: {', '.join(new)}.")
+            render.remark(f"Deleted again, for no {purpose} came of it: {', '.join(new)}.")
         new.clear()
 
     def upload_once(path: Path) -> dict[str, Any]:

@@ -19,11 +19,15 @@ def create_spec(arguments: argparse.Namespace) -> None:
     request = creation.request_in_file(Path(arguments.file))
     with connect() as connection:
         from afinador.cli.files import uploads_of
+        from afinador.client import uploads
 
-        with uploads_of(connection) as upload_once:
-            for field, path in local_data_sets(request).items():
+        local, retrain_on_update = local_data_sets(request), not arguments.no_retrain
+        if local:
+            uploads.check_job_spec(connection, arguments.name, request, retrain_on_update, local)
+        with uploads_of(connection, "spec") as upload_once:
+            for field, path in local.items():
                 request[field] = upload_once(path)["filename"]
-            spec = connection.json(calls.create_job_spec(arguments.name, request, not arguments.no_retrain))
+            spec = connection.json(calls.create_job_spec(arguments.name, request, retrain_on_update))
     if arguments.json:
         render.as_json(spec)
     else:
@@ -78,7 +82,7 @@ COMMANDS = (
         ("create", "job-spec"), "Save the request of a job, for schedules, triggers and repetition", create_spec,
         _add_create,
         examples=("afinador create job-spec nightly job.yaml", "afinador create job-spec weekly job.yaml --no-retrain"),
-        details="Data sets that are local files are uploaded. A file given by its name means its newest version each\n"
+        details="Data sets that are local files are uploaded when all else is in order. A file given by its name means its newest version each\n"
         "time, one given by its id that version. A name that is in use is refused.",
     ),
     Command(

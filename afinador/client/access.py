@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from afinador.client.calls import Call
+from afinador.errors import InvalidRequestError
 
 DEFAULT_BASE_URL = "http://127.0.0.1:8000"
 DEFAULT_HOME = "~/.local/share/afinador"
@@ -47,7 +48,19 @@ class Access:
 
     @classmethod
     def given(cls, base_url: str | None, api_key: str | None, operator_key: str | None) -> Access:
-        """Take what is given, and from the environment what is not."""
+        """Take what is given, and from the environment what is not.
+
+        Raises:
+            InvalidRequestError: Something is given that is empty, as a variable is that was never set: the environment's
+                key may be another organisation's.
+        """
+        for name, value in (("base_url", base_url), ("api_key", api_key), ("operator_key", operator_key)):
+            if value is not None and not value.strip():
+                raise InvalidRequestError(
+                    f"{name} is {value!r}, an empty text. Give one, or leave it out, which takes AFINADOR_{name.upper()} "
+                    "of the environment.",
+                    param=name,
+                )
         found = cls.from_environment()
         return cls(base_url or found.base_url, api_key or found.api_key, operator_key or found.operator_key)
 

@@ -13,6 +13,7 @@ _BY_STATUS: dict[int, type[AfinadorError]] = {
     403: errors.PermissionDeniedError,
     404: errors.NotFoundError,
     413: errors.InvalidRequestError,
+    429: errors.ServiceUnavailableError,
     502: errors.ServiceUnavailableError,
     503: errors.ServiceUnavailableError,
     504: errors.ServiceUnavailableError,
@@ -40,7 +41,10 @@ def error_from(status: int, body: bytes, url: str) -> AfinadorError:
     kind = by_code.get(str(code)) or _BY_STATUS.get(status)
     if kind is None:
         kind = errors.InvalidRequestError if status < 500 else AfinadorError
-    message = envelope.get("message") or f"{url} answered {status}, not as an Afinador service does."
+    said = f"{url} answered {status}, not as an Afinador service does."
+    if status == 429:
+        said = f"{url} answered 429: a proxy before the service takes no more requests for now. Try again later."
+    message = envelope.get("message") or said
     error = kind(str(message), param=envelope.get("param"))
     if code:
         error.code = str(code)

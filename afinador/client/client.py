@@ -42,6 +42,9 @@ class Afinador:
         timeout_seconds: For an answer to begin, and between its parts.
         max_retries: Further tries of what can be tried again without harm.
         transport: Of httpx, instead of the network.
+
+    Raises:
+        InvalidRequestError: The address is none, or one of the first three is an empty text.
     """
 
     def __init__(

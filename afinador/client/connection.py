@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,8 +31,8 @@ class Connection:
     """A connection to one service.
 
     What can be sent twice without harm is tried again when the service does not answer, or answers 502, 503 or 504.
-    What creates something is tried again only when it certainly was not taken: no connection came about, or the
-    service itself said that it may be.
+    What creates something is tried again only when it certainly was not taken: no connection came about, the answer is
+    429 (too many requests, as proxies say), or the service itself said that it may be.
 
     Args:
         access: Address and keys.
@@ -107,21 +107,25 @@ class Connection:
                     f"The download of {answer.url} broke off: {sending.reason_of(error)}. Try again."
                 ) from error
 
-    def messages(self, call: Call) -> Iterator[dict[str, Any]]:
+    def messages(self, call: Call, on_answer: Callable[[], object] | None = None) -> Iterator[dict[str, Any]]:
         """Send a call and yield the server-sent messages of its answer, until the service says that it was all.
+
+        Args:
+            call: What to send.
+            on_answer: Told when the service has begun to answer; the first message may be long in coming. A page of
+                something else is no such answer.
 
         Raises:
             ServiceUnavailableError: The stream broke off before that.
         """
         with self._answer(call) as answer:
-            try:
-                for line in answer.iter_lines():
-                    if line == "data: [DONE]":
-                        return
-                    if line.startswith("data: "):
-                        yield json.loads(line.removeprefix("data: "))
-            except httpx.TransportError as error:
-                raise sending.away(self.access, error) from error
+            if on_answer and answer.headers.get("content-type", "").startswith("text/event-stream"):
+                on_answer()
+            for line in answer.iter_lines():
+                if line == "data: [DONE]":
+                    return
+                if line.startswith("data: "):
+                    yield json.loads(line.removeprefix("data: "))
         raise ServiceUnavailableError(f"The stream of {answer.url} ended before its end; the service went down.")
 
     def upload(
@@ -190,6 +194,8 @@ class Connection:
                 error = error_from(answer.status_code, _read_quietly(answer), str(answer.url))
                 raise sending.with_remedy(error, call, self.access)
             yield answer
+        except httpx.TransportError as error:  # the answer broke off
+            raise sending.away(self.access, error) from error
         finally:
             answer.close()
 

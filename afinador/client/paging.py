@@ -15,7 +15,9 @@ LARGEST_PAGE = 100
 def iterate(
     connection: Connection, call: Call, *, after: str | None = None, page_size: int | None = None
 ) -> Iterator[dict[str, Any]]:
-    """Yield all objects of a list, in the service's order; each page is asked for when the one before is used up.
+    """Yield all objects of a list, in the service's order; each page is asked for before the last object of the one before.
+
+    So who gets an object may delete it: the next page begins behind an object that is still there.
 
     Args:
         connection: Where to ask.
@@ -23,12 +25,13 @@ def iterate(
         after: Begin behind the object with this id.
         page_size: Objects a page, 1 to 100; as many as there may be if omitted.
     """
-    while True:
-        page = connection.json(call.with_params(after=after, limit=page_size or LARGEST_PAGE))
-        yield from page["data"]
-        if not page.get("has_more") or not page["data"]:
-            return
-        after = page.get("last_id") or page["data"][-1]["id"]
+    call = call.with_params(limit=page_size or LARGEST_PAGE)
+    page = connection.json(call.with_params(after=after))
+    while page["data"]:
+        yield from page["data"][:-1]
+        last = page["data"][-1]
+        page = connection.json(call.with_params(after=_last_id(page))) if page.get("has_more") else {"data": []}
+        yield last
 
 
 def first(
@@ -36,8 +39,14 @@ def first(
 ) -> tuple[list[dict[str, Any]], bool]:
     """Return the first ``limit`` objects of a list, and whether there are more."""
     found: list[dict[str, Any]] = []
-    for item in iterate(connection, call, after=after, page_size=min(limit + 1, LARGEST_PAGE)):
-        if len(found) == limit:
-            return found, True
-        found.append(item)
-    return found, False
+    while True:
+        wanted = min(limit + 1 - len(found), LARGEST_PAGE)
+        page = connection.json(call.with_params(after=after, limit=wanted))
+        found += page["data"]
+        if len(found) > limit or not page.get("has_more") or not page["data"]:
+            return found[:limit], len(found) > limit
+        after = _last_id(page)
+
+
+def _last_id(page: dict[str, Any]) -> str:
+    return str(page.get("last_id") or page["data"][-1]["id"])

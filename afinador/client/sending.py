@@ -29,6 +29,7 @@ CHUNK_BYTES = 1 << 18
 FIRST_PAUSE_SECONDS = 0.25
 LONGEST_PAUSE_SECONDS = 10.0
 _AWAY = (502, 503, 504)
+_BUSY = 429
 
 
 def http_options(access: Access, timeout_seconds: float) -> dict[str, Any]:
@@ -98,9 +99,10 @@ def may_be_sent_again(call: Call, error: httpx.TransportError) -> bool:
 
 def is_worth_another_try(call: Call, answer: httpx.Response) -> bool:
     """Tell whether an answer may be another one next time, and asking does no harm."""
-    if answer.status_code not in _AWAY or answer.headers.get("x-should-retry") == "false":
+    if answer.status_code not in (*_AWAY, _BUSY) or answer.headers.get("x-should-retry") == "false":
         return False
-    return call.is_repeatable or answer.headers.get("x-should-retry") == "true"
+    was_not_taken = answer.status_code == _BUSY or answer.headers.get("x-should-retry") == "true"
+    return call.is_repeatable or was_not_taken
 
 
 def pause_seconds(attempt: int, asked: str | None = None) -> float:

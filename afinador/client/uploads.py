@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from afinador.client import calls, following, paging, waiting
+from afinador.client.call import Call
 from afinador.client.connection import Connection
 from afinador.client.received import sha256_of
 from afinador.errors import AfinadorError, InvalidRequestError, NotFoundError
@@ -35,8 +36,32 @@ def check_job(connection: Connection, body: Mapping[str, Any], local_fields: Ite
     Raises:
         AfinadorError: Whatever the service refuses.
     """
+    _check(connection, calls.create_job, body, local_fields)
+
+
+def check_job_spec(
+    connection: Connection,
+    name: str,
+    request: Mapping[str, Any],
+    retrain_on_update: bool,
+    local_fields: Iterable[str],
+) -> None:
+    """Let the service refuse a job spec before its data sets are uploaded, as ``check_job`` does with a job."""
+
+    def create(body: Mapping[str, Any]) -> Call:
+        return calls.create_job_spec(name, body, retrain_on_update)
+
+    _check(connection, create, request, local_fields)
+
+
+def _check(
+    connection: Connection,
+    create: Callable[[Mapping[str, Any]], Call],
+    body: Mapping[str, Any],
+    local_fields: Iterable[str],
+) -> None:
     try:
-        connection.json(calls.create_job({**body, **dict.fromkeys(local_fields, NOT_YET_UPLOADED)}))
+        connection.json(create({**body, **dict.fromkeys(local_fields, NOT_YET_UPLOADED)}))
     except NotFoundError as error:
         if NOT_YET_UPLOADED not in error.message:
             raise

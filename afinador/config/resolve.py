@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Any, cast, get_args
 
 from pydantic import ValidationError
@@ -291,5 +292,9 @@ def require_fitting_task(tuning_method: TuningMethod, task: Task, hyperparameter
 
 
 def slug(name: str) -> str:
-    """Return a name reduced to letters, digits, dots, dashes and underscores, at most 64 characters."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:64] or "model"
+    """Return a name reduced to letters, digits, dots, dashes and underscores, at most 64 characters.
+
+    A letter with an accent becomes the letter.
+    """
+    letters = "".join(each for each in unicodedata.normalize("NFKD", name) if not unicodedata.combining(each))
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", letters).strip("-.")[:64] or "model"

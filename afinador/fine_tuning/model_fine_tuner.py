@@ -15,7 +15,7 @@ from afinador.data.files.loaders import records_of_loader
 from afinador.data.files.saved_datasets import read_saved_dataset
 from afinador.data.files.writers import EXTENSIONS
 from afinador.data.preparation import Pipeline, Source, prepared_name, require_free, run_to_file, targets_of
-from afinador.data.preparation.running import hash_of, write_lineage
+from afinador.data.preparation.lineage import hash_of, made_before, write_lineage
 from afinador.data.preparation.targets import lineage_beside
 from afinador.data.quoting import described, shortened
 from afinador.data.records import Format, Problem, Record
@@ -77,7 +77,8 @@ class ModelFineTuner:
     ) -> str:
         """Take a data set through steps, write it in another format, and return where; its lineage is written beside it.
 
-        One that a step splits becomes several files beside each other, ``NAME-train`` and so on; the first is returned.
+        Where the same steps have made the same data set into what is there, nothing is done, unless it took a loader or a
+        base model. One that a step splits becomes several files beside each other, ``NAME-train`` and so on; the first is returned.
 
         Args:
             dataset_path: A file; for ``HUGGINGFACE`` the folder that ``datasets.save_to_disk`` wrote.
@@ -90,8 +91,8 @@ class ModelFineTuner:
             overwrite: Replace files that are there; the data set itself is never replaced.
 
         Raises:
-            InvalidRequestError: A format or a step is unknown, or does not fit, or there is a file where one would be
-                written.
+            InvalidRequestError: A format or a step is unknown, or does not fit, or there is something else where a
+                file would be written.
             DataError: The data set cannot be read, a record does not fit, or none is left.
             StorageError: The file cannot be written.
         """
@@ -106,15 +107,22 @@ class ModelFineTuner:
         target = path_of(output_path, "output_path") if output_path else target
         kind = chosen(DatasetFormat, dataset_format, "dataset_format")
 
+        formats = {"dataset_format": kind.value, "output_format": written}
+        # What a loader or a tokenizer does may be another thing next time, and no lineage would tell.
+        is_repeatable = loader is None and base_model is None
         folder = tokenizer_folder(self._models.folder_of(base_model)) if base_model else None
 
         def work() -> Path:
             with TokenProcess() as process:
                 pipeline = Pipeline(preprocessing_steps, means_of_base_model(folder, process) if folder else None)
                 lineage = lineage_beside(target)
+                if is_repeatable and not overwrite:
+                    made = made_before(source, preprocessing_steps, formats, target, pipeline.parts)
+                    if made:
+                        return made[0]
                 require_free([*targets_of(target, pipeline.parts), lineage], source, overwrite=overwrite)
                 prepared = run_to_file(_read(source, kind, loader), source.name, pipeline, target, written)
-            write_lineage(prepared, hash_of(source), preprocessing_steps, lineage)
+            write_lineage(prepared, hash_of(source), preprocessing_steps, lineage, formats if is_repeatable else None)
             return prepared.files[0].path
 
         return str(await asyncio.to_thread(work))

@@ -9,7 +9,7 @@ from afinador.schemas.datasets import DatasetReading
 
 Purpose = Literal["fine-tune", "assistants", "batch", "vision", "user_data", "evals"]
 """OpenAI's words for what an uploaded file is for."""
-FilePurpose = Purpose | Literal["fine-tune-results"]
+FilePurpose = Literal[Purpose, "fine-tune-results"]
 """The last is that of the files that jobs make."""
 FileStatus = Literal["uploaded", "processed", "error"]
 FileType = Literal["dataset", "model", "log"]

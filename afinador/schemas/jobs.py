@@ -144,9 +144,13 @@ class JobRequest(Wire):
     priority: int | None = Field(
         None, ge=-1000, le=1000, description="Among the organization's waiting jobs; higher is first. Default: 0."
     )
-    domain: str | None = Field(None, max_length=128, description="A word of your own, kept with the result, too.")
-    tags: list[str] = Field(
-        default_factory=list, max_length=32, description="Words of your own, kept with the result, too."
+    domain: str | None = Field(
+        None, max_length=128, description="A word of your own, kept with the result, too; at most 128 characters."
+    )
+    tags: list[Annotated[str, Field(max_length=128)]] = Field(
+        default_factory=list,
+        max_length=32,
+        description="Words of your own, kept with the result, too: up to 32, each of at most 128 characters.",
     )
     integrations: list[Any] | None = Field(
         None, description="OpenAI's; anything but an empty list is refused: MLflow keeps the curves of each job."

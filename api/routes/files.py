@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
 from afinador.schemas.base import Deleted, Page
-from afinador.schemas.files import File
+from afinador.schemas.files import File, FilePurpose
 from api.keys import CurrentOrganization
 from api.paging import After, page
 from api.parameters import FileName
@@ -54,7 +54,7 @@ def list_files(
     service: TheService,
     after: After = None,
     limit: Annotated[int, Query(description="Items of a page, 1 to 10,000.")] = 10_000,
-    purpose: Annotated[str | None, Query(description="Only those that are for this.")] = None,
+    purpose: Annotated[FilePurpose | None, Query(description="Only those that are for this.")] = None,
     order: Annotated[Literal["asc", "desc"], Query(description="By time of creation.")] = "desc",
 ) -> Response:
     """List the organization's files, newest first.

@@ -115,6 +115,18 @@ def test_pages_are_walked_to_the_end(client, member, training_file, public_base_
     assert len(list(client.fine_tuning.jobs.list_events(ids[0], limit=1))) >= 1
 
 
+def test_files_are_deleted_while_they_are_listed(client):
+    made = [client.files.create(file=(f"{n}.jsonl", b'{"text": "a"}'), purpose="fine-tune").id for n in range(5)]
+    assert [client.files.delete(file.id).id for file in client.files.list(limit=2)] == made[::-1]
+    assert list(client.files.list()) == []
+
+
+def test_jobs_leave_a_filtered_list_while_it_is_walked(client, training_file, public_base_model):
+    made = [client.fine_tuning.jobs.create(model=public_base_model, training_file=training_file).id for _ in range(3)]
+    queued = client.fine_tuning.jobs.list(limit=2, extra_query={"status": "queued"})
+    assert [client.fine_tuning.jobs.cancel(job.id).id for job in queued] == made[::-1]
+
+
 def test_job_starts_from_a_checkpoint_of_another_one(client, training_file, public_base_model, member, running):
     first = client.fine_tuning.jobs.create(model=public_base_model, training_file=training_file, seed=5)
     key = f"{member.organization['id']}/jobs/{first.id}/checkpoints/step-000002"

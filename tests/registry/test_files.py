@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 from sqlalchemy import inspect
@@ -196,6 +196,27 @@ def test_file_of_an_open_job_cannot_be_deleted(ready: Workshop, acme: Organizati
     with ready.memory.database.session() as session:
         jobs.request_cancel(session, acme.id, job.id)
         files.delete(session, ready.memory, acme.id, job.training_file_id)
+
+
+@pytest.mark.parametrize("order", ["desc", "asc"])
+def test_pages_go_on_behind_files_that_are_deleted_meanwhile(
+    workshop: Workshop, acme: Organization, globex: Organization, order: Literal["asc", "desc"]
+) -> None:
+    made = [workshop.upload(acme, f"{number}.jsonl", checked=False).id for number in range(5)]
+    theirs = workshop.upload(globex, "theirs.jsonl", checked=False).id
+    seen: list[str] = []
+    after, has_more = None, True
+    with workshop.memory.database.session() as session:
+        while has_more:
+            rows, has_more = files.list_page(session, acme.id, after=after, limit=2, order=order, purpose="fine-tune")
+            seen += [row.id for row in rows]
+            after = seen[-1]
+            for row in rows:
+                files.delete(session, workshop.memory, acme.id, row.id)
+        assert seen == (made if order == "asc" else made[::-1])
+        assert files.list_page(session, acme.id, after=made[0]) == ([], False)
+        with pytest.raises(InvalidRequestError, match=theirs):
+            files.list_page(session, acme.id, after=theirs)
 
 
 def test_pages_go_on_behind_after_and_cover_everything(workshop: Workshop, acme: Organization) -> None:

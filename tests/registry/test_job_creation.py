@@ -61,6 +61,8 @@ def test_names_follow_the_base_model_the_suffix_and_the_id(ready: Workshop, acme
         "kind": "model",
         "alias": f"ft:tiny-llama:acme:my-suffix:{named.id[-8:]}",
     }
+    accented = ready.job(acme, suffix="mío", tags=["x" * 128] * 32)
+    assert accented.spec["output"]["alias"] == f"ft:tiny-llama:acme:mio:{accented.id[-8:]}"
     chosen = ready.job(acme, output_model="bert-qa", suffix="x")
     assert chosen.spec["output"]["name"] == chosen.output_model == "bert-qa"
     assert chosen.name == f"bert-qa-{chosen.id[-8:]}"
@@ -159,6 +161,8 @@ def test_cancelled_job_is_not_woken_by_the_check_of_its_file(
         ({"integrations": [{"type": "wandb"}]}, InvalidRequestError, "MLflow", "integrations"),
         ({"metadata": {str(number): "" for number in range(17)}}, InvalidRequestError, "at most 16", "metadata"),
         ({"metadata": {"key": "x" * 513}}, InvalidRequestError, "512", "metadata"),
+        ({"tags": ["short", "x" * 100_000]}, InvalidRequestError, "must not be longer than 128", "tags.1"),
+        ({"tags": ["x"] * 33}, InvalidRequestError, "32", "tags"),
         ({"task": "seq2seq_lm"}, OutOfRangeError, "causal_lm", "task"),
     ],
 )

@@ -30,6 +30,24 @@ class Look:
     events: list[dict[str, Any]]
 
 
+class Patience:
+    """Tells how long a service that has answered once may be away: two minutes from its first failure on."""
+
+    def __init__(self) -> None:
+        self._has_answered = False
+        self._away_since: float | None = None
+
+    def note_answer(self) -> None:
+        """Begin anew: the service is there."""
+        self._has_answered, self._away_since = True, None
+
+    def bears_failure(self) -> bool:
+        """Note that the service does not answer, and tell whether to ask again."""
+        now = time.monotonic()
+        self._away_since = now if self._away_since is None else self._away_since
+        return self._has_answered and now - self._away_since <= PATIENCE_SECONDS
+
+
 def has_ended(job: dict[str, Any]) -> bool:
     """Tell whether nothing will happen to a job any more."""
     return job["status"] in ENDED_STATUSES
@@ -60,15 +78,15 @@ async def follow(
         NotFoundError: There is no such job.
         ServiceUnavailableError: The service was away for more than two minutes, or at the very first look.
     """
-    started_at = answered_at = time.monotonic()
+    started_at, patience = time.monotonic(), Patience()
     newest: str | None = None
-    is_first, is_there = True, True
+    is_there = True
     while True:
         try:
             state = await connection.json(calls.get_job(job))  # before the events: none can follow an end
             events = await _events_behind(connection, job, newest) if with_events else []
         except ServiceUnavailableError:
-            if is_first or time.monotonic() - answered_at > PATIENCE_SECONDS:
+            if not patience.bears_failure():
                 raise
             if is_there and on_presence:
                 on_presence(False)
@@ -76,7 +94,8 @@ async def follow(
         else:
             if not is_there and on_presence:
                 on_presence(True)
-            is_first, is_there, answered_at = False, True, time.monotonic()
+            patience.note_answer()
+            is_there = True
             newest = events[-1]["id"] if events else newest
             yield Look(state, events)
             if has_ended(state):
@@ -109,18 +128,18 @@ async def follow_events(
 
     Raises:
         NotFoundError: There is no such job.
-        ServiceUnavailableError: The service was away for more than two minutes, or at the beginning.
+        ServiceUnavailableError: The service was away for more than two minutes, or at the very first look.
     """
     newest = after
-    answered_at: float | None = None
+    patience = Patience()
     while True:
         try:
-            async for event in connection.messages(calls.follow_events(job, newest)):
-                answered_at, newest = time.monotonic(), event["id"]
+            async for event in connection.messages(calls.follow_events(job, newest), patience.note_answer):
+                newest = event["id"]
                 yield event
             return
         except ServiceUnavailableError:
-            if answered_at is None or time.monotonic() - answered_at > PATIENCE_SECONDS:
+            if not patience.bears_failure():
                 raise
             await waiting.pause(POLL_SECONDS)
 
@@ -130,21 +149,21 @@ async def follow_log(connection: AsyncConnection, job: str) -> AsyncIterator[str
 
     Raises:
         NotFoundError: There is no such job.
-        ServiceUnavailableError: The service was away for more than two minutes, or at the beginning.
+        ServiceUnavailableError: The service was away for more than two minutes, or at the very first look.
     """
     seen_lines = 0
-    answered_at: float | None = None
+    patience = Patience()
     while True:
         number = 0
         try:
-            async for message in connection.messages(calls.job_logs(job, follow=True)):
-                answered_at, number = time.monotonic(), number + 1
+            async for message in connection.messages(calls.job_logs(job, follow=True), patience.note_answer):
+                number += 1
                 if number > seen_lines:
                     seen_lines = number
                     yield message["line"]
             return
         except ServiceUnavailableError:
-            if answered_at is None or time.monotonic() - answered_at > PATIENCE_SECONDS:
+            if not patience.bears_failure():
                 raise
             await waiting.pause(POLL_SECONDS)
 

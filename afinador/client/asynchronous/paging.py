@@ -14,7 +14,9 @@ LARGEST_PAGE = 100
 async def iterate(
     connection: AsyncConnection, call: Call, *, after: str | None = None, page_size: int | None = None
 ) -> AsyncIterator[dict[str, Any]]:
-    """Yield all objects of a list, in the service's order; each page is asked for when the one before is used up.
+    """Yield all objects of a list, in the service's order; each page is asked for before the last object of the one before.
+
+    So who gets an object may delete it: the next page begins behind an object that is still there.
 
     Args:
         connection: Where to ask.
@@ -22,13 +24,14 @@ async def iterate(
         after: Begin behind the object with this id.
         page_size: Objects a page, 1 to 100; as many as there may be if omitted.
     """
-    while True:
-        page = await connection.json(call.with_params(after=after, limit=page_size or LARGEST_PAGE))
-        for item in page["data"]:
+    call = call.with_params(limit=page_size or LARGEST_PAGE)
+    page = await connection.json(call.with_params(after=after))
+    while page["data"]:
+        for item in page["data"][:-1]:
             yield item
-        if not page.get("has_more") or not page["data"]:
-            return
-        after = page.get("last_id") or page["data"][-1]["id"]
+        last = page["data"][-1]
+        page = await connection.json(call.with_params(after=_last_id(page))) if page.get("has_more") else {"data": []}
+        yield last
 
 
 async def first(
@@ -36,8 +39,14 @@ async def first(
 ) -> tuple[list[dict[str, Any]], bool]:
     """Return the first ``limit`` objects of a list, and whether there are more."""
     found: list[dict[str, Any]] = []
-    async for item in iterate(connection, call, after=after, page_size=min(limit + 1, LARGEST_PAGE)):
-        if len(found) == limit:
-            return found, True
-        found.append(item)
-    return found, False
+    while True:
+        wanted = min(limit + 1 - len(found), LARGEST_PAGE)
+        page = await connection.json(call.with_params(after=after, limit=wanted))
+        found += page["data"]
+        if len(found) > limit or not page.get("has_more") or not page["data"]:
+            return found[:limit], len(found) > limit
+        after = _last_id(page)
+
+
+def _last_id(page: dict[str, Any]) -> str:
+    return str(page.get("last_id") or page["data"][-1]["id"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from afinador.client import calls
 from afinador.client.asynchronous import following, paging, waiting
 from afinador.client.asynchronous.connection import AsyncConnection
+from afinador.client.call import Call
 from afinador.client.received import sha256_of
 from afinador.errors import AfinadorError, InvalidRequestError, NotFoundError
 from afinador.schemas.dataset_formats import HUB_SCHEME
@@ -35,8 +36,32 @@ async def check_job(connection: AsyncConnection, body: Mapping[str, Any], local_
     Raises:
         AfinadorError: Whatever the service refuses.
     """
+    await _check(connection, calls.create_job, body, local_fields)
+
+
+async def check_job_spec(
+    connection: AsyncConnection,
+    name: str,
+    request: Mapping[str, Any],
+    retrain_on_update: bool,
+    local_fields: Iterable[str],
+) -> None:
+    """Let the service refuse a job spec before its data sets are uploaded, as ``check_job`` does with a job."""
+
+    def create(body: Mapping[str, Any]) -> Call:
+        return calls.create_job_spec(name, body, retrain_on_update)
+
+    await _check(connection, create, request, local_fields)
+
+
+async def _check(
+    connection: AsyncConnection,
+    create: Callable[[Mapping[str, Any]], Call],
+    body: Mapping[str, Any],
+    local_fields: Iterable[str],
+) -> None:
     try:
-        await connection.json(calls.create_job({**body, **dict.fromkeys(local_fields, NOT_YET_UPLOADED)}))
+        await connection.json(create({**body, **dict.fromkeys(local_fields, NOT_YET_UPLOADED)}))
     except NotFoundError as error:
         if NOT_YET_UPLOADED not in error.message:
             raise

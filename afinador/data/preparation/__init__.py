@@ -18,12 +18,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from afinador.data.preparation.lineage import Prepared, Written
 from afinador.data.preparation.passage import Progress
 from afinador.data.preparation.pipeline import STEPS, Pipeline
 from afinador.data.preparation.rows import Means, StepKind, Tally, reported
 from afinador.data.preparation.running import (
-    Prepared,
-    Written,
     lines_to_read,
     prepare_file,
     run_to_file,

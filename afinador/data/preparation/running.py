@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from afinador.data.files.compressed import is_compressed
@@ -15,9 +13,10 @@ from afinador.data.files.detection import detect_format
 from afinador.data.files.readers import read_records
 from afinador.data.files.writers import EXTENSIONS, NOTHING_LEFT, nothing_left, write_lines, write_records
 from afinador.data.preparation.faults import nothing_left_of, require_faultless
+from afinador.data.preparation.lineage import Prepared, Written, hash_of, write_lineage
 from afinador.data.preparation.passage import Passage, Progress
 from afinador.data.preparation.pipeline import Pipeline, required
-from afinador.data.preparation.rows import Means, Row, Tally, reported
+from afinador.data.preparation.rows import Means, Row
 from afinador.data.preparation.sources import Source
 from afinador.data.preparation.spool import Spool
 from afinador.data.preparation.targets import (
@@ -31,50 +30,12 @@ from afinador.data.preparation.targets import (
 from afinador.data.quoting import shortened
 from afinador.data.records import Format, Problem, Record
 from afinador.errors import DataError, InvalidRequestError
-from afinador.packing import pack_folder
 from afinador.storage import sha256_of
 
 if TYPE_CHECKING:
     from afinador.schemas.datasets import DatasetReading
 
 BLOCK_BYTES = 1 << 20
-
-
-@dataclass(frozen=True)
-class Written:
-    """One file that was made.
-
-    Attributes:
-        part: ``train``, ``validation`` or ``test``; None where the data set was not split.
-    """
-
-    path: Path
-    part: str | None
-    records: int
-    bytes: int
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """What came of a preparation.
-
-    Attributes:
-        source: Name of the data set that was prepared.
-        files: What was written, in the order of the parts.
-        steps: What each step did.
-        read: Records that were read.
-    """
-
-    source: str
-    files: list[Written]
-    steps: list[Tally]
-    read: int
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as plain JSON values."""
-        files = [{**asdict(file), "path": str(file.path)} for file in self.files]
-        return {"source": self.source, "records": self.read, "files": files, "steps": reported(self.steps)}
 
 
 def run_to_file(
@@ -168,14 +129,6 @@ def prepare_file(
     return prepared
 
 
-def hash_of(source: Path) -> str:
-    """Return the SHA-256 of a data set; of a folder that of the archive as which it would be uploaded."""
-    if source.is_file():
-        return sha256_of(source)
-    with TemporaryDirectory() as scratch:
-        return sha256_of(pack_folder(source, Path(scratch), follows_links=True))
-
-
 def lines_to_read(source: Path, reading: DatasetReading | None = None) -> int | None:
     """Return how many lines reading will go through; None where they are not counted faster than read."""
     if detect_format(source, source.name, reading) not in ("jsonl", "csv", "text") or is_compressed(source):
@@ -211,9 +164,3 @@ def _write_parts(rows: Iterator[Row], parts: Iterable[str], target: Path, format
 
 def _written(records: int, path: Path, part: str | None) -> Written:
     return Written(path, part, records, path.stat().st_size, sha256_of(path))
-
-
-def write_lineage(prepared: Prepared, source_sha256: str, steps: Any, path: Path) -> None:
-    """Write down where prepared files came from: the source's hash, the steps as they were given, what each did."""
-    document = {**prepared.to_json(), "source_sha256": source_sha256, "pipeline": steps}
-    path.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

@@ -237,40 +237,6 @@ def test_a_whole_request_may_be_in_the_file(online: Run, dataset: Path, elsewher
     assert (made["name"], made["spec"]["hyperparameters"]["epochs"]) == ("y", 2)
 
 
-def test_a_saved_spec_is_made_of_a_file_and_starts_jobs(online: Run, dataset: Path, elsewhere: Path) -> None:
-    request = elsewhere / "job.yaml"
-    request.write_text(f"base_model: tiny\ndataset: {dataset}\noutput_model: bot\nwarmup_steps: 7\nepochs: 2\n")
-    saved = online("create", "job-spec", "nightly", request)
-    assert (saved.code, saved.out) == (0, "nightly\n"), saved.err
-    assert "Uploaded" in saved.err and "--spec nightly" in saved.err
-    assert online("create", "spec", "nightly", request, "--no-retrain").code == 1
-    listed = online("list", "job-specs")
-    assert "nightly" in listed.out and dataset.name in listed.out
-    shown = json.loads(online("get", "job-spec", "nightly", "--json").out)
-    assert shown["request"]["training_file"] == dataset.name, "by name, for the newest version each time"
-    assert shown["request"]["config"] == {"warmup_steps": 7, "epochs": 2} and shown["retrain_on_update"] is True
-    assert "on a new version" in online("get", "spec", "nightly").out
-    job = json.loads(online("create", "job", "--spec", "nightly", "-epochs", "3", "--json").out)
-    assert (job["output_model"], job["hyperparameters"]["epochs"]) == ("bot", 3)
-    assert job["spec"]["hyperparameters"]["warmup_steps"] == 7
-    assert online("create", "job", "--spec", "nigthly").code == 3
-    (elsewhere / dataset.name).write_text("what lies here is not what the spec names")
-    again = online("create", "job", "--spec", "nightly", "--json")
-    assert again.code == 0 and "ploaded" not in again.err, again.err
-    assert json.loads(again.out)["training_file"] == job["training_file"]
-    (elsewhere / dataset.name).unlink()
-    request.write_text(
-        f"base_model: tiny\ndataset: {dataset}\nhyperparameters: {{n_epochs: 2, learning_rate_multiplier: 2}}\n"
-    )
-    assert online("create", "job-spec", "other", request).code == 0
-    ran = online("create", "job", "--spec", "other", "-epochs", "3", "-learning-rate", "1e-4", "--json")
-    assert ran.code == 0, ran.err
-    given = json.loads(ran.out)["spec"]["hyperparameters"]
-    assert (given["epochs"], given["learning_rate"]) == (3, 1e-4)
-    assert online("delete", "job-spec", "nightly").out == "Deleted job spec nightly.\n"
-    assert online("get", "job-spec", "nightly").code == 3
-
-
 def test_a_job_goes_on_from_a_checkpoint(online: Run, service: Any, job: dict[str, Any]) -> None:
     service.keep_checkpoint(job["id"], 4, {"training_state/state.json": b"{}"})
     (kept,) = json.loads(online("list", "checkpoint", "mine", "--json").out)["data"]

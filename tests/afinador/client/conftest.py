@@ -109,7 +109,7 @@ def client(connect: Callable[..., Any], service: Any) -> Iterator[Any]:
         yield opened
 
 
-Answer = httpx.Response | Exception
+Answer = httpx.Response | Exception | Callable[[], httpx.Response]
 
 
 @pytest.fixture
@@ -133,6 +133,8 @@ def play(kind: str, loop: asyncio.AbstractEventLoop) -> Callable[..., tuple[Any,
             given = next(coming)
             if isinstance(given, Exception):
                 raise given
+            if not isinstance(given, httpx.Response):
+                return given()
             return httpx.Response(given.status_code, headers=given.headers, content=given.content)  # each is read once
 
         access = Access("http://service.test/v1/", "af-key", "af-operator")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,9 @@ REFUSED, BROKEN = httpx.ConnectError("refused"), httpx.ReadError("broken")
         (GET, away(503), True),
         (GET, away(504), True),
         (CANCEL, BROKEN, True),
+        (GET, httpx.Response(429), True),
+        (POST, httpx.Response(429), True),
+        (POST, httpx.Response(429, headers={"x-should-retry": "false"}), False),
         (GET, away(503, **{"x-should-retry": "false"}), False),
         (GET, httpx.Response(500), False),
         (GET, httpx.Response(404), False),
@@ -80,6 +83,19 @@ def test_it_pauses_as_long_as_the_service_asks(play: Play, pauses: list[float]) 
     connection, _ = play(away(503, **{"retry-after": "2"}), away(503, **{"retry-after": "3600"}), done())
     connection.json(GET)
     assert pauses == [2.0, 10.0]
+
+
+def test_an_upload_that_a_busy_proxy_refused_is_sent_again_whole(play: Play, pauses: list[float]) -> None:
+    connection, asked = play(httpx.Response(429, headers={"retry-after": "3"}), done())
+    assert connection.upload_bytes(b"all of it", "a.jsonl", "fine-tune") == {"id": "it"}
+    assert pauses == [3.0] and all(b"all of it" in request.content for request in asked)
+
+
+def test_a_proxy_that_stays_busy_is_said_to_be_that(play: Play) -> None:
+    connection, asked = play(*[httpx.Response(429, text="<html>Too many</html>")] * 3)
+    with pytest.raises(errors.ServiceUnavailableError, match=r"/jobs.* answered 429.*Try again later"):
+        connection.json(POST)
+    assert len(asked) == 3
 
 
 def test_calls_go_below_v1_once_and_carry_the_right_key(play: Play) -> None:
@@ -123,6 +139,7 @@ def test_every_deliberate_error_survives_the_wire(kind: type[errors.AfinadorErro
         (403, errors.PermissionDeniedError),
         (404, errors.NotFoundError),
         (422, errors.InvalidRequestError),
+        (429, errors.ServiceUnavailableError),
         (502, errors.ServiceUnavailableError),
         (507, errors.InsufficientStorageError),
         (500, errors.AfinadorError),
@@ -141,9 +158,41 @@ def test_a_page_of_something_else_is_said_to_be_that(play: Play) -> None:
         connection.json(GET)
 
 
+class Breaking(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """A body that breaks off in its midst."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield b'{"id": '
+        raise BROKEN
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for part in self:
+            yield part
+
+
+def test_an_answer_that_breaks_off_means_a_service_that_is_away(play: Play) -> None:
+    connection, _ = play(*[lambda: httpx.Response(200, stream=Breaking())] * 2)
+    with pytest.raises(errors.ServiceUnavailableError, match="broken"):
+        connection.json(GET)
+    with pytest.raises(errors.ServiceUnavailableError, match="broken"):
+        connection.text(GET)
+
+
 def test_a_base_url_that_is_none_is_refused(connect: Callable[..., Any]) -> None:
     with pytest.raises(errors.InvalidRequestError, match="AFINADOR_BASE_URL"):
         connect("localhost:8000")
+
+
+@pytest.mark.parametrize("name", ["base_url", "api_key", "operator_key"])
+def test_what_is_given_empty_is_not_taken_from_the_environment(
+    connect: Callable[..., Any], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AFINADOR_API_KEY", "af-of-another-organisation")
+    with pytest.raises(
+        errors.InvalidRequestError, match=rf"{name} is '', an empty.* AFINADOR_{name.upper()}"
+    ) as caught:
+        connect(**{name: ""})
+    assert caught.value.param == name
 
 
 def test_messages_end_with_done_and_break_without_it(play: Play) -> None:
@@ -152,36 +201,6 @@ def test_messages_end_with_done_and_break_without_it(play: Play) -> None:
     assert list(connection.messages(GET)) == [{"line": "a"}, {"line": "b"}]
     with pytest.raises(errors.ServiceUnavailableError, match="went down"):
         list(connection.messages(GET))
-
-
-def test_a_log_that_broke_off_goes_on_without_repeating(play: Play, part: Part) -> None:
-    lines = [f'data: {{"line": "{name}"}}\n\n' for name in "abc"]
-    connection, _ = play(
-        httpx.Response(200, text="".join(lines[:2])), httpx.Response(200, text="".join(lines) + "data: [DONE]\n\n")
-    )
-    assert list(part("following").follow_log(connection, "job")) == ["a", "b", "c"]
-
-
-def test_events_that_broke_off_go_on_behind_the_last_one(play: Play, part: Part) -> None:
-    events = [f'data: {{"id": "{name}"}}\n\n' for name in "abc"]
-    connection, asked = play(
-        httpx.Response(200, text="".join(events[:2])), REFUSED, httpx.Response(200, text=events[2] + "data: [DONE]\n\n")
-    )
-    assert [event["id"] for event in part("following").follow_events(connection, "job")] == ["a", "b", "c"]
-    assert [dict(request.url.params).get("after") for request in asked] == [None, "b", "b"]
-
-
-def test_a_service_that_restarts_is_waited_for(play: Play, part: Part) -> None:
-    states = [httpx.Response(200, json={"status": status}) for status in ("running", "succeeded")]
-    connection, _ = play(states[0], *[REFUSED] * 9, states[1])
-    looks = list(part("following").follow(connection, "job", with_events=False))
-    assert [look.job["status"] for look in looks] == ["running", "succeeded"]
-
-
-def test_a_service_that_was_never_there_is_not(play: Play, part: Part) -> None:
-    connection, _ = play(*[REFUSED] * 9)
-    with pytest.raises(errors.ServiceUnavailableError):
-        list(part("following").follow(connection, "job"))
 
 
 @pytest.mark.parametrize("path", ["../outside", "/etc/passwd", "a/../../b", ""])

@@ -24,12 +24,25 @@ def test_lists_go_over_all_pages_as_they_are_needed(
     file = client.files.create(dataset).id
     made = [client.jobs.create(base_model="tiny", dataset=file).id for _ in range(5)]
     asked = asked_by(client, monkeypatch)
-    for _, job in zip(range(2), client.jobs.list(), strict=False):
-        assert job.id in made[3:]
+    assert next(iter(client.jobs.list())).id == made[-1]
     assert len(asked) == 1
     assert [job.id for job in client.jobs.list()] == made[::-1]
     assert len(asked) == 1 + 3
     assert [job.id for job in client.jobs.list().first(3)] == made[::-1][:3]
+    assert len(asked) == 1 + 3 + 2
+
+
+def test_what_a_list_shows_may_be_deleted_while_it_goes_on(
+    client: Any, dataset: Path, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{package}.paging.LARGEST_PAGE", 2)
+    file = client.files.create(dataset)
+    specs = [client.job_specs.create(f"spec-{n}", {"base_model": "tiny", "dataset": file.id}).id for n in range(5)]
+    assert [client.job_specs.delete(spec).id for spec in client.job_specs.list()] == specs[::-1]
+    assert list(client.job_specs.list()) == []
+    files = [file.id, *(client.files.create(b'{"text": "a"}', filename=f"{n}.jsonl").id for n in range(4))]
+    assert [client.files.delete(each).id for each in client.files.list()] == files[::-1]
+    assert list(client.files.list()) == []
 
 
 def test_lists_are_ordered_and_filtered_as_asked(client: Any, dataset: Path) -> None:

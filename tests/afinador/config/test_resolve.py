@@ -14,6 +14,7 @@ from afinador.config.resolve import (
     resolve_method,
     resolve_request,
     resolve_task,
+    slug,
 )
 from afinador.errors import (
     InvalidRequestError,
@@ -301,3 +302,19 @@ def test_where_the_method_comes_from_is_told() -> None:
     ):
         _, _, sources = resolve_request(parse_request({"model": "tiny", "training_file": "a.jsonl"} | body))
         assert sources["tuning_method"] == source
+
+
+@pytest.mark.parametrize(
+    ("name", "reduced"),
+    [
+        ("mío", "mio"),
+        ("mi\u0301o", "mio"),
+        ("Größe ½", "Gro-e-1-2"),
+        ("my suffix", "my-suffix"),
+        ("模型", "model"),
+        ("a/b", "a-b"),
+        ("ñ" * 100, "n" * 64),
+    ],
+)
+def test_names_keep_the_letters_below_accents(name: str, reduced: str) -> None:
+    assert slug(name) == reduced

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from afinador.data.preparation import faults, passage, prepare_file
-from afinador.data.preparation.running import Prepared
+from afinador.data.preparation import Prepared, faults, passage, prepare_file
 from afinador.data.validation import validate_dataset
 from afinador.errors import DataError
 from afinador.schemas.datasets import DatasetReading

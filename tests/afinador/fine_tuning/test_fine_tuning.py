@@ -26,7 +26,7 @@ from afinador.errors import (
     OutOfRangeError,
     WaitTimeoutError,
 )
-from afinador.fine_tuning import DatasetFormat, FineTuningConfig, ModelFineTuner, get_model_fine_tuner
+from afinador.fine_tuning import DatasetFormat, FineTuningConfig, get_model_fine_tuner
 from afinador.fine_tuning.base_models import LocalModels
 from afinador.settings import read_settings
 
@@ -83,21 +83,6 @@ async def run_lines(lines: str, names: dict[str, Any]) -> None:
     running = eval(compile(lines, "example", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)
     if isinstance(running, Coroutine):
         await running
-
-
-@pytest.fixture
-def work(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with raw data, and a tiny Llama that has the name llama-7b below a root."""
-    shutil.copytree(root / "examples" / "base_model" / "model", tmp_path / "roots" / "llama-7b")
-    monkeypatch.setenv("AFINADOR_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("AFINADOR_MODEL_ROOTS", str(tmp_path / "roots"))
-    monkeypatch.setenv("PYTHONPATH", str(root))
-    (tmp_path / "work" / "data").mkdir(parents=True)
-    monkeypatch.chdir(tmp_path / "work")
-    with Path("data/raw_dataset.csv").open("w", newline="") as stream:
-        rows = [("text", "label"), ("A", "B"), *((f"Order NUMBER {n}", f"Item {n}") for n in range(20))]
-        csv.writer(stream).writerows(rows)
-    return tmp_path / "work"
 
 
 def test_the_example_runs_with_only_its_import_changed(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -211,22 +196,13 @@ def test_models_are_found_by_folder_alias_and_id(work: Path, monkeypatch: pytest
 Prepare = Callable[..., str]
 
 
-@pytest.fixture
-def prepare(work: Path) -> Prepare:
-    def run(*arguments: Any, **named: Any) -> str:
-        fine_tuner = ModelFineTuner(read_settings())
-        return asyncio.run(fine_tuner.prepare_dataset(*arguments, **named))
-
-    return run
-
-
 def test_formats_are_converted_to_and_fro(prepare: Prepare) -> None:
     as_json = prepare("data/raw_dataset.csv", "csv", "json")
     back = prepare(as_json, DatasetFormat.JSON, DatasetFormat.CSV, output_path="data/again.csv")
     with Path("data/raw_dataset.csv").open() as first, Path(back).open() as second:
         assert list(csv.reader(first)) == list(csv.reader(second))
     with pytest.raises(InvalidRequestError, match=r"again\.csv\.lineage\.json exist already"):
-        prepare(as_json, DatasetFormat.JSON, DatasetFormat.CSV, output_path="data/again.csv")
+        prepare(as_json, DatasetFormat.JSON, DatasetFormat.TEXT, output_path="data/again.csv")
     assert prepare(as_json, "json", "csv", output_path="data/again.csv", overwrite=True) == back
     lineage = json.loads(Path(f"{back}.lineage.json").read_text())
     assert (lineage["source"], lineage["files"][0]["path"]) == (Path(as_json).name, str(Path(back)))

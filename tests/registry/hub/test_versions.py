@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from afinador.errors import NotFoundError, ServiceUnavailableError, StorageError
+from afinador.errors import InvalidRequestError, NotFoundError, ServiceUnavailableError, StorageError
 from registry import hub
 from registry.experiments import Experiments
 from registry.memory import Memory
@@ -79,6 +79,19 @@ def test_lists_are_read_page_by_page_newest_first(
         newest = [(row.name, row.version) for row in hub.newest_versions(session, acme.id)]
     assert pages == [[("second", [2, 1])], [("third", [1])], [("first", [1])]]
     assert newest == [("second", 2), ("third", 1), ("first", 1)]
+
+
+def test_a_page_goes_on_behind_a_name_that_got_a_new_version_meanwhile(
+    memory: Memory, ready: Any, acme: Organization, globex: Organization, publish: Publish
+) -> None:
+    publish(ready.job(acme, output_model="first"))
+    shown = publish(ready.job(acme, output_model="second"))
+    publish(ready.job(acme, output_model="second"))
+    with memory.database.reading() as session:
+        rows, has_more = hub.list_page(session, acme.id, "adapter", after=shown.alias, limit=1)
+        assert ([versions[0].name for versions in rows], has_more) == (["first"], False)
+        with pytest.raises(InvalidRequestError, match="not in this list"):
+            hub.list_page(session, globex.id, "adapter", after=shown.alias)
 
 
 def test_no_organization_sees_or_deletes_what_another_one_made(
