@@ -31,7 +31,7 @@ class JobSpec(Wire):
 
     Attributes:
         name: Unique in the organization; may be given wherever its id may.
-        request: As it was saved.
+        request: As it was saved, with OpenAI's names (``model``, ``training_file``) whichever were given.
         retrain_on_update: Whether a new version of a file that the request gives by name starts a job.
     """
 

@@ -228,6 +228,9 @@ class Belongings:
                 lambda s, o: preparations.create(s, memory, o, PrepareRequest(file=file.filename, steps=[])),
                 lambda s, o: preparations.create(s, memory, o, PrepareRequest(file=file.id, steps=[])),
             ],
+            "spec_jobs.retrain": [
+                lambda s, o: spec_jobs.retrain(s, memory, s.get_one(Organization, o), "secret.jsonl", 1)
+            ],
             "preparations.find": [lambda s, o: preparations.find(s, o, preparation.id)],
             "preparations.cancel": [lambda s, o: preparations.cancel(s, o, preparation.id)],
             "preparations.list_page": [lambda s, o: preparations.list_page(s, o, after=preparation.id)],
@@ -257,9 +260,6 @@ class Belongings:
             "job_logs.kept": [lambda s, o: job_logs.kept(memory, o, job.id)],
             "job_specs.list_page": [lambda s, o: job_specs.list_page(s, o)[0]],
             "submissions.job_of": [lambda s, o: submissions.job_of(s, o, "run-of-secret")],
-            "spec_jobs.retrain": [
-                lambda s, o: spec_jobs.retrain(s, memory, s.get_one(Organization, o), "secret.jsonl", 1)
-            ],
             "job_queries.list_page": [
                 lambda s, o: jobs.list_page(s, o)[0],
                 lambda s, o: jobs.list_page(s, o, status="running", metadata="null")[0],
