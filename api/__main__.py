@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 from afinador.errors import AfinadorError
 from afinador.settings import read_settings
 from api.app import create_app
-from registry.database import upgrade
+from registry.ledger.database import upgrade
 from registry.memory import Memory
 
 SHUTDOWN_SECONDS = 3

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI
 
-import registry.runs
+import registry.prefect_runs.runs
 from afinador import __version__
 from afinador.settings import Settings
 from api import openapi_description, problems
@@ -29,8 +29,8 @@ from api.routes import (
     organizations,
 )
 from api.service import Runs, Service
-from registry.experiments import Experiments
 from registry.memory import Memory
+from registry.tracking.experiments import Experiments
 
 ROUTERS = (
     health,
@@ -60,9 +60,9 @@ def create_app(
     Args:
         memory: The open memory; its ledger must have been migrated.
         experiments_factory: Opens MLflow; called once, in the background.
-        runs: Prefect; ``registry.runs`` by default.
+        runs: Prefect; ``registry.prefect_runs.runs`` by default.
     """
-    runs = runs or registry.runs
+    runs = runs or registry.prefect_runs.runs
     service = Service(
         memory=memory,
         health=Health(checks_of(memory, runs.health)),

@@ -14,7 +14,7 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 from afinador.errors import AuthenticationError, NotFoundError, PermissionDeniedError
 from api.service import TheService
 from registry import organisations
-from registry.tables import Organization
+from registry.ledger.tables import Organization
 
 _BEARER = HTTPBearer(auto_error=False, scheme_name="Bearer", description="A key of an organisation, or the operator's.")
 _HEADER = APIKeyHeader(name="X-API-Key", auto_error=False, scheme_name="X-API-Key")

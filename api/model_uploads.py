@@ -11,8 +11,8 @@ from afinador.storage import CHUNK_BYTES
 from api.keys import CurrentCaller
 from api.parameters import FilePath, ModelName
 from api.service import TheService
-from registry.base_model_uploads import Part
-from registry.tables import BaseModel
+from registry.ledger.tables import BaseModel
+from registry.models.base_model_uploads import Part
 
 BYTES_BODY: dict[str, Any] = {
     "requestBody": {

@@ -14,10 +14,13 @@ from afinador.errors import StorageError
 from afinador.settings import Settings
 from api.background import Background, Deferred
 from api.health import Health
-from registry import base_models, certificate_runs, dataset_updates, files, jobs, preparation_runs, work_queues
-from registry.experiments import Experiments
+from registry import jobs
+from registry.data_sets import dataset_updates, files
+from registry.ledger.tables import Job
 from registry.memory import Memory
-from registry.tables import Job
+from registry.models import base_models
+from registry.prefect_runs import certificate_runs, preparation_runs, work_queues
+from registry.tracking.experiments import Experiments
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +31,7 @@ RECHECK_SECONDS = 30.0
 
 
 class Runs(Protocol):
-    """Prefect, as ``registry.runs`` offers it: nothing is raised while it is away."""
+    """Prefect, as ``registry.prefect_runs.runs`` offers it: nothing is raised while it is away."""
 
     def submit(self, memory: Memory, job_id: str) -> bool:
         """Give a queued job to Prefect."""
@@ -49,7 +52,7 @@ class Service:
 
     Attributes:
         experiments: MLflow, which takes seconds to import.
-        runs: Prefect; the functions of ``registry.runs``, or a double that obeys them.
+        runs: Prefect; the functions of ``registry.prefect_runs.runs``, or a double that obeys them.
         tokens: The process that knows tokenizers; it is started when first asked.
         stopping: Set when the process goes down, so that answers without end do end.
     """

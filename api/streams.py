@@ -19,7 +19,8 @@ from afinador.schemas.jobs import ENDED_STATUSES
 from afinador.storage import CHUNK_BYTES, Storage
 from afinador.training.log_lines import LogReader
 from api.service import Service
-from registry import events, job_logs, jobs
+from registry import jobs
+from registry.job_life import events, job_logs
 
 LOOK_SECONDS = 0.5
 KEEPALIVE_SECONDS = 15.0

@@ -30,10 +30,9 @@ from afinador.settings import Settings
 from afinador.storage import Storage
 from api.service import MLFLOW_AFTER_SECONDS
 from registry import organisations
-from registry.checkpoints import MANIFEST
-from registry.database import upgrade
-from registry.memory import Memory
-from registry.tables import (
+from registry.job_life.checkpoints import MANIFEST
+from registry.ledger.database import upgrade
+from registry.ledger.tables import (
     ApiKey,
     BaseModel,
     Certificate,
@@ -47,6 +46,7 @@ from registry.tables import (
     Preparation,
     Table,
 )
+from registry.memory import Memory
 
 ROOT = Path(__file__).resolve().parent.parent
 MESSAGES_PER_JOB, CURVE_ROWS_PER_JOB, CHECKPOINTS_PER_JOB = 20, 20, 3

@@ -54,7 +54,8 @@ def _up(options: argparse.Namespace) -> None:
 
 
 def _db_upgrade(options: argparse.Namespace) -> None:
-    from registry import database, experiments  # SQLAlchemy is of no use to the other commands
+    from registry.ledger import database
+    from registry.tracking import experiments  # SQLAlchemy is of no use to the other commands
 
     settings = read_settings()
     database.upgrade(settings.ledger_url)

@@ -7,8 +7,8 @@ import threading
 
 from afinador.errors import AfinadorError
 from afinador.settings import Settings
-from registry import housekeeping, runs
 from registry.memory import Memory
+from registry.prefect_runs import housekeeping, runs
 
 ROUND_SECONDS = 2.0
 
@@ -20,7 +20,7 @@ class Housekeeper:
 
     Args:
         settings: Where ledger and Prefect are.
-        since: When the supervisor has started, in Unix seconds (see ``registry.settling.settle``).
+        since: When the supervisor has started, in Unix seconds (see ``registry.prefect_runs.settling.settle``).
     """
 
     def __init__(self, settings: Settings, *, since: float) -> None:

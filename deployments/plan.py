@@ -14,8 +14,8 @@ from afinador.errors import ServiceUnavailableError
 from afinador.settings import Settings
 from deployments.definition import Definition
 from deployments.parts import Part
-from registry import submissions
 from registry.prefect_api import Prefect
+from registry.prefect_runs import submissions
 
 
 class Plan:

@@ -18,7 +18,8 @@ from deployments.home import Home
 from deployments.housekeeper import Housekeeper
 from deployments.parts import Part
 from deployments.processes import Group
-from registry import certificate_runs, organisations, runs
+from registry import organisations
+from registry.prefect_runs import certificate_runs, runs
 
 LOOK_SECONDS = 0.1
 MAX_DEATHS_AT_START = 4

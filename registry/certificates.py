@@ -21,10 +21,11 @@ from afinador.errors import IllegalTransitionError, OutOfRangeError
 from afinador.figures import counted
 from afinador.schemas import certificates as wire
 from afinador.schemas.certificates import LEAST_STEPS, MOST_STEPS
-from registry import events, jobs, leases
-from registry.database import changes
-from registry.pages import page
-from registry.tables import Certificate, HubVersion, Job
+from registry import jobs
+from registry.job_life import events, leases
+from registry.ledger.database import changes
+from registry.ledger.pages import page
+from registry.ledger.tables import Certificate, HubVersion, Job
 
 End = Literal["succeeded", "failed", "cancelled"]
 

@@ -1,8 +1,9 @@
 """Jobs: one name for all that is done with them.
 
-How a job comes to be is in ``job_creation``, what people ask of it in ``job_requests``, what its flow may do in
-``job_attempts``, how its attempts end in ``job_ends``, how it is found in ``job_queries`` and answered in ``job_views``,
-and what a verdict on its files does in ``waiting_jobs``. Every change of state is one conditional update::
+How a job comes to be is in ``creation.job_creation``; in ``job_life`` are what people ask of it (``job_requests``),
+what its flow may do (``job_attempts``), how its attempts end (``job_ends``), how it is found (``job_queries``) and
+answered (``job_views``), and what a verdict on its files does (``waiting_jobs``). Every change of state is one
+conditional update::
 
     validating_files ──► queued ──► running ──► succeeded | failed | cancelled
            │  ▲            │ ▲  ◄──────┤ (its attempt died)      │
@@ -13,7 +14,8 @@ and what a verdict on its files does in ``waiting_jobs``. Every change of state 
                            └──► cancelled ◄─── from every state that is no end
 """
 
-from registry.job_attempts import (
+from registry.creation.job_creation import create
+from registry.job_life.job_attempts import (
     Look,
     add_phase,
     claim,
@@ -26,9 +28,8 @@ from registry.job_attempts import (
     start_again,
     withdraw_pause,
 )
-from registry.job_creation import create
-from registry.job_ends import confirm_suspended, finish, requeue, stop
-from registry.job_queries import (
+from registry.job_life.job_ends import confirm_suspended, finish, requeue, stop
+from registry.job_life.job_queries import (
     due_for_submission,
     get,
     list_page,
@@ -36,8 +37,8 @@ from registry.job_queries import (
     waiting_for_submission,
     waiting_with_file,
 )
-from registry.job_requests import request_cancel, request_pause, request_resume, resume_by_hand
-from registry.job_views import to_wire
+from registry.job_life.job_requests import request_cancel, request_pause, request_resume, resume_by_hand
+from registry.job_life.job_views import to_wire
 
 __all__ = [
     "Look",

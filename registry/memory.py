@@ -8,7 +8,7 @@ from typing import Any
 from afinador.config.operator import read_operator_config
 from afinador.settings import Settings
 from afinador.storage import Storage
-from registry.database import Database
+from registry.ledger.database import Database
 
 
 @dataclass
@@ -26,11 +26,11 @@ class Memory:
 
     @classmethod
     def open(cls, settings: Settings, *, patience_seconds: float = 0.0) -> Memory:
-        """Open ledger and storage; the ledger must have been migrated (``registry.database.upgrade``).
+        """Open ledger and storage; the ledger must have been migrated (``registry.ledger.database.upgrade``).
 
         Args:
             settings: Where they are.
-            patience_seconds: See ``registry.database.Database``.
+            patience_seconds: See ``registry.ledger.database.Database``.
 
         Raises:
             ConfigurationError: The operator's file cannot be read or does not fit.

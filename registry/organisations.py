@@ -15,8 +15,8 @@ from sqlalchemy.orm import Session
 from afinador.errors import NameTakenError, NotFoundError, nearest
 from afinador.schemas import organizations as wire
 from afinador.settings import Settings
-from registry.ids import random_text
-from registry.tables import ApiKey, OperatorKey, Organization
+from registry.ledger.ids import random_text
+from registry.ledger.tables import ApiKey, OperatorKey, Organization
 
 FIRST_ORGANIZATION = "default"
 
@@ -75,7 +75,7 @@ def list_all(session: Session) -> list[Organization]:
 
 
 def update(session: Session, id_or_name: str, **changed: int | None) -> Organization:
-    """Set ``concurrency_limit`` or ``priority``; Prefect's queues follow, see ``registry.work_queues``.
+    """Set ``concurrency_limit`` or ``priority``; Prefect's queues follow, see ``registry.prefect_runs.work_queues``.
 
     Raises:
         NotFoundError: There is no such organisation.

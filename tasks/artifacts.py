@@ -26,7 +26,7 @@ from prefect.client.schemas.actions import ArtifactUpdate
 from afinador.report.dataset_markdown import dataset_markdown
 from afinador.schemas.dataset_reports import DatasetReport
 from registry import jobs
-from registry.experiments import Experiments
+from registry.tracking.experiments import Experiments
 from tasks.attempt import Attempt
 
 logger = logging.getLogger(__name__)

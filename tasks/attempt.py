@@ -23,9 +23,10 @@ from afinador.errors import AfinadorError
 from afinador.schemas.events import EventLevel
 from afinador.settings import read_settings
 from afinador.training.run_dir import REQUESTS, RunDir
-from registry import events, jobs
+from registry import jobs
+from registry.job_life import events
+from registry.ledger.tables import Job
 from registry.memory import Memory
-from registry.tables import Job
 
 logger = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from afinador.config.spec import BaseModelReference
 from afinador.errors import ModelError
 from afinador.models.headers import inspect_model_folder, is_model_file
 from afinador.storage import require_free_space
-from registry.base_model_folders import local_folder
 from registry.memory import Memory
+from registry.models.base_model_folders import local_folder
 
 _MOST_BYTES = 4
 """Of a parameter, in float32."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from afinador.errors import AfinadorError
 from registry import jobs
-from registry.experiments import Experiments
+from registry.tracking.experiments import Experiments
 from tasks.artifacts import DATA_PAGE
 from tasks.attempt import Attempt
 

@@ -22,7 +22,7 @@ from afinador.report.dataset_page import dataset_page
 from afinador.schemas.dataset_reports import DatasetReport
 from afinador.training.caching import offer_cache
 from afinador.training.run_dir import write_atomically
-from registry import token_caches
+from registry.data_sets import token_caches
 from tasks import artifacts
 from tasks.attempt import Attempt
 from tasks.curves import Curves

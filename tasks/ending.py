@@ -13,10 +13,11 @@ from afinador.schemas.jobs import ENDED_STATUSES
 from afinador.settings import read_settings
 from afinador.storage import is_disk_full
 from afinador.training.checkpoints import complete_checkpoints
-from registry import job_logs, jobs
-from registry.hub_publishing import version_of
-from registry.job_ends import exhausted
+from registry import jobs
+from registry.job_life import job_logs
+from registry.job_life.job_ends import exhausted
 from registry.memory import Memory
+from registry.publishing.hub_publishing import version_of
 from tasks import run_directory, trainer
 from tasks.attempt import Attempt, go_on
 from tasks.following import Follower

@@ -5,7 +5,8 @@ from __future__ import annotations
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from registry import jobs, leases
+from registry import jobs
+from registry.job_life import leases
 from tasks import artifacts
 from tasks.attempt import Attempt
 from tasks.following import Follower

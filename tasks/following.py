@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 from afinador.schemas.events import EventLevel
 from afinador.schemas.jobs import PHASES
 from afinador.training.checkpoints import FIGURES
-from registry import checkpoints, events, jobs
+from registry import jobs
+from registry.job_life import checkpoints, events
 from tasks import artifacts, trainer
 from tasks.attempt import Attempt
 from tasks.curves import Curves

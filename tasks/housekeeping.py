@@ -5,8 +5,8 @@ from __future__ import annotations
 from prefect import task
 
 from afinador.settings import read_settings
-from registry import housekeeping
 from registry.memory import Memory
+from registry.prefect_runs import housekeeping
 
 
 @task(task_run_name="settle jobs", persist_result=False)

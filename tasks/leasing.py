@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 
-from registry import leases
+from registry.job_life import leases
 from tasks.attempt import Attempt
 from tasks.gpus import visible_gpus
 

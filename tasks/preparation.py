@@ -28,10 +28,11 @@ from afinador.figures import counted
 from afinador.models.preparation_tokens import means_of_base_model
 from afinador.schemas.datasets import DatasetReading
 from afinador.settings import read_settings
-from registry import data_at_hand, files, preparations
+from registry.creation import data_at_hand, preparations
+from registry.data_sets import files
+from registry.ledger.tables import File, Preparation
 from registry.memory import Memory
 from registry.prefect_api import Prefect
-from registry.tables import File, Preparation
 from tasks.data_files import local_copy
 
 logger = logging.getLogger(__name__)

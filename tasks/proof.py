@@ -21,10 +21,11 @@ from afinador.settings import read_settings
 from afinador.training.child import TrainingProcess
 from afinador.training.run_dir import RunDir
 from afinador.training.verification import CERTIFICATE, reproduce, verify_resume, without_past
-from registry import certificates, leases
+from registry import certificates
+from registry.job_life import leases
+from registry.ledger.tables import Certificate, Job
 from registry.memory import Memory
 from registry.prefect_api import Prefect
-from registry.tables import Certificate, Job
 from tasks.attempt import StopRequestedError
 from tasks.base_model import local_base
 from tasks.data_files import local_copy

@@ -8,12 +8,14 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from afinador.errors import ServiceUnavailableError
-from registry import job_logs, job_reports, jobs
-from registry.experiments import Experiments
-from registry.hub_publishing import publish as publish_to_hub
-from registry.hub_publishing import version_of
-from registry.job_ends import publication_message
-from registry.tables import HubVersion
+from registry import jobs
+from registry.job_life import job_logs
+from registry.job_life.job_ends import publication_message
+from registry.ledger.tables import HubVersion
+from registry.prefect_runs import job_reports
+from registry.publishing.hub_publishing import publish as publish_to_hub
+from registry.publishing.hub_publishing import version_of
+from registry.tracking.experiments import Experiments
 from tasks import artifacts
 from tasks.attempt import Attempt
 from tasks.following import Follower

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from registry import job_reports
-from registry.experiments import Experiments
+from registry.prefect_runs import job_reports
+from registry.tracking.experiments import Experiments
 from tasks.attempt import Attempt
 
 logger = logging.getLogger(__name__)

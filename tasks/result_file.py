@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from afinador.storage import sha256_of
 from afinador.training.run_dir import RunDir
-from registry import files, jobs
+from registry import jobs
+from registry.data_sets import files
 from tasks.attempt import Attempt
 
 logger = logging.getLogger(__name__)

@@ -23,8 +23,9 @@ from afinador.training.checkpoints import (
     verify,
 )
 from afinador.training.run_dir import RunDir
-from registry import checkpoints, events, job_logs, jobs
-from registry.tables import Checkpoint
+from registry import jobs
+from registry.job_life import checkpoints, events, job_logs
+from registry.ledger.tables import Checkpoint
 from tasks import trainer
 from tasks.attempt import Attempt
 from tasks.checkpoint_files import fetch_files

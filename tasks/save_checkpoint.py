@@ -18,7 +18,7 @@ from afinador.training.checkpoints import (
     trainer_state_of,
     verify,
 )
-from registry import checkpoints, job_logs
+from registry.job_life import checkpoints, job_logs
 from tasks.attempt import Attempt
 from tasks.retrying import RETRY_DELAYS_SECONDS, TRANSIENT, is_transient, reason_of, said
 

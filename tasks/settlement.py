@@ -17,10 +17,10 @@ from afinador.errors import AfinadorError
 from afinador.settings import read_settings
 from afinador.training.run_dir import RunDir
 from registry import jobs
-from registry.job_attempts import RUNNING_STATUSES
-from registry.job_ends import exhausted, is_exhausted
+from registry.job_life.job_attempts import RUNNING_STATUSES
+from registry.job_life.job_ends import exhausted, is_exhausted
+from registry.ledger.tables import Job
 from registry.memory import Memory
-from registry.tables import Job
 from tasks import ending
 from tasks.attempt import PATIENCE_SECONDS, Attempt
 

@@ -11,8 +11,8 @@ from afinador.errors import NotFoundError
 from afinador.models.headers import hash_of_files
 from afinador.storage import require_free_space, sha256_of
 from afinador.training.checkpoints import MANIFEST, CheckpointDamagedError, checkpoint_name, seal, verify
-from registry.hub_publishing import listed_files
 from registry.memory import Memory
+from registry.publishing.hub_publishing import listed_files
 from tasks.checkpoint_files import all_files, fetch_files
 
 _PARAMS = {"checkpoint": "from_checkpoint", "adapter": "model"}

@@ -16,11 +16,14 @@ from afinador.config.resolve import parse_request
 from afinador.errors import InvalidRequestError, ServiceUnavailableError, UnknownFieldError, nearest
 from afinador.settings import read_settings
 from afinador.wording import shown
-from registry import files, job_specs, jobs, organisations, runs, spec_jobs, submissions
+from registry import jobs, organisations
+from registry.data_sets import files
+from registry.ledger.tables import Job, Organization
 from registry.memory import Memory
 from registry.prefect_api import Prefect
-from registry.spec_jobs import Started
-from registry.tables import Job, Organization
+from registry.prefect_runs import runs, submissions
+from registry.specs import job_specs, spec_jobs
+from registry.specs.spec_jobs import Started
 from tasks.retrying import RETRY_DELAYS_SECONDS, is_transient
 
 RUN_PAGE_SECONDS = 30.0

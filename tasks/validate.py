@@ -24,7 +24,7 @@ from afinador.data.verdicts import Report
 from afinador.figures import counted
 from afinador.training.starting_files import require_classes
 from registry import jobs
-from registry.tables import File
+from registry.ledger.tables import File
 from tasks.attempt import Attempt
 from tasks.base_model import local_base
 from tasks.data_files import local_copy

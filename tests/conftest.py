@@ -21,7 +21,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from afinador.data import processes
 from afinador.model_index import keep_index_of_models
-from registry.database import upgrade
+from registry.ledger.database import upgrade
 from tests.integration.stack import SLOTS, Stack, register_tiny, start, stop
 
 # Threads that wait for each other by spinning are ruinous where more processes than cores are busy.
@@ -50,7 +50,7 @@ SHARED = {
     "tests/deployments/test_stack.py": "the whole stack",
     "tests/integration/": "the whole stack",
     "tests/faults/": "the whole stack",
-    "tests/registry/runs/": "a Prefect server",
+    "tests/registry/prefect_runs/": "a Prefect server",
 }
 """Where the tests lie that share what takes long to start, and what that is."""
 

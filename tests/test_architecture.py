@@ -59,7 +59,7 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     [
         "api.app",
         "registry.jobs",
-        "registry.hub",
+        "registry.publishing.hub",
         "afinador",
         "afinador.client",
         "afinador.client.asynchronous.client",

@@ -11,7 +11,7 @@ from api.keys import CurrentOrganization
 from api.paging import After, Limit, page
 from api.parameters import PreparationId
 from api.service import TheService
-from registry import preparations
+from registry.creation import preparations
 
 router = APIRouter(prefix="/datasets", tags=["data sets"])
 

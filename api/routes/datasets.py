@@ -33,8 +33,8 @@ from afinador.schemas.jobs import Task
 from api.bodies import JsonObject, describes_body, parsed
 from api.keys import CurrentOrganization
 from api.service import Service, TheService
-from registry import data_at_hand
-from registry.data_at_hand import DatasetAtHand
+from registry.creation import data_at_hand
+from registry.creation.data_at_hand import DatasetAtHand
 
 UNUSABLE = 422
 """The request is right, and its data set cannot be trained on: the report is the answer."""

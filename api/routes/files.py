@@ -15,7 +15,7 @@ from api.parameters import FileName
 from api.service import TheService
 from api.streams import stored_file
 from api.uploads import UPLOAD_BODY, ReceivedUpload
-from registry import files
+from registry.data_sets import files
 
 router = APIRouter(prefix="/files", tags=["files"])
 

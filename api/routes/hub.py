@@ -17,7 +17,7 @@ from api.paging import After, Limit, page
 from api.parameters import FilePath, HubName
 from api.service import Service, TheService
 from api.streams import stored_file
-from registry import hub
+from registry.publishing import hub
 
 router = APIRouter(prefix="/hub", tags=["hub"])
 

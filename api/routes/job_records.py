@@ -19,7 +19,11 @@ from api.paging import After, Limit, page
 from api.parameters import CheckpointName, FilePath, JobName
 from api.service import Service, TheService
 from api.streams import follow_events, follow_log, log_text, stored_file
-from registry import checkpoints, events, hub, job_logs, job_reports, jobs, tables
+from registry import jobs
+from registry.job_life import checkpoints, events, job_logs
+from registry.ledger import tables
+from registry.prefect_runs import job_reports
+from registry.publishing import hub
 
 router = APIRouter(prefix="/fine_tuning/jobs/{job}", tags=["fine-tuning jobs"])
 

@@ -11,7 +11,8 @@ from api.keys import CurrentOrganization
 from api.paging import After, Limit, page
 from api.parameters import JobSpecName
 from api.service import TheService
-from registry import files, job_specs
+from registry.data_sets import files
+from registry.specs import job_specs
 
 router = APIRouter(prefix="/fine_tuning/job_specs", tags=["saved job specs"])
 

@@ -18,9 +18,11 @@ from api.keys import CurrentOrganization
 from api.paging import After, Limit, page
 from api.parameters import JobName
 from api.service import Service, TheService
-from registry import files, jobs, turns
-from registry.tables import Job as JobRow
-from registry.tables import Organization
+from registry import jobs
+from registry.data_sets import files
+from registry.job_life import turns
+from registry.ledger.tables import Job as JobRow
+from registry.ledger.tables import Organization
 
 router = APIRouter(prefix="/fine_tuning/jobs", tags=["fine-tuning jobs"])
 

@@ -19,9 +19,10 @@ from api.model_uploads import BYTES_BODY, ReceivedPart
 from api.paging import page
 from api.parameters import ModelName
 from api.service import TheService
-from registry import base_models, hub
+from registry.ledger.tables import Checkpoint, HubVersion
 from registry.memory import Memory
-from registry.tables import Checkpoint, HubVersion
+from registry.models import base_models
+from registry.publishing import hub
 
 router = APIRouter(prefix="/models", tags=["models"])
 

@@ -36,7 +36,8 @@ class Service:
 
     def run_job(self, job_id: str, *, losses: tuple[float, ...] = (2.0, 1.0)) -> int:
         """Do what a worker does up to the last step: claim the job, log losses and progress. Returns the attempt."""
-        from registry import events, jobs
+        from registry import jobs
+        from registry.job_life import events
 
         with self.memory.database.session() as session:
             job = jobs.claim(session, job_id, flow_run_id="run", process_id=1, process_started_at=1.0, host="here")
@@ -68,8 +69,8 @@ class Service:
 
     def keep_checkpoint(self, job_id: str, step: int, files: dict[str, bytes]) -> None:
         """Put a checkpoint into the storage and the ledger, as the flow does."""
-        from registry import checkpoints
-        from registry.tables import Job
+        from registry.job_life import checkpoints
+        from registry.ledger.tables import Job
 
         key = f"{self.organization_id}/jobs/{job_id}/checkpoints/step-{step:06d}"
         stated = {}
@@ -87,7 +88,7 @@ class Service:
 
     def publish(self, job: dict[str, Any], files: dict[str, bytes]) -> None:
         """Put files into the hub under the job's name, as its publishing does."""
-        from registry.tables import HubVersion
+        from registry.ledger.tables import HubVersion
 
         output = job["spec"]["output"]
         prefix = f"{self.organization_id}/hub/{output['name']}/1"
@@ -151,7 +152,7 @@ def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Mem
 
     from afinador.settings import Settings
     from api.app import create_app
-    from registry.database import upgrade
+    from registry.ledger.database import upgrade
     from registry.memory import Memory
 
     models = tmp_path_factory.mktemp("models")
@@ -180,7 +181,8 @@ def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Mem
 def service(_server: tuple[str, Memory, Path]) -> Service:
     """A service with a fresh organisation that has a base model."""
     from afinador.schemas.models import BaseModelRequest
-    from registry import base_models, organisations
+    from registry import organisations
+    from registry.models import base_models
 
     url, memory, models = _server
     name = f"org-{uuid4().hex[:8]}"

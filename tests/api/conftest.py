@@ -22,10 +22,11 @@ from safetensors.numpy import save_file
 from afinador.settings import Settings
 from api.app import create_app
 from api.service import Service
-from registry import hub_publishing, jobs
-from registry.database import upgrade
-from registry.experiments import Experiments
+from registry import jobs
+from registry.ledger.database import upgrade
 from registry.memory import Memory
+from registry.publishing import hub_publishing
+from registry.tracking.experiments import Experiments
 from tests.api.made_entities import Made, one_of_each
 
 OPERATOR_KEY = "af-operator-of-these-tests"

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from afinador import Afinador
-from registry import checkpoints, files, jobs
-from registry.tables import Job
+from registry import jobs
+from registry.data_sets import files
+from registry.job_life import checkpoints
+from registry.ledger.tables import Job
 from tests.registry.hf_hub import running_hub
 
 

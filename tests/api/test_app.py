@@ -195,7 +195,7 @@ def test_module_stops_cleanly_while_a_job_is_followed(module, tmp_path):
     output, complaints = process.communicate(timeout=30)
     assert output == b""
     # That Prefect is away is worth a warning; nothing else happened.
-    assert all(b"registry.runs" in line for line in complaints.splitlines()), complaints
+    assert all(b"registry.prefect_runs.runs" in line for line in complaints.splitlines()), complaints
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,9 @@ import pytest
 
 from afinador import Afinador
 from afinador.errors import NameTakenError, NotFoundError
-from registry import checkpoints, hub_publishing, jobs
+from registry import jobs
+from registry.job_life import checkpoints
+from registry.publishing import hub_publishing
 
 Keep = Callable[..., dict[str, bytes]]
 
@@ -131,7 +133,7 @@ def test_what_is_not_whole_is_not_published(
     meanwhile = []
     published_as = hub_publishing.publish_as
     monkeypatch.setattr(
-        "registry.checkpoint_publishing.publish_as",
+        "registry.publishing.checkpoint_publishing.publish_as",
         lambda *given, **named: (meanwhile.append(publish(8)), published_as(*given, **named))[1],
     )
     assert member.http.post("/v1/fine_tuning/jobs/run/checkpoints/8/publish").status_code == 200

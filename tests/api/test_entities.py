@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from afinador.schemas.events import EventLevel
 from afinador.schemas.files import FileType
-from registry.tables import BaseModel, Checkpoint, Event, File, HubVersion, Job, Table
+from registry.ledger.tables import BaseModel, Checkpoint, Event, File, HubVersion, Job, Table
 from tests.api.made_entities import Made
 
 ATTRIBUTES: dict[str, dict[str, type]] = {

@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import ForeignKey, select
 from sqlalchemy.orm import Session
 
-from registry import dependants
-from registry.tables import BaseModel, Checkpoint, Event, File, HubVersion, Job
+from registry.ledger.tables import BaseModel, Checkpoint, Event, File, HubVersion, Job
+from registry.models import dependants
 from tests.api.made_entities import Made
 
 REFERENCES = [
@@ -154,7 +154,7 @@ def test_what_belongs_to_a_job_names_it(made: Made) -> None:
 
 
 def test_a_model_stays_while_an_adapter_belongs_to_it(made: Made, operator: Any, running: Any) -> None:
-    """No foreign key holds ``base_model_id`` (see ``registry.tables.HubVersion``): whoever deletes is refused."""
+    """No foreign key holds ``base_model_id`` (see ``registry.ledger.tables.HubVersion``): whoever deletes is refused."""
     refused = operator.delete(f"/v1/models/{made.base}", headers={"openai-organization": "the-operators"})
     assert refused.status_code == 400 and "is needed by" in refused.json()["error"]["message"]
     model_id = made.rest("Adapter")["model_id"]

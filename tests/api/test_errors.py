@@ -149,7 +149,7 @@ def test_unforeseen_fault_is_answered_without_detail_and_logged_with_the_id(memb
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("the secret of the house")
 
-    monkeypatch.setattr("registry.files.list_page", broken)
+    monkeypatch.setattr("registry.data_sets.files.list_page", broken)
     answer = member.http.get("/v1/files")
     error = assert_envelope(answer, 500, "internal_error")
     request_id = answer.headers["x-request-id"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from registry import checkpoints, jobs
+from registry import jobs
+from registry.job_life import checkpoints
 
 BY_THING = [
     ("GET", "/files/{file}"),

@@ -7,7 +7,9 @@ import time
 import pytest
 
 from afinador.training import log_lines
-from registry import checkpoints, events, job_logs, job_reports, jobs
+from registry import jobs
+from registry.job_life import checkpoints, events, job_logs
+from registry.prefect_runs import job_reports
 
 
 @pytest.fixture

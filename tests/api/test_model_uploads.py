@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import update
 
 from afinador.storage import FREE_MARGIN_BYTES
-from registry import base_model_uploads
-from registry.base_models import complete
-from registry.tables import BaseModel
+from registry.ledger.tables import BaseModel
+from registry.models import base_model_uploads
+from registry.models.base_models import complete
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ import openai
 import pytest
 from openai.types.fine_tuning import FineTuningJob
 
-from registry import checkpoints, jobs
+from registry import jobs
+from registry.job_life import checkpoints
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from registry import preparations
+from registry.creation import preparations
 
 STEPS = [{"type": "filter", "condition": "length > 5"}]
 

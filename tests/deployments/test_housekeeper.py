@@ -12,8 +12,8 @@ import pytest
 from afinador.errors import ServiceUnavailableError
 from afinador.settings import Settings
 from deployments.housekeeper import Housekeeper
-from registry import housekeeping
-from registry.database import upgrade
+from registry.ledger.database import upgrade
+from registry.prefect_runs import housekeeping
 
 PARTS = [
     ("runs", "settle"),

@@ -15,30 +15,15 @@ from afinador.errors import NotFoundError
 from afinador.schemas.job_specs import JobSpecRequest
 from afinador.schemas.jobs import JobRequest
 from afinador.schemas.preparations import PrepareRequest
-from registry import (
-    base_models,
-    certificates,
-    checkpoints,
-    data_at_hand,
-    dataset_updates,
-    events,
-    file_references,
-    files,
-    hub,
-    hub_datasets,
-    hub_publishing,
-    job_bases,
-    job_creation,
-    job_logs,
-    job_specs,
-    job_starts,
-    jobs,
-    organisations,
-    preparations,
-    spec_jobs,
-    submissions,
-)
-from registry.tables import BaseModel, File, HubVersion, Job, Organization
+from registry import certificates, jobs, organisations
+from registry.creation import data_at_hand, job_bases, job_creation, job_starts, preparations
+from registry.data_sets import dataset_updates, file_references, files, hub_datasets
+from registry.job_life import checkpoints, events, job_logs
+from registry.ledger.tables import BaseModel, File, HubVersion, Job, Organization
+from registry.models import base_models
+from registry.prefect_runs import submissions
+from registry.publishing import hub, hub_publishing
+from registry.specs import job_specs, spec_jobs
 
 if TYPE_CHECKING:
     from tests.registry.conftest import Workshop

@@ -20,10 +20,11 @@ from sqlalchemy import create_engine, text
 
 from afinador.config.resolve import parse_request
 from afinador.settings import Settings
-from registry import files, jobs, organisations
-from registry.database import upgrade
+from registry import jobs, organisations
+from registry.data_sets import files
+from registry.ledger.database import upgrade
+from registry.ledger.tables import BaseModel, File, Job, Organization
 from registry.memory import Memory
-from registry.tables import BaseModel, File, Job, Organization
 
 GOOD_ROWS = [{"prompt": f"{number} + 1 =", "completion": f"{number + 1}"} for number in range(12)]
 CLASSES = [{"text": f"text {n}", "label": ("good", "bad")[n % 2]} for n in range(6)]

@@ -11,9 +11,11 @@ import psutil
 import pytest
 
 from afinador.errors import IllegalTransitionError, OutOfRangeError
-from registry import certificate_runs, certificates, events, jobs, leases
+from registry import certificates, jobs
+from registry.job_life import events, leases
+from registry.ledger.tables import Certificate, HubVersion, Job, Organization
 from registry.memory import Memory
-from registry.tables import Certificate, HubVersion, Job, Organization
+from registry.prefect_runs import certificate_runs
 
 if TYPE_CHECKING:
     from tests.registry.conftest import Workshop

@@ -11,11 +11,9 @@ import pytest
 
 import registry
 from afinador.errors import InvalidRequestError, NotFoundError
-from registry import (
-    base_models,
-    jobs,
-)
-from registry.tables import ApiKey, Organization, Table
+from registry import jobs
+from registry.ledger.tables import ApiKey, Organization, Table
+from registry.models import base_models
 from tests.registry.belongings import Belongings, is_given_an_organization
 
 if TYPE_CHECKING:
@@ -41,9 +39,10 @@ def belongings(workshop: Workshop, acme: Organization) -> Belongings:
 
 
 def test_every_function_that_is_given_an_organization_is_looked_at(belongings: Belongings) -> None:
-    modules = [importlib.import_module(f"registry.{each.name}") for each in pkgutil.iter_modules(registry.__path__)]
+    found = pkgutil.walk_packages(registry.__path__, "registry.")
+    modules = [importlib.import_module(each.name) for each in found if "migrations" not in each.name]
     scoped = {
-        f"{module.__name__.partition('.')[2]}.{name}"
+        f"{module.__name__.rpartition('.')[2]}.{name}"
         for module in modules
         for name, function in inspect.getmembers(module, inspect.isfunction)
         if function.__module__ == module.__name__ and not name.startswith("_") and is_given_an_organization(function)

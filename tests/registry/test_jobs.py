@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from afinador.errors import IllegalTransitionError, InvalidRequestError, NotFoundError, OutOfRangeError
-from registry import events, jobs
+from registry import jobs
+from registry.job_life import events
+from registry.ledger.tables import Job, Organization
 from registry.memory import Memory
-from registry.tables import Job, Organization
 
 if TYPE_CHECKING:
     from tests.registry.conftest import Claim, Workshop

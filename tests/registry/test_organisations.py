@@ -11,8 +11,8 @@ from sqlalchemy import text
 from afinador.errors import NameTakenError, NotFoundError
 from afinador.settings import Settings
 from registry import organisations
+from registry.ledger.tables import Organization
 from registry.memory import Memory
-from registry.tables import Organization
 
 
 def test_name_of_an_organization_is_unique(memory: Memory, acme: Organization) -> None:

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from registry.database import Database, upgrade
+from registry.ledger.database import Database, upgrade
 
 
 def test_patient_transaction_begins_when_the_ledger_is_back(tmp_path: Path) -> None:

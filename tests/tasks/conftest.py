@@ -16,9 +16,10 @@ from afinador.data.tokens.process import TokenProcess
 from afinador.models.headers import inspect_model_folder
 from afinador.settings import Settings, read_settings
 from afinador.storage import sha256_of
-from registry import files, jobs, organisations
+from registry import jobs, organisations
+from registry.data_sets import files
+from registry.ledger.tables import BaseModel, Job, Organization
 from registry.memory import Memory
-from registry.tables import BaseModel, Job, Organization
 from tasks import dataset_report
 
 Create = Callable[..., Job]

@@ -19,10 +19,10 @@ from afinador.storage import sha256_of
 from afinador.training.caching import cache_of
 from afinador.training.data_sets import load_both
 from afinador.training.setup import load_subject, usable_length
-from registry import files
-from registry.experiments import Experiments
+from registry.data_sets import files
+from registry.ledger.tables import Event, File, Job
 from registry.memory import Memory
-from registry.tables import Event, File, Job
+from registry.tracking.experiments import Experiments
 from tasks import ending, validate
 from tasks.attempt import Attempt, StopRequestedError, claim
 from tasks.validate import validate_dataset

@@ -11,10 +11,10 @@ import pytest
 from sqlalchemy import select
 
 from afinador.errors import AfinadorError, StorageError
-from registry import checkpoints, events, leases
-from registry.job_views import to_wire
+from registry.job_life import checkpoints, events, leases
+from registry.job_life.job_views import to_wire
+from registry.ledger.tables import File, Job, Lease
 from registry.memory import Memory
-from registry.tables import File, Job, Lease
 from tasks import artifacts, ending, following
 from tasks.attempt import Attempt
 from tasks.evaluate import evaluate

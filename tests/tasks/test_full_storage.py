@@ -15,9 +15,10 @@ from afinador.errors import InsufficientStorageError
 from afinador.training import run, stopping
 from afinador.training.checkpoints import seal, verify
 from afinador.training.run_dir import Control
-from registry import checkpoints, events, jobs
+from registry import jobs
+from registry.job_life import checkpoints, events
+from registry.ledger.tables import Job
 from registry.memory import Memory
-from registry.tables import Job
 from tasks import ending, following, trainer
 from tasks.attempt import Attempt, claim
 from tasks.following import Follower

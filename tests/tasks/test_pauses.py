@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from registry import jobs
-from registry.hub_publishing import version_of
+from registry.ledger.tables import Job
 from registry.memory import Memory
-from registry.tables import Job
+from registry.publishing.hub_publishing import version_of
 from tasks import artifacts, ending, following, publish, validate
 from tasks.attempt import Attempt, StopRequestedError
 from tasks.evaluate import evaluate

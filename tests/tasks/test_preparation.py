@@ -20,9 +20,10 @@ from afinador.models.preparation_tokens import means_of_base_model
 from afinador.models.tokenizer_folders import tokenizer_folder
 from afinador.schemas.preparations import PrepareRequest
 from afinador.storage import sha256_of
-from registry import files, preparations
+from registry.creation import preparations
+from registry.data_sets import files
+from registry.ledger.tables import Job, Preparation
 from registry.memory import Memory
-from registry.tables import Job, Preparation
 from tasks import preparation
 
 PIPELINE = """\

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from registry import certificates
+from registry.ledger.tables import Certificate, Job
 from registry.memory import Memory
-from registry.tables import Certificate, Job
 from tasks import proof
 
 

@@ -13,10 +13,12 @@ from afinador.training import FineTuner
 from afinador.training.checkpoints import complete_checkpoints, save_checkpoint, seal, verify
 from afinador.training.run_dir import TIMES, RunDir
 from afinador.training.stopping import Stopped, StopSign
-from registry import checkpoints, events, hub, jobs
-from registry.experiments import Experiments
+from registry import jobs
+from registry.job_life import checkpoints, events
+from registry.ledger.tables import Job
 from registry.memory import Memory
-from registry.tables import Job
+from registry.publishing import hub
+from registry.tracking.experiments import Experiments
 from tasks import ending
 from tasks.attempt import Attempt, claim
 from tasks.following import Follower

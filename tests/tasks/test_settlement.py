@@ -15,11 +15,12 @@ from sqlalchemy import select
 
 from afinador.training import FineTuner
 from afinador.training.stopping import Stopped, StopSign
-from registry import events, jobs, leases, left_jobs
-from registry.experiments import Experiments
-from registry.left_jobs import is_as_seen, start_settlement
+from registry import jobs
+from registry.job_life import events, leases, left_jobs
+from registry.job_life.left_jobs import is_as_seen, start_settlement
+from registry.ledger.tables import File, Job, Lease
 from registry.memory import Memory
-from registry.tables import File, Job, Lease
+from registry.tracking.experiments import Experiments
 from tasks import ending, following, settlement, trainer
 from tasks.attempt import Attempt
 from tasks.run_directory import prepare

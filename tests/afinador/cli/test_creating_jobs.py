@@ -178,7 +178,7 @@ def test_the_same_bytes_under_the_same_name_are_uploaded_once(online: Run, datas
 
 
 def test_a_base_model_that_is_not_ready_is_no_wrong_use(online: Run, service: Any, dataset: Path) -> None:
-    from registry.tables import BaseModel
+    from registry.ledger.tables import BaseModel
 
     with service.memory.database.session() as session:
         of_this_test = BaseModel.organization_id == service.organization_id
@@ -210,7 +210,9 @@ def test_a_data_set_here_that_is_named_without_its_extension_is_told(
 def test_of_a_saved_spec_that_cannot_be_run_only_what_it_says_itself_is_shown(
     online: Run, service: Any, dataset: Path, elsewhere: Path
 ) -> None:
-    from registry import files, job_specs, organisations, spec_jobs
+    from registry import organisations
+    from registry.data_sets import files
+    from registry.specs import job_specs, spec_jobs
 
     config = elsewhere / "job.json"
     config.write_text(json.dumps({"base_model": "tiny", "dataset": "orders", "config": {"epochs": 2}}))

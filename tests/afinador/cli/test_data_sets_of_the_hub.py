@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from registry.tables import File, Preparation
+from registry.ledger.tables import File, Preparation
 from tests.registry.hf_hub import COMMIT, Hub, running_hub
 
 Run = Callable[..., Any]

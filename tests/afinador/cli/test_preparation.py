@@ -17,8 +17,9 @@ from sqlalchemy import select
 from afinador.cli.transfer import rows_bar
 from afinador.data.files.readers import read_records
 from afinador.data.preparation import Pipeline, lines_to_read, run_to_file
-from registry import files, preparations
-from registry.tables import Preparation
+from registry.creation import preparations
+from registry.data_sets import files
+from registry.ledger.tables import Preparation
 
 Run = Callable[..., Any]
 

@@ -62,8 +62,9 @@ def test_what_is_no_job_file_or_finished_run_is_refused(afinador: Run, dataset: 
 def test_a_job_of_the_service_is_proved_there(
     online: Run, service: Any, job: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from registry import certificate_runs, certificates
-    from registry.tables import Certificate
+    from registry import certificates
+    from registry.ledger.tables import Certificate
+    from registry.prefect_runs import certificate_runs
 
     said = [True, False]
 

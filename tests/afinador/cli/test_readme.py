@@ -16,7 +16,7 @@ from afinador.config.spec import FineTuningSpec
 from afinador.training import FineTuner
 from afinador.training.run_dir import RunDir
 from registry import jobs
-from registry.tables import Job
+from registry.ledger.tables import Job
 
 Run = Callable[..., Any]
 

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy.orm import Session
 
 from afinador.errors import DataError, InvalidRequestError, WaitTimeoutError
-from registry import preparations
-from registry.tables import Preparation
+from registry.creation import preparations
+from registry.ledger.tables import Preparation
 
 
 def test_a_local_data_set_is_uploaded_once_and_prepared(client: Any, dataset: Path) -> None:

@@ -19,7 +19,7 @@ from afinador import Afinador
 from afinador.client.nouns import Noun
 from afinador.schemas.jobs import StatusAlias
 from api.app import ROUTERS
-from registry.job_queries import STATUS_ALIASES
+from registry.job_life.job_queries import STATUS_ALIASES
 
 PROGRAM = Path(__file__).with_name("typed_program.py")
 """What a type checker is given."""

@@ -59,10 +59,10 @@ KEYS: dict[str, tuple[Any, Any, Any, str, str | tuple[str, ...]]] = {
     "engine": ("accelerate_loop", "hf_trainer", "loop", "accelerate_loop, hf_trainer", f"{TRAINING}/test_passes.py::test_engine_is_who_runs_the_steps"),
     "attention": ("auto", "eager", "flash", "auto, sdpa, eager, flash_attention_2", f"{TRAINING}/test_every_key.py::test_attention_is_the_one_asked_for"),
     "deterministic": (False, True, "perhaps", "true or false", f"{TRAINING}/test_every_key.py::test_deterministic_runs_are_equal_to_the_bit"),
-    "max_attempts": (3, 2, 11, "from 1 to 10", "tests/registry/test_job_attempts.py::test_dead_attempt_gives_the_job_back_until_its_attempts_are_used_up"),
+    "max_attempts": (3, 2, 11, "from 1 to 10", "tests/registry/job_life/test_job_attempts.py::test_dead_attempt_gives_the_job_back_until_its_attempts_are_used_up"),
     "max_skipped_steps": (5, 0, -1, "from 0", f"{TRAINING}/test_skipped_steps.py::test_one_more_ends_the_run_at_the_last_checkpoint"),
     "orphan_timeout_seconds": (30, 60, 0, "from 1", f"{TRAINING}/test_run_dir.py::test_process_waits_for_its_flow_as_long_as_the_specification_says"),
-    "promote_if": (None, "loss < champion", "better", "METRIC < STANDARD", "tests/registry/test_promotion.py::test_condition_decides_who_is_champion"),
+    "promote_if": (None, "loss < champion", "better", "METRIC < STANDARD", "tests/registry/publishing/test_promotion.py::test_condition_decides_who_is_champion"),
     "output_dir": (None, "out", 3, "a string", f"{TRAINING}/test_every_key.py::test_output_dir_is_the_run_directory"),
 }  # fmt: skip
 """The keys that interfaces promise, but for ``seed`` and ``learning_rate_multiplier``, which have tests below."""

@@ -1,0 +1,1 @@
+"""How jobs and preparations come to be: base, data and device looked at, the specification resolved."""

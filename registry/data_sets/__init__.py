@@ -1,0 +1,1 @@
+"""Files and their versions: uploaded or fetched, checked, announced, deleted."""

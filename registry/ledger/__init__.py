@@ -1,0 +1,1 @@
+"""The SQL ledger: its connection, migrations, tables, ids and pages."""

@@ -1,0 +1,1 @@
+"""Base models: registered from folders, uploads and a Hub, and who depends on them."""

@@ -1,0 +1,1 @@
+"""What Prefect runs of it: runs submitted, resumed and settled, and the housekeeping that compares both."""

@@ -1,0 +1,1 @@
+"""The organisation's hub: what jobs and checkpoints published, version by version."""

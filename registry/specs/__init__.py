@@ -1,0 +1,1 @@
+"""Saved requests of jobs, and the jobs that Prefect starts from them."""

@@ -1,0 +1,1 @@
+"""MLflow as a library: experiments and curves, versions of models and adapters."""
