@@ -125,6 +125,12 @@ def configuration() -> Lines:
         "(`afinador get job JOB --json`) says of each value where it came from; `get job` without `--json` shows the chosen ones.",
         "",
     )
+    yield "Of two keys that exclude each other (`warmup_steps` and `warmup_ratio`, `packing` and `flash_attention_2`) the one that is given"
+    yield "more strongly counts, and both given in one place are refused. A default of the operator that a job cannot use is left out there:"
+    yield from (
+        "`packing` of a classifier, `promote_if` of a job without a validation file, `output_dir` in the service.",
+        "",
+    )
     yield from ("The operator's file, checked whole when the service starts:", "")
     yield from ("```yaml", "defaults: {epochs: 2, early_stopping_patience: 3}", "limits: {epochs: {maximum: 50}}")
     yield from ("methods:", "  lora: {defaults: {lora_rank: 8}, limits: {lora_rank: {maximum: 32}}}")

@@ -104,7 +104,8 @@ def _facts(entry: dict[str, Any], dataset: str | None) -> list[tuple[str, Any]]:
 
 def _hyperparameters(entry: dict[str, Any]) -> str:
     """Return those that differ from this version's defaults, and those that matter most; one a line."""
-    from afinador.config.hyperparameters import METHODS_TODAY, limits_of  # YAML, needed by this command alone
+    from afinador.config.hyperparameters import METHODS_TODAY  # YAML, needed by this command alone
+    from afinador.config.limits import limits_of
 
     values, method = entry["parameters"], entry["tuning_method"]
     limits = limits_of(method) if method in METHODS_TODAY else {}

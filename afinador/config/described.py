@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from afinador.config.hyperparameters import ALIASES, DEFAULTS_OF, METHODS_TODAY, limits_of
+from afinador.config.hyperparameters import ALIASES, DEFAULTS_OF, METHODS_TODAY
+from afinador.config.limits import limits_of
 
 
 @dataclass(frozen=True)

@@ -157,11 +157,11 @@ _TEXT, _WHOLE, _MERGE = (f"tag:yaml.org,2002:{name}" for name in ("str", "int", 
 _NUMBERS = {
     _WHOLE: re.compile(r"[-+]?(?:0b[01_]+|0o[0-7_]+|0x[0-9a-fA-F_]+|[0-9][0-9_]*)\Z"),
     "tag:yaml.org,2002:float": re.compile(
-        r"(?:[-+]?[0-9][0-9_]*\.[0-9_]*(?:[eE][-+][0-9]+)?|\.[0-9][0-9_]*(?:[eE][-+][0-9]+)?|[-+]?\.(?:inf|Inf|INF)"
-        r"|\.(?:nan|NaN|NAN))\Z"
+        r"(?:[-+]?(?:[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?|\.[0-9][0-9_]*(?:[eE][-+]?[0-9]+)?|[0-9][0-9_]*[eE][-+]?[0-9]+)"
+        r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z"
     ),
 }
-"""As YAML 1.2 has them: 010 is 10 and no octal number, and 1:30 is no number of minutes."""
+"""As YAML 1.2 has them: 010 is 10 and no octal number, 1e-4 is a number, and 1:30 none of minutes."""
 
 
 def _whole_number(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:

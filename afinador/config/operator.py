@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from afinador.config.documents import read_document
-from afinador.config.hyperparameters import ALIASES, METHODS_TODAY, limits_of
+from afinador.config.hyperparameters import ALIASES, METHODS_TODAY
+from afinador.config.limits import limits_of
+from afinador.config.ranges import read_number
 from afinador.errors import ConfigurationError, InvalidRequestError, NotFoundError, nearest
 from afinador.wording import kind_of, shown
 
@@ -70,6 +73,7 @@ def _check_loaders(modules: Any) -> None:
 
 
 def _check_limits(place: str, limits: Any) -> None:
+    """Hold what limits one key against what may, and put its numbers in their types, in place."""
     _require_object(place, limits)
     for key, value in limits.items():
         if key not in _LIMITS:
@@ -77,8 +81,15 @@ def _check_limits(place: str, limits: Any) -> None:
             raise _mistake(f"{place} has no {shown(key)}.{near}", place)
         if key == "allowed" and not (isinstance(value, list) and value):
             raise _mistake(f"{place}.allowed is {shown(value)}; it must be an array of values.", place)
-        if key != "allowed" and (isinstance(value, bool) or not isinstance(value, int | float)):
-            raise _mistake(f"{place}.{key} is {shown(value)}; it must be a number.", place)
+        if key != "allowed":
+            try:
+                number = read_number(key, value)
+            except InvalidRequestError:
+                number = math.nan
+            if math.isnan(number):
+                raise _mistake(f"{place}.{key} is {shown(value)}; it must be a number.", place)
+            if isinstance(value, str):
+                limits[key] = int(number) if number.is_integer() else number
 
 
 def _check_keys(place: str, section: Mapping[str, Any], methods: tuple[str, ...]) -> None:

@@ -30,7 +30,7 @@ def checked_value(key: str, value: Any, entry: dict[str, Any]) -> Any:
         return value
     if value is None and entry["nullable"]:
         return None
-    number = _number(key, value)
+    number = read_number(key, value)
     if not entry["minimum"] <= number <= entry["maximum"]:
         raise OutOfRangeError(
             f"{key} is {shown(value)}; it must be from {entry['minimum']} to {entry['maximum']}.", param=param
@@ -40,8 +40,12 @@ def checked_value(key: str, value: Any, entry: dict[str, Any]) -> Any:
     return int(number) if entry["whole"] else number
 
 
-def _number(key: str, value: Any) -> float:
-    """Return a number that may be given as text: YAML reads ``1e-4`` as one."""
+def read_number(key: str, value: Any) -> float:
+    """Return a number that may be given as text: YAML reads ``1e-4`` as one.
+
+    Raises:
+        InvalidRequestError: It is none.
+    """
     if not isinstance(value, bool) and isinstance(value, int | float | str):
         with contextlib.suppress(ValueError):
             try:
@@ -63,7 +67,7 @@ def apply_multiplier(given: dict[str, Any], limits: dict[str, dict[str, Any]]) -
         return
     if given.get("learning_rate") not in (None, "auto"):
         raise InvalidRequestError(f"Give learning_rate or {MULTIPLIER}, not both.", param=param)
-    factor = _number(MULTIPLIER, multiplier)
+    factor = read_number(MULTIPLIER, multiplier)
     if not factor > 0:
         raise OutOfRangeError(f"{MULTIPLIER} is {shown(multiplier)}; it must be above 0.", param=param)
     entry = limits["learning_rate"]

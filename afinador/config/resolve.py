@@ -10,14 +10,9 @@ from pydantic import ValidationError
 
 from afinador.config.architectures import CAUSAL_ARCHITECTURES, tasks_of
 from afinador.config.counterparts import COUNTERPARTS
-from afinador.config.hyperparameters import (
-    ALIASES,
-    METHODS_TODAY,
-    Hyperparameters,
-    naming_place,
-    resolve_hyperparameters,
-)
-from afinador.config.promotion import METRICS, NOT_MEASURED, Condition
+from afinador.config.fitting import fit_to_validation
+from afinador.config.hyperparameters import ALIASES, METHODS_TODAY, Hyperparameters
+from afinador.config.layers import naming_place, resolve_hyperparameters
 from afinador.config.ranges import MULTIPLIER
 from afinador.config.unknown_keys import FIELDS, KEYS_OF_OTHERS, LATER_FIELDS, LISTED_FIELDS
 from afinador.errors import (
@@ -122,7 +117,9 @@ def _with_part_held_out(given: dict[str, Any]) -> dict[str, Any]:
 def _without_nesting(config: dict[str, Any]) -> dict[str, Any]:
     """Let hyperparameters stand in ``config`` under that name too, as they do in a file with a whole request."""
     settings = dict(config)
-    nested = settings.pop("hyperparameters", None) or {}
+    nested = settings.pop("hyperparameters", None)
+    if nested is None:
+        return settings
     if not isinstance(nested, dict):
         said = f"config.hyperparameters is {shown(nested)}; it must be an object (key: value)."
         raise InvalidRequestError(said, param="config.hyperparameters")
@@ -137,6 +134,14 @@ def _without_nesting(config: dict[str, Any]) -> dict[str, Any]:
 def _with_fields_from_config(body: dict[str, Any]) -> dict[str, Any]:
     """Let fields of a job that are settings too stand in ``config``, and the seed among the hyperparameters."""
     fields = dict(body)
+    inner = body.get("hyperparameters")
+    if (
+        isinstance(inner, dict)
+        and None not in (seeds := (body.get("seed"), inner.get("seed")))
+        and seeds[0] != seeds[1]
+    ):
+        said = f"seed is {shown(seeds[0])}, and {shown(seeds[1])} among the hyperparameters; give one of them."
+        raise InvalidRequestError(said, param="hyperparameters.seed")
     for place, names in (("hyperparameters", ("seed",)), ("config", _FIELDS_IN_CONFIG)):
         if isinstance(settings := body.get(place), dict):
             found = {name: settings[name] for name in names if settings.get(name) is not None}
@@ -156,28 +161,38 @@ def resolve_method(request: JobRequest) -> tuple[TuningMethod, dict[str, Any]]:
         InvalidRequestError: Another ``method.type`` than ``supervised``, or hyperparameters in both places.
         OutOfRangeError: A tuning method that this version does not train.
     """
-    nested: dict[str, Any] = {}
-    if request.method is not None:
-        kind = request.method.get("type", "supervised")
-        if kind != "supervised":
-            raise InvalidRequestError(
-                f"method.type is {shown(kind)}; only 'supervised' is offered. Preference and reinforcement tuning are not.",
-                param="method.type",
-            )
-        supervised = request.method.get("supervised") or {}
-        nested = supervised.get("hyperparameters") or {} if isinstance(supervised, dict) else supervised
-        if not isinstance(nested, dict):
-            raise InvalidRequestError(
-                'method must be {"type": "supervised", "supervised": {"hyperparameters": {…}}}.', param="method"
-            )
-        if nested and request.hyperparameters:
-            raise InvalidRequestError(
-                "Give hyperparameters either in 'hyperparameters' or in 'method', not in both.", param="method"
-            )
+    nested = _nested_in_method(request.method) if request.method is not None else {}
+    if nested and request.hyperparameters:
+        raise InvalidRequestError(
+            "Give hyperparameters either in 'hyperparameters' or in 'method', not in both.", param="method"
+        )
     tuning_method = request.tuning_method or (request.config or {}).get("tuning_method") or "lora"
     if tuning_method not in METHODS_TODAY:
         raise _not_trained(tuning_method)
     return cast(TuningMethod, tuning_method), request.hyperparameters or nested
+
+
+def _nested_in_method(method: dict[str, Any]) -> dict[str, Any]:
+    """Return the hyperparameters of OpenAI's ``method``, refusing whatever else stands in it."""
+    kind = method.get("type", "supervised")
+    if kind != "supervised":
+        raise InvalidRequestError(
+            f"method.type is {shown(kind)}; only 'supervised' is offered. Preference and reinforcement tuning are not.",
+            param="method.type",
+        )
+    supervised = _part(method, "method", ("type", "supervised"), "supervised")
+    return _part(supervised, "method.supervised", ("hyperparameters",), "hyperparameters")
+
+
+def _part(outer: dict[str, Any], place: str, known: tuple[str, ...], wanted: str) -> dict[str, Any]:
+    form = 'method must be {"type": "supervised", "supervised": {"hyperparameters": {…}}}.'
+    for key, value in outer.items():
+        if key not in known and value is not None:
+            raise UnknownFieldError(f"{shown(key)} is no field of {place}; {form}", param=f"{place}.{key}")
+    inner = outer.get(wanted)
+    if inner is not None and not isinstance(inner, dict):
+        raise InvalidRequestError(form, param=f"{place}.{wanted}")
+    return inner or {}
 
 
 def resolve_request(
@@ -193,9 +208,8 @@ def resolve_request(
     hyperparameters, sources = resolve_hyperparameters(
         tuning_method, [("file", _config_of(request)), ("request", given)], operator
     )
-    if request.validation_file is None:
-        with naming_place(sources):
-            _do_without_validation(hyperparameters, sources)
+    with naming_place(sources):
+        fit_to_validation(request.validation_file is not None, hyperparameters, sources)
     sources |= {field: _source_of(request, field) for field in ("seed", "tuning_method")}
     return tuning_method, hyperparameters, sources
 
@@ -226,21 +240,6 @@ def _source_of(request: JobRequest, field: str) -> str:
     return "file" if (request.config or {}).get(field) == given else "request"
 
 
-def _do_without_validation(hyperparameters: Hyperparameters, sources: dict[str, str]) -> None:
-    """Refuse what looks at figures of a validation file; where it is only the operator's default, take it back."""
-    for key in ("early_stopping_patience", "promote_if"):
-        if getattr(hyperparameters, key) is None:
-            continue
-        if sources[key] in ("file", "request"):
-            raise InvalidRequestError(
-                f"{key} needs a validation file, for it looks at figures that are measured on one. "
-                f"Give validation_file (or validation_dataset), or leave {key} out.",
-                param=f"hyperparameters.{key}",
-            )
-        setattr(hyperparameters, key, None)
-        sources[key] = "default"
-
-
 def resolve_task(request: JobRequest, architecture: str) -> Task:
     """Find the task: what was asked for, else from the base model's architecture, never from the labels.
 
@@ -260,35 +259,6 @@ def resolve_task(request: JobRequest, architecture: str) -> Task:
 
 
 _CAUSAL_REMEDY = f" For 'causal_lm' take a base model of one of: {', '.join(CAUSAL_ARCHITECTURES)}."
-
-
-def require_fitting_task(tuning_method: TuningMethod, task: Task, hyperparameters: Hyperparameters) -> None:
-    """Refuse what this version does for causal language models alone, and a figure that the task does not have.
-
-    Raises:
-        InvalidRequestError: ``qlora`` or ``packing`` for another task, or ``promote_if`` with a figure that is never measured.
-    """
-    if hyperparameters.promote_if is not None:
-        metric = Condition.parse(hyperparameters.promote_if).metric
-        if metric in NOT_MEASURED.get(task, ()):
-            measured = [name for name in METRICS if name not in NOT_MEASURED[task]]
-            raise InvalidRequestError(
-                f"promote_if names {metric!r}, which is not measured for the task {task!r}; there are: "
-                f"{', '.join(measured)}.",
-                param="hyperparameters.promote_if",
-            )
-    if task == "causal_lm":
-        return
-    if tuning_method == "qlora":
-        raise InvalidRequestError(
-            f"tuning_method is 'qlora', which needs task 'causal_lm'; the task is {task!r}. Use tuning_method 'lora'.",
-            param="tuning_method",
-        )
-    if hyperparameters.packing:
-        raise InvalidRequestError(
-            f"packing puts examples of causal language models into one row; the task is {task!r}. Leave packing out.",
-            param="hyperparameters.packing",
-        )
 
 
 def slug(name: str) -> str:

@@ -11,11 +11,12 @@ import yaml
 from afinador import __version__
 from afinador.config.architectures import check_parameter_count
 from afinador.config.documents import read_document
-from afinador.config.hyperparameters import Hyperparameters, naming_place
+from afinador.config.fitting import fit_to_task, refuse_or_leave_out
+from afinador.config.hyperparameters import Hyperparameters
+from afinador.config.layers import naming_place
 from afinador.config.operator import read_operator_config
 from afinador.config.resolve import (
     parse_request,
-    require_fitting_task,
     resolve_request,
     resolve_task,
     slug,
@@ -81,10 +82,10 @@ def spec_from_fields(fields: dict[str, Any], folder: Path, name: str) -> FineTun
     with naming_place(sources):
         if start is not None:
             hyperparameters, sources = start.fitted(hyperparameters, sources)
-        _refuse_what_needs_a_hub(hyperparameters)
+        _refuse_what_needs_a_hub(hyperparameters, sources)
         base = _base_model(folder, request.model)
         task = resolve_task(request, base.architecture)
-        require_fitting_task(tuning_method, task, hyperparameters)
+        fit_to_task(tuning_method, task, hyperparameters, sources)
         is_classifier = task == "sequence_classification"
         require_layers_in_folder(hyperparameters, Path(base.path), repr(base.name), is_classifier=is_classifier)
     name = request.name or name
@@ -144,13 +145,10 @@ def _output(request: JobRequest, tuning_method: TuningMethod, model: str, name: 
     )
 
 
-def _refuse_what_needs_a_hub(hyperparameters: Hyperparameters) -> None:
+def _refuse_what_needs_a_hub(hyperparameters: Hyperparameters, sources: dict[str, str]) -> None:
     if hyperparameters.promote_if is not None:
-        raise InvalidRequestError(
-            "promote_if names a condition for the champion of a hub name; without a service there is no hub. "
-            "Leave it out.",
-            param="hyperparameters.promote_if",
-        )
+        said = "promote_if names a condition for the champion of a hub name; without a service there is no hub. Leave it out."
+        refuse_or_leave_out("promote_if", said, hyperparameters, sources)
 
 
 def named_run_dir(spec: FineTuningSpec, path: Path) -> Path | None:

@@ -12,8 +12,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from afinador import __version__
-from afinador.config.hyperparameters import Hyperparameters, limits_of, naming_place
-from afinador.config.resolve import require_fitting_task, resolve_request, resolve_task, slug
+from afinador.config.fitting import fit_to_task, refuse_or_leave_out
+from afinador.config.hyperparameters import Hyperparameters
+from afinador.config.layers import naming_place
+from afinador.config.limits import limits_of
+from afinador.config.resolve import resolve_request, resolve_task, slug
 from afinador.config.spec import BaseModelReference, DataFile, FineTuningSpec, Output
 from afinador.config.starting import Start
 from afinador.data.extraction import extraction_of
@@ -143,17 +146,17 @@ def _tuning(
         if start is not None:
             hyperparameters, sources = start.fitted(hyperparameters, sources)
         if hyperparameters.output_dir is not None:
-            raise InvalidRequestError(
+            said = (
                 "output_dir is for afinador train, which keeps its result on the disk; the result of a job of the service "
-                "goes to the hub, under output_model. Leave output_dir out.",
-                param="hyperparameters.output_dir",
+                "goes to the hub, under output_model. Leave output_dir out."
             )
+            refuse_or_leave_out("output_dir", said, hyperparameters, sources)
         assert request.model is not None  # see parse_request and job_starts
         base = job_bases.find(session, memory, organization.id, request.model)
         if start is not None:
             start.require_base_model(base.name, base.sha256)
         task = resolve_task(request, base.architecture)
-        require_fitting_task(method, task, hyperparameters)
+        fit_to_task(method, task, hyperparameters, sources)
         is_classifier = task == "sequence_classification"
         job_bases.require_layers(memory, base, hyperparameters, is_classifier=is_classifier)
     return _Tuning(base, task, method, hyperparameters, sources, start)

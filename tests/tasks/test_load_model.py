@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from prefect._internal.engine import resolve_custom_task_run_name
 
-from afinador.config.resolve import resolve_hyperparameters
+from afinador.config.layers import resolve_hyperparameters
 from tasks.load_model import load_model
 
 

@@ -12,7 +12,8 @@ import pytest
 from afinador.cli import grammar
 from afinador.cli.catalogue import COMMANDS
 from afinador.cli.command import UsageError, squash
-from afinador.config.hyperparameters import METHODS_TODAY, limits_of
+from afinador.config.hyperparameters import METHODS_TODAY
+from afinador.config.limits import limits_of
 
 COMMAND_LINES = [
     # The specification's eight, as it writes them.

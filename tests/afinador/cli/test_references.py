@@ -11,7 +11,8 @@ from types import ModuleType
 import pytest
 
 from afinador.cli.catalogue import COMMANDS
-from afinador.config.hyperparameters import METHODS_TODAY, limits_of
+from afinador.config.hyperparameters import METHODS_TODAY
+from afinador.config.limits import limits_of
 from afinador.settings import Settings
 
 Generate = Callable[..., int]

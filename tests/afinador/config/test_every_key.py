@@ -14,7 +14,8 @@ import yaml
 from afinador.cli.service import setting
 from afinador.config.counterparts import COUNTERPARTS
 from afinador.config.documents import read_document
-from afinador.config.hyperparameters import METHODS_TODAY, Hyperparameters, limits_of
+from afinador.config.hyperparameters import METHODS_TODAY, Hyperparameters
+from afinador.config.limits import limits_of
 from afinador.config.operator import read_operator_config
 from afinador.config.resolve import parse_request, resolve_request
 from afinador.errors import ConfigurationError, InvalidRequestError, UnknownFieldError

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from afinador.config.documents import read_document
-from afinador.config.hyperparameters import limits_of
+from afinador.config.limits import limits_of
 from afinador.config.operator import read_operator_config
 from afinador.config.resolve import parse_request, resolve_request
 from afinador.errors import (
@@ -36,6 +36,19 @@ def test_limits_do_not_change_which_numbers_are_whole(tmp_path: Path) -> None:
     assert resolve_request(asked, read_operator_config(path))[1].weight_decay == 0.1
 
 
+@pytest.mark.parametrize("number", ["1e-4", "'1e-4'", "1.0e-4", "0.0001"])
+def test_numbers_of_an_operator_may_be_written_as_anybody_writes_them(number: str, tmp_path: Path) -> None:
+    path = tmp_path / "operator.yaml"
+    path.write_text(f"defaults: {{learning_rate: {number}}}\nlimits: {{learning_rate: {{minimum: {number}}}}}")
+    operator, body = read_operator_config(path), {"model": "base", "training_file": "data"}
+    assert limits_of("lora", operator)["learning_rate"]["default"] == 1e-4
+    assert resolve_request(parse_request(body), operator)[1].learning_rate == 1e-4
+    asked = parse_request(body | {"hyperparameters": {"learning_rate_multiplier": 2}})
+    assert resolve_request(asked, operator)[1].learning_rate == 2e-4
+    with pytest.raises(OutOfRangeError, match=r"from 0\.0001 to"):
+        resolve_request(parse_request(body | {"hyperparameters": {"learning_rate": 1e-5}}), operator)
+
+
 def test_what_only_other_methods_allow_an_operator_does_not_make_this_one_allow() -> None:
     operator = {"limits": {"lora_bias": {"allowed": ["none", "lora_only"]}}}
     allowed = {method: limits_of(method, operator)["lora_bias"]["allowed"] for method in ("lora", "qlora")}
@@ -45,8 +58,10 @@ def test_what_only_other_methods_allow_an_operator_does_not_make_this_one_allow(
 def test_operator_mistakes_are_named() -> None:
     with pytest.raises(ConfigurationError, match="'epochs'"):
         limits_of("lora", {"defaults": {"epoch": 3}})
-    with pytest.raises(ConfigurationError, match="1 to 10"):
+    with pytest.raises(ConfigurationError, match=r"1 to 10\.$"):
         limits_of("lora", {"defaults": {"epochs": 30}})
+    with pytest.raises(ConfigurationError, match=r"epochs is 3; .* 1 to 2\. Give a default .*: defaults\.epochs\.$"):
+        limits_of("lora", {"limits": {"epochs": {"maximum": 2}}})
 
 
 def test_operator_file_is_read(tmp_path: Path) -> None:
@@ -65,7 +80,7 @@ def test_operator_file_is_read(tmp_path: Path) -> None:
         ({"defaults": [1]}, "defaults is an array; it must be an object"),
         ({"limits": {"epochs": 5}}, "limits.epochs is a number; it must be an object"),
         ({"limits": {"epochs": {"max": 5}}}, "limits.epochs has no 'max'. Did you mean 'maximum'"),
-        ({"limits": {"epochs": {"maximum": "5"}}}, "limits.epochs.maximum is '5'; it must be a number"),
+        ({"limits": {"epochs": {"maximum": "five"}}}, "limits.epochs.maximum is 'five'; it must be a number"),
         ({"limits": {"epochs": {"maximum": 2}}}, "epochs is 3; it must be from 1 to 2"),
         ({"methods": {"lore": {}}}, "Did you mean 'lora'"),
         ({"methods": {"lora": {"default": {}}}}, "'methods.lora.default'. Did you mean 'methods.lora.defaults'"),
@@ -186,9 +201,12 @@ def test_values_that_only_look_empty_are_read(tmp_path: Path) -> None:
 
 def test_numbers_in_a_file_are_those_of_yaml_1_2(tmp_path: Path) -> None:
     path = tmp_path / "job.yaml"
-    path.write_text("a: 010\nb: 1:30\nc: -0x1F\nd: 08\ne: 1.5\nf: +3\ng: 0\nh: .5\ni: 1.0e-4")
+    path.write_text(
+        "a: 010\nb: 1:30\nc: -0x1F\nd: 08\ne: 1.5\nf: +3\ng: 0\nh: .5\ni: 1.0e-4\nj: 1e-4\nk: 2E3\nl: e4\nm: 1.5e3"
+    )
     assert read_document(path) == {
-        "a": 10, "b": "1:30", "c": -31, "d": 8, "e": 1.5, "f": 3, "g": 0, "h": 0.5, "i": 1e-4,
+        "a": 10, "b": "1:30", "c": -31, "d": 8, "e": 1.5, "f": 3, "g": 0, "h": 0.5, "i": 1e-4, "j": 1e-4, "k": 2e3,
+        "l": "e4", "m": 1.5e3,
     }  # fmt: skip
 
 

@@ -11,7 +11,8 @@ import torch
 from peft.tuners.lora import LoraLayer
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
-from afinador.config.hyperparameters import Hyperparameters, resolve_hyperparameters
+from afinador.config.hyperparameters import Hyperparameters
+from afinador.config.layers import resolve_hyperparameters
 from afinador.errors import InvalidRequestError
 from afinador.methods import METHODS
 from afinador.models.families import TokenScores

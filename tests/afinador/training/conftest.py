@@ -31,7 +31,7 @@ from transformers import (
     set_seed,
 )
 
-from afinador.config.hyperparameters import resolve_hyperparameters
+from afinador.config.layers import resolve_hyperparameters
 from afinador.config.spec import BaseModelReference, DataFile, FineTuningSpec, Output
 from afinador.models.headers import inspect_model_folder
 from afinador.storage import sha256_of

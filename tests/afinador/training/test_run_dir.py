@@ -13,7 +13,8 @@ from typing import Any
 import psutil
 import pytest
 
-from afinador.config.hyperparameters import Hyperparameters, resolve_hyperparameters
+from afinador.config.hyperparameters import Hyperparameters
+from afinador.config.layers import resolve_hyperparameters
 from afinador.config.spec import FineTuningSpec
 from afinador.errors import InvalidRequestError, TrainingError
 from afinador.training import run

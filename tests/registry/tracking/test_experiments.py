@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from afinador.config.resolve import resolve_hyperparameters
+from afinador.config.layers import resolve_hyperparameters
 from afinador.config.spec import BaseModelReference, DataFile, FineTuningSpec, Output
 from afinador.errors import ConfigurationError, InvalidRequestError, NotFoundError, ServiceUnavailableError
 from afinador.settings import Settings

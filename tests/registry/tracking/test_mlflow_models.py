@@ -13,7 +13,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, LlamaForSequenceClassification, PreTrainedTokenizerFast
 
-from afinador.config.resolve import resolve_hyperparameters
+from afinador.config.layers import resolve_hyperparameters
 from afinador.config.spec import BaseModelReference, DataFile, FineTuningSpec, Output
 from afinador.errors import InvalidRequestError
 from afinador.settings import Settings
