@@ -107,6 +107,8 @@ def _report(
             checked = process.check(base.path, reading, limits, every=every)
             _keep(kept, checked, attempt)
     except (ModelError, ServiceUnavailableError, OSError) as error:
+        if isinstance(error, AfinadorError):
+            error.name_instead_of(spec.base_model.path, repr(spec.base_model.name))
         said = error.message if isinstance(error, AfinadorError) else error.strerror
         attempt.say(f"The tokenizer was not asked about {file.name}: {said}", level="warn")
         return dataset_report(file.name, read)

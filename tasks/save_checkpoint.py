@@ -13,6 +13,7 @@ from afinador.training.checkpoints import (
     CheckpointDamagedError,
     checkpoint_name,
     complete_checkpoints,
+    is_complete,
     metrics_of,
     step_of,
     trainer_state_of,
@@ -44,19 +45,23 @@ def save_checkpoint(attempt: Attempt, step: int) -> None:
         InsufficientStorageError: The storage's disk is full; the job waits for space, and it is copied when that goes on.
     """
     folder = attempt.run.checkpoints / checkpoint_name(step)
+    removed = f"Checkpoint {step} was removed by save_total_limit before it could be copied to the storage."
     with attempt.memory.database.session() as session:
         if checkpoints.exists(session, attempt.job_id, step):
             return
     if folder.with_name(f".damaged-{folder.name}").exists():
         return  # an event of the run tells it
     if not folder.exists():
-        message = f"Checkpoint {step} was removed by save_total_limit before it could be copied to the storage."
-        attempt.say(message, key=f"checkpoint-lost:{step}")
+        attempt.say(removed, key=f"checkpoint-lost:{step}")
         return
     try:
         size_bytes = verify(folder)
         metrics = metrics_of(trainer_state_of(folder))
     except CheckpointDamagedError as error:
+        newer = any(step_of(other) > step for other in complete_checkpoints(attempt.run))
+        if newer and not is_complete(attempt.run, step):  # training has pruned it just now
+            attempt.say(removed, key=f"checkpoint-lost:{step}")
+            return
         attempt.say(f"Checkpoint {step} is not kept: {error.message}", level="warn", key=f"checkpoint-lost:{step}")
         return
     key = f"{attempt.spec.organization_id}/jobs/{attempt.job_id}/checkpoints/{folder.name}"

@@ -116,7 +116,6 @@ def load_classifier(
             attention=attention,
             replaceable=(lambda model: ()) if keeps_head else _replaceable,
             config=_config(folder, classes),
-            ignore_mismatched_sizes=not keeps_head,
         )
     new = [] if keeps_head else head_of(model)
     if any(f".{POOLER}." in name for name in missing):

@@ -103,3 +103,8 @@ def logits_of(model: PreTrainedModel, hidden: Tensor) -> Tensor:
 def context_length_of(model: nn.Module) -> int | None:
     """Return how many positions a model was made for, or None if its configuration does not say."""
     return context_length(pretrained_model_of(model).config.to_dict())
+
+
+def vocabulary_size_of(model: nn.Module) -> int:
+    """Return how many tokens a model has embeddings for."""
+    return int(pretrained_model_of(model).config.get_text_config().vocab_size)

@@ -92,7 +92,8 @@ def describe_model_folder(path: Path) -> ModelDescription:
         raise UnsupportedModelError(f"There is no folder {path}; give the folder that holds config.json.")
     config = _read_config(path)
     _refuse_adapters_and_foreign_code(path, config)
-    architecture = (config.get("architectures") or [None])[0]
+    named = config.get("architectures")
+    architecture = named[0] if isinstance(named, list) and named else None
     if not isinstance(architecture, str):
         raise UnsupportedModelError(
             f"config.json in {path} names no architecture; save the model again with save_pretrained of transformers."

@@ -82,6 +82,7 @@ def require_layers_in_folder(
         _require_adaptable(wanted["target_modules"], shapes, model)
         if hyperparameters.quantization_bits:
             _require_unquantised(wanted["modules_to_save"], shapes, hyperparameters.quantization_bits)
+        _require_some_adapted(wanted, shapes, model)
 
 
 def quantised(name: str, bits: int | None) -> InvalidRequestError:
@@ -120,8 +121,34 @@ def _require_adaptable(names: list[str], shapes: _Shapes, model: str) -> None:
             )
 
 
+def _require_some_adapted(wanted: dict[str, list[str]], shapes: _Shapes, model: str) -> None:
+    """Refuse blocks to be trained whole that hold every layer which would carry an adapter."""
+    layers, targets = layers_of_tensors(shapes), wanted["target_modules"]
+    carrying = {
+        layer
+        for layer in _matrices(shapes)
+        if (
+            any(_stands_for(name, layer) for name in targets)
+            if targets
+            else "embed" not in layer and not _is_spared(layer)
+        )
+    }
+    for name in wanted["modules_to_save"]:
+        blocks = [f"{layer}." for layer in layers if _stands_for(name, layer)]
+        if carrying and all(f"{layer}.".startswith(tuple(blocks)) for layer in carrying):
+            raise InvalidRequestError(
+                f"modules_to_save names {name!r}, in which all layers of {model} lie that would carry an adapter: trained whole "
+                "they carry none. Name single layers, such as lm_head, or use tuning_method 'full' to train all of it.",
+                param="hyperparameters.modules_to_save",
+            )
+
+
+def _is_spared(layer: str) -> bool:
+    return layer.rpartition(".")[2] in _NEVER_QUANTISED
+
+
 def _require_unquantised(names: list[str], shapes: _Shapes, bits: int) -> None:
-    held = {layer for layer in _matrices(shapes) if layer.rpartition(".")[2] not in _NEVER_QUANTISED}
+    held = {layer for layer in _matrices(shapes) if not _is_spared(layer)}
     for name in names:
         blocks = [layer for layer in layers_of_tensors(shapes) if _stands_for(name, layer)]
         if any(f"{layer}.".startswith(f"{block}.") for block in blocks for layer in held):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ _TERMS = re.compile(r"(LICEN[SC]E|NOTICE|USE_POLICY)(\.(md|txt))?", re.IGNORECAS
 _BEGINNING_CHARACTERS = 2000
 LARGEST_FRONT_MATTER_BYTES = 1 << 20
 """Of a card; what begins with more says nothing about the licence."""
+_FRONT_MATTER = re.compile(r"\s*---[ \t]*\r?\n(?P<text>.*?)^---[ \t]*\r?$", re.DOTALL | re.MULTILINE)
+_PLAIN_LINE = re.compile(r"^(?P<key>license(?:_name|_link)?):[ \t]+(?P<value>[^\s\[{&*!|>%@`#][^\r\n#]*)", re.MULTILINE)
 _TEXTS = {
     "apache-2.0": r"Apache License\s+Version 2\.0",
     "mit": r"MIT License|Permission is hereby granted, free of charge, to any person",
@@ -51,7 +54,7 @@ def find_license(folder: Path) -> str | None:
     return _of_card(folder / "README.md") or _of_config(folder / "config.json") or _of_text(folder)
 
 
-def fields_of_card(folder: Path, license: str | None) -> dict[str, str]:
+def fields_of_card(folder: Path, license: str | None) -> Mapping[str, str | list[str]]:
     """Return what the card of something made from a model folder says of the licence.
 
     The Hugging Face Hub knows some licences by name; the name of any other stands in ``license_name``, and where its text
@@ -62,6 +65,9 @@ def fields_of_card(folder: Path, license: str | None) -> dict[str, str]:
         license: Its licence, as ``find_license`` gives it.
     """
     front_matter = _front_matter(folder / "README.md")
+    listed = front_matter.get("license")
+    if isinstance(listed, list) and license is not None and _as_name(listed) == license:
+        return {"license": [str(each) for each in listed]}
     named = _as_name(front_matter.get("license_name"))
     if front_matter.get("license") != "other" or named is None or named != license:
         return {"license": license or "unknown"}
@@ -81,13 +87,14 @@ def _front_matter(card: Path) -> dict[str, Any]:
     if not card.is_file():
         return {}
     with card.open("rb") as stream:
-        parts = stream.read(LARGEST_FRONT_MATTER_BYTES).decode(errors="replace").split("---", 2)
-    if len(parts) < 3 or parts[0].strip():
+        beginning = stream.read(LARGEST_FRONT_MATTER_BYTES).decode("utf-8-sig", errors="replace")
+    found = _FRONT_MATTER.match(beginning)
+    if found is None:
         return {}
     try:
-        front_matter = load_yaml(parts[1])
-    except yaml.YAMLError:
-        return {}
+        front_matter = load_yaml(found["text"])
+    except yaml.YAMLError:  # of something else there, perhaps
+        return {each["key"]: each["value"].strip().strip("'\"") for each in _PLAIN_LINE.finditer(found["text"])}
     return front_matter if isinstance(front_matter, dict) else {}
 
 
@@ -110,7 +117,8 @@ def _of_text(folder: Path) -> str | None:
 
 
 def _as_name(value: Any) -> str | None:
-    """Return one name: some cards list several."""
-    if isinstance(value, list):
-        value = ", ".join(map(str, value))
-    return str(value)[:255] if value else None
+    """Return one name: some cards list several. What is neither a name nor a list of names says nothing."""
+    names = value if isinstance(value, list) else [value]
+    if not all(isinstance(each, str | int | float) and not isinstance(each, bool) for each in names):
+        return None
+    return ", ".join(map(str, names))[:255] or None

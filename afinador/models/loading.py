@@ -13,7 +13,7 @@ from transformers.utils import is_flash_attn_2_available
 from afinador.config.architectures import CAUSAL_ARCHITECTURES, check_parameter_count
 from afinador.errors import AfinadorError, InvalidRequestError, ModelError, UnsupportedModelError
 from afinador.models.headers import describe_model_folder
-from afinador.models.quantisation import Bits, loading_arguments, settle_quantised
+from afinador.models.quantisation import Bits, loading_arguments, misshapen_layers, settle_quantised
 from afinador.wording import first_line
 
 Precision = Literal["float32", "bfloat16"]
@@ -102,7 +102,9 @@ def load_checked(
         _require_flash_attention(precision, torch.device(device))
     if attention != "auto":
         options["attn_implementation"] = attention
+    # Weights of another shape are told by the report, and refused below; transformers' own error does not name them.
     fixed = {"trust_remote_code": False, "use_safetensors": True, "local_files_only": True}
+    fixed["ignore_mismatched_sizes"] = True
     try:
         loaded: Any = auto_class.from_pretrained(
             str(folder), dtype=getattr(torch, precision), output_loading_info=True, **fixed, **options
@@ -112,6 +114,7 @@ def load_checked(
     except Exception as error:
         raise _not_loaded(folder, attention, error) from error
     model, report = loaded
+    report["mismatched_keys"] = [*(report.get("mismatched_keys") or []), *misshapen_layers(model)]
     _require_all_weights(folder, model, report, tuple(f"{name}." for name in replaceable(model)))
     return model, sorted(map(str, report.get("missing_keys") or []))
 

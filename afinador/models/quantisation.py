@@ -83,3 +83,17 @@ def is_quantised(module: nn.Module) -> bool:
     """Return whether a layer's own weight is held in few bits."""
     weight = getattr(module, "weight", None)
     return isinstance(weight, Tensor) and weight.dtype in _QUANTISED_DTYPES
+
+
+def misshapen_layers(model: nn.Module) -> list[str]:
+    """Return the names of quantised weights of another shape than their layer, which transformers does not notice."""
+    return [
+        f"{name}.weight"
+        for name, layer in model.named_modules()
+        if is_quantised(layer) and _stored_shape(layer.weight) != (layer.out_features, layer.in_features)
+    ]
+
+
+def _stored_shape(weight: Any) -> tuple[int, ...]:
+    """Return the shape of a weight as it was before it was packed, which 4 bits do to it."""
+    return tuple(weight.quant_state.shape if weight.dtype == torch.uint8 else weight.shape)

@@ -63,8 +63,8 @@ def tokenizer_folder(path: Path) -> TokenizerFolder:
         raise ModelError(f"{path} holds no tokenizer, which would be one of {wanted}. Name the folder that does.")
     try:
         config = json.loads((path / "config.json").read_text(encoding="utf-8"))
-        architectures = config.get("architectures") or [None]
-        return TokenizerFolder(path, architectures[0], context_length(config))
+        named = config.get("architectures")
+        return TokenizerFolder(path, named[0] if isinstance(named, list) and named else None, context_length(config))
     except FileNotFoundError:
         return TokenizerFolder(path, None, None)
     except (OSError, ValueError, AttributeError, TypeError, KeyError) as error:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from afinador.config.hyperparameters import Hyperparameters
 from afinador.config.spec import FineTuningSpec
@@ -15,7 +15,7 @@ from afinador.data.tokens.batching import pad_id_of
 from afinador.data.tokens.tokenizer_files import load_tokenizer
 from afinador.data.validation import require_valid, validate_dataset
 from afinador.models.classification import load_classifier, own_classes
-from afinador.models.families import context_length_of
+from afinador.models.families import context_length_of, vocabulary_size_of
 from afinador.models.loading import Precision, load_causal_lm
 
 
@@ -58,9 +58,10 @@ def load_base(spec: FineTuningSpec, path: Path | str, *, precision: Precision, d
     if spec.task != "sequence_classification":
         bits = spec.hyperparameters.quantization_bits
         model = load_causal_lm(path, precision=precision, device=device, attention=attention, quantization_bits=bits)
-        return Base(model, load_tokenizer(path))
+        return Base(model, _padding_within(load_tokenizer(path), vocabulary_size_of(model)))
     labels = find_classes(spec)
-    tokenizer = load_tokenizer(path, ends_answers=False)
+    known = AutoConfig.from_pretrained(str(path), local_files_only=True).get_text_config().vocab_size
+    tokenizer = _padding_within(load_tokenizer(path, ends_answers=False), known)
     loaded = load_classifier(
         path, labels, tokenizer, precision=precision, device=device, seed=spec.seed, attention=attention
     )
@@ -85,6 +86,13 @@ def find_classes(spec: FineTuningSpec) -> list[str]:
 def base_has_head(spec: FineTuningSpec, classes: tuple[str, ...]) -> bool:
     """Return whether the base model told these very classes apart before it was tuned."""
     return set(own_classes(Path(spec.base_model.path)) or ()) == set(classes)
+
+
+def _padding_within(tokenizer: PreTrainedTokenizerBase, known: int) -> PreTrainedTokenizerBase:
+    """Pad with EOS where the pad token was added to a tokenizer whose model was not enlarged for it."""
+    if (tokenizer.pad_token_id or 0) >= known:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
 
 
 def _prepare_for_classifier(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> None:

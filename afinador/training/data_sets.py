@@ -19,7 +19,9 @@ from afinador.data.tokens.prompting import PromptForm, Summary, prompt_form
 from afinador.data.tokens.rows import TokenRows
 from afinador.data.tokens.templates import template_name
 from afinador.data.tokens.tokenisation import CutCounts, count_cuts
+from afinador.errors import ModelError
 from afinador.figures import counted, size
+from afinador.models.families import vocabulary_size_of
 from afinador.training.caching import cache_of
 from afinador.training.run_dir import RunDir
 from afinador.training.setup import Subject
@@ -97,17 +99,30 @@ def load_both(spec: FineTuningSpec, subject: Subject, max_length: int, run_dir: 
 
     Raises:
         DataError: See ``load_data``.
-        ModelError: See ``load_data``.
+        ModelError: See ``load_data``; or the tokenizer makes tokens that the model does not know.
     """
     cache, extraction = cache_of(run_dir), extraction_of(spec.hyperparameters)
     loaded = []
     for file in filter(None, (spec.training_file, spec.validation_file)):
         data = load_data(file, subject.tokenizer, max_length, subject.classes, extraction=extraction, cache=cache)
+        _require_known_tokens(data, subject)
         loaded.append(data)
         if (cached := data.cached) is not None:
             figures: dict[str, Any] = {"rows": len(cached.tokenised), "bytes": cached.bytes, "cached": cached.is_hit}
             run_dir.log_event("message", "info", _served(cached, file), **figures)
     return loaded[0], loaded[1] if len(loaded) > 1 else None
+
+
+def _require_known_tokens(data: Data, subject: Subject) -> None:
+    """Refuse tokens that the model has no embedding for, which would end training in the middle of a pass."""
+    known, largest = vocabulary_size_of(subject.model), data.tokenised.largest_id()
+    if largest >= known:
+        token = subject.tokenizer.convert_ids_to_tokens(largest)
+        raise ModelError(
+            f"The tokenizer of {subject.base.name!r} makes the token {token!r} of {data.file.name}, number {largest}, but "
+            f"config.json of the model says vocab_size {known}: numbers from 0 to {known - 1}. Take tokenizer and weights of "
+            "the same model, or enlarge its embeddings (resize_token_embeddings of transformers) and register it again."
+        )
 
 
 def _served(cached: Cached, file: DataFile) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -194,6 +195,11 @@ def translated(settings: Settings, wanted: HubSource | DatasetSource) -> Iterato
         raise ServiceUnavailableError(f"{page} answers HTTP {status}; try later.") from error
     except (httpx2.HTTPError, OSError) as error:
         raise _away(settings) from error
+    except json.JSONDecodeError as error:
+        raise ServiceUnavailableError(
+            f"{settings.hf_endpoint} answers with something else than a Hugging Face Hub does; check HF_ENDPOINT and the "
+            "proxy."
+        ) from error
 
 
 def _away(settings: Settings) -> ServiceUnavailableError:

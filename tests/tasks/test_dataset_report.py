@@ -123,6 +123,20 @@ def test_records_that_the_base_model_cannot_be_told_end_the_job_before_a_device_
     assert "cannot be trained on" in (attempt.run.path / "dataset.html").read_text()
 
 
+def test_an_event_on_a_base_model_s_tokenizer_tells_its_name_and_no_folder(create: Create, memory: Memory) -> None:
+    attempt = claimed(create())
+    folder = Path(attempt.spec.base_model.path)
+    kept = (folder / "tokenizer.json").read_bytes()
+    (folder / "tokenizer.json").write_text("{")
+    try:
+        validate_dataset.fn(attempt)
+    finally:
+        (folder / "tokenizer.json").write_bytes(kept)
+    told = [each for each in said_in(memory, attempt) if "The tokenizer was not asked about" in each]
+    assert len(told) == 1 and repr(attempt.spec.base_model.name) in told[0]
+    assert str(folder.parent) not in told[0]
+
+
 def test_labels_that_are_no_classes_end_the_job_with_a_page_that_says_all_that_is_wrong(
     create: Create, memory: Memory
 ) -> None:

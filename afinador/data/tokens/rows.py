@@ -60,6 +60,11 @@ class TokenRows(Sequence[TokenisedExample]):
         """Return the number of tokens of each."""
         return [length for batch in self._batches for length in batch["input_ids"].value_lengths().to_pylist()]
 
+    def largest_id(self) -> int:
+        """Return the largest token id; -1 without any token."""
+        parts = (values[offsets[0] : offsets[-1]] for (offsets, values), _ in self._lists)
+        return max((int(values.max()) for values in parts if len(values)), default=-1)
+
     def cuts(self) -> Iterator[tuple[int, int]]:
         """Yield ``cut_before`` and ``cut_after`` of each."""
         for batch in self._batches:

@@ -29,7 +29,7 @@ KEYS: dict[str, tuple[Any, Any, Any, str, str | tuple[str, ...]]] = {
     "epochs": (3, 2, 11, "from 1 to 10", f"{TRAINING}/test_every_key.py::test_numbers_of_steps"),
     "learning_rate": (5e-5, 1e-4, 1, "to 0.001", f"{TRAINING}/test_optimization.py::test_learning_rate_is_the_optimizer_s"),
     "batch_size": (32, 8, 257, "from 1 to 256", f"{TRAINING}/test_every_key.py::test_numbers_of_steps"),
-    "micro_batch_size": (None, 4, 0, "from 1 to 256", f"{TRAINING}/test_setup.py::test_micro_batch_size_that_is_given_is_taken_up_to_the_batch"),
+    "micro_batch_size": (None, 4, 0, "from 1 to 256", f"{TRAINING}/test_setup.py::test_micro_batch_size_that_is_given_is_taken"),
     "lora_rank": (16, 8, 3, "from 4 to 64", "tests/afinador/methods/test_methods.py::test_lora_obeys_rank_alpha_dropout_and_layers"),
     "lora_alpha": (32, 16, 65, "from 8 to 64", "tests/afinador/methods/test_methods.py::test_lora_obeys_rank_alpha_dropout_and_layers"),
     "lora_dropout": (0.1, 0.2, 0.6, "from 0.0 to 0.5", "tests/afinador/methods/test_methods.py::test_lora_obeys_rank_alpha_dropout_and_layers"),

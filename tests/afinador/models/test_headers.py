@@ -125,8 +125,14 @@ def test_without_a_card_the_license_is_what_its_text_begins_like(
         ("---\nlicense: other\nlicense_name: house-license\n---\n", "house-license"),
         ("# A model\n---\nlicense: mit\n---\n", None),
         ("---\nlicense: [unclosed\n---\n", None),
+        ("\ufeff---\r\nlicense: mit\r\n---\r\n", "mit"),
+        ("---\nlicense: [mit, apache-2.0]\n---\n", "mit, apache-2.0"),
+        ("---\nlicense: {a: b}\n---\n", None),
+        ("---\ntitle: a --- b\nlicense: mit\n---\n", "mit"),
+        ("---\ndate: 2024-13-45\nlicense: 'mit'  # so\n---\n", "mit"),
+        ("---\nwhat: !our thing\nlicense: other\nlicense_name: house-license\n---\n", "house-license"),
         ("---\nno end", None),
-        (f"---\nlicense: mit\nmodel-index: {'[' * 300_000}\n---\n", None),  # a reader of YAML alone would take hours
+        (f"---\nlicense: mit\nmodel-index: {'[' * 300_000}\n---\n", "mit"),  # a reader of YAML alone would take hours
         (f"---\nlicense: mit\n#{' ' * LARGEST_FRONT_MATTER_BYTES}\n---\n", None),
     ],
     ids=lambda value: str(value)[:40],

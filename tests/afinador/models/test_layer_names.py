@@ -51,6 +51,33 @@ def judged(
 
 
 @pytest.mark.parametrize(
+    ("model", "saved", "targets"),
+    [
+        ("llama", "layers", None),
+        ("llama", "model", None),
+        ("gpt2", "h", None),
+        ("bert", "bert", None),
+        ("llama", "mlp", ["up_proj"]),
+    ],
+)
+def test_not_all_that_would_carry_an_adapter_is_trained_whole(
+    model: str, saved: str, targets: list[str] | None, tmp_path: Path
+) -> None:
+    given = {"modules_to_save": [saved]} | ({"target_modules": targets} if targets else {})
+    with pytest.raises(
+        InvalidRequestError, match=f"modules_to_save names '{saved}', in which all layers of 'm' lie"
+    ) as caught:
+        judged(tmp_path, LAYERS[model], "lora", **given)
+    assert caught.value.param == "hyperparameters.modules_to_save"
+
+
+def test_a_block_may_be_trained_whole_beside_adapters(tmp_path: Path) -> None:
+    for names in (["mlp", "embed_tokens"], ["q_proj"], ["norm"]):
+        judged(tmp_path, LAYERS["llama"], "lora", modules_to_save=names)
+    judged(tmp_path, LAYERS["llama"], "lora", modules_to_save=["layers"], target_modules=["embed_tokens"])
+
+
+@pytest.mark.parametrize(
     ("model", "targets"),
     [
         ("llama", ["q_proj", "up_proj"]), ("llama", ["embed_tokens", "lm_head"]), ("llama", "all-linear"),
@@ -85,7 +112,6 @@ def test_norms_and_blocks_carry_no_adapters(model: str, target: str, method: str
 def test_what_is_quantised_is_not_trained_whole(model: str, name: str, bits: int, tmp_path: Path) -> None:
     with pytest.raises(InvalidRequestError, match=f"'{name}', which is held in {bits} bits .* tuning_method 'lora'"):
         judged(tmp_path, LAYERS[model], "qlora", modules_to_save=[name], quantization_bits=bits)
-    judged(tmp_path, LAYERS[model], "lora", modules_to_save=[name])
 
 
 @pytest.mark.parametrize(

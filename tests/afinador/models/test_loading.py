@@ -78,9 +78,11 @@ def test_missing_weights_are_refused_instead_of_drawn_at_random(folder: Path) ->
 
 def test_weights_of_another_shape_are_refused(folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {"intermediate_size": 24}))
-    with pytest.raises(ModelError, match=r"config\.json"):
-        load_causal_lm(folder, precision="float32", device="cpu")
+    (folder / "config.json").write_text(json.dumps(config | {"intermediate_size": 64}))
+    said = r"^3 weights of LlamaForCausalLM have another shape than config\.json says in .*, the first is model\.layers\.0\.mlp"
+    for bits in (None, 4, 8):
+        with pytest.raises(ModelError, match=said):
+            load_causal_lm(folder, precision="float32", device="cpu", quantization_bits=bits)
 
 
 def test_tokenizer_without_an_end_token_is_refused(folder: Path) -> None:

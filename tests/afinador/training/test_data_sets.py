@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
+import math
+import shutil
 import sys
 from collections.abc import Callable
 from importlib import invalidate_caches
@@ -11,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import AutoTokenizer
 
 from afinador.config.spec import DataFile, FineTuningSpec
 from afinador.data.tokens import loading
 from afinador.data.tokens.cache import TokenCache
-from afinador.errors import DataError, InvalidRequestError
+from afinador.errors import DataError, InvalidRequestError, ModelError
 from afinador.schemas.datasets import DatasetReading
 from afinador.storage import sha256_of
 from afinador.training import FineTuner, data_sets
@@ -64,6 +67,50 @@ def test_what_was_tokenised_before_is_not_even_read(make_spec: Callable[..., Fin
     assert (first.summary, first.form, first.cuts) == (second.summary, second.form, second.cuts)
     with pytest.raises(FileNotFoundError):
         data_sets.load_data(file, subject.tokenizer, 41, cache=cache)
+
+
+def with_added_tokens(base_model: Path, folder: Path, **added: str) -> Path:
+    """Copy a model and add tokens to its tokenizer, but no embeddings to its weights."""
+    shutil.copytree(base_model, folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_special_tokens({name: token for name, token in added.items() if name.endswith("_token")})
+    tokenizer.add_tokens([token for name, token in added.items() if not name.endswith("_token")])
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("task", ["causal_lm", "sequence_classification"])
+def test_a_pad_token_that_the_model_was_not_enlarged_for_is_not_used(
+    make_spec: Callable[..., FineTuningSpec], base_model: Path, tmp_path: Path, task: str
+) -> None:
+    spec = make_spec("lora", base=with_added_tokens(base_model, tmp_path / "padded", pad_token="[PAD]"), batch_size=16)
+    spec.task = task  # type: ignore[assignment]
+    if task == "sequence_classification":
+        for file in (spec.training_file, spec.validation_file):
+            assert file is not None
+            rows = [{"text": "a " * n, "label": str(n % 2)} for n in range(1, 20)]
+            path = tmp_path / file.name
+            path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+            file.path, file.sha256 = str(path), sha256_of(path)
+    subject = load_subject(spec)
+    assert subject.tokenizer.pad_token == "</s>"
+    result = FineTuner(spec, RunDir(tmp_path / "run")).run()
+    assert math.isfinite(result.metrics["tuned"]["loss"])
+
+
+def test_tokens_that_the_model_does_not_know_are_named(
+    make_spec: Callable[..., FineTuningSpec], base_model: Path, tmp_path: Path
+) -> None:
+    spec = make_spec("lora", base=with_added_tokens(base_model, tmp_path / "more", word="<cat>"))
+    said = r"^The tokenizer of 'tiny-llama' makes the token '<cat>' of held.jsonl, number 320, .* vocab_size 320: .* 0 to 319"
+    path = tmp_path / "held.jsonl"
+    path.write_text('{"prompt": "a <cat>", "completion": "purrs"}\n')
+    assert spec.validation_file is not None
+    spec.validation_file = spec.validation_file.model_copy(
+        update={"path": str(path), "name": path.name, "sha256": sha256_of(path)}
+    )
+    with pytest.raises(ModelError, match=said):
+        FineTuner(spec, RunDir(tmp_path / "run")).run()
 
 
 def test_an_operators_loader_that_was_changed_is_asked_anew(

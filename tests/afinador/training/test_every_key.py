@@ -6,8 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import torch
@@ -24,7 +23,6 @@ from afinador.training import FineTuner, base_against_tuned, data_sets, setup
 from afinador.training.checkpoints import complete_checkpoints
 from afinador.training.job_file import spec_from_file
 from afinador.training.run_dir import RunDir
-from afinador.training.setup import Subject
 
 MakeSpec = Callable[..., FineTuningSpec]
 
@@ -95,7 +93,7 @@ def test_answers_are_no_longer_than_asked_for(make_spec: MakeSpec, tmp_path: Pat
     ],
 )  # fmt: skip
 def test_documents_are_asked_for_as_the_job_says(
-    given: dict[str, Any], asked: list[str], make_spec: MakeSpec, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+    given: dict[str, Any], asked: list[str], make_spec: MakeSpec, tmp_path: Path
 ) -> None:
     path = tmp_path / "documents.jsonl"
     records = [
@@ -106,8 +104,7 @@ def test_documents_are_asked_for_as_the_job_says(
     spec = make_spec(validate=False, **given)
     spec.training_file.path, spec.training_file.format = str(path), "jsonl"
     extraction = extraction_of(spec.hyperparameters)
-    subject = SimpleNamespace(tokenizer=tokenizer, classes=())
-    data, _ = data_sets.load_both(spec, cast(Subject, subject), 512, RunDir(tmp_path / "run"))
+    data, _ = data_sets.load_both(spec, setup.load_subject(spec), 512, RunDir(tmp_path / "run"))
     assert all((example.prompt or "").startswith(start) for example, start in zip(data.examples(), asked, strict=True))
     assert [json.loads(example.completion or "") for example in data.examples()] == [{"title": "A"}, {"name": "B"}]
     spec.sources["generation_max_new_tokens"] = "default"

@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -219,6 +220,28 @@ def test_a_hub_that_is_away_says_so(memory: Memory, acme: Organization) -> None:
     row = registered(memory, acme)
     assert row.status == "error"
     assert "does not answer" in (row.status_details or "")
+
+
+def test_a_page_in_the_place_of_a_hub_is_told(memory: Memory, acme: Organization) -> None:
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html>Please sign in.</html>")
+
+        do_HEAD = do_GET
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        memory.settings.hf_endpoint = f"http://127.0.0.1:{server.server_port}"
+        row = registered(memory, acme)
+        server.shutdown()
+    assert row.status == "error"
+    assert (row.status_details or "").startswith(
+        f"{memory.settings.hf_endpoint} answers with something else than a Hugg"
+    )
 
 
 def test_a_repository_without_safetensors_is_refused_before_anything_is_fetched(
