@@ -104,7 +104,8 @@ def test_documents_are_asked_for_as_the_job_says(
     spec = make_spec(validate=False, **given)
     spec.training_file.path, spec.training_file.format = str(path), "jsonl"
     extraction = extraction_of(spec.hyperparameters)
-    data, _ = data_sets.load_both(spec, setup.load_subject(spec), 512, RunDir(tmp_path / "run"))
+    subject = setup.load_subject(spec)
+    data, _ = data_sets.load_both(spec, subject, 512, RunDir(tmp_path / "run"))
     assert all((example.prompt or "").startswith(start) for example, start in zip(data.examples(), asked, strict=True))
     assert [json.loads(example.completion or "") for example in data.examples()] == [{"title": "A"}, {"name": "B"}]
     spec.sources["generation_max_new_tokens"] = "default"
@@ -119,7 +120,9 @@ def test_documents_are_asked_for_as_the_job_says(
         with pytest.raises(
             DataError, match="prompts has none for the type 'tesis', and no 'default'; there are: libro"
         ):
-            data_sets.load_data(spec.training_file, tokenizer, 512, extraction=extraction_of(spec.hyperparameters))
+            data_sets.load_data(
+                spec.training_file, subject.tokenizer, 512, extraction=extraction_of(spec.hyperparameters)
+            )
 
 
 @pytest.mark.parametrize(("attention", "found"), [("auto", "sdpa"), ("sdpa", "sdpa"), ("eager", "eager")])
