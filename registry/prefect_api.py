@@ -44,10 +44,13 @@ class RunState:
     @classmethod
     def parse(cls, state: dict[str, Any]) -> RunState:
         """Read a state as Prefect writes it."""
-        entered = datetime.fromisoformat(state["timestamp"].replace("Z", "+00:00"))
         details = state.get("state_details") or {}
         is_lasting = bool(details.get("pause_reschedule")) and not details.get("pause_timeout")
-        return cls(state["type"], state["name"], state.get("message") or "", entered.timestamp(), is_lasting)
+        return cls(state["type"], state["name"], state.get("message") or "", _seconds(state["timestamp"]), is_lasting)
+
+
+def _seconds(written: str) -> float:
+    return datetime.fromisoformat(written.replace("Z", "+00:00")).timestamp()
 
 
 @dataclass(frozen=True)
@@ -183,11 +186,16 @@ class Prefect:
 
     def busy_runs(self, pool: str) -> dict[str, RunState]:
         """Return the states of a pool's runs that should have a process, at most 200 of them."""
-        body = {
-            "work_pools": {"name": {"any_": [pool]}},
-            "flow_runs": {"state": {"type": {"any_": ["PENDING", "RUNNING", "CANCELLING"]}}},
-            "limit": _PAGE,
-        }
+        return self._runs(pool, {"state": {"type": {"any_": ["PENDING", "RUNNING", "CANCELLING"]}}})
+
+    def crashed_runs(self, pool: str, flows: tuple[str, ...], *, after: float) -> dict[str, RunState]:
+        """Return the states of the runs of some flows that have crashed in a pool since ``after``, at most 200 of them."""
+        since = datetime.fromtimestamp(after, UTC).isoformat()
+        chosen = {"state": {"type": {"any_": ["CRASHED"]}}, "end_time": {"after_": since}}
+        return self._runs(pool, chosen, flows={"name": {"any_": list(flows)}})
+
+    def _runs(self, pool: str, chosen: dict[str, Any], **more: Any) -> dict[str, RunState]:
+        body = {"work_pools": {"name": {"any_": [pool]}}, "flow_runs": chosen, "limit": _PAGE, **more}
         page = self._call("POST", "/flow_runs/filter", body).json()
         return {run["id"]: RunState.parse(run["state"]) for run in page}
 

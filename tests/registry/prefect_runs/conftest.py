@@ -63,6 +63,7 @@ def _make_deployments(url: str) -> None:
         asked("POST", f"{url}/deployments/", json=body)
     beside = (
         ("verify", "cpu", "flows.verification.verify"),
+        ("submit-fine-tune", "submission", "flows.submission.submit_fine_tune"),
         ("prepare-dataset", "submission", "flows.dataset_preparation.prepare_dataset"),
     )
     for name, pool, entrypoint in beside:
