@@ -21,6 +21,8 @@ POOLS = ("gpu", "cpu")
 """The work pools in which jobs run."""
 LIVE_STATES = ("SCHEDULED", "PENDING", "RUNNING", "CANCELLING", "PAUSED")
 """Types of states that a run may still leave."""
+EVENTS_PAGE = 50
+"""Of so many events at most Prefect tells in one answer."""
 _PAGE = 200
 _CONNECT_SECONDS = 2.0
 """A server that is there takes a connection at once, however busy it is."""
@@ -147,6 +149,16 @@ class Prefect:
     def emit(self, events: list[dict[str, Any]]) -> None:
         """Record events, each with ``id``, ``event``, ``occurred``, ``resource``, ``related`` and ``payload``."""
         self._call("POST", "/events", events)
+
+    def events_since(self, event_ids: list[str]) -> dict[str, float]:
+        """Return since when (Unix seconds) Prefect has had some events, by id; those that it has not stored are missing.
+
+        Args:
+            event_ids: At most ``EVENTS_PAGE``.
+        """
+        body = {"filter": {"id": {"id": event_ids}}, "limit": EVENTS_PAGE}
+        found = self._call("POST", "/events/filter", body).json()
+        return {event["id"]: _seconds(event["received"]) for event in found["events"]}
 
     def run_states(self, run_ids: list[str]) -> dict[str, RunState]:
         """Return the states of some runs of the fine-tuning flow, and of all its other runs that have not ended.
