@@ -66,8 +66,8 @@ def settle(memory: Memory, *, since: float | None = None) -> None:
 def _execute_again(prefect: Prefect, run_id: str, state: RunState) -> None:
     if sum(past.name == "AwaitingRetry" for past in prefect.state_history(run_id)) + 1 >= MAX_EXECUTIONS:
         message = (
-            f"The process of the run has gone {MAX_EXECUTIONS} times before its end; its last state was "
-            f"{' '.join(filter(None, [state.name, state.message]))!r}. See the run's log for the cause, then use Retry."
+            f"The process of the run has gone {MAX_EXECUTIONS} times before its end. {state.message or f'It was {state.name}.'} "
+            "See the run's log for the cause, then use Retry."
         )
         prefect.set_state(run_id, "FAILED", "Failed", message)
     else:
