@@ -51,6 +51,8 @@ def send(memory: Memory) -> int:
         ServiceUnavailableError: Prefect is away; they are kept.
     """
     waiting = _waiting(memory)
+    if not waiting:
+        return 0
     kept = 0
     with Prefect(memory.settings) as prefect:
         for start in range(0, len(waiting), EVENTS_PAGE):
@@ -59,9 +61,10 @@ def send(memory: Memory) -> int:
             ripe = {id for id, since in stored.items() if since < time.time() - ACTED_ON_AFTER_SECONDS}
             if events := _events(memory, [each for each in batch if each[0].id not in stored.keys() - ripe]):
                 prefect.emit(events)
-            with memory.database.session() as session:
-                session.execute(delete(DatasetUpdate).where(DatasetUpdate.id.in_(ripe)))
-            kept += len(ripe)
+            if ripe:
+                with memory.database.session() as session:
+                    session.execute(delete(DatasetUpdate).where(DatasetUpdate.id.in_(ripe)))
+                kept += len(ripe)
     return kept
 
 
