@@ -21,6 +21,8 @@ from registry.prefect_api import EVENTS_PAGE, Prefect
 EVENT = "afinador.dataset.updated"
 ACTED_ON_AFTER_SECONDS = 10
 """By then a trigger has made its run of an event that Prefect has stored, or the server has died."""
+AT_ONCE = 500
+"""So many are sent and waited for; Prefect remembers the ids of its last 1000 events, and may take older ones as new."""
 Update = tuple[DatasetUpdate, str]
 """A new version, and the name of its organisation."""
 
@@ -41,7 +43,7 @@ def forget(session: Session, file: File) -> None:
 
 
 def send(memory: Memory) -> int:
-    """Tell Prefect of all new versions that it has not kept yet, oldest first, and return how many it has kept now.
+    """Tell Prefect of the new versions that it has not kept yet, the oldest 500, and return how many it has kept now.
 
     Prefect answers before it has stored an event, and may die before a trigger has acted on it. So each is sent, whenever
     this is called, until Prefect finds it, and once more when it has had it for some seconds. A server that has seen it
@@ -84,6 +86,7 @@ def _waiting(memory: Memory) -> list[Update]:
         select(DatasetUpdate, Organization.name)
         .join(Organization, Organization.id == DatasetUpdate.organization_id)
         .order_by(DatasetUpdate.created_at, DatasetUpdate.filename, DatasetUpdate.version)
+        .limit(AT_ONCE)
     )
     with memory.database.reading() as session:
         return [(row, organization) for row, organization in session.execute(query)]
