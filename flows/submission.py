@@ -31,7 +31,7 @@ def _name_of_retraining() -> str:
 
 def _parameter(name: str) -> object:
     """Return a parameter of the run, which Prefect's own templates of names insist on."""
-    return runtime.flow_run.parameters.get(name, "nothing")
+    return runtime.flow_run.parameters.get(name) or "nothing"
 
 
 # The flow checks the parameters itself: its sentences name the field, the value and the remedy, Prefect's do not.

@@ -62,7 +62,7 @@ def get(session: Session, id_or_name: str) -> Organization:
     if found is None:
         names = session.scalars(select(Organization.name).limit(1000))
         raise NotFoundError(
-            f"There is no organization {id_or_name!r}.{nearest(id_or_name, names)}",
+            f"There is no organization {id_or_name!r}; `afinador list organization` shows all.{nearest(id_or_name, names)}",
             param="organization",
             code="organization_not_found",
         )

@@ -21,6 +21,8 @@ POOLS = ("gpu", "cpu")
 """The work pools in which jobs run."""
 LIVE_STATES = ("SCHEDULED", "PENDING", "RUNNING", "CANCELLING", "PAUSED")
 """Types of states that a run may still leave."""
+EVENTS_PAGE = 50
+"""Of so many events at most Prefect tells in one answer."""
 _PAGE = 200
 _CONNECT_SECONDS = 2.0
 """A server that is there takes a connection at once, however busy it is."""
@@ -44,10 +46,13 @@ class RunState:
     @classmethod
     def parse(cls, state: dict[str, Any]) -> RunState:
         """Read a state as Prefect writes it."""
-        entered = datetime.fromisoformat(state["timestamp"].replace("Z", "+00:00"))
         details = state.get("state_details") or {}
         is_lasting = bool(details.get("pause_reschedule")) and not details.get("pause_timeout")
-        return cls(state["type"], state["name"], state.get("message") or "", entered.timestamp(), is_lasting)
+        return cls(state["type"], state["name"], state.get("message") or "", _seconds(state["timestamp"]), is_lasting)
+
+
+def _seconds(written: str) -> float:
+    return datetime.fromisoformat(written.replace("Z", "+00:00")).timestamp()
 
 
 @dataclass(frozen=True)
@@ -145,6 +150,16 @@ class Prefect:
         """Record events, each with ``id``, ``event``, ``occurred``, ``resource``, ``related`` and ``payload``."""
         self._call("POST", "/events", events)
 
+    def events_since(self, event_ids: list[str]) -> dict[str, float]:
+        """Return since when (Unix seconds) Prefect has had some events, by id; those that it has not stored are missing.
+
+        Args:
+            event_ids: At most ``EVENTS_PAGE``.
+        """
+        body = {"filter": {"id": {"id": event_ids}}, "limit": EVENTS_PAGE}
+        found = self._call("POST", "/events/filter", body).json()
+        return {event["id"]: _seconds(event["received"]) for event in found["events"]}
+
     def run_states(self, run_ids: list[str]) -> dict[str, RunState]:
         """Return the states of some runs of the fine-tuning flow, and of all its other runs that have not ended.
 
@@ -183,11 +198,16 @@ class Prefect:
 
     def busy_runs(self, pool: str) -> dict[str, RunState]:
         """Return the states of a pool's runs that should have a process, at most 200 of them."""
-        body = {
-            "work_pools": {"name": {"any_": [pool]}},
-            "flow_runs": {"state": {"type": {"any_": ["PENDING", "RUNNING", "CANCELLING"]}}},
-            "limit": _PAGE,
-        }
+        return self._runs(pool, {"state": {"type": {"any_": ["PENDING", "RUNNING", "CANCELLING"]}}})
+
+    def crashed_runs(self, pool: str, flows: tuple[str, ...], *, after: float) -> dict[str, RunState]:
+        """Return the states of the runs of some flows that have crashed in a pool since ``after``, at most 200 of them."""
+        since = datetime.fromtimestamp(after, UTC).isoformat()
+        chosen = {"state": {"type": {"any_": ["CRASHED"]}}, "end_time": {"after_": since}}
+        return self._runs(pool, chosen, flows={"name": {"any_": list(flows)}})
+
+    def _runs(self, pool: str, chosen: dict[str, Any], **more: Any) -> dict[str, RunState]:
+        body = {"work_pools": {"name": {"any_": [pool]}}, "flow_runs": chosen, "limit": _PAGE, **more}
         page = self._call("POST", "/flow_runs/filter", body).json()
         return {run["id"]: RunState.parse(run["state"]) for run in page}
 

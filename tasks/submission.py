@@ -109,15 +109,25 @@ def _given_as(value: object) -> str:
 
 
 def _given(request: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what stayed empty: a form gives an emptied field of text as such."""
+    """Leave out what stayed empty: a form gives an emptied field of text as such.
+
+    Raises:
+        InvalidRequestError: It is to be a saved request, and its name stayed empty.
+    """
     given = {key: value for key, value in request.items() if not _is_empty(value)}
     if isinstance(settings := given.get("hyperparameters"), dict):
         given["hyperparameters"] = {key: value for key, value in settings.items() if not _is_empty(value)}
+    if "job_spec" in request and not given:
+        raise InvalidRequestError(
+            "job_spec is empty; give the name of a saved job spec, as `afinador list job-spec` shows it, or the fields of a "
+            "whole request.",
+            param="job_spec",
+        )
     return given
 
 
 def _is_empty(value: object) -> bool:
-    return value is None or value == ""
+    return value is None or value in ("", {}, [])
 
 
 def _start(session: Session, memory: Memory, owner: Organization, request: dict[str, Any]) -> Started:
@@ -150,12 +160,13 @@ def retrain_specs(organization: str, name: str, version: int) -> list[Submission
         NotFoundError: There is no such organisation, file, or version of it.
     """
     _require(str, "a string", organization=organization, name=name)
-    if not str(version).isdecimal():  # a trigger's template makes text of a number
+    digits = str(version)  # of an event made by hand it may be text
+    if not (digits.isascii() and digits.isdecimal()):
         raise InvalidRequestError(f"version {_given_as(version)}; it must be a whole number.", param="version")
     memory = _open_for(organization)
     with memory.database.session() as session:
         owner = organisations.get(session, organization)
-        all_started = spec_jobs.retrain(session, memory, owner, name, int(version))
+        all_started = spec_jobs.retrain(session, memory, owner, name, int(digits))
     return [_submit(memory, started) for started in all_started]
 
 

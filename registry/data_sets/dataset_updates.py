@@ -1,11 +1,12 @@
 """The event ``afinador.dataset.updated``: what was uploaded under a known name, told to Prefect.
 
-It is written down in the transaction of the upload and sent afterwards, so that Prefect's absence neither delays an
-upload nor loses an event.
+It is written down in the transaction of the upload and sent afterwards, until Prefect has kept it, so that neither its
+absence nor its death delays an upload or loses an event.
 """
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any
@@ -15,10 +16,15 @@ from sqlalchemy.orm import Session
 
 from registry.ledger.tables import DatasetUpdate, File, JobSpec, Organization
 from registry.memory import Memory
-from registry.prefect_api import Prefect
+from registry.prefect_api import EVENTS_PAGE, Prefect
 
 EVENT = "afinador.dataset.updated"
-_BATCH = 100
+ACTED_ON_AFTER_SECONDS = 10
+"""By then a trigger has made its run of an event that Prefect has stored, or the server has died."""
+AT_ONCE = 500
+"""So many are sent and waited for; Prefect remembers the ids of its last 1000 events, and may take older ones as new."""
+Update = tuple[DatasetUpdate, str]
+"""A new version, and the name of its organisation."""
 
 
 def note(session: Session, file: File) -> None:
@@ -37,21 +43,31 @@ def forget(session: Session, file: File) -> None:
 
 
 def send(memory: Memory) -> int:
-    """Tell Prefect of all new versions that it has not heard of, oldest first, and return how many that were.
+    """Tell Prefect of the new versions that it has not kept yet, the oldest 500, and return how many it has kept now.
 
-    A process that dies in between sends some of them twice, under the same ids.
+    Prefect answers before it has stored an event, and may die before a trigger has acted on it. So each is sent, whenever
+    this is called, until Prefect finds it, and once more when it has had it for some seconds. A server that has seen it
+    passes over it, by its id; one that was started since takes it as new, and two runs for one version make one job.
 
     Raises:
         ServiceUnavailableError: Prefect is away; they are kept.
     """
-    sent = 0
-    while batch := _unsent(memory):
-        with Prefect(memory.settings) as prefect:
-            prefect.emit(list(batch.values()))
-        with memory.database.session() as session:
-            session.execute(delete(DatasetUpdate).where(DatasetUpdate.id.in_(batch)))
-        sent += len(batch)
-    return sent
+    waiting = _waiting(memory)
+    if not waiting:
+        return 0
+    kept = 0
+    with Prefect(memory.settings) as prefect:
+        for start in range(0, len(waiting), EVENTS_PAGE):
+            batch = waiting[start : start + EVENTS_PAGE]
+            stored = prefect.events_since([row.id for row, _ in batch])
+            ripe = {id for id, since in stored.items() if since < time.time() - ACTED_ON_AFTER_SECONDS}
+            if events := _events(memory, [each for each in batch if each[0].id not in stored.keys() - ripe]):
+                prefect.emit(events)
+            if ripe:
+                with memory.database.session() as session:
+                    session.execute(delete(DatasetUpdate).where(DatasetUpdate.id.in_(ripe)))
+                kept += len(ripe)
+    return kept
 
 
 def specs_naming(session: Session, organization_id: str, filename: str) -> list[JobSpec]:
@@ -65,26 +81,31 @@ def specs_naming(session: Session, organization_id: str, filename: str) -> list[
     ]
 
 
-def _unsent(memory: Memory) -> dict[str, dict[str, Any]]:
-    """Return the next events, as Prefect wants them, by the ids of their rows."""
+def _waiting(memory: Memory) -> list[Update]:
     query = (
         select(DatasetUpdate, Organization.name)
         .join(Organization, Organization.id == DatasetUpdate.organization_id)
         .order_by(DatasetUpdate.created_at, DatasetUpdate.filename, DatasetUpdate.version)
-        .limit(_BATCH)
+        .limit(AT_ONCE)
     )
     with memory.database.reading() as session:
-        return {
-            row.id: _event(row, organization, len(specs_naming(session, row.organization_id, row.filename)))
-            for row, organization in session.execute(query)
-        }
+        return [(row, organization) for row, organization in session.execute(query)]
+
+
+def _events(memory: Memory, updates: list[Update]) -> list[dict[str, Any]]:
+    with memory.database.reading() as session:
+        return [
+            _event(row, organization, len(specs_naming(session, row.organization_id, row.filename)))
+            for row, organization in updates
+        ]
 
 
 def _event(row: DatasetUpdate, organization: str, specs: int) -> dict[str, Any]:
     return {
         "id": row.id,
         "event": EVENT,
-        "occurred": datetime.fromtimestamp(row.created_at, UTC).isoformat(),
+        # The time of telling: a trigger passes over what occurred before it has fired, and its run may have been lost.
+        "occurred": datetime.now(UTC).isoformat(),
         "resource": {
             "prefect.resource.id": f"afinador.dataset.{organization}.{row.filename}",
             "prefect.resource.name": row.filename,

@@ -154,7 +154,7 @@ class JobSpec(Owned, Table):
 
 
 class DatasetUpdate(Owned, Table):
-    """A new version of a file that Prefect has not been told of yet; the row goes when it was."""
+    """A new version of a file that Prefect has not kept for certain yet; the row goes when it has."""
 
     __tablename__ = "dataset_updates"
 

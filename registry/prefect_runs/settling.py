@@ -212,13 +212,7 @@ class _Round:
         """
         if job.host in (None, socket.gethostname()) and state.timestamp < self.since:
             return False  # the worker has gone as well
-        if state.type == "RUNNING" or state.message.startswith(_SECOND_REPORT):
-            patience_seconds = REPORT_SECONDS
-        elif state.message.startswith(_FIRST_REPORT):
-            patience_seconds = SECOND_REPORT_SECONDS
-        else:
-            return False  # said by the flow's process itself; its worker adds nothing
-        is_recent = time.time() - since < patience_seconds
+        is_recent = time.time() - since < patience_seconds(state)
         return is_recent and bool(self.prefect.workers_online(job.pool or "cpu"))
 
     def _last_end_at(self, job: Job) -> float:
@@ -288,6 +282,14 @@ class _Round:
         type, name = _FINAL_STATES.get(job.status, _FINAL_STATES["cancelled"])
         if state is not None and state.type != type:
             self.prefect.set_state(job.flow_run_id or "", type, name, message)
+
+
+def patience_seconds(state: RunState) -> float:
+    """Return how long after a death its worker may yet crash the run in this state, or a new process be on its way in it."""
+    if state.type == "RUNNING" or state.message.startswith(_SECOND_REPORT):
+        return REPORT_SECONDS
+    # What the flow's process has said itself needs no report.
+    return SECOND_REPORT_SECONDS if state.message.startswith(_FIRST_REPORT) else 0.0
 
 
 def _is_cancel(state: RunState | None) -> bool:

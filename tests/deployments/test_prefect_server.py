@@ -8,14 +8,19 @@ import sqlite3
 import threading
 import time
 from collections.abc import Coroutine
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import aiosqlite
 import pytest
 import sqlalchemy
+from prefect.server.database import provide_database_interface
 from prefect.server.database.configurations import AioSqliteConfiguration
+from prefect.server.events.schemas.events import ReceivedEvent
+from prefect.server.events.storage import database as event_storage
 from sqlalchemy.exc import IntegrityError
 
 from deployments import prefect_server
@@ -27,7 +32,12 @@ HELD_SECONDS = 3.0
 @pytest.fixture
 def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A database with one table, used with the corrections."""
-    for owner, name in ((aiosqlite.Cursor, "_execute"), (AioSqliteConfiguration, "begin_transaction")):
+    replaced: list[tuple[Any, str]] = [
+        (aiosqlite.Cursor, "_execute"),
+        (AioSqliteConfiguration, "begin_transaction"),
+        (event_storage, "_write_sqlite_events"),
+    ]
+    for owner, name in replaced:
         monkeypatch.setattr(owner, name, getattr(owner, name))  # puts back at the end what the corrections replace
     assert prefect_server.correct()
     path = tmp_path / "database"
@@ -133,3 +143,26 @@ def test_what_is_read_inside_of_a_transaction_does_not_wait_for_it(database: Pat
     started_at = time.monotonic()
     run(read_inside())
     assert time.monotonic() - started_at < 30  # Prefect's connections wait for a lock for a minute
+
+
+def test_an_event_that_is_told_again_takes_no_other_with_it(database: Path) -> None:
+    def event() -> ReceivedEvent:
+        resource = {"prefect.resource.id": "a.file"}
+        return ReceivedEvent(id=uuid4(), event="updated", occurred=datetime.now(UTC), resource=resource, payload={})
+
+    async def write_twice() -> None:
+        configuration = configured(database)
+        engine = await configuration.engine()
+        tables = provide_database_interface()
+        async with engine.begin() as connection:
+            for table in (tables.Event.__table__, tables.EventResource.__table__):
+                await connection.run_sync(table.create)
+        known, new = event(), event()
+        for events in ([known], [known], [known, new, new]):
+            async with await configuration.session(engine) as session:
+                await event_storage.write_events(session, events)
+                await session.commit()
+        async with await configuration.session(engine) as session:
+            assert set(await session.scalars(sqlalchemy.select(tables.Event.id))) == {known.id, new.id}
+
+    run(write_twice())

@@ -36,6 +36,17 @@ def prefect(stack: Any, method: str, path: str, body: Any = None) -> Any:
         time.sleep(0.3)
 
 
+def announce(stack: Any, payload: dict[str, Any], *, times: int = 1) -> None:
+    """Tell Prefect of a version, as the service does, or somebody by hand; in one request, however often."""
+    event = {
+        "event": "afinador.dataset.updated",
+        "occurred": datetime.now(UTC).isoformat(),
+        "resource": {"prefect.resource.id": f"afinador.dataset.{payload.get('name')}", "afinador.retrains": "yes"},
+        "payload": payload,
+    }
+    prefect(stack, "POST", "/events", [event | {"id": str(uuid4())} for _ in range(times)])
+
+
 def start_run(stack: Any, request: Any, organization: Any = "default", deployment: str = "form") -> str:
     """Start a run of a deployment, as the UI does, and return its id."""
     identity = prefect(stack, "GET", f"/deployments/name/submit-fine-tune/{deployment}")["id"]
@@ -98,6 +109,7 @@ def lines(quick: tuple[Path, Path]) -> list[str]:
 @pytest.fixture(scope="module", autouse=True)
 def each_minute(stack: Any, lines: list[str]) -> Iterator[None]:
     """A schedule of the cron deployment, made active before the other tests, so that nobody waits for its minute."""
+    announce(stack, {"organization": "default"})  # its run comes six seconds later
     upload(stack, "by-the-clock.jsonl", lines)
     save(stack, "clock", "by-the-clock", pool=WAITS_FOR_A_GPU)
     prefect(stack, "PATCH", f"/work_pools/{WAITS_FOR_A_GPU}", {"concurrency_limit": 100})  # nobody stands in line
@@ -176,6 +188,16 @@ def test_a_form_with_emptied_fields_and_a_word_for_a_number_is_a_good_one(stack:
     cancel(stack, job)
 
 
+def test_an_event_made_by_hand_that_lacks_something_ends_as_a_run_that_says_so(stack: Any) -> None:
+    end = time.monotonic() + TIMEOUT_SECONDS
+    while not (found := [run for run in runs_of(stack, "retrain") if run["parameters"].get("name", "") is None]):
+        assert time.monotonic() < end
+        time.sleep(0.2)
+    run = ended(stack, found[0]["id"])
+    assert run["name"] == "retrain on nothing of default"
+    assert (run["state"]["type"], run["state"]["message"]) == ("FAILED", "name is missing; it must be a string.")
+
+
 def test_a_version_that_never_was_retrains_nothing_and_says_so(stack: Any, lines: list[str]) -> None:
     upload(stack, "one-version.jsonl", lines)
     identity = prefect(stack, "GET", "/deployments/name/retrain/on-new-version")["id"]
@@ -215,15 +237,9 @@ def test_a_new_version_of_a_file_trains_the_specs_that_name_it(stack: Any, lines
 def test_a_hundred_versions_at_once_make_one_job(stack: Any, lines: list[str]) -> None:
     file = upload(stack, "storm.jsonl", lines)
     save(stack, "storm", "storm", pool=WAITS_FOR_A_GPU)
-    # What the service tells of a version, a hundred times in one request: no machine is too slow for that.
-    event = {
-        "event": "afinador.dataset.updated",
-        "occurred": datetime.now(UTC).isoformat(),
-        "resource": {"prefect.resource.id": "afinador.dataset.default.storm.jsonl", "afinador.retrains": "yes"},
-        "payload": {"organization": "default", "name": "storm.jsonl", "version": file["version"]},
-    }
     before = len(runs_of(stack, "retrain"))
-    prefect(stack, "POST", "/events", [event | {"id": str(uuid4())} for _ in range(100)])
+    # A hundred times in one request: no machine is too slow for that.
+    announce(stack, {"organization": "default", "name": "storm.jsonl", "version": file["version"]}, times=100)
     job = first_job_of(stack, "storm")
     assert (job["status"], job["training_file"]) == ("queued", file["id"])
     time.sleep(6)  # a second firing, were there one, would be seen by now

@@ -18,6 +18,11 @@ from tasks.submission import _given, create_job, retrain_specs
         (["default"], {"job_spec": "nightly"}, "organization is ['default']; it must be a string"),
         ("default", "nightly", "request is 'nightly'; it must be an object"),
         ("default", None, "request is missing; it must be an object"),
+        (
+            "default",
+            {"job_spec": ""},
+            "job_spec is empty; give the name of a saved job spec, as `afinador list job-spec`",
+        ),
     ],
 )
 def test_a_job_is_made_of_a_name_and_an_object_only(organization: Any, request_: Any, said: str) -> None:
@@ -31,6 +36,11 @@ def test_what_stays_empty_in_a_form_is_not_given() -> None:
     assert _given(emptied) == {"priority": 0, "hyperparameters": {"lora_dropout": 0.0}}
 
 
+def test_objects_and_lists_that_stay_empty_are_not_given_either() -> None:
+    emptied = {"job_spec": "", "dataset": "train", "validation_reading": {}, "config": {}, "metadata": {}, "tags": []}
+    assert _given(emptied) == {"dataset": "train"}
+
+
 @pytest.mark.parametrize(
     ("parameters", "said"),
     [
@@ -38,6 +48,7 @@ def test_what_stays_empty_in_a_form_is_not_given() -> None:
         (("default", {"name": "train.jsonl"}, 2), "name is {'name': 'train.jsonl'}; it must be a string."),
         (("default", "train.jsonl", None), "version is missing; it must be a whole number."),
         (("default", "train.jsonl", "two"), "version is 'two'; it must be a whole number."),
+        (("default", "train.jsonl", "١"), "version is '١'; it must be a whole number."),
         (("default", "train.jsonl", True), "version is true; it must be a whole number."),
     ],
 )

@@ -32,6 +32,7 @@ def prefect_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "PREFECT_HOME": str(home),
         "PREFECT_API_URL": url,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "0",
+        "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "0.2",
     }
     command = [sys.executable, "-m", "deployments.prefect_server", "--port", str(port)]
     server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -63,6 +64,7 @@ def _make_deployments(url: str) -> None:
         asked("POST", f"{url}/deployments/", json=body)
     beside = (
         ("verify", "cpu", "flows.verification.verify"),
+        ("submit-fine-tune", "submission", "flows.submission.submit_fine_tune"),
         ("prepare-dataset", "submission", "flows.dataset_preparation.prepare_dataset"),
     )
     for name, pool, entrypoint in beside:

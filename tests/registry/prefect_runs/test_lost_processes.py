@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -129,15 +130,29 @@ def test_a_retry_of_a_succeeded_job_changes_nothing(
     assert (stored(submitted.id).status, stored(submitted.id).attempt) == ("succeeded", 1)
 
 
-def test_a_submission_whose_process_died_is_executed_again(served: Memory, prefect: Prefect) -> None:
-    dead, cancelled = (
-        prefect.create_run(
-            "fine-tune/submission", parameters={}, name=name, tags=[], idempotency_key=name, work_queue="default"
+@pytest.fixture
+def submission(prefect: Prefect) -> Callable[..., str]:
+    """Makes a run of the form that goes through some states, and returns its id."""
+
+    def make(*states: tuple[str, str], deployment: str = "submit-fine-tune/submission") -> str:
+        run_id = prefect.create_run(
+            deployment, parameters={}, name="form", tags=[], idempotency_key=uuid4().hex, work_queue="default"
         )
-        for name in ("dead", "cancelled")
-    )
-    for run_id, type in ((dead, "RUNNING"), (cancelled, "RUNNING"), (cancelled, "CANCELLING")):
-        prefect.set_state(run_id, type, type.title(), "Set by a test.")
+        for type, message in states:
+            prefect.set_state(run_id, type, type.title(), message)
+        return run_id
+
+    return make
+
+
+BEGUN = ("RUNNING", "")
+CRASHED = ("CRASHED", "Process exited with status code: 1.")
+
+
+def test_a_submission_whose_process_died_is_executed_again(
+    served: Memory, prefect: Prefect, submission: Callable[..., str]
+) -> None:
+    dead, cancelled = submission(BEGUN), submission(BEGUN, ("CANCELLING", ""))
     submissions.settle(served)
     assert set(prefect.busy_runs("submission")) == {dead, cancelled}, "they have only just begun"
     submissions.settle(served, since=time.time() + 1)
@@ -145,3 +160,50 @@ def test_a_submission_whose_process_died_is_executed_again(served: Memory, prefe
     assert (states[dead].type, states[dead].name) == ("SCHEDULED", "AwaitingRetry")
     assert states[cancelled].type == "CANCELLED"
     assert prefect.busy_runs("submission") == {}
+
+
+@pytest.fixture
+def all_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settling, "SECOND_REPORT_SECONDS", 0)
+    monkeypatch.setattr(submissions, "SECOND_REPORT_SECONDS", 0)
+
+
+def test_a_submission_that_its_worker_calls_crashed_is_executed_again_once_all_is_reported(
+    served: Memory, prefect: Prefect, submission: Callable[..., str], request: pytest.FixtureRequest
+) -> None:
+    run_id = submission(("PENDING", ""), CRASHED)
+    submissions.settle(served)
+    assert prefect.state_history(run_id)[-1].type == "CRASHED"
+    request.getfixturevalue("all_is_reported")
+    for _ in range(2):
+        submissions.settle(served)
+    assert [state.name for state in prefect.state_history(run_id)][-2:] == ["Crashed", "AwaitingRetry"]
+
+
+def test_a_submission_that_crashes_each_time_ends_as_failed_and_says_so(
+    served: Memory, prefect: Prefect, submission: Callable[..., str], all_is_reported: None
+) -> None:
+    run_id = submission()
+    for _ in range(submissions.MAX_EXECUTIONS):
+        for type, message in (BEGUN, CRASHED):
+            prefect.set_state(run_id, type, type.title(), message)
+        submissions.settle(served)
+    *_, state = prefect.state_history(run_id)
+    assert state.type == "FAILED" and "gone 3 times" in state.message and CRASHED[1] in state.message
+    submissions.settle(served)
+    assert prefect.state_history(run_id)[-1] == state
+
+
+def test_what_was_cancelled_or_crashed_long_ago_or_belongs_to_another_flow_is_not_executed_again(
+    served: Memory, prefect: Prefect, submission: Any, all_is_reported: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dying = submission(BEGUN, ("CANCELLING", ""), CRASHED)  # Prefect itself refuses the last one
+    cancelled = submission(BEGUN, ("CANCELLED", ""))
+    other = submission(BEGUN, CRASHED, deployment="prepare-dataset/submission")
+    submissions.settle(served)
+    ended = [prefect.state_history(run_id)[-1].type for run_id in (dying, cancelled, other)]
+    assert ended == ["CANCELLING", "CANCELLED", "CRASHED"]
+    monkeypatch.setattr(submissions, "CRASHED_LATELY_SECONDS", -60)
+    long_ago = submission(BEGUN, CRASHED)
+    submissions.settle(served)
+    assert prefect.state_history(long_ago)[-1].type == "CRASHED"

@@ -5,15 +5,20 @@ from __future__ import annotations
 import http.server
 import re
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from afinador.errors import ServiceUnavailableError
+from registry.data_sets import dataset_updates
+from registry.ledger.tables import DatasetUpdate, Organization
 from registry.memory import Memory
 from registry.prefect_api import Prefect
 from registry.prefect_runs import runs
+from tests.registry.prefect_runs.runs_of_jobs import asked
 
 
 def test_health_tells_prefect_and_workers_apart(served: Memory) -> None:
@@ -48,6 +53,23 @@ def test_a_busy_server_is_asked_again(memory: Memory, tmp_path: Path) -> None:
             prefect.check()
         server.shutdown()
     assert BusyTwice.calls == 3
+
+
+def test_an_event_that_is_told_twice_is_stored_once_and_its_row_goes_when_it_is(
+    served: Memory, prefect: Prefect, ready: Any, acme: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready.upload(acme, rows=[{"text": "a new one", "label": "of two"}] * 5)
+    assert [dataset_updates.send(served) for _ in range(2)] == [0, 0]
+    with served.database.reading() as session:
+        (id,) = session.scalars(select(DatasetUpdate.id))
+    end = time.monotonic() + 30
+    while not prefect.events_since([id]):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    monkeypatch.setattr(dataset_updates, "ACTED_ON_AFTER_SECONDS", 0)
+    assert (dataset_updates.send(served), dataset_updates.send(served)) == (1, 0)
+    chosen = {"filter": {"event": {"name": [dataset_updates.EVENT]}}}
+    assert asked("POST", f"{prefect.url}/events/filter", json=chosen).json()["total"] == 1
 
 
 def test_an_address_without_prefect_is_named(memory: Memory) -> None:

@@ -74,6 +74,18 @@ def test_what_lost_its_process_beside_jobs_is_made_anew_by_another_run(
     assert read().flow_run_id not in (None, first.flow_run_id)
 
 
+def test_what_could_not_begin_beside_jobs_is_made_anew_three_times_and_fails_then(
+    served: Memory, prefect: Prefect, side: tuple[Any, Any, SideRows]
+) -> None:
+    work, _, read = side
+    for _ in range(3):
+        assert read().status == "queued"
+        prefect.set_state(read().flow_run_id or "", "CRASHED", "Crashed", "Process exited with status code: 1.")
+        work.settle(served)
+        work.submit_waiting(served)
+    assert read().status == "failed"
+
+
 def test_what_is_cancelled_in_prefect_beside_jobs_ends(
     served: Memory, prefect: Prefect, side: tuple[Any, Any, SideRows]
 ) -> None:

@@ -66,7 +66,9 @@ def test_a_name_in_use_is_refused_and_free_again_after_deletion(
     assert save(ready, globex).organization_id == globex.id
     with ready.memory.database.session() as session:
         job_specs.delete(session, acme.id, "nightly")
-        with pytest.raises(NotFoundError, match="no job spec 'nightly'"):
+        with pytest.raises(
+            NotFoundError, match="no job spec 'nightly' in this organization; `afinador list job-spec` shows"
+        ):
             job_specs.get(session, acme.id, "nightly")
         assert job_specs.get(session, globex.id, "nightly").organization_id == globex.id
     assert save(ready, acme, output_model="other").request["output_model"] == "other"
