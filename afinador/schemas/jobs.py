@@ -70,7 +70,7 @@ class JobRequest(Wire):
         None,
         validation_alias=AliasChoices("model", "base_model"),
         min_length=1,
-        description="A registered base model, or what another job has published (`ft:…` or hub name): tuning goes on "
+        description="A registered base model, or what another job has published (`ft:…`, hub name or id): tuning goes on "
         "from it, from an adapter on its own base model.",
     )
     training_file: str | None = Field(

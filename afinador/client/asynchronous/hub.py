@@ -54,7 +54,7 @@ class AsyncHub(AsyncNoun):
         return AsyncListing(self._connection, calls.list_hub("adapter"), results.HubEntry)
 
     async def get(self, name: results.HubEntry | str) -> results.HubEntry:
-        """Get a model or adapter by name, or one version by its alias ``ft:…``."""
+        """Get a model or adapter by name, or one version by its alias ``ft:…`` or its id."""
         return await self._ask(calls.get_hub("model", name), results.HubEntry)
 
     def files(self, name: results.HubEntry | str, version: int | None = None) -> AsyncListing[HubFile]:
