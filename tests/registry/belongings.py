@@ -206,6 +206,10 @@ class Belongings:
                 )
                 for r in requests
             ],
+            "spec_jobs.create": [
+                lambda s, o, name=name: spec_jobs.create(s, memory, s.get_one(Organization, o), {"job_spec": name})
+                for name in (spec.id, spec.name)
+            ],
             "spec_jobs.start": [
                 lambda s, o: spec_jobs.start(s, memory, s.get_one(Organization, o), spec, "Made by a test")
             ],
