@@ -17,6 +17,7 @@ from fastapi.routing import APIRoute
 
 from afinador import Afinador
 from afinador.client.nouns import Noun
+from afinador.errors import InvalidRequestError, ServiceUnavailableError
 from afinador.schemas.jobs import StatusAlias
 from api.app import ROUTERS
 from registry.job_life.job_queries import STATUS_ALIASES
@@ -181,6 +182,47 @@ def test_every_route_has_a_method_in_both_clients(
         declared = {field.alias for field in routes[name].dependant.query_params}
         excused = {word for (place, word) in WITHOUT_AN_ARGUMENT if place in (name, name.split()[0])}
         assert declared - sent <= excused, name
+
+
+OF_BYTES_OR_TEXT = {"files.content", "jobs.checkpoint_content", "jobs.logs", "jobs.report", "hub.content"}
+WAITS: dict[str, Use] = {
+    "files.wait": lambda call: call("train.jsonl"),
+    "files.download": lambda call: call("train.jsonl", "here"),
+    "preparations.wait": lambda call: call("prep-1"),
+    "jobs.wait": lambda call: call("job"),
+    "jobs.download_checkpoint": lambda call: call("job", 4, "here"),
+    "models.wait": lambda call: call("tiny"),
+    "hub.download": lambda call: call("orders", "here"),
+}
+
+
+@pytest.mark.parametrize(
+    ("answer", "unjudged"),
+    [
+        ({}, set()),
+        ({"message": "Hello", "data": [{"id": "y"}]}, {"jobs.metrics", "jobs.resources", "jobs.download_checkpoint"}),
+    ],
+    ids=["empty", "other"],
+)
+def test_what_somebody_else_answers_is_told_with_the_address(
+    connect: Callable[..., Any], answer: dict[str, Any], unjudged: set[str]
+) -> None:
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, json=answer))
+    uses = {**SINGLE_CALLS, **WAITS}
+    with connect("http://service.test", "af-key", transport=transport) as client:
+        for method in uses.keys() - OF_BYTES_OR_TEXT - unjudged:
+            with pytest.raises(ServiceUnavailableError, match=r"http://service\.test"):
+                uses[method](attrgetter(method)(client))
+        with pytest.raises(
+            ServiceUnavailableError, match=r"test/v1/fine_tuning/jobs/job is not one of Afinador's: it is no Job"
+        ):
+            client.jobs.get("job")
+
+
+def test_a_number_of_objects_below_none_is_refused_as_it_was_given(connect: Callable[..., Any]) -> None:
+    client = connect("http://service.test", "af-key")
+    with client, pytest.raises(InvalidRequestError, match="limit is -1; it must be 0 or more"):
+        client.jobs.list().first(-1)
 
 
 def test_other_words_for_a_status_are_typed() -> None:
