@@ -38,7 +38,7 @@ class FieldsOfBoth(TypedDict, total=False):
 
 
 class JobFields(FieldsOfBoth, total=False):
-    """What ``jobs.create`` takes. A ``Path`` is a file of this machine; ``job_spec`` is a saved request, which the others win over."""
+    """What ``jobs.create`` takes. A ``Path`` is a file of this machine; all else wins over the saved ``job_spec``."""
 
     name: str | None
     dataset: str | Path | None
@@ -49,7 +49,7 @@ class JobFields(FieldsOfBoth, total=False):
 
 
 class SavedJobFields(FieldsOfBoth, total=False):
-    """What ``job_specs.create`` saves: no ``name``, for each job that is made of it has its own, no other saved request and no local files."""
+    """What ``job_specs.create`` saves: no ``name``, for each job has its own, no other saved request and no local files."""
 
     dataset: str | None
     training_file: str | None

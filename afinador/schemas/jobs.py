@@ -37,7 +37,7 @@ NEEDED = ("model", "training_file")
 
 
 def _describe_both_names(schema: dict[str, Any]) -> None:
-    """Let the description of a request have both names of its fields, and require one of each two, a checkpoint or a saved request."""
+    """Describe both names of the fields; one of each two is required, or a checkpoint or a saved request."""
     properties: dict[str, Any] = {}
     for name, field in schema["properties"].items():
         properties[name] = field

@@ -65,8 +65,8 @@ def get(session: Session, organization_id: str, name: str) -> list[HubVersion]:
     if not rows:
         known = session.scalars(select(HubVersion.name).where(HubVersion.organization_id == organization_id).distinct())
         raise NotFoundError(
-            f"There is no {name!r} in the hub.{nearest(name, known)} What there is: afinador list hub-model, afinador list "
-            "hub-adapter.",
+            f"There is no {name!r} in the hub; `afinador list hub-model` and `afinador list hub-adapter` show what it has."
+            f"{nearest(name, known)}",
             param="name",
             code="model_not_found",
         )

@@ -83,8 +83,8 @@ def get(session: Session, organization_id: str, id_or_name: str) -> JobSpec:
     if found is None:
         names = session.scalars(_of(organization_id).with_only_columns(JobSpec.name).limit(1000))
         raise NotFoundError(
-            f"There is no job spec {id_or_name!r} in this organization.{nearest(id_or_name, names)} What there is: afinador list "
-            "job-spec.",
+            f"There is no job spec {id_or_name!r} in this organization; `afinador list job-spec` shows what it has."
+            f"{nearest(id_or_name, names)}",
             param="job_spec",
             code="job_spec_not_found",
         )

@@ -196,7 +196,7 @@ def test_an_id_means_one_version_to_a_job_and_to_who_deletes(member: Any, publis
     assert gone["code"] == "model_not_found" and f"was deleted; it was {old!r}" in gone["message"]
     body = {"model": model_id, "training_file": member.upload()["id"]}
     assert member.http.post("/v1/fine_tuning/jobs", json=body).json()["error"]["message"] == gone["message"]
-    assert "list hub-adapter" in member.http.get("/v1/hub/models/nothing").json()["error"]["message"]
+    assert "afinador list hub-adapter` show" in member.http.get("/v1/hub/models/nothing").json()["error"]["message"]
 
 
 def test_a_hub_name_is_one_adapter_with_all_its_versions(member: Any, publish: Any) -> None:

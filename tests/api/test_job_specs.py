@@ -88,7 +88,12 @@ def test_a_job_is_made_of_a_spec_and_what_is_given_beside_it(member, request_bod
 @pytest.mark.parametrize(
     ("body", "status", "param", "said"),
     [
-        ({"job_spec": "nigthly"}, 404, "job_spec", "Did you mean 'nightly'? What there is: afinador list job-spec."),
+        (
+            {"job_spec": "nigthly"},
+            404,
+            "job_spec",
+            "`afinador list job-spec` shows what it has. Did you mean 'nightly'?",
+        ),
         ({"job_spec": ["nightly"]}, 400, "job_spec", "nightly"),
         ({"job_spec": "nightly", "trainig_file": "a"}, 400, "trainig_file", "Did you mean 'training_file'"),
         ({"job_spec": "nightly", "dataset": "ordrs"}, 404, "training_file", "There is no"),

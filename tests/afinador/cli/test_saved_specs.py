@@ -30,7 +30,7 @@ def test_a_saved_spec_is_made_of_a_file_and_starts_jobs(online: Run, dataset: Pa
     assert job["spec"]["hyperparameters"]["warmup_steps"] == 7
     assert job["job_spec"] == "nightly"
     unknown = online("create", "job", "--spec", "nigthly")
-    assert unknown.code == 3 and "Did you mean 'nightly'? What there is: afinador list job-spec." in unknown.err
+    assert unknown.code == 3 and "`afinador list job-spec` shows what it has. Did you mean 'nightly'?" in unknown.err
     (elsewhere / dataset.name).write_text("what lies here is not what the spec names")
     again = online("create", "job", "--spec", "nightly", "--json")
     assert again.code == 0 and "ploaded" not in again.err, again.err
