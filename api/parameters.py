@@ -13,6 +13,6 @@ FileName = Annotated[str, Path(description="Id of the file, its name, or its nam
 FilePath = Annotated[str, Path(description="Of one file, as the list of the files says it.")]
 PreparationId = Annotated[str, Path(description="Id of the preparation.")]
 ModelName = Annotated[str, Path(description="Id or name of the model.")]
-HubName = Annotated[str, Path(description="Name in the hub, or the `ft:…` alias of one version.")]
+HubName = Annotated[str, Path(description="Name in the hub; or of one version its alias `ft:…` or its id `hub_…`.")]
 OrganizationName = Annotated[str, Path(description="Id or name of the organization.")]
 KeyId = Annotated[str, Path(description="Id of the key.")]

@@ -10,7 +10,7 @@ from afinador.cli import render
 from afinador.cli.command import Command, Parser, UsageError
 from afinador.cli.local_data_sets import DATA_SETS, local_data_sets, named_nearly, say_where_to_declare
 from afinador.cli.reading import add_validation_reading_options, validation_reading_of
-from afinador.cli.service import ask, assignment, can_be_sent, connect, setting, typed
+from afinador.cli.service import assignment, can_be_sent, connect, setting, typed
 from afinador.client import calls
 from afinador.config.counterparts import COUNTERPARTS
 from afinador.errors import AfinadorError, NotFoundError
@@ -90,12 +90,10 @@ def _add_hyperparameters(parser: Parser) -> None:
 
 def create(arguments: argparse.Namespace) -> int:
     """Create the job; upload data sets first, watch it afterwards where that is asked for."""
-    body, said_here = _request(arguments)
-    local = local_data_sets({field: body.get(field) for field in said_here})
+    body = _request(arguments)
+    local = local_data_sets({field: body.get(field) for field in DATA_SETS})
     with connect() as connection:
-        job = _created(
-            connection, body, local, {field: arguments.spec for field in DATA_SETS if field not in said_here}
-        )
+        job = _created(connection, body, local)
         render.remark(f"Created job {job['name']} ({job['id']}); it is {job['status']}.")
         if arguments.watch:
             from afinador.cli.watching import watch
@@ -111,16 +109,13 @@ def create(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _created(
-    connection: Connection, body: dict[str, Any], local: dict[str, Path], saved_in: dict[str, str]
-) -> dict[str, Any]:
+def _created(connection: Connection, body: dict[str, Any], local: dict[str, Path]) -> dict[str, Any]:
     """Upload the local data sets, once the service has nothing against the rest, and create the job.
 
     Args:
         connection: Where to ask.
         body: The request.
         local: Those of its data sets that are files on this disk.
-        saved_in: Name of the saved spec that has named a data set, by field.
 
     Raises:
         NotFoundError: Among other things, a data set that is neither here nor there.
@@ -136,15 +131,12 @@ def _created(
             return connection.json(calls.create_job({**body, **uploaded}))
     except NotFoundError as error:
         field = _OPENAI_NAMES.get(error.param or "")
-        if error.code != "file_not_found" or field not in DATA_SETS or not body.get(field):
+        if error.code != "file_not_found" or field not in DATA_SETS:
             raise
-        remedy = named_nearly(Path(str(body[field]))) or error.message.partition("in this organization.")[2]
         option = field.replace("_", "-")
-        if field in saved_in:
-            raise NotFoundError(
-                f"The saved spec {saved_in[field]!r} names the data set {body[field]!r}, which the organization has not "
-                f"(any more). Upload it again, or give another one with -{option}."
-            ) from error
+        if not body.get(field):  # a saved spec names it
+            raise NotFoundError(f"{error.message} Upload it again, or give another one with -{option}.") from error
+        remedy = named_nearly(Path(str(body[field]))) or error.message.partition("in this organization.")[2]
         raise NotFoundError(
             f"-{option} {body[field]!r} is neither a file on this disk (in {Path.cwd()}) nor one of the organization."
             f"{remedy}"
@@ -154,21 +146,11 @@ def _created(
         raise
 
 
-def _request(arguments: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
-    """Return the body, and which data sets may be files on this disk: not those that a saved spec names.
-
-    Weakest first: the saved spec, the configuration file, ``--set``, the options.
-    """
-    body = _from_spec(arguments.spec) if arguments.spec else {}
-    in_service = {field: body.pop(field, None) for field in DATA_SETS}
-    saved = dict(body.pop("hyperparameters", None) or {})
-    if arguments.config:
-        file = request_in_file(Path(arguments.config))
-        advanced = file.pop("config", None) or {}
-        saved = _less(saved, advanced)
-        body |= file
-        if advanced:
-            body["config"] = {**_less(body.get("config") or {}, advanced), **advanced}
+def _request(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the body. Weakest first: the saved spec, the configuration file, ``--set``, the options."""
+    body = request_in_file(Path(arguments.config)) if arguments.config else {}
+    if arguments.spec:
+        body["job_spec"] = arguments.spec
     fields, hyperparameters = _settings(arguments.set or [])
     given = vars(arguments)
     body |= fields | {field: given[field] for field in _OPTIONS if given[field] is not None}
@@ -177,7 +159,6 @@ def _request(arguments: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
         for name, value in given.items()
         if name.startswith(_HYPERPARAMETER) and value is not None
     }
-    hyperparameters = _less(saved, hyperparameters) | hyperparameters
     if hyperparameters:
         body["hyperparameters"] = hyperparameters
     if arguments.whole_state:
@@ -187,12 +168,10 @@ def _request(arguments: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
         body["validation_reading"] = declared
     if arguments.metadata:
         body["metadata"] = {**(body.get("metadata") or {}), **dict(arguments.metadata)}
-    said_here = [field for field in DATA_SETS if field in body]
-    body = {field: value for field, value in in_service.items() if value is not None} | body
     for field, option in (("base_model", "-basemodel"), ("dataset", "-dataset")):
-        if not body.get(field) and not body.get("from_checkpoint"):
+        if not any(body.get(each) for each in (field, "from_checkpoint", "job_spec")):
             raise UsageError(f"afinador create fine-tune-job needs {option}. See afinador create fine-tune-job --help.")
-    return body, said_here
+    return body
 
 
 def _settings(given: list[tuple[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -224,27 +203,6 @@ def _is_field(key: str) -> bool:
     from afinador.schemas.jobs import JobRequest
 
     return key in JobRequest.model_fields or key in _OPENAI_NAMES.values()
-
-
-def _from_spec(name: str) -> dict[str, Any]:
-    """Fetch a saved request from the service, in the words of the command line; all its hyperparameters in one place."""
-    from afinador.config.hyperparameters import ALIASES
-
-    request = ask(calls.get_job_spec(name))["request"]
-    body = {_OPENAI_NAMES.get(key, key): value for key, value in request.items()}
-    supervised = (body.pop("method", None) or {}).get("supervised") or {}
-    given = {**(supervised.get("hyperparameters") or {}), **(body.pop("hyperparameters", None) or {})}
-    return body | {"hyperparameters": {ALIASES.get(key, key): value for key, value in given.items()}}
-
-
-def _less(weaker: dict[str, Any], stronger: dict[str, Any]) -> dict[str, Any]:
-    """Return those of the weaker settings that the stronger ones leave standing."""
-    from afinador.config.hyperparameters import ALIASES
-
-    given = {ALIASES.get(key, key) for key in stronger}
-    rivals = {"learning_rate", "learning_rate_multiplier"}  # which may not be given together
-    gone = given | rivals if given & rivals else given
-    return {key: value for key, value in weaker.items() if ALIASES.get(key, key) not in gone}
 
 
 def request_in_file(path: Path) -> dict[str, Any]:

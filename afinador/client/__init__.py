@@ -10,11 +10,7 @@ up on first use.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from afinador.client.asynchronous.client import AsyncAfinador
-    from afinador.client.client import Afinador
+from typing import Any
 
 __all__ = ["Afinador", "AsyncAfinador"]
 

@@ -225,12 +225,12 @@ def list_hub(kind: Kind) -> Call:
 
 
 def get_hub(kind: Kind, name: Named) -> Call:
-    """Get one published model or adapter, by name or by the ``ft:…`` alias of one version."""
+    """Get one published model or adapter, by name, or one version by its alias ``ft:…`` or its id."""
     return Call("GET", f"/hub/{kind}s/{_named(name)}")
 
 
 def delete_hub(kind: Kind, name: Named) -> Call:
-    """Delete a name with all its versions, or the one version that an ``ft:…`` alias names."""
+    """Delete a name with all its versions, or the one version that an alias ``ft:…`` or an id names."""
     return Call("DELETE", f"/hub/{kind}s/{_named(name)}")
 
 

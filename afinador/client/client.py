@@ -10,6 +10,7 @@ import httpx
 
 from afinador.client import calls, results
 from afinador.client.access import Access
+from afinador.client.answers import read_as
 from afinador.client.connection import Connection
 from afinador.client.datasets import Datasets
 from afinador.client.files import Files
@@ -112,4 +113,4 @@ class Afinador:
 
     def health(self) -> Health:
         """Return how the service is, part by part."""
-        return Health.model_validate(self.connection.json(calls.health()))
+        return read_as(Health, self.connection.json(calls.health()), f"{self.connection.access.root_url}/v1/health")

@@ -16,11 +16,10 @@ import httpx
 
 from afinador.client import sending, waiting
 from afinador.client.access import Access
-from afinador.client.answers import error_from
+from afinador.client.answers import error_from, object_of
 from afinador.client.calls import Call
 from afinador.client.sending import Progress
 from afinador.errors import InvalidRequestError, ServiceUnavailableError, StorageError
-from afinador.figures import counted
 from afinador.packing import pack_folder
 
 if TYPE_CHECKING:
@@ -68,24 +67,20 @@ class Connection:
         """Let go of the sockets."""
         self._http.close()
 
-    def json(self, call: Call) -> dict[str, Any]:
+    def json(self, call: Call, needed: str | None = None) -> dict[str, Any]:
         """Send a call and return its answer, an object.
+
+        Args:
+            call: What to send.
+            needed: A field that the answer must have.
 
         Raises:
             AfinadorError: The service refused; the class is the one that the service raised.
-            ServiceUnavailableError: Nobody answers, also not after the retries.
+            ServiceUnavailableError: Nobody answers, also not after the retries; or somebody else does.
         """
         with self._answer(call) as answer:
-            body = answer.read()
-        try:
-            document = answer.json()
-        except ValueError:
-            document = None
-        if not isinstance(document, dict):
-            raise ServiceUnavailableError(
-                f"{answer.url} answered {counted(len(body), 'byte')}, and no JSON object; is this an Afinador service?"
-            )
-        return document
+            answer.read()
+        return object_of(answer.content, str(answer.url), needed)
 
     def text(self, call: Call) -> str:
         """Send a call and return its answer as text; errors as in ``json``."""
@@ -184,7 +179,7 @@ class Connection:
         fields = {"purpose": purpose, **sending.reading_fields(reading)}
         with self._answer(Call("POST", "/files"), files=parts, data=fields) as answer:
             answer.read()
-            return dict(answer.json())
+            return object_of(answer.content, str(answer.url), "id")
 
     @contextmanager
     def _answer(self, call: Call, **parts: Any) -> Iterator[httpx.Response]:

@@ -44,7 +44,7 @@ def download_hub(
         NotFoundError: There is no such name.
         StorageError: A file arrived with another hash, or cannot be written.
     """
-    entry = connection.json(calls.get_hub(kind, name))
+    entry = connection.json(calls.get_hub(kind, name), "files")
     version = None if name.startswith("ft:") else entry["version"]  # one version throughout, whatever is published now
     return _download(
         connection, entry["files"], lambda path: calls.hub_file(kind, name, path, version), folder, on_progress
@@ -60,7 +60,7 @@ def download_checkpoint(
         NotFoundError: There is no such job or checkpoint.
         StorageError: A file arrived with another hash, or cannot be written.
     """
-    listed = connection.json(calls.list_checkpoint_files(job, checkpoint))
+    listed = connection.json(calls.list_checkpoint_files(job, checkpoint), "data")
     return _download(
         connection, listed["data"], lambda path: calls.checkpoint_file(job, checkpoint, path), folder, on_progress
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from afinador.client import calls, downloads, following, results
+from afinador.client.answers import read_as
 from afinador.client.nouns import Listing, Noun
 from afinador.client.sending import Progress
 from afinador.errors import InvalidRequestError
@@ -54,7 +55,7 @@ class Files(Noun):
             made = self._connection.name_source(file, purpose, declared)
         else:
             made = self._connection.upload(Path(file), purpose, on_progress, declared)
-        return results.File.model_validate(made)
+        return read_as(results.File, made, self._connection.access.root_url)
 
     def list(self, purpose: FilePurpose | None = None, order: calls.Order = "desc") -> Listing[results.File]:
         """List the files, newest first, or oldest first with ``order="asc"``; with ``purpose`` only those for it."""
@@ -69,7 +70,7 @@ class Files(Noun):
         checked = following.await_settled(
             self._connection, calls.get_file(file), "uploaded", timeout_seconds=timeout_seconds
         )
-        return results.File.model_validate(checked)
+        return read_as(results.File, checked, self._connection.access.root_url)
 
     def content(self, file: results.File | str) -> bytes:
         """Read a file's bytes, whole."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from afinador.client import calls, downloads, following, model_uploads, results
+from afinador.client.answers import read_as
 from afinador.client.nouns import Listing, Noun
 from afinador.client.sending import Progress
 from afinador.schemas.base import Deleted
@@ -20,14 +21,14 @@ class Models(Noun):
     ) -> results.Model:
         """Register a base model: a ``Path`` of ours (sent if need be), a service's folder, or ``hf://…``. See ``wait``."""
         made = model_uploads.create(self._connection, name, source, visibility, on_progress)
-        return results.Model.model_validate(made)
+        return read_as(results.Model, made, self._connection.access.root_url)
 
     def wait(self, model: results.Model | str, timeout_seconds: float = 3600) -> results.Model:
         """Wait until a model's files are there: ``ready`` or ``error``, with the reason in ``status_details``."""
         settled = following.await_settled(
             self._connection, calls.get_model(model), "registering", timeout_seconds=timeout_seconds
         )
-        return results.Model.model_validate(settled)
+        return read_as(results.Model, settled, self._connection.access.root_url)
 
     def list(self, type: ModelTypeFilter | None = None) -> Listing[results.Model]:
         """List the models; with ``type`` only those that are ``base`` or ``fine-tuned``."""
@@ -54,7 +55,7 @@ class Hub(Noun):
         return Listing(self._connection, calls.list_hub("adapter"), results.HubEntry)
 
     def get(self, name: results.HubEntry | str) -> results.HubEntry:
-        """Get a model or adapter by name, or one version by its alias ``ft:…``."""
+        """Get a model or adapter by name, or one version by its alias ``ft:…`` or its id."""
         return self._ask(calls.get_hub("model", name), results.HubEntry)
 
     def files(self, name: results.HubEntry | str, version: int | None = None) -> Listing[HubFile]:

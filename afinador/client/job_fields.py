@@ -38,17 +38,18 @@ class FieldsOfBoth(TypedDict, total=False):
 
 
 class JobFields(FieldsOfBoth, total=False):
-    """What ``jobs.create`` takes. A ``Path`` is a file of this machine."""
+    """What ``jobs.create`` takes. A ``Path`` is a file of this machine; all else wins over the saved ``job_spec``."""
 
     name: str | None
     dataset: str | Path | None
     training_file: str | Path | None
     validation_dataset: str | Path | None
     validation_file: str | Path | None
+    job_spec: str | None
 
 
 class SavedJobFields(FieldsOfBoth, total=False):
-    """What ``job_specs.create`` saves: no ``name``, for each job that is made of it has its own, and no local files."""
+    """What ``job_specs.create`` saves: no ``name``, for each job has its own, no other saved request and no local files."""
 
     dataset: str | None
     training_file: str | None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, Unpack, overload
 
 from afinador.client import calls, downloads, following, results, uploads
+from afinador.client.answers import read_as
 from afinador.client.connection import Connection
 from afinador.client.files import Files
 from afinador.client.job_fields import JobFields
@@ -123,7 +124,7 @@ class Jobs(Noun):
             state = look.job
         if not following.has_ended(state):
             raise WaitTimeoutError.of(f"Job {_named(job)!r}", state["status"], timeout_seconds)
-        return results.Job.model_validate(state)
+        return read_as(results.Job, state, self._connection.access.root_url)
 
     @overload
     def events(
@@ -157,7 +158,7 @@ class Jobs(Noun):
 
     def _followed_events(self, job: str, after: str | None) -> Iterator[results.Event]:
         for event in following.follow_events(self._connection, job, after):
-            yield results.Event.model_validate(event)
+            yield read_as(results.Event, event, self._connection.access.root_url)
 
     def checkpoints(self, job: results.Job | str) -> Listing[results.Checkpoint]:
         """List the checkpoints, newest first."""
@@ -196,13 +197,13 @@ class Jobs(Noun):
 
     def metrics(self, job: results.Job | str) -> Sequence[dict[str, Any]]:
         """Return the rows of the curves, oldest first: ``step``, ``train_loss``, ``valid_loss`` and others."""
-        answer = self._connection.json(calls.job_metrics(_named(job)))
+        answer = self._connection.json(calls.job_metrics(_named(job)), "data")
         rows: Sequence[dict[str, Any]] = answer["data"]
         return rows
 
     def resources(self, job: results.Job | str) -> Sequence[dict[str, Any]]:
         """Get what a job has used, every five seconds: ``cpu_percent``, ``memory_bytes``, those of a GPU, ``timestamp_ms``."""
-        answer = self._connection.json(calls.job_resources(_named(job)))
+        answer = self._connection.json(calls.job_resources(_named(job)), "data")
         rows: Sequence[dict[str, Any]] = answer["data"]
         return rows
 

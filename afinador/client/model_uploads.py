@@ -91,7 +91,7 @@ def _send(
     check_parameter_count(name, describe_model_folder(folder).parameters)
     files = {file.relative_to(folder).as_posix(): file for file in model_files(folder)}
     announced = waiting.work(_announced, files)
-    model = connection.json(calls.create_model_of_files(name, announced, visibility))
+    model = connection.json(calls.create_model_of_files(name, announced, visibility), "model_id")
     as_operator = visibility == "public"
     done_bytes, total_bytes = model["bytes_done"] or 0, model["bytes"] or 0
     for there in model["files"]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 from afinador.client import paging
+from afinador.client.answers import read_as
 from afinador.client.calls import Call
 from afinador.client.connection import Connection
 from afinador.schemas.base import Wire
@@ -22,12 +23,12 @@ class Listing(Generic[Item]):
 
     def __iter__(self) -> Iterator[Item]:
         for item in paging.iterate(self._connection, self._call, after=self._after):
-            yield self._kind.model_validate(item)
+            yield read_as(self._kind, item, self._connection.access.root_url)
 
     def first(self, limit: int) -> list[Item]:
         """Return the first ``limit`` of them, or all if there are fewer."""
         items, _ = paging.first(self._connection, self._call, limit, self._after)
-        return [self._kind.model_validate(item) for item in items]
+        return [read_as(self._kind, item, self._connection.access.root_url) for item in items]
 
 
 class Noun:
@@ -37,4 +38,4 @@ class Noun:
         self._connection = connection
 
     def _ask(self, call: Call, kind: type[Item]) -> Item:
-        return kind.model_validate(self._connection.json(call))
+        return read_as(kind, self._connection.json(call), f"{self._connection.access.root_url}/v1{call.path}")

@@ -8,6 +8,7 @@ from typing import Any
 
 from afinador.client.calls import Call
 from afinador.client.connection import Connection
+from afinador.errors import InvalidRequestError
 
 LARGEST_PAGE = 100
 
@@ -26,22 +27,29 @@ def iterate(
         page_size: Objects a page, 1 to 100; as many as there may be if omitted.
     """
     call = call.with_params(limit=page_size or LARGEST_PAGE)
-    page = connection.json(call.with_params(after=after))
+    page = connection.json(call.with_params(after=after), "data")
     while page["data"]:
         yield from page["data"][:-1]
         last = page["data"][-1]
-        page = connection.json(call.with_params(after=_last_id(page))) if page.get("has_more") else {"data": []}
+        behind = call.with_params(after=_last_id(page)) if page.get("has_more") else None
+        page = connection.json(behind, "data") if behind else {"data": []}
         yield last
 
 
 def first(
     connection: Connection, call: Call, limit: int, after: str | None = None
 ) -> tuple[list[dict[str, Any]], bool]:
-    """Return the first ``limit`` objects of a list, and whether there are more."""
+    """Return the first ``limit`` objects of a list, and whether there are more.
+
+    Raises:
+        InvalidRequestError: ``limit`` is below 0.
+    """
+    if limit < 0:
+        raise InvalidRequestError(f"limit is {limit}; it must be 0 or more.", param="limit")
     found: list[dict[str, Any]] = []
     while True:
         wanted = min(limit + 1 - len(found), LARGEST_PAGE)
-        page = connection.json(call.with_params(after=after, limit=wanted))
+        page = connection.json(call.with_params(after=after, limit=wanted), "data")
         found += page["data"]
         if len(found) > limit or not page.get("has_more") or not page["data"]:
             return found[:limit], len(found) > limit

@@ -97,7 +97,7 @@ def require_use(reading: DatasetReading | None, *datasets: object) -> None:
 def find_same(connection: Connection, path: Path) -> dict[str, Any] | None:
     """Return the newest data set of the service with the name and the bytes of a local file, or None."""
     try:
-        newest = connection.json(calls.get_file(path.name))
+        newest = connection.json(calls.get_file(path.name), "version")
         sha256 = waiting.work(sha256_of, path)
     except (NotFoundError, OSError):  # what cannot be read is said by the upload
         return None

@@ -28,8 +28,12 @@ from afinador.wording import complaint, shown
 _FIELDS_IN_CONFIG = ("tuning_method", "task", "seed")
 
 
-def parse_request(body: dict[str, Any]) -> JobRequest:
+def parse_request(body: dict[str, Any], *, is_whole: bool = True) -> JobRequest:
     """Build a request, refusing what nobody knows.
+
+    Args:
+        body: Its fields, under any of their names.
+        is_whole: False of what is given beside the name of a saved request, which has the rest.
 
     Raises:
         UnknownFieldError: A field that does not exist; names the nearest.
@@ -47,8 +51,9 @@ def parse_request(body: dict[str, Any]) -> JobRequest:
     if isinstance(given.get("config"), dict):
         given["config"] = _without_nesting(given["config"])
     given = _with_fields_from_config(given)
-    _require_needed(given)
-    given = _with_part_held_out(given)
+    if is_whole:
+        _require_needed(given)
+        given = _with_part_held_out(given)
     try:
         return JobRequest.model_validate(given)
     except ValidationError as error:
@@ -83,6 +88,11 @@ def _meant(key: str) -> str:
 
 def _require_needed(given: dict[str, Any]) -> None:
     """Refuse a request that says too little: only the job of a checkpoint has what a request may leave out."""
+    if "job_spec" in given:
+        raise InvalidRequestError(
+            "job_spec names a saved request, and only a job of the service is made of one; give the fields themselves here.",
+            param="job_spec",
+        )
     if "from_checkpoint" in given:
         return
     if "from_checkpoint_state" in given:

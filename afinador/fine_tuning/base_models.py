@@ -9,6 +9,7 @@ from typing import Any
 from afinador.config.operator import read_operator_config
 from afinador.errors import InvalidRequestError, NotFoundError, nearest
 from afinador.settings import Settings
+from afinador.training.job_file import folder_name
 from afinador.training.run_dir import write_atomically
 
 _NAMES_SHOWN = 5
@@ -73,6 +74,14 @@ class LocalModels:
             param="model_id",
             code="model_not_found",
         )
+
+    def name_of(self, model_id: str) -> str:
+        """Return what a model that a job can begin with is called: as it was given, or of a folder its id or its name."""
+        folder = Path(model_id).expanduser()
+        if not (folder / "config.json").is_file():
+            return model_id
+        there = (each for each in self._registered() if Path(self.get(each)["path"]).resolve() == folder.resolve())
+        return next(there, folder_name(folder))
 
     def _folder_of_registered(self, model_id: str) -> Path:
         model = self.get(model_id)

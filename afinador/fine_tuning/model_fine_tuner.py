@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,12 @@ _WRITTEN: dict[DatasetFormat, Format] = {
     DatasetFormat.TEXT: "text",
 }
 """Formats that are files of this library's own reading and writing."""
+
+_LONGEST_BASE_NAME = 48
+"""In the id of what was made of a model, which may be a base model in its turn."""
+
+_NAMED_HERE = {"dataset": "dataset_path", "validation_dataset": "validation_dataset_path"}
+"""What ``FineTuningConfig`` calls the fields of a job."""
 
 
 def get_model_fine_tuner() -> ModelFineTuner:
@@ -146,21 +153,23 @@ class ModelFineTuner:
                 "prepare it first, with prepare_dataset.",
                 param="dataset_format",
             )
-        dataset, output_dir = path_of(config.dataset_path, "dataset_path"), path_of(config.output_dir, "output_dir")
+        path_of(config.dataset_path, "dataset_path")
+        output_dir = path_of(config.output_dir, "output_dir")
         job_id = f"ftjob-{secrets.token_hex(6)}"
-        model = self._models.folder_of(config.model_id)
+        model, name = self._models.folder_of(config.model_id), self._models.name_of(config.model_id)
         fields = {
             "name": job_id,
             "base_model": str(model),
-            "dataset": str(dataset),
+            "dataset": str(config.dataset_path),
             "validation_dataset": None if not config.validation_dataset_path else str(config.validation_dataset_path),
             "tuning_method": chosen(FineTuningMethod, config.method, "method").value,
             "hyperparameters": config.given_hyperparameters(),
             "seed": config.seed,
             "task": config.task,
-            "output_model": slug(f"{model.name}-{job_id.removeprefix('ftjob-')}"),
+            "output_model": f"{slug(name)[:_LONGEST_BASE_NAME]}-{job_id.removeprefix('ftjob-')}",
         }
-        spec = spec_from_fields(fields, Path.cwd(), job_id)
+        with _naming_fields():
+            spec = spec_from_fields(fields, Path.cwd(), job_id, base_name=name)
         if spec.training_file.format != dataset_format:
             raise InvalidRequestError(
                 f"dataset_format is {dataset_format}, but {config.dataset_path} is {spec.training_file.format}.",
@@ -245,6 +254,21 @@ class ModelFineTuner:
             NotFoundError: There is none of this id.
         """
         return await asyncio.to_thread(self._models.get, model_id)
+
+
+@contextmanager
+def _naming_fields() -> Iterator[None]:
+    """Let errors name the field that was given, not the one it became."""
+    try:
+        yield
+    except AfinadorError as error:
+        if error.param in _NAMED_HERE:
+            given = _NAMED_HERE[error.param]
+            if error.message.startswith(f"{error.param} is "):
+                error.message = given + error.message.removeprefix(error.param)
+                error.args = (error.message,)
+            error.param = given
+        raise
 
 
 def _read(source: Path, kind: DatasetFormat, loader: Loader | None) -> Iterable[Record | Problem]:

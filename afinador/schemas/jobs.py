@@ -33,17 +33,21 @@ HubName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,96}$"), AfterValidato
 OTHER_NAMES = {"model": "base_model", "training_file": "dataset", "validation_file": "validation_dataset"}
 """The specification's names of fields that OpenAI names otherwise; either may be given."""
 NEEDED = ("model", "training_file")
-"""Fields that every request has, unless it starts from a checkpoint, whose job has them."""
+"""Fields that every request has, unless it names a saved one or a checkpoint, whose job has them."""
 
 
 def _describe_both_names(schema: dict[str, Any]) -> None:
-    """Let the description of a request have both names of its fields, and require one of each two or a checkpoint."""
+    """Describe both names of the fields; one of each two is required, or a checkpoint or a saved request."""
     properties: dict[str, Any] = {}
     for name, field in schema["properties"].items():
         properties[name] = field
         if name in OTHER_NAMES:
             other = OTHER_NAMES[name]
-            is_required = " One of the two is required, unless `from_checkpoint` is given." if name in NEEDED else ""
+            is_required = (
+                " One of the two is required, unless `from_checkpoint` or `job_spec` is given."
+                if name in NEEDED
+                else ""
+            )
             field["description"] = f"Or `{other}`.{is_required} {field.get('description', '')}".rstrip()
             properties[other] = {
                 **field,
@@ -52,7 +56,8 @@ def _describe_both_names(schema: dict[str, Any]) -> None:
             }
     schema["properties"] = properties
     schema["allOf"] = [
-        {"anyOf": [{"required": [each]} for each in (name, OTHER_NAMES[name], "from_checkpoint")]} for name in NEEDED
+        {"anyOf": [{"required": [each]} for each in (name, OTHER_NAMES[name], "from_checkpoint", "job_spec")]}
+        for name in NEEDED
     ]
 
 
@@ -70,7 +75,7 @@ class JobRequest(Wire):
         None,
         validation_alias=AliasChoices("model", "base_model"),
         min_length=1,
-        description="A registered base model, or what another job has published (`ft:…` or hub name): tuning goes on "
+        description="A registered base model, or what another job has published (`ft:…`, hub name or id): tuning goes on "
         "from it, from an adapter on its own base model.",
     )
     training_file: str | None = Field(
@@ -151,6 +156,12 @@ class JobRequest(Wire):
         default_factory=list,
         max_length=32,
         description="Words of your own, kept with the result, too: up to 32, each of at most 128 characters.",
+    )
+    job_spec: str | None = Field(
+        None,
+        min_length=1,
+        description="A saved job spec, by name or id: its request is taken, and what is given beside it wins; "
+        "hyperparameters, `config` and metadata key by key.",
     )
     integrations: list[Any] | None = Field(
         None, description="OpenAI's; anything but an empty list is refused: MLflow keeps the curves of each job."
@@ -234,7 +245,7 @@ class Job(Wire):
         priority: Among the waiting jobs of the organization; higher is first.
         queue_position: Place among all jobs that wait for the pool, 1 is next; None once its turn has come.
         waiting_for: Why a job that waits cannot start even in its turn: no worker of its pool is online. None otherwise.
-        job_spec: Name of the saved spec that it was made from by a schedule, a trigger or the Prefect UI.
+        job_spec: Name of the saved spec that it was made from, as it is or with other fields beside it.
         run_url: The job's page in the Prefect UI, once it has a run.
         estimated_finish: By the measured rate of the steps; None unless it trains.
     """

@@ -81,7 +81,8 @@ class Model(Wire):
         architecture: Of a base model, as its config.json names it.
         task: What it is trained for unless a job says otherwise; none is trained for ``seq2seq_lm`` yet.
         license: Of a base model, as its card or its files tell.
-        model_id: A base model's opaque id, which it never shares.
+        model_id: An opaque id that is its alone, and what adapters give as theirs; it answers to that, too. Of a fine-tuned
+            one that of the version, ``hub_…``; a checkpoint that is not published has none.
         status: Of a base model: ``uploading`` until all its files were sent, ``registering`` while they are fetched
             and checked, then ``ready`` or ``error``. An upload of which nothing comes for a day ends in ``error``.
         parameters: Number of parameters, counted from the safetensors headers.
@@ -150,7 +151,7 @@ class HubEntry(Wire):
         domain: As the job was asked with.
         tags: As the job was asked with.
         kind: ``model`` for whole weights, ``adapter`` for weights that need their base.
-        model_id: The base model an adapter belongs to.
+        model_id: The model it was trained from, which an adapter belongs to: the ``model_id`` of that, which finds it.
         base_model: Its name; that of a whole model which was tuned on is ``ft:…``.
         started_from: The checkpoint or adapter that training began with, beside the base model.
         dataset: The file it was trained on.

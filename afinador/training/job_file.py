@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,9 @@ def spec_from_file(path: Path) -> FineTuningSpec:
     return spec_from_fields(_job_document(path), path.parent, path.stem)
 
 
-def spec_from_fields(fields: dict[str, Any], folder: Path, name: str) -> FineTuningSpec:
+def spec_from_fields(
+    fields: dict[str, Any], folder: Path, name: str, *, base_name: str | None = None
+) -> FineTuningSpec:
     """Resolve the fields of a job request.
 
     ``base_model``, ``dataset``, ``validation_dataset`` and ``from_checkpoint`` are paths. The data sets are checked
@@ -65,6 +68,7 @@ def spec_from_fields(fields: dict[str, Any], folder: Path, name: str) -> FineTun
         fields: As a job file holds them.
         folder: What paths are relative to.
         name: The job's, unless the fields name it.
+        base_name: What the base model is called; that of its folder if omitted.
 
     Raises:
         InvalidRequestError: A field or a hyperparameter is wrong, or names a layer that the model does not have.
@@ -83,7 +87,7 @@ def spec_from_fields(fields: dict[str, Any], folder: Path, name: str) -> FineTun
         if start is not None:
             hyperparameters, sources = start.fitted(hyperparameters, sources)
         _refuse_what_needs_a_hub(hyperparameters, sources)
-        base = _base_model(folder, request.model)
+        base = _base_model(folder, request.model, base_name)
         task = resolve_task(request, base.architecture)
         fit_to_task(tuning_method, task, hyperparameters, sources)
         is_classifier = task == "sequence_classification"
@@ -115,18 +119,23 @@ def spec_from_fields(fields: dict[str, Any], folder: Path, name: str) -> FineTun
     )
 
 
-def _base_model(folder: Path, named: str | None) -> BaseModelReference:
+def _base_model(folder: Path, named: str | None, name: str | None) -> BaseModelReference:
     path = _existing(folder, named, "base_model")
     model = inspect_model_folder(path)
     check_parameter_count(named or path.name, model.parameters)
     return BaseModelReference(
-        name=path.name,
+        name=name or folder_name(folder / Path(named or "").expanduser()),
         path=str(path),
         architecture=model.architecture,
         sha256=model.sha256,
         parameters=model.parameters,
         license=model.license,
     )
+
+
+def folder_name(path: Path) -> str:
+    """Return the name of a folder as it is given: of a link its own, and not that of what it leads to."""
+    return Path(os.path.abspath(path)).name
 
 
 def _start(folder: Path, request: JobRequest) -> Start | None:

@@ -64,7 +64,7 @@ def list_files(
 @router.get("/models/{name:path}", summary="Get a hub model")
 @router.get("/adapters/{name:path}", summary="Get a hub adapter")
 def retrieve_entry(name: HubName, organization: CurrentOrganization, service: TheService) -> HubEntry:
-    """Get a hub name (its newest version), or one version by its ``ft:…`` name."""
+    """Get a hub name (its newest version), or one version by its ``ft:…`` name or its id (``hub_…``)."""
     with service.memory.database.reading() as session:
         return hub.to_wire(hub.get(session, organization.id, name))
 
@@ -72,7 +72,7 @@ def retrieve_entry(name: HubName, organization: CurrentOrganization, service: Th
 @router.delete("/models/{name:path}", summary="Delete a hub model")
 @router.delete("/adapters/{name:path}", summary="Delete a hub adapter")
 def delete_entry(name: HubName, organization: CurrentOrganization, service: TheService) -> Deleted:
-    """Delete a hub name with all its versions, or one version by its ``ft:…`` name: files and entries, or nothing."""
+    """Delete a hub name with all its versions, or one version by its ``ft:…`` name or its id: files and entries, or nothing."""
     with service.memory.database.reading() as session:
         kind = hub.get(session, organization.id, name)[0].kind
     experiments = service.experiments.get()

@@ -23,6 +23,7 @@ from registry.data_sets import files
 from registry.job_life import turns
 from registry.ledger.tables import Job as JobRow
 from registry.ledger.tables import Organization
+from registry.specs import spec_jobs
 
 router = APIRouter(prefix="/fine_tuning/jobs", tags=["fine-tuning jobs"])
 
@@ -35,13 +36,16 @@ def create_job(organization: CurrentOrganization, body: JsonObject, service: The
     """Create a fine-tuning job. Answers at once; training happens on a worker.
 
     Takes OpenAI's names (``model``, ``training_file``, ``validation_file``) and ours (``base_model``, ``dataset``,
-    ``validation_dataset``).
+    ``validation_dataset``). With ``job_spec`` those of a saved request, and others beside it.
     """
-    request = parse_request(body)
+    workers_online = service.health.workers_online()
     with service.memory.database.session() as session:
-        to_fetch = files.require_fetched(session, service.memory, organization.id, body)
-        workers_online = service.health.workers_online()
-        row = jobs.create(session, service.memory, organization, request, workers_online=workers_online)
+        if body.get("job_spec") is not None:
+            row, to_fetch = spec_jobs.create(session, service.memory, organization, body, workers_online)
+        else:
+            request = parse_request(body)
+            to_fetch = files.require_fetched(session, service.memory, organization.id, body)
+            row = jobs.create(session, service.memory, organization, request, workers_online=workers_online)
         job = jobs.to_wire(row, workers_online=workers_online)
     for file_id in to_fetch:
         service.check_file(file_id)

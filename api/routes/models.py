@@ -83,7 +83,7 @@ def list_models(caller: CurrentCaller, service: TheService, type: OfType = None)
 
 @router.get("/{model:path}", summary="Get a model")
 def retrieve_model(model: ModelName, caller: CurrentCaller, service: TheService) -> Model:
-    """Get a base model, a hub name, one version (``ft:…``) or a checkpoint (``ft:…:ckpt-step-N``).
+    """Get a base model, a hub name, one version (``ft:…``) or a checkpoint (``ft:…:ckpt-step-N``); or a ``model_id``.
 
     A base model wins over a hub name, as it does when a job is created; ``/hub/models/{name}`` finds that one.
     """
@@ -101,7 +101,7 @@ def retrieve_model(model: ModelName, caller: CurrentCaller, service: TheService)
 
 @router.delete("/{model:path}", summary="Delete a model")
 def delete_model(model: ModelName, caller: CurrentCaller, service: TheService) -> Deleted:
-    """Delete a base model, a hub name with all its versions, or one version (``ft:…``).
+    """Delete a base model, a hub name with all its versions, or one version (``ft:…`` or its ``model_id``).
 
     A base model wins over a hub name; ``/hub/models/{name}`` deletes that one.
     """
@@ -127,7 +127,7 @@ def _checkpoint(session: Session, organization_id: str, name: str) -> Checkpoint
 
 
 def _published(session: Session, memory: Memory, organization_id: str, name: str) -> HubVersion | None:
-    """Return the version that a hub name or alias means, None if it is neither, or a base model has the name."""
+    """Return the version that a hub name, alias or id means, None if it is neither, or a base model has the name."""
     found = hub.find(session, organization_id, name)
     if found and not name.startswith("ft:"):
         with suppress(NotFoundError):
@@ -159,6 +159,7 @@ def _published_model(row: HubVersion | Row[Any]) -> Model:
         visibility=row.visibility,
         task=row.task,
         source=hub.uri_of(row),
+        model_id=row.id,
     )
 
 

@@ -16,7 +16,7 @@ from afinador.config.fitting import fit_to_task, refuse_or_leave_out
 from afinador.config.hyperparameters import Hyperparameters
 from afinador.config.layers import naming_place
 from afinador.config.limits import limits_of
-from afinador.config.resolve import resolve_request, resolve_task, slug
+from afinador.config.resolve import parse_request, resolve_request, resolve_task, slug
 from afinador.config.spec import BaseModelReference, DataFile, FineTuningSpec, Output
 from afinador.config.starting import Start
 from afinador.data.extraction import extraction_of
@@ -68,7 +68,7 @@ def create(
         memory: Ledger, storage and the operator's limits.
         organization: Whose job it is.
         request: What is asked for.
-        job_spec: The saved spec that the request comes from.
+        job_spec: The saved spec that the request comes from; its triggers count the job if the request is the saved one.
         workers_online: How many workers each pool has, as far as it is known.
 
     Returns:
@@ -86,7 +86,8 @@ def create(
     spec, data_files = resolve(session, memory, organization, request, workers_online)
     job = _row(spec, request, data_files, _method(memory, spec.tuning_method, spec.hyperparameters))
     if job_spec is not None:
-        job.job_spec_id, job.job_spec = job_spec.id, job_spec.name
+        unchanged = _but_for_its_name(request) == _but_for_its_name(parse_request(job_spec.request))
+        job.job_spec_id, job.job_spec = job_spec.id if unchanged else None, job_spec.name
     _insert(session, job)
     events.append(session, job.id, f"Created fine-tuning job: {job.id}")
     if spec.start_from is not None:
@@ -273,6 +274,10 @@ def _row(spec: FineTuningSpec, request: JobRequest, data_files: list[File], meth
         pool=device_checks.pool_of(request.pool, spec.hyperparameters),
         priority=request.priority or 0,
     )
+
+
+def _but_for_its_name(request: JobRequest) -> dict[str, Any]:
+    return request.model_dump(exclude={"name"})
 
 
 def _insert(session: Session, job: Job) -> None:

@@ -181,7 +181,8 @@ class Job(Owned, Table):
         request_state: ``cancel``, ``pause``, ``resume`` (instead of the pause), ``hold`` or None: what the flow that runs
             is asked to do; of a paused or queued job, what Prefect is still to be told.
         steps_done: Names of the flow's steps that need no repetition.
-        job_spec_id: The saved spec that it was made from; the spec may be gone.
+        job_spec: Name of the saved spec that it was made from.
+        job_spec_id: The id of that, if nothing but a name was given beside it: triggers look for its jobs. It may be gone.
         submission_run_id: The Prefect run that made it, if one did; executed again, it makes no second job.
         submission: How often the job was given to Prefect under a new idempotency key.
         status_at: When the status was set last.

@@ -34,7 +34,7 @@ from afinador.schemas.models import BaseModelRequest
 from registry.hugging_face import hf_downloads
 from registry.ledger.database import after_commit
 from registry.ledger.ids import new_id
-from registry.ledger.tables import BaseModel
+from registry.ledger.tables import BaseModel, Job
 from registry.memory import Memory
 from registry.models import base_model_uploads, dependants
 from registry.models.base_model_folders import allowed_folder, own_folder, remove_own_folder, told_by_name
@@ -157,7 +157,7 @@ def find(session: Session, memory: Memory, organization_id: str, name: str) -> B
     """Find a base model by id, name or the operator's alias: the organisation's own first, then public ones.
 
     Raises:
-        NotFoundError: There is none; names the nearest.
+        NotFoundError: There is none, or not any more; names the nearest.
     """
     aliases: dict[str, str] = memory.operator.get("model_aliases") or {}
     for wanted in (name, aliases.get(name)):
@@ -169,6 +169,7 @@ def find(session: Session, memory: Memory, organization_id: str, name: str) -> B
         found = sorted(session.scalars(query), key=lambda row: (row.organization_id != organization_id, row.created_at))
         if found:
             return found[0]
+    _refuse_deleted(session, organization_id, name)
     known = sorted(set(session.scalars(select(BaseModel.name).where(_visible_to(organization_id)))))
     leading = [alias for alias, model in aliases.items() if model in known]
     said, hint = f"There is no base model {name!r}.", nearest(name, [*known, *leading]) or _registered(known)
@@ -180,6 +181,23 @@ def find(session: Session, memory: Memory, organization_id: str, name: str) -> B
         param="model",
         code="model_not_found",
     )
+
+
+def _refuse_deleted(session: Session, organization_id: str, model_id: str) -> None:
+    """Refuse the id of a model that is gone: what was made of it goes on naming it, and its jobs tell what it was.
+
+    Raises:
+        NotFoundError: It is one, of a base model or of a published version.
+    """
+    based = (Job.organization_id == organization_id, Job.base_model_id == model_id)
+    was = session.scalars(select(Job.base_model).where(*based).limit(1)).first()
+    if was is not None:
+        raise NotFoundError(
+            f"The model {model_id!r} was deleted; it was {was!r}. `afinador list base-model` and `afinador list hub-model` "
+            "show what there is.",
+            param="model",
+            code="model_not_found",
+        )
 
 
 def _registered(names: list[str]) -> str:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, Select, event, func, select, tuple_
+from sqlalchemy import Row, Select, event, func, or_, select, tuple_
 from sqlalchemy import delete as delete_from
 from sqlalchemy.orm import Session
 
@@ -38,6 +38,7 @@ __all__ = [
 ]
 
 _LISTED = (
+    HubVersion.id,
     HubVersion.alias,
     HubVersion.name,
     HubVersion.version,
@@ -52,19 +53,22 @@ logger = logging.getLogger(__name__)
 
 
 def get(session: Session, organization_id: str, name: str) -> list[HubVersion]:
-    """Find a hub name, or one version by its alias ``ft:…``.
+    """Find a hub name, or one version by its alias ``ft:…`` or its id ``hub_…``.
 
     Returns:
         The version asked for (of a name: the newest), then the others of its name, newest first.
 
     Raises:
-        NotFoundError: There is no such name or alias; tells the nearest.
+        NotFoundError: There is no such name, alias or id; tells the nearest.
     """
     rows = find(session, organization_id, name)
     if not rows:
         known = session.scalars(select(HubVersion.name).where(HubVersion.organization_id == organization_id).distinct())
         raise NotFoundError(
-            f"There is no {name!r} in the hub.{nearest(name, known)}", param="name", code="model_not_found"
+            f"There is no {name!r} in the hub; `afinador list hub-model` and `afinador list hub-adapter` show what it has."
+            f"{nearest(name, known)}",
+            param="name",
+            code="model_not_found",
         )
     return rows
 
@@ -72,7 +76,8 @@ def get(session: Session, organization_id: str, name: str) -> list[HubVersion]:
 def find(session: Session, organization_id: str, name: str) -> list[HubVersion]:
     """Return what ``get`` does, or nothing where that raises."""
     mine = HubVersion.organization_id == organization_id
-    asked = session.scalars(select(HubVersion).where(mine, HubVersion.alias == name)).first()
+    one_version = or_(HubVersion.alias == name, HubVersion.id == name)
+    asked = session.scalars(select(HubVersion).where(mine, one_version)).first()
     query = select(HubVersion).where(mine, HubVersion.name == (asked.name if asked else name))
     rows = list(session.scalars(query.order_by(HubVersion.version.desc())))
     return [asked, *(row for row in rows if row.id != asked.id)] if asked else rows
@@ -153,7 +158,7 @@ def file_key(session: Session, organization_id: str, name: str, path: str, *, ve
 
 
 def delete(session: Session, memory: Memory, experiments: Experiments, organization_id: str, name: str) -> None:
-    """Delete a name with all its versions, or one version by its alias: files and both entries, or nothing.
+    """Delete a name with all its versions, or one version by its alias or id: files and both entries, or nothing.
 
     The files are moved aside at once and removed after the commit; a rollback brings them back.
 
@@ -165,8 +170,8 @@ def delete(session: Session, memory: Memory, experiments: Experiments, organizat
     """
     experiments.connect()  # may take seconds, so before the transaction locks anything
     found = get(session, organization_id, name)
-    is_alias = found[0].alias == name
-    rows = found[:1] if is_alias else found
+    is_one_version = name in (found[0].alias, found[0].id)
+    rows = found[:1] if is_one_version else found
     locked = select(HubVersion.id).where(HubVersion.id.in_([row.id for row in rows])).with_for_update()
     session.execute(locked)  # so that no job begins to need it now
     dependants.require_none(dependants.of_versions(session, rows), name)
@@ -174,7 +179,7 @@ def delete(session: Session, memory: Memory, experiments: Experiments, organizat
     session.execute(delete_from(HubVersion).where(HubVersion.id.in_([row.id for row in rows])))
     # Last, for it cannot be taken back.
     organization = session.get_one(Organization, organization_id).name
-    if is_alias and len(found) > 1:
+    if is_one_version and len(found) > 1:
         mlflow_models.delete_version(experiments, organization, rows[0].name, rows[0].mlflow_model_version or "")
     else:
         mlflow_models.delete_model(experiments, organization, rows[0].name)

@@ -1,14 +1,17 @@
-"""Jobs made of saved specs by schedules and triggers: one for each state of the data, the newest wins."""
+"""Jobs made of saved specs: whenever one is asked for; by schedules and triggers one for each state of the data."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from afinador.config.resolve import asked_for, parse_request, slug
+from afinador.config.saved_requests import with_changes
 from afinador.errors import AfinadorError, InvalidRequestError, NotFoundError, ServiceUnavailableError, StorageError
 from afinador.schemas.jobs import JobRequest
 from registry import jobs
@@ -19,6 +22,7 @@ from registry.job_life.job_views import UNRESOLVED
 from registry.ledger.ids import new_id
 from registry.ledger.tables import File, Job, JobSpec, Organization
 from registry.memory import Memory
+from registry.specs import job_specs
 
 WAITING_STATUSES = ("validating_files", "queued")
 DataIds = tuple[str | None, str | None]
@@ -39,6 +43,47 @@ class Started:
     job: Job
     is_new: bool
     superseded: list[Job] = field(default_factory=list)
+
+
+def create(
+    session: Session,
+    memory: Memory,
+    organization: Organization,
+    body: dict[str, Any],
+    workers_online: Mapping[str, int] | None = None,
+) -> tuple[Job, list[str]]:
+    """Make a job of the saved spec that a request names, with what the request gives beside it; always one of its own.
+
+    Args:
+        session: The transaction to write in.
+        memory: Ledger, storage and the operator's limits.
+        organization: Who asks.
+        body: The request, with ``job_spec``.
+        workers_online: How many workers each pool has, as far as it is known.
+
+    Returns:
+        The job, and the ids of its files that are to be fetched from the Hugging Face Hub.
+
+    Raises:
+        NotFoundError: There is no such spec.
+        AfinadorError: The job cannot be made; see ``registry.creation.job_creation.create``.
+    """
+    given = parse_request(body, is_whole=False)
+    spec = job_specs.get(session, organization.id, str(given.job_spec))
+    beside = given.model_fields_set - {"job_spec"}
+    try:
+        request = with_changes(parse_request(spec.request), given)
+        to_fetch = files.require_fetched(session, memory, organization.id, request.model_dump())
+        job = jobs.create(session, memory, organization, request, job_spec=spec, workers_online=workers_online)
+    except AfinadorError as error:
+        if error.param and error.param.partition(".")[0] not in beside:
+            error.begin_with(f"The saved spec {spec.name!r} cannot be run")
+        raise
+    cause = f"Made from the saved spec {spec.name!r}"
+    changes = sorted(beside - {"name"})
+    changed = f", with other fields beside it: {', '.join(changes)}" if changes else ""
+    events.append(session, job.id, cause + changed, data={"job_spec": spec.name})
+    return job, to_fetch
 
 
 def start(
@@ -80,7 +125,7 @@ def start(
         is_passing = isinstance(error, StorageError | ServiceUnavailableError)  # and says nothing of the spec
         if is_passing or training_file is None:
             raise
-        error.message = f"The saved spec {spec.name!r} cannot be run: {error.message}"
+        error.begin_with(f"The saved spec {spec.name!r} cannot be run")
         if (told := _same_failure(session, spec, data, error)) is not None:
             return Started(told, is_new=False)
         return Started(_failed(session, spec, data, error), is_new=True)

@@ -98,7 +98,8 @@ def make_result(folder: Path, kind: str) -> Path:
     """Write what training leaves behind for the hub."""
     folder.mkdir(parents=True)
     weights = {"adapter": "adapter_model.safetensors", "model": "model.safetensors"}[kind]
-    (folder / {"adapter": "adapter_config.json", "model": "config.json"}[kind]).write_text("{}")
+    config = {"adapter": {}, "model": {"architectures": ["LlamaForCausalLM"]}}[kind]
+    (folder / {"adapter": "adapter_config.json", "model": "config.json"}[kind]).write_text(json.dumps(config))
     (folder / "README.md").write_text("# A result")
     save_file({"weight": numpy.zeros(4, numpy.float32)}, folder / weights, metadata={"format": "pt"})
     return folder
@@ -183,10 +184,10 @@ Publish = Callable[..., dict[str, Any]]
 def publish(running: Running, public_base_model: str, tmp_path_factory: pytest.TempPathFactory) -> Publish:
     """Makes a version in a member's hub, by the real way but without training; returns the job."""
 
-    def go(member: Member, name: str, kind: str = "adapter") -> dict[str, Any]:
+    def go(member: Member, name: str, kind: str = "adapter", base_model: str = public_base_model) -> dict[str, Any]:
         file = member.upload()["id"]
         method = {"adapter": "lora", "model": "full"}[kind]
-        body = {"model": public_base_model, "training_file": file, "output_model": name, "tuning_method": method}
+        body = {"model": base_model, "training_file": file, "output_model": name, "tuning_method": method}
         job = member.http.post("/v1/fine_tuning/jobs", json=body).json()
         folder = make_result(tmp_path_factory.mktemp("result") / job["id"], kind)
         with running.memory.database.session() as session:

@@ -29,6 +29,7 @@ class Made:
     failed: str
     base: str
     remote: str
+    whole: str
     result_file: str
 
     def rest(self, entity: str) -> dict[str, Any]:
@@ -77,6 +78,9 @@ def one_of_each(running: Any, member: Any, publish: Any, base_model: str, folder
         folder: An empty one.
     """
     succeeded, _ = (publish(member, name)["id"] for name in ("orders", "returns"))
+    publish(member, "whole", "model")
+    publish(member, "on-whole", base_model="whole")
+    publish(member, "further", base_model="on-whole")
     source = folder / "curve.csv"
     source.write_text("step,train_loss\n1,2.0\n")
     body = {"model": base_model, "training_file": member.upload()["id"]}
@@ -100,4 +104,6 @@ def one_of_each(running: Any, member: Any, publish: Any, base_model: str, folder
         member.wait("/v1/models/acme/tiny", lambda model: model["status"] == "ready")
     with Afinador(running.url, member.key) as client:
         get = lambda path: member.http.get(f"/v1{path}").json()  # noqa: E731
-        yield Made(get, client, member.organization["id"], succeeded, failed, base_model, "acme/tiny", result.id)
+        yield Made(
+            get, client, member.organization["id"], succeeded, failed, base_model, "acme/tiny", "whole", result.id
+        )

@@ -63,6 +63,15 @@ def of_job(path: str, table: type[Checkpoint | Event], **numbers: int | None) ->
     )
 
 
+def adapters_of(session: Session, made: Made, name: str) -> Ids:
+    """Return the adapters of a base model, or of a model that a job has published."""
+    mine = HubVersion.organization_id == made.organization_id
+    registered = session.scalars(select(BaseModel.id).where(BaseModel.name == name)).all()
+    published = session.scalars(select(HubVersion.id).where(mine, HubVersion.name == name)).all()
+    adapters = select(HubVersion.alias).where(mine, HubVersion.kind == "adapter")
+    return session.scalars(adapters.where(HubVersion.base_model_id.in_([*registered, *published]))).all()
+
+
 HYPERPARAMETERS, METRICS = ("batch_size", "learning_rate", "epochs"), ("train_loss", "valid_loss")
 
 
@@ -96,7 +105,7 @@ RELATIONS: dict[str, Relation] = {
         lambda session, _, id_: as_text(session.get_one(Checkpoint, id_).metrics, METRICS),
     ),
     'Model "1" --> "0..*" Adapter': Relation(
-        {"base": 2, "remote": 0},
+        {"base": 2, "remote": 0, "whole": 2},
         lambda made, name: ids(
             each
             for each in made.get("/hub/adapters")["data"]
@@ -105,15 +114,7 @@ RELATIONS: dict[str, Relation] = {
         lambda made, name: ids(
             each for each in made.client.hub.adapters() if made.client.models.get(each.model_id).name == name
         ),
-        lambda session, made, name: session.scalars(
-            select(HubVersion.alias)
-            .join(BaseModel, BaseModel.id == HubVersion.base_model_id)
-            .where(
-                BaseModel.name == name,
-                HubVersion.kind == "adapter",
-                HubVersion.organization_id == made.organization_id,
-            )
-        ).all(),
+        adapters_of,
     ),
     'Adapter "1" --> "1" File (dataset)': Relation(
         {"adapter": 1},
@@ -161,6 +162,41 @@ def test_a_model_stays_while_an_adapter_belongs_to_it(made: Made, operator: Any,
     assert made.get(f"/models/{model_id}")["name"] == made.base
     with running.memory.database.reading() as session:
         assert {"the adapter orders", "the adapter returns"} <= set(dependants.of_base_models(session, [model_id]))
+
+
+@pytest.mark.parametrize("adapter", ["on-whole", "further"])
+def test_the_model_of_an_adapter_over_an_own_result_answers_to_its_id(adapter: str, made: Made, running: Any) -> None:
+    model_id = made.get(f"/hub/adapters/{adapter}")["model_id"]
+    model = made.get(f"/models/{model_id}")
+    assert (model["model_id"], model["name"], model["type"]) == (model_id, "whole", "fine-tuned")
+    assert model == made.get("/models/whole") == made.get(f"/models/{model['id']}")
+    assert model_id in {each["model_id"] for each in made.get("/models")["data"]}
+    for route in ("models", "adapters"):
+        assert made.get(f"/hub/{route}/{model_id}") == made.get("/hub/models/whole")
+    entry = made.client.hub.get(adapter)
+    assert made.client.models.get(entry.model_id).id == made.client.hub.get(entry.model_id).id == entry.base_model
+    assert made.client.hub.files(entry.model_id).first(9) == made.client.hub.files("whole").first(9)
+    with running.memory.database.reading() as session:
+        assert session.get_one(HubVersion, model_id).alias == model["id"]
+
+
+def test_an_id_means_one_version_to_a_job_and_to_who_deletes(member: Any, publish: Any) -> None:
+    old, new = (publish(member, "twice", "model")["fine_tuned_model"] for _ in range(2))
+    model_id = member.http.get(f"/v1/models/{old}").json()["model_id"]
+    adapter = publish(member, "of-old", base_model=model_id)
+    assert adapter["base_model"] == old
+    refused = member.http.delete(f"/v1/hub/models/{model_id}").json()["error"]["message"]
+    assert refused == f"{model_id!r} is needed by the adapter of-old. Cancel or delete those first."
+    assert member.http.delete(f"/v1/hub/adapters/{adapter['fine_tuned_model']}").status_code == 200
+    assert member.http.delete(f"/v1/models/{model_id}").json()["deleted"] is True
+    assert member.http.get("/v1/models/twice").json()["id"] == new
+    for path in (f"/v1/models/{model_id}", f"/v1/hub/models/{old}"):
+        assert member.http.get(path).status_code == 404
+    gone = member.http.get(f"/v1/models/{model_id}").json()["error"]
+    assert gone["code"] == "model_not_found" and f"was deleted; it was {old!r}" in gone["message"]
+    body = {"model": model_id, "training_file": member.upload()["id"]}
+    assert member.http.post("/v1/fine_tuning/jobs", json=body).json()["error"]["message"] == gone["message"]
+    assert "afinador list hub-adapter` show" in member.http.get("/v1/hub/models/nothing").json()["error"]["message"]
 
 
 def test_a_hub_name_is_one_adapter_with_all_its_versions(member: Any, publish: Any) -> None:

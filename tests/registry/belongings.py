@@ -118,6 +118,7 @@ class Belongings:
             {"model": base.name, "training_file": "99.csv"},
             {"model": base.id, "training_file": "99.csv"},
             {"model": version.name, "training_file": "99.csv"},
+            {"model": version.id, "training_file": "99.csv"},
             *({"model": "own", "training_file": name} for name in (file.filename, file.id, "secret", deleted.id)),
             {"model": "own", "training_file": "99.csv", "validation_file": file.id},
             {"model": "own", "training_file": "99.csv", "from_checkpoint": checkpoint.name},
@@ -185,10 +186,14 @@ class Belongings:
             "hub.get": [
                 lambda s, o: hub.get(s, o, version.name),
                 lambda s, o: hub.get(s, o, version.alias),
+                lambda s, o: hub.get(s, o, version.id),
             ],
             "hub.files_of": [lambda s, o: hub.files_of(s, o, version.name)],
             "hub.file_key": [lambda s, o: hub.file_key(s, o, version.name, "README.md")],
-            "hub.delete": [lambda s, o: hub.delete(s, memory, unreached, o, version.name)],
+            "hub.delete": [
+                lambda s, o: hub.delete(s, memory, unreached, o, version.name),
+                lambda s, o: hub.delete(s, memory, unreached, o, version.id),
+            ],
             "job_creation.resolve": [
                 lambda s, o, r=r: job_creation.resolve(s, memory, *asking(s, o, r)) for r in requests
             ],
@@ -200,6 +205,10 @@ class Belongings:
                     s, memory, asking(s, o, r)[0], JobSpecRequest(name="stolen", request=r)
                 )
                 for r in requests
+            ],
+            "spec_jobs.create": [
+                lambda s, o, name=name: spec_jobs.create(s, memory, s.get_one(Organization, o), {"job_spec": name})
+                for name in (spec.id, spec.name)
             ],
             "spec_jobs.start": [
                 lambda s, o: spec_jobs.start(s, memory, s.get_one(Organization, o), spec, "Made by a test")
@@ -238,10 +247,15 @@ class Belongings:
             "dataset_updates.specs_naming": [lambda s, o: dataset_updates.specs_naming(s, o, "secret.jsonl")],
             "hub.list_page": [lambda s, o: hub.list_page(s, o, "adapter")[0]],
             "hub.newest_versions": [hub.newest_versions],
-            "hub.find": [lambda s, o: hub.find(s, o, version.name), lambda s, o: hub.find(s, o, version.alias)],
+            "hub.find": [
+                lambda s, o, name=name: hub.find(s, o, name) for name in (version.name, version.alias, version.id)
+            ],
             "hub_publishing.version_of": [lambda s, o: hub_publishing.version_of(memory, o, version.alias)],
             "job_logs.restore": [lambda _, o: restored(o)],
-            "job_bases.find_result": [lambda s, o: job_bases.find_result(s, memory, o, version.name)],
+            "job_bases.find_result": [
+                lambda s, o: job_bases.find_result(s, memory, o, version.name),
+                lambda s, o: job_bases.find_result(s, memory, o, version.id),
+            ],
             "job_logs.kept": [lambda s, o: job_logs.kept(memory, o, job.id)],
             "job_specs.list_page": [lambda s, o: job_specs.list_page(s, o)[0]],
             "submissions.job_of": [lambda s, o: submissions.job_of(s, o, "run-of-secret")],

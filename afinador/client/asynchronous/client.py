@@ -9,6 +9,7 @@ import httpx
 
 from afinador.client import calls, results
 from afinador.client.access import Access
+from afinador.client.answers import read_as
 from afinador.client.asynchronous.connection import AsyncConnection
 from afinador.client.asynchronous.datasets import AsyncDatasets
 from afinador.client.asynchronous.files import AsyncFiles
@@ -111,4 +112,6 @@ class AsyncAfinador:
 
     async def health(self) -> Health:
         """Return how the service is, part by part."""
-        return Health.model_validate(await self.connection.json(calls.health()))
+        return read_as(
+            Health, await self.connection.json(calls.health()), f"{self.connection.access.root_url}/v1/health"
+        )

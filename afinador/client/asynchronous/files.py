@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from afinador.client import calls, results
+from afinador.client.answers import read_as
 from afinador.client.asynchronous import downloads, following
 from afinador.client.asynchronous.nouns import AsyncListing, AsyncNoun
 from afinador.client.sending import Progress
@@ -54,7 +55,7 @@ class AsyncFiles(AsyncNoun):
             made = await self._connection.name_source(file, purpose, declared)
         else:
             made = await self._connection.upload(Path(file), purpose, on_progress, declared)
-        return results.File.model_validate(made)
+        return read_as(results.File, made, self._connection.access.root_url)
 
     def list(self, purpose: FilePurpose | None = None, order: calls.Order = "desc") -> AsyncListing[results.File]:
         """List the files, newest first, or oldest first with ``order="asc"``; with ``purpose`` only those for it."""
@@ -69,7 +70,7 @@ class AsyncFiles(AsyncNoun):
         checked = await following.await_settled(
             self._connection, calls.get_file(file), "uploaded", timeout_seconds=timeout_seconds
         )
-        return results.File.model_validate(checked)
+        return read_as(results.File, checked, self._connection.access.root_url)
 
     async def content(self, file: results.File | str) -> bytes:
         """Read a file's bytes, whole."""

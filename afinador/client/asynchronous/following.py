@@ -83,7 +83,7 @@ async def follow(
     is_there = True
     while True:
         try:
-            state = await connection.json(calls.get_job(job))  # before the events: none can follow an end
+            state = await connection.json(calls.get_job(job), "status")  # before the events: none can follow an end
             events = await _events_behind(connection, job, newest) if with_events else []
         except ServiceUnavailableError:
             if not patience.bears_failure():
@@ -182,7 +182,7 @@ async def await_settled(
     time is over the object is returned as it is.
     """
     until = time.monotonic() + timeout_seconds
-    while (thing := await connection.json(call)).get("status") == unsettled and time.monotonic() < until:
+    while (thing := await connection.json(call, "status"))["status"] == unsettled and time.monotonic() < until:
         await waiting.pause(poll_seconds)
         poll_seconds = min(poll_seconds * 1.5, 5.0)
     return thing

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, Unpack, overload
 
 from afinador.client import calls, results
+from afinador.client.answers import read_as
 from afinador.client.asynchronous import downloads, following, uploads
 from afinador.client.asynchronous.connection import AsyncConnection
 from afinador.client.asynchronous.files import AsyncFiles
@@ -123,7 +124,7 @@ class AsyncJobs(AsyncNoun):
             state = look.job
         if not following.has_ended(state):
             raise WaitTimeoutError.of(f"Job {_named(job)!r}", state["status"], timeout_seconds)
-        return results.Job.model_validate(state)
+        return read_as(results.Job, state, self._connection.access.root_url)
 
     @overload
     def events(
@@ -157,7 +158,7 @@ class AsyncJobs(AsyncNoun):
 
     async def _followed_events(self, job: str, after: str | None) -> AsyncIterator[results.Event]:
         async for event in following.follow_events(self._connection, job, after):
-            yield results.Event.model_validate(event)
+            yield read_as(results.Event, event, self._connection.access.root_url)
 
     def checkpoints(self, job: results.Job | str) -> AsyncListing[results.Checkpoint]:
         """List the checkpoints, newest first."""
@@ -198,13 +199,13 @@ class AsyncJobs(AsyncNoun):
 
     async def metrics(self, job: results.Job | str) -> Sequence[dict[str, Any]]:
         """Return the rows of the curves, oldest first: ``step``, ``train_loss``, ``valid_loss`` and others."""
-        answer = await self._connection.json(calls.job_metrics(_named(job)))
+        answer = await self._connection.json(calls.job_metrics(_named(job)), "data")
         rows: Sequence[dict[str, Any]] = answer["data"]
         return rows
 
     async def resources(self, job: results.Job | str) -> Sequence[dict[str, Any]]:
         """Get what a job has used, every five seconds: ``cpu_percent``, ``memory_bytes``, those of a GPU, ``timestamp_ms``."""
-        answer = await self._connection.json(calls.job_resources(_named(job)))
+        answer = await self._connection.json(calls.job_resources(_named(job)), "data")
         rows: Sequence[dict[str, Any]] = answer["data"]
         return rows
 

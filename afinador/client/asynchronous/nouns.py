@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Generic, TypeVar
 
+from afinador.client.answers import read_as
 from afinador.client.asynchronous import paging
 from afinador.client.asynchronous.connection import AsyncConnection
 from afinador.client.calls import Call
@@ -21,12 +22,12 @@ class AsyncListing(Generic[Item]):
 
     async def __aiter__(self) -> AsyncIterator[Item]:
         async for item in paging.iterate(self._connection, self._call, after=self._after):
-            yield self._kind.model_validate(item)
+            yield read_as(self._kind, item, self._connection.access.root_url)
 
     async def first(self, limit: int) -> list[Item]:
         """Return the first ``limit`` of them, or all if there are fewer."""
         items, _ = await paging.first(self._connection, self._call, limit, self._after)
-        return [self._kind.model_validate(item) for item in items]
+        return [read_as(self._kind, item, self._connection.access.root_url) for item in items]
 
 
 class AsyncNoun:
@@ -36,4 +37,4 @@ class AsyncNoun:
         self._connection = connection
 
     async def _ask(self, call: Call, kind: type[Item]) -> Item:
-        return kind.model_validate(await self._connection.json(call))
+        return read_as(kind, await self._connection.json(call), f"{self._connection.access.root_url}/v1{call.path}")

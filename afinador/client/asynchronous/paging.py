@@ -7,6 +7,7 @@ from typing import Any
 
 from afinador.client.asynchronous.connection import AsyncConnection
 from afinador.client.calls import Call
+from afinador.errors import InvalidRequestError
 
 LARGEST_PAGE = 100
 
@@ -25,23 +26,30 @@ async def iterate(
         page_size: Objects a page, 1 to 100; as many as there may be if omitted.
     """
     call = call.with_params(limit=page_size or LARGEST_PAGE)
-    page = await connection.json(call.with_params(after=after))
+    page = await connection.json(call.with_params(after=after), "data")
     while page["data"]:
         for item in page["data"][:-1]:
             yield item
         last = page["data"][-1]
-        page = await connection.json(call.with_params(after=_last_id(page))) if page.get("has_more") else {"data": []}
+        behind = call.with_params(after=_last_id(page)) if page.get("has_more") else None
+        page = await connection.json(behind, "data") if behind else {"data": []}
         yield last
 
 
 async def first(
     connection: AsyncConnection, call: Call, limit: int, after: str | None = None
 ) -> tuple[list[dict[str, Any]], bool]:
-    """Return the first ``limit`` objects of a list, and whether there are more."""
+    """Return the first ``limit`` objects of a list, and whether there are more.
+
+    Raises:
+        InvalidRequestError: ``limit`` is below 0.
+    """
+    if limit < 0:
+        raise InvalidRequestError(f"limit is {limit}; it must be 0 or more.", param="limit")
     found: list[dict[str, Any]] = []
     while True:
         wanted = min(limit + 1 - len(found), LARGEST_PAGE)
-        page = await connection.json(call.with_params(after=after, limit=wanted))
+        page = await connection.json(call.with_params(after=after, limit=wanted), "data")
         found += page["data"]
         if len(found) > limit or not page.get("has_more") or not page["data"]:
             return found[:limit], len(found) > limit

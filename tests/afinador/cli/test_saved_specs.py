@@ -28,7 +28,9 @@ def test_a_saved_spec_is_made_of_a_file_and_starts_jobs(online: Run, dataset: Pa
     job = json.loads(online("create", "job", "--spec", "nightly", "-epochs", "3", "--json").out)
     assert (job["output_model"], job["hyperparameters"]["epochs"]) == ("bot", 3)
     assert job["spec"]["hyperparameters"]["warmup_steps"] == 7
-    assert online("create", "job", "--spec", "nigthly").code == 3
+    assert job["job_spec"] == "nightly"
+    unknown = online("create", "job", "--spec", "nigthly")
+    assert unknown.code == 3 and "`afinador list job-spec` shows what it has. Did you mean 'nightly'?" in unknown.err
     (elsewhere / dataset.name).write_text("what lies here is not what the spec names")
     again = online("create", "job", "--spec", "nightly", "--json")
     assert again.code == 0 and "ploaded" not in again.err, again.err
@@ -93,7 +95,8 @@ def test_data_that_are_gone_are_said_to_be_what_the_saved_spec_names(
     assert online("create", "job-spec", "nightly", request).code == 0
     assert online("delete", "file", gone.name).code == 0
     refused = online("create", "job", "--spec", "nightly")
-    assert refused.code == 3 and "saved spec 'nightly' names the data set 'gone.jsonl'" in refused.err, refused.err
+    assert refused.code == 3 and "saved spec 'nightly' cannot be run: There is no" in refused.err, refused.err
+    assert "'gone.jsonl'" in refused.err
     assert f"give another one with -{option}" in refused.err
     given = online("create", "job", "--spec", "nightly", f"-{option}", "nowhere.jsonl")
     assert given.code == 3 and f"-{option} 'nowhere.jsonl' is neither a file" in given.err

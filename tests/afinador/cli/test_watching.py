@@ -67,7 +67,7 @@ def test_a_service_that_goes_away_and_comes_back_is_said_once_each(
     class Flaky:
         """Answers, or does not, as the list above says."""
 
-        def json(self, call: Any) -> dict[str, Any]:
+        def json(self, call: Any, needed: str | None = None) -> dict[str, Any]:
             if call.path.endswith("/events"):
                 return {"data": [], "has_more": False}
             if (answer := next(answers)) is None:

@@ -9,4 +9,4 @@ from afinador.schemas.jobs import OTHER_NAMES, JobRequest
 def test_every_field_of_a_request_is_typed() -> None:
     fields = {*JobRequest.model_fields, *OTHER_NAMES.values()}
     assert JobFields.__optional_keys__ == fields
-    assert SavedJobFields.__optional_keys__ == fields - {"name"}
+    assert SavedJobFields.__optional_keys__ == fields - {"name", "job_spec"}

@@ -17,12 +17,21 @@ from fastapi.routing import APIRoute
 
 from afinador import Afinador
 from afinador.client.nouns import Noun
+from afinador.errors import InvalidRequestError, ServiceUnavailableError
 from afinador.schemas.jobs import StatusAlias
 from api.app import ROUTERS
 from registry.job_life.job_queries import STATUS_ALIASES
 
 PROGRAM = Path(__file__).with_name("typed_program.py")
+CRAFT = PROGRAM.with_name("typed_craft.py")
 """What a type checker is given."""
+
+MYPY_FILE = """
+[mypy]
+[mypy-torch.*,transformers.*,peft.*,accelerate.*,datasets.*,numpy.*,safetensors.*]
+follow_imports = skip
+"""
+"""Reading these takes mypy a minute, and no word of the surface is theirs."""
 
 Use = Callable[[Any], Any]
 
@@ -175,6 +184,47 @@ def test_every_route_has_a_method_in_both_clients(
         assert declared - sent <= excused, name
 
 
+OF_BYTES_OR_TEXT = {"files.content", "jobs.checkpoint_content", "jobs.logs", "jobs.report", "hub.content"}
+WAITS: dict[str, Use] = {
+    "files.wait": lambda call: call("train.jsonl"),
+    "files.download": lambda call: call("train.jsonl", "here"),
+    "preparations.wait": lambda call: call("prep-1"),
+    "jobs.wait": lambda call: call("job"),
+    "jobs.download_checkpoint": lambda call: call("job", 4, "here"),
+    "models.wait": lambda call: call("tiny"),
+    "hub.download": lambda call: call("orders", "here"),
+}
+
+
+@pytest.mark.parametrize(
+    ("answer", "unjudged"),
+    [
+        ({}, set()),
+        ({"message": "Hello", "data": [{"id": "y"}]}, {"jobs.metrics", "jobs.resources", "jobs.download_checkpoint"}),
+    ],
+    ids=["empty", "other"],
+)
+def test_what_somebody_else_answers_is_told_with_the_address(
+    connect: Callable[..., Any], answer: dict[str, Any], unjudged: set[str]
+) -> None:
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, json=answer))
+    uses = {**SINGLE_CALLS, **WAITS}
+    with connect("http://service.test", "af-key", transport=transport) as client:
+        for method in uses.keys() - OF_BYTES_OR_TEXT - unjudged:
+            with pytest.raises(ServiceUnavailableError, match=r"http://service\.test"):
+                uses[method](attrgetter(method)(client))
+        with pytest.raises(
+            ServiceUnavailableError, match=r"test/v1/fine_tuning/jobs/job is not one of Afinador's: it is no Job"
+        ):
+            client.jobs.get("job")
+
+
+def test_a_number_of_objects_below_none_is_refused_as_it_was_given(connect: Callable[..., Any]) -> None:
+    client = connect("http://service.test", "af-key")
+    with client, pytest.raises(InvalidRequestError, match="limit is -1; it must be 0 or more"):
+        client.jobs.list().first(-1)
+
+
 def test_other_words_for_a_status_are_typed() -> None:
     assert set(get_args(StatusAlias)) == set(STATUS_ALIASES)
 
@@ -185,12 +235,23 @@ def test_the_program_that_is_type_checked_calls_every_method(half: int) -> None:
     assert set(re.findall(r"client\.(\w+(?:\.\w+)?)\(", written)) == set(methods_of_clients())
 
 
-def test_a_type_checker_knows_every_call_and_every_answer(root: Path, pytestconfig: pytest.Config) -> None:
-    options = ["--config-file=", "--strict", "--follow-imports=silent", "--no-error-summary"]
+def test_names_that_are_looked_up_on_first_use_are_known_to_type_checkers(root: Path) -> None:
+    lazy = [path for path in (root / "afinador").rglob("__init__.py") if "def __getattr__" in path.read_text()]
+    assert lazy
+    for path in lazy:
+        exported = re.findall(r"^__all__ = .*$", path.read_text(), re.MULTILINE)
+        assert exported == re.findall(r"^__all__ = .*$", path.with_suffix(".pyi").read_text(), re.MULTILINE), path
+
+
+def test_a_type_checker_knows_every_call_and_every_answer(
+    root: Path, tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    (tmp_path / "mypy.ini").write_text(MYPY_FILE)
+    options = [f"--config-file={tmp_path / 'mypy.ini'}", "--strict", "--follow-imports=silent", "--no-error-summary"]
     cache = getattr(pytestconfig, "cache", None)
     folder = cache.mkdir("mypy") if cache else root / ".mypy_cache"
     answer = subprocess.run(
-        [sys.executable, "-m", "mypy", *options, f"--cache-dir={folder}", str(PROGRAM)],
+        [sys.executable, "-m", "mypy", *options, f"--cache-dir={folder}", str(PROGRAM), str(CRAFT)],
         cwd=root,
         env=os.environ | {"MYPYPATH": str(root)},
         capture_output=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -24,3 +25,6 @@ def test_the_example_runs(
     exec(compile(example, "docs/python.md", "exec"), {})
     assert "runs/first/final" in capsys.readouterr().out
     assert Path("runs/first/final/adapter_model.safetensors").is_file()
+    assert json.loads(Path("runs/first/spec.json").read_text())["base_model"]["name"] == "tiny", (
+        "the link, not its target"
+    )

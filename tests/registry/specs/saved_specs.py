@@ -32,6 +32,11 @@ def start(workshop: Workshop, organization: Organization, spec: JobSpec, *, once
         return spec_jobs.start(session, workshop.memory, organization, spec, "Made by a test", once=once)
 
 
+def create(workshop: Workshop, organization: Organization, **fields: Any) -> Job:
+    with workshop.memory.database.session() as session:
+        return spec_jobs.create(session, workshop.memory, organization, {"job_spec": "nightly", **fields})[0]
+
+
 def retrain(
     workshop: Workshop, organization: Organization, filename: str = "train.jsonl", version: int = 2
 ) -> list[Started]:

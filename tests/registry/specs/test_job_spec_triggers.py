@@ -16,7 +16,7 @@ from registry import jobs
 from registry.data_sets import dataset_updates, files
 from registry.ledger.tables import DatasetUpdate, File, Organization
 from registry.memory import Memory
-from tests.registry.specs.saved_specs import OTHER_ROWS, all_jobs, delete_file, messages, retrain, save, start
+from tests.registry.specs.saved_specs import OTHER_ROWS, all_jobs, create, delete_file, messages, retrain, save, start
 
 if TYPE_CHECKING:
     from tests.registry.conftest import Workshop
@@ -55,6 +55,26 @@ def test_telling_of_a_version_a_hundred_times_makes_one_job(ready: Workshop, acm
     claim(told[0].job.id)
     told += [retrain(ready, acme)[0] for _ in range(50)]
     assert len({each.job.id for each in told}) == 1 == len(all_jobs(ready, acme))
+
+
+def test_a_job_that_somebody_asked_for_counts_if_it_is_the_saved_one(ready: Workshop, acme: Organization) -> None:
+    method = {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 2}}}
+    spec = save(ready, acme, method=method)
+    ready.upload(acme, rows=OTHER_ROWS)
+    other = create(ready, acme, hyperparameters={"epochs": 1}, name="try-out")
+    assert (other.job_spec, other.job_spec_id, other.spec["hyperparameters"]["epochs"]) == ("nightly", None, 1)
+    assert "Made from the saved spec 'nightly', with other fields beside it: hyperparameters" in messages(ready, other)
+    asked_for = create(ready, acme, name="mine")
+    assert (asked_for.job_spec, asked_for.job_spec_id, asked_for.name) == ("nightly", spec.id, "mine")
+    assert asked_for.spec["hyperparameters"]["epochs"] == 2
+    assert "Made from the saved spec 'nightly'" in messages(ready, asked_for)
+    (told,) = retrain(ready, acme)
+    assert (told.job.id, told.is_new) == (asked_for.id, False)
+    assert create(ready, acme).id != asked_for.id, "whoever asks gets a job"
+    ready.upload(acme)
+    (newer,) = retrain(ready, acme, version=3)
+    assert newer.is_new and asked_for.id in {job.id for job in newer.superseded}
+    assert other.id not in {job.id for job in newer.superseded}, "which nobody else would make again"
 
 
 def test_the_same_bytes_again_are_no_news_unless_they_are_read_otherwise(
