@@ -163,9 +163,9 @@ def test_job_whose_file_turns_out_bad_fails_with_the_reason(member, public_base_
             "gives 'epochs' twice",
         ),
         (
-            {"config": {"warmup_steps": 2}, "hyperparameters": {"warmup_ratio": 0.1}},
+            {"config": {"warmup_steps": 2, "warmup_ratio": 0.1}},
             400,
-            "hyperparameters.warmup_ratio",
+            "config.warmup_ratio",
             "not both",
         ),
         (
