@@ -15,7 +15,11 @@ if TYPE_CHECKING:
     from tests.registry.conftest import Workshop
 
 
-LAYERS = {"model.layers.0.self_attn.q_proj.weight": ("F32", [2, 3], 24), "model.norm.weight": ("F32", [4], 16)}
+LAYERS = {
+    "model.layers.0.self_attn.q_proj.weight": ("F32", [2, 3], 24),
+    "model.layers.1.mlp.up_proj.weight": ("F32", [2, 3], 24),
+    "model.norm.weight": ("F32", [4], 16),
+}
 
 
 @pytest.mark.parametrize(
