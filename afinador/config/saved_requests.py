@@ -10,8 +10,8 @@ from afinador.config.ranges import MULTIPLIER
 from afinador.config.resolve import parse_request, resolve_method
 from afinador.schemas.jobs import JobRequest
 
-_RIVALS = {"learning_rate", MULTIPLIER}
-"""Those that may not be given together."""
+_RIVALS = ({"learning_rate", MULTIPLIER}, {"warmup_steps", "warmup_ratio"})
+"""Those of which one is given."""
 
 
 def with_changes(saved: JobRequest, given: JobRequest) -> JobRequest:
@@ -43,5 +43,5 @@ def with_changes(saved: JobRequest, given: JobRequest) -> JobRequest:
 def _less(weaker: Mapping[str, Any], stronger: Mapping[str, Any]) -> dict[str, Any]:
     """Return those of the weaker settings that the stronger ones leave standing."""
     given = {ALIASES.get(key, key) for key in stronger}
-    gone = given | _RIVALS if given & _RIVALS else given
+    gone = given.union(*(rivals for rivals in _RIVALS if given & rivals))
     return {key: value for key, value in weaker.items() if ALIASES.get(key, key) not in gone}

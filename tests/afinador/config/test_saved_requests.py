@@ -34,11 +34,14 @@ def test_what_is_given_wins_under_either_name_and_the_rest_stays() -> None:
         ({"hyperparameters": {"learning_rate_multiplier": 2, "epochs": 5}}, {"hyperparameters": {"learning_rate": 1e-4}}),
         ({"config": {"learning_rate": 1e-4, "epochs": 5}}, {"hyperparameters": {"learning_rate_multiplier": 2}}),
         ({"hyperparameters": {"epochs": 5, "learning_rate": 1e-3}}, {"config": {"learning_rate": 1e-4}}),
+        ({"hyperparameters": {"epochs": 5, "warmup_steps": 7}}, {"hyperparameters": {"warmup_ratio": 0.1}}),
     ],
 )  # fmt: skip
 def test_hyperparameters_are_joined_wherever_they_stand(saved: dict[str, Any], given: dict[str, Any]) -> None:
     _, values, _ = resolve_request(joined(saved, **given))
     assert values.epochs == 5
+    if "warmup_ratio" in str(given):
+        assert (values.warmup_steps, values.warmup_ratio) == (0, 0.1)
     if "learning_rate" in str((saved, given)):
         assert values.learning_rate == pytest.approx(1e-4)
 
